@@ -1,0 +1,131 @@
+//! What one training or evaluation step sees, and what it reports.
+//!
+//! A [`Batch`] carries the *partial* labels only: there is no field for hidden ones, so no method
+//! can learn from a label that the protocol took away.
+
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::data::labels::LabelMatrix;
+
+/// What a network reads.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Normalised images, `[B, 3, S, S]`.
+    Images(Tensor<4>),
+    /// Feature maps of a frozen backbone or of the user, `[B, F, H, W]`.
+    Maps(Tensor<4>),
+}
+
+/// Images or feature maps of B examples with their partial labels.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// What the network reads.
+    pub input: Input,
+    /// Labels −1 / 0 / +1, `B × C`, on the host: which entries are supervised, blended or drawn is
+    /// decided there, so that no step waits for the device.
+    pub labels: LabelMatrix,
+    /// Rows of the training data, for methods that keep a state per example.
+    pub indices: Vec<usize>,
+}
+
+impl Batch {
+    /// The labels as a tensor of −1, 0 and +1, `[B, C]`.
+    pub fn targets(&self, device: &Device) -> Tensor<2> {
+        targets(&self.labels, device)
+    }
+}
+
+/// Labels as a tensor of −1, 0 and +1, `N × C -> [N, C]`.
+pub fn targets(labels: &LabelMatrix, device: &Device) -> Tensor<2> {
+    let data = burn::tensor::TensorData::new(labels.to_floats(), [labels.images(), labels.categories()]);
+    Tensor::from_data(data, device)
+}
+
+/// Where training stands, and the random streams of this place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The run's seed.
+    pub seed: u64,
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// The step within the epoch, from 0.
+    pub step: usize,
+    /// Steps in an epoch.
+    pub steps: usize,
+}
+
+/// The independent random streams of a step. A value is never reused for another purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Stream {
+    /// Initial weights.
+    Init = 1,
+    /// The order of the examples in an epoch.
+    Shuffle = 2,
+    /// Crops and flips.
+    Augment = 3,
+    /// Which unknown label prototype-level blending fills, and with which prototype.
+    PrototypeBlend = 4,
+    /// Which pairs the contrastive loss keeps.
+    Contrastive = 5,
+    /// Dropout masks.
+    Dropout = 6,
+    /// k-means initialisation.
+    KMeans = 7,
+    /// The validation split.
+    Validation = 8,
+    /// Generated data.
+    Synthetic = 9,
+}
+
+impl Progress {
+    /// The generator of `stream` at this epoch and step: the same numbers after a resume.
+    pub fn rng(&self, stream: Stream) -> ChaCha8Rng {
+        rng(self.seed, stream, self.epoch as u64, self.step as u64)
+    }
+}
+
+/// A generator seeded by (seed, stream, a, b): value-stable and independent of every other one.
+pub fn rng(seed: u64, stream: Stream, a: u64, b: u64) -> ChaCha8Rng {
+    let mut key = [0u8; 32];
+    for (part, value) in key.chunks_exact_mut(8).zip([seed, stream as u64, a, b]) {
+        part.copy_from_slice(&value.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
+}
+
+/// Named, weighted loss terms.
+#[derive(Debug, Clone, Default)]
+pub struct Losses {
+    terms: Vec<(&'static str, f64, Tensor<1>)>,
+}
+
+impl Losses {
+    /// Adds a term: `value` is `[1]`, unweighted.
+    pub fn with(mut self, name: &'static str, weight: f64, value: Tensor<1>) -> Self {
+        self.terms.push((name, weight, value));
+        self
+    }
+
+    /// The weighted sum, `[1]`.
+    ///
+    /// # Panics
+    /// If there is no term.
+    pub fn total(&self) -> Tensor<1> {
+        self.terms
+            .iter()
+            .map(|(_, weight, value)| match *weight {
+                1.0 => value.clone(),
+                weight => value.clone().mul_scalar(weight),
+            })
+            .reduce(|sum, term| sum + term)
+            .expect("a method has at least one loss term")
+    }
+
+    /// Name and unweighted value of each term, in the order they were added.
+    pub fn terms(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {
+        self.terms.iter().map(|(name, _, value)| (*name, value))
+    }
+}

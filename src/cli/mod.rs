@@ -1,0 +1,2 @@
+//! One command a file.
+pub mod data;

@@ -1,0 +1,203 @@
+//! Partial labels: for each image and category −1, 0 (unknown) or +1, in two bits a cell.
+//!
+//! Two bitmaps, `known` and `positive`, row by row, each row padded to whole words, so that counts
+//! and co-occurrences are population counts of words.
+
+/// What is known of one category in one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub enum Label {
+    /// Known not to be there.
+    Negative = -1,
+    /// Nobody looked.
+    Unknown = 0,
+    /// Known to be there.
+    Positive = 1,
+}
+
+/// Labels of N images in C categories, `N × C`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LabelMatrix {
+    images: usize,
+    categories: usize,
+    words_per_row: usize,
+    known: Vec<u64>,
+    positive: Vec<u64>,
+}
+
+impl LabelMatrix {
+    /// All unknown.
+    pub fn unknown(images: usize, categories: usize) -> Self {
+        let words_per_row = categories.div_ceil(64);
+        let words = images * words_per_row;
+        Self { images, categories, words_per_row, known: vec![0; words], positive: vec![0; words] }
+    }
+
+    /// From values row by row: above 0 is positive, below 0 negative, 0 unknown.
+    ///
+    /// # Panics
+    /// If `values` does not hold a multiple of `categories` entries.
+    pub fn from_values(categories: usize, values: &[i8]) -> Self {
+        assert!(
+            categories > 0 && values.len().is_multiple_of(categories),
+            "{} values are no whole rows of {categories} categories",
+            values.len()
+        );
+        let mut labels = Self::unknown(values.len() / categories, categories);
+        for (cell, value) in values.iter().enumerate() {
+            let label = match value.signum() {
+                1 => Label::Positive,
+                -1 => Label::Negative,
+                _ => Label::Unknown,
+            };
+            labels.set(cell / categories, cell % categories, label);
+        }
+        labels
+    }
+
+    /// Number of images N.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Number of categories C.
+    pub fn categories(&self) -> usize {
+        self.categories
+    }
+
+    /// The label of one cell.
+    pub fn get(&self, image: usize, category: usize) -> Label {
+        let (word, bit) = self.place(image, category);
+        match (self.known[word] & bit != 0, self.positive[word] & bit != 0) {
+            (false, _) => Label::Unknown,
+            (true, true) => Label::Positive,
+            (true, false) => Label::Negative,
+        }
+    }
+
+    /// Sets the label of one cell.
+    pub fn set(&mut self, image: usize, category: usize, label: Label) {
+        let (word, bit) = self.place(image, category);
+        let put = |plane: &mut u64, on: bool| if on { *plane |= bit } else { *plane &= !bit };
+        put(&mut self.known[word], label != Label::Unknown);
+        put(&mut self.positive[word], label == Label::Positive);
+    }
+
+    /// The labels of one image, category by category.
+    pub fn row(&self, image: usize) -> impl Iterator<Item = Label> + '_ {
+        (0..self.categories).map(move |category| self.get(image, category))
+    }
+
+    /// The labels of one category, image by image.
+    pub fn column(&self, category: usize) -> impl Iterator<Item = Label> + '_ {
+        (0..self.images).map(move |image| self.get(image, category))
+    }
+
+    /// The rows `images`, in that order.
+    pub fn select(&self, images: &[usize]) -> Self {
+        let w = self.words_per_row;
+        let gather =
+            |plane: &[u64]| images.iter().flat_map(|&n| plane[n * w..(n + 1) * w].to_vec()).collect();
+        Self { images: images.len(), known: gather(&self.known), positive: gather(&self.positive), ..*self }
+    }
+
+    /// Row by row as −1.0, 0.0 and +1.0, `N · C` values.
+    pub fn to_floats(&self) -> Vec<f32> {
+        (0..self.images).flat_map(|n| self.row(n).map(|label| f32::from(label as i8))).collect()
+    }
+
+    /// How many cells carry `label`.
+    pub fn count(&self, label: Label) -> usize {
+        let ones = |plane: &[u64]| plane.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        match label {
+            Label::Positive => ones(&self.positive),
+            Label::Negative => ones(&self.known) - ones(&self.positive),
+            Label::Unknown => self.images * self.categories - ones(&self.known),
+        }
+    }
+
+    /// Known positives and known labels of every category, `C` pairs.
+    pub fn counts(&self) -> Vec<(usize, usize)> {
+        let mut counts = vec![(0, 0); self.categories];
+        for image in 0..self.images {
+            let row = image * self.words_per_row..(image + 1) * self.words_per_row;
+            for (word, (&known, &positive)) in
+                self.known[row.clone()].iter().zip(&self.positive[row]).enumerate()
+            {
+                for_each_bit(known, |bit| counts[word * 64 + bit].1 += 1);
+                for_each_bit(positive, |bit| counts[word * 64 + bit].0 += 1);
+            }
+        }
+        counts
+    }
+
+    /// The bit planes (known, positive) of one image, 64 categories a word, lowest bit first.
+    pub fn planes(&self, image: usize) -> (&[u64], &[u64]) {
+        let row = image * self.words_per_row..(image + 1) * self.words_per_row;
+        (&self.known[row.clone()], &self.positive[row])
+    }
+
+    fn place(&self, image: usize, category: usize) -> (usize, u64) {
+        assert!(
+            image < self.images && category < self.categories,
+            "cell ({image}, {category}) of a {} × {} label matrix",
+            self.images,
+            self.categories
+        );
+        (image * self.words_per_row + category / 64, 1 << (category % 64))
+    }
+}
+
+/// Calls `each` with the index of every set bit of `word`, lowest first.
+pub fn for_each_bit(mut word: u64, mut each: impl FnMut(usize)) {
+    while word != 0 {
+        each(word.trailing_zeros() as usize);
+        word &= word - 1;
+    }
+}
+
+impl std::fmt::Debug for LabelMatrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "LabelMatrix({} × {}, {} positive, {} negative)",
+            self.images,
+            self.categories,
+            self.count(Label::Positive),
+            self.count(Label::Negative)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_hold_what_was_set_across_word_borders() {
+        let values: Vec<i8> = (0..3 * 130).map(|i| (i % 3) as i8 - 1).collect();
+        let labels = LabelMatrix::from_values(130, &values);
+        let back: Vec<i8> =
+            (0..3).flat_map(|n| labels.row(n).map(|label| label as i8).collect::<Vec<_>>()).collect();
+        assert_eq!(back, values);
+        assert_eq!(labels.count(Label::Positive), 130);
+        assert_eq!(labels.count(Label::Unknown), 130);
+        assert_eq!(labels.counts().iter().map(|c| c.1).sum::<usize>(), 260);
+    }
+
+    #[test]
+    fn a_cell_can_be_overwritten() {
+        let mut labels = LabelMatrix::unknown(1, 2);
+        for label in [Label::Positive, Label::Negative, Label::Unknown] {
+            labels.set(0, 1, label);
+            assert_eq!(labels.get(0, 1), label);
+            assert_eq!(labels.get(0, 0), Label::Unknown);
+        }
+    }
+
+    #[test]
+    fn select_keeps_the_order_asked_for() {
+        let labels = LabelMatrix::from_values(2, &[1, 0, -1, 1, 0, 0]);
+        assert_eq!(labels.select(&[2, 0, 0]).to_floats(), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+}

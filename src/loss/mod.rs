@@ -1,0 +1,3 @@
+//! One loss a file.
+pub mod contrastive;
+pub mod partial_bce;

@@ -1,0 +1,11 @@
+//! Layers.
+pub mod backbone;
+pub mod batch_norm;
+pub mod decoupling;
+pub mod efficientnet_lite;
+pub mod gated_graph;
+pub mod linear;
+pub mod per_class_linear;
+pub mod resnet;
+pub mod vectorised;
+pub mod weights;
