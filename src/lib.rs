@@ -23,14 +23,24 @@
 #![warn(missing_docs)]
 
 pub mod batch;
+pub mod calibration;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod evaluate;
+pub mod files;
+pub mod interrupt;
 pub mod kmeans;
 pub mod loss;
 pub mod methods;
 pub mod metrics;
+pub mod model;
 pub mod nn;
+pub mod prepare;
+pub mod recipe;
+pub mod recognizer;
 pub mod ridge;
+pub mod run;
+pub mod train;
 
 pub use error::{Error, Result};

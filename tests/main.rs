@@ -1,1 +1,6 @@
+//! The program as its users run it: one binary, a module a topic.
 
+mod bad_input;
+mod evaluate;
+mod support;
+mod train;

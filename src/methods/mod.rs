@@ -1,14 +1,26 @@
-//! One method a file.
+//! The methods: one file each, a head on feature maps with its loss.
+//!
+//! Adding one touches its own file and the list at the end of this one; the compiler names any line
+//! that is forgotten. The loop, evaluation and command line do not change.
+
+pub mod bce;
+pub mod blending;
 pub mod linear;
+pub mod prototypes;
 pub mod sarb;
 pub mod ssgrl;
 
-use burn::module::{Module, ParamGroup};
-use burn::tensor::Tensor;
+#[cfg(test)]
+mod parity;
 
-use crate::Result;
+use burn::module::{Module, ParamGroup};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::batch::{Batch, Losses, Progress};
+use crate::data::categories::Categories;
 use crate::data::labels::LabelMatrix;
+use crate::{Error, Result};
 
 /// What every method implements: a head on feature maps, its loss, and what changes over time.
 pub trait Method: Module {
@@ -17,6 +29,9 @@ pub trait Method: Module {
 
     /// The training loss of one batch, term by term; `maps` are the batch's, `[B, F, H, W]`.
     fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses;
+
+    /// Where each category is seen, `[B, F, H, W] -> [B, C, H·W]`, for heat maps; larger is more.
+    fn attention(&self, maps: Tensor<4>) -> Tensor<3>;
 
     /// What is computed once from the training data, such as a closed-form solution.
     fn before_training(&mut self, _train: &dyn TrainSet) -> Result<()> {
@@ -48,4 +63,129 @@ pub trait TrainSet {
     /// Feature maps of every example once, through the test-time transform, in file order:
     /// calls `each` with the rows and their maps `[b, F, H, W]`, without gradients.
     fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()>;
+}
+
+/// What a method's network is built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// Channels F of the feature maps.
+    pub channels: usize,
+    /// Names, word vectors and co-occurrence.
+    pub categories: &'a Categories,
+    /// Known positives and known labels of every category, for the prior.
+    pub counts: &'a [(usize, usize)],
+    /// Seed of the initial weights.
+    pub seed: u64,
+    /// Where the parameters live.
+    pub device: &'a Device,
+}
+
+impl MethodRecipe {
+    /// Reports a setting out of range, as `file: key is value; expected …`.
+    pub fn check(&self, file: &str) -> Result<()> {
+        self.problem().map_or(Ok(()), |problem| Err(Error::Recipe(format!("{file}: method.{problem}"))))
+    }
+}
+
+impl Serialize for MethodRecipe {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut table = toml::Table::new();
+        table.insert("name".into(), self.name().into());
+        table.extend(self.settings().map_err(serde::ser::Error::custom)?);
+        table.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodRecipe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut table = toml::Table::deserialize(deserializer)?;
+        let name = match table.remove("name") {
+            Some(toml::Value::String(name)) => name,
+            Some(other) => return Err(serde::de::Error::custom(format!("method.name is {other}; expected a string"))),
+            None => return Err(serde::de::Error::custom(format!("method.name is missing; one of {}", NAMES.join(", ")))),
+        };
+        Self::from_settings(&name, table).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One line a method: its variant, its name in recipes, the type of its settings.
+macro_rules! methods {
+    ($($variant:ident, $name:literal, $module:ident :: $recipe:ident;)+) => {
+        /// The names that `--method` and `method.name` accept.
+        pub const NAMES: &[&str] = &[$($name),+];
+
+        /// A method's own settings; `name` says which one.
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(missing_docs)]
+        pub enum MethodRecipe { $($variant($module::$recipe)),+ }
+
+        impl MethodRecipe {
+            /// The method's name in recipes and tables.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name),+ }
+            }
+
+            /// The network with its initial weights.
+            pub fn init(&self, setting: &Setting) -> Head {
+                match self { $(Self::$variant(recipe) => Head::$variant($module::$variant::new(recipe, setting))),+ }
+            }
+
+            fn problem(&self) -> Option<String> {
+                match self { $(Self::$variant(recipe) => recipe.problem()),+ }
+            }
+
+            fn settings(&self) -> Result<toml::Table, toml::ser::Error> {
+                match self { $(Self::$variant(recipe) => toml::Table::try_from(recipe)),+ }
+            }
+
+            fn from_settings(name: &str, settings: toml::Table) -> Result<Self, String> {
+                match name {
+                    $($name => settings.try_into().map(Self::$variant).map_err(|e| e.message().to_string()),)+
+                    _ => Err(format!("unknown method `{name}`; one of {}", NAMES.join(", "))),
+                }
+            }
+        }
+
+        /// One method's trained network.
+        #[derive(Module, Debug)]
+        #[allow(missing_docs, clippy::large_enum_variant)]
+        pub enum Head { $($variant($module::$variant)),+ }
+
+        impl Method for Head {
+            fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
+                match self { $(Self::$variant(head) => head.forward(maps)),+ }
+            }
+            fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+                match self { $(Self::$variant(head) => head.loss(maps, batch, at)),+ }
+            }
+            fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
+                match self { $(Self::$variant(head) => head.attention(maps)),+ }
+            }
+            fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
+                match self { $(Self::$variant(head) => head.before_training(train)),+ }
+            }
+            fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
+                match self { $(Self::$variant(head) => head.before_epoch(epoch, train)),+ }
+            }
+            fn after_step(&mut self) {
+                match self { $(Self::$variant(head) => head.after_step()),+ }
+            }
+            fn groups(&self) -> Vec<(ParamGroup, f64)> {
+                match self { $(Self::$variant(head) => head.groups()),+ }
+            }
+        }
+    };
+}
+
+methods! {
+    Linear, "linear", linear::LinearRecipe;
+    Bce,    "bce",    bce::BceRecipe;
+    Ssgrl,  "ssgrl",  ssgrl::SsgrlRecipe;
+    Sarb,   "sarb",   sarb::SarbRecipe;
+}
+
+impl Default for MethodRecipe {
+    fn default() -> Self {
+        Self::Sarb(sarb::SarbRecipe::default())
+    }
 }

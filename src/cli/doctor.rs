@@ -1,0 +1,42 @@
+//! `sarb doctor`: what this program finds on this machine, and what its caches take.
+
+use clap::Args;
+
+use super::CacheArgs;
+use crate::Result;
+use crate::data::feature_cache;
+
+/// Arguments of `sarb doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Delete the cached feature maps
+    #[arg(long)]
+    pub clear_cache: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cache: CacheArgs,
+}
+
+impl Doctor {
+    /// Prints version, devices and caches.
+    pub fn run(&self) -> Result<()> {
+        let cache = self.cache.cache();
+        println!("sarb {}", env!("CARGO_PKG_VERSION"));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        println!("device cpu: {cores} cores");
+        for name in ["vulkan", "cuda", "metal"] {
+            let built = super::device(name).is_ok();
+            println!("device {name}: {}", if built { "built in" } else { "not built in" });
+        }
+        if self.clear_cache {
+            feature_cache::clear(&cache.dir)?;
+        }
+        let stores = feature_cache::list(&cache.dir)?;
+        let total: u64 = stores.iter().map(|store| store.bytes).sum();
+        println!("cache {}: {:.1} MB of {:.1} GB", cache.dir.display(), total as f64 / 1e6, cache.limit_bytes as f64 / 1e9);
+        for store in stores {
+            println!("  {:>9.1} MB  {}", store.bytes as f64 / 1e6, store.path.display());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! `sarb evaluate`: what a run, or the scores of any other program, are worth.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::CacheArgs;
+use crate::data::array_file::{self, Matrix};
+use crate::data::features::Features;
+use crate::data::formats::csv;
+use crate::data::labels::LabelMatrix;
+use crate::data::loader::{Examples, Loader};
+use crate::data::{self, Annotations, Split};
+use crate::evaluate::scores;
+use crate::metrics::{self, Scores};
+use crate::prepare::{images_of, maps_of};
+use crate::recognizer::Recognizer;
+use crate::run::{Run, Which};
+use crate::{Error, Result};
+
+/// Arguments of `sarb evaluate`.
+#[derive(Debug, Clone, Args)]
+pub struct Evaluate {
+    /// Folder of a run
+    #[arg(required_unless_present = "scores", conflicts_with = "scores")]
+    pub run: Option<PathBuf>,
+    /// Data folder [default: the one the run was trained on]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which of its files: train, val or test
+    #[arg(long, default_value = "test", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
+    pub split: Split,
+    /// Which checkpoint of the run
+    #[arg(long, value_enum, default_value = "best")]
+    pub checkpoint: Which,
+    /// Features of the split's images, for a run trained with --features
+    #[arg(long, value_name = "FILE")]
+    pub features: Option<PathBuf>,
+    /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    pub scores: Option<PathBuf>,
+    /// Labels of those scores: own CSV, or .npy [N, C] with +1 positive, -1 negative, 0 unknown
+    #[arg(long, value_name = "FILE", requires = "scores")]
+    pub labels: Option<PathBuf>,
+    /// The scores are probabilities, threshold 0.5
+    #[arg(long, requires = "scores")]
+    pub probabilities: bool,
+    /// Print one JSON object, fractions in 0…1
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 6 if the mAP in percent is below this
+    #[arg(long, value_name = "PERCENT")]
+    pub fail_under: Option<f64>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cache: CacheArgs,
+}
+
+impl Evaluate {
+    /// Measures, and prints a table or JSON.
+    pub fn run(&self) -> Result<()> {
+        let scores = self.evaluate()?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&scores).expect("plain data"));
+        } else {
+            print!("{scores}");
+        }
+        match self.fail_under {
+            Some(bar) if 100.0 * scores.map < bar => {
+                Err(Error::Gate(format!("mAP {:.1} is below --fail-under {bar}", 100.0 * scores.map)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Measures.
+    pub fn evaluate(&self) -> Result<Scores> {
+        match (&self.run, &self.scores, &self.labels) {
+            (Some(run), None, _) => self.evaluate_run(run),
+            (None, Some(scores), Some(labels)) => self.evaluate_files(scores, labels),
+            _ => Err(Error::Usage("give a RUN, or --scores with --labels".into())),
+        }
+    }
+
+    /// A run on a split of a data folder; scores and result are kept in the run's folder too.
+    fn evaluate_run(&self, dir: &Path) -> Result<Scores> {
+        let device = super::device("cpu")?;
+        let recognizer = Recognizer::open(dir, self.checkpoint, &device)?;
+        let run = Run::open(dir)?;
+        let folder = super::train::data_of(&run, self.data.as_deref())?;
+        let annotations = data::open_split(&folder, self.split)?.with_categories(&recognizer.categories.names)?;
+        let examples = self.examples(&recognizer, &annotations)?;
+        let rows: Vec<usize> = (0..annotations.images.len()).collect();
+        let logits = scores(&recognizer.model, &examples, &rows, &Loader::default(), &device)?;
+        let result = metrics::evaluate(&logits, &annotations.labels, &recognizer.categories.names, 0.0)?;
+        let json = serde_json::to_vec_pretty(&result).expect("plain data");
+        run.write(&format!("evaluation/{}.json", self.split), &json)?;
+        let (n, c) = (rows.len(), recognizer.categories.names.len());
+        array_file::write_npy(&run.path(&format!("evaluation/{}_scores.npy", self.split)), &logits, &[n, c])?;
+        Ok(result)
+    }
+
+    fn examples(&self, recognizer: &Recognizer, annotations: &Annotations) -> Result<Arc<dyn Examples>> {
+        if let Some(path) = &self.features {
+            let features = Features::open(path, annotations.images.len())?;
+            return Ok(Arc::new(features));
+        }
+        if !recognizer.reads_images() {
+            return Err(Error::Usage(
+                "this run was trained with --features; give --features FILE with those of this split's images".into(),
+            ));
+        }
+        let device = super::device("cpu")?;
+        match &recognizer.extractor {
+            Some(extractor) => maps_of(&recognizer.recipe, &annotations.images, extractor, 0, &self.cache.cache(), &device),
+            None => Ok(images_of(&recognizer.recipe, &annotations.images)),
+        }
+    }
+
+    fn evaluate_files(&self, scores: &Path, labels: &Path) -> Result<Scores> {
+        let (names, matrix) = read_labels(labels)?;
+        let Matrix { rows, columns, values } = array_file::read_matrix(scores)?;
+        if (rows, columns) != (matrix.images(), matrix.categories()) {
+            return Err(Error::Data(format!(
+                "{} holds {rows} × {columns} scores, but {} holds {} × {} labels",
+                scores.display(),
+                labels.display(),
+                matrix.images(),
+                matrix.categories()
+            )));
+        }
+        let unit = values.iter().all(|value| (0.0..=1.0).contains(value));
+        if self.probabilities && !unit {
+            return Err(Error::Data(format!("{}: --probabilities, but not every score lies in 0…1", scores.display())));
+        }
+        if unit && !self.probabilities {
+            eprintln!(
+                "sarb: warning: every score lies in 0…1, but scores are taken as logits with threshold 0; say --probabilities if they are probabilities"
+            );
+        }
+        metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })
+    }
+}
+
+/// Labels of any program: own CSV with names, or a bare array of +1, −1 and 0.
+fn read_labels(path: &Path) -> Result<(Vec<String>, LabelMatrix)> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+        let annotations = csv::read(path)?;
+        return Ok((annotations.categories, annotations.labels));
+    }
+    let Matrix { columns, values, .. } = array_file::read_matrix(path)?;
+    if let Some(at) = values.iter().position(|value| ![-1.0, 0.0, 1.0].contains(value)) {
+        return Err(Error::Data(format!(
+            "{}: row {}, column {}: label {}; expected +1 positive, -1 negative or 0 unknown",
+            path.display(),
+            at / columns + 1,
+            at % columns + 1,
+            values[at]
+        )));
+    }
+    let labels: Vec<i8> = values.iter().map(|value| *value as i8).collect();
+    Ok(((1..=columns).map(|c| format!("category {c}")).collect(), LabelMatrix::from_values(columns, &labels)))
+}

@@ -1,0 +1,186 @@
+//! `sarb predict`: what is in images.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::heat_map;
+use crate::recognizer::{Recognition, Recognizer};
+use crate::run::Which;
+use crate::{Error, Result, interrupt};
+
+/// Arguments of `sarb predict`.
+#[derive(Debug, Clone, Args)]
+pub struct Predict {
+    /// Folder of a run
+    pub run: PathBuf,
+    /// Files, folders (searched for images), globs, or - for a list of files on stdin
+    #[arg(required = true)]
+    pub paths: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Print the K most probable categories [default: those of at least 50 % in the table, all otherwise]
+    #[arg(long, value_name = "K")]
+    pub top: Option<usize>,
+    /// Write a heat map of each printed category over each image to this folder
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
+    /// Which checkpoint of the run
+    #[arg(long, value_enum, default_value = "best")]
+    pub checkpoint: Which,
+    /// cpu, vulkan, cuda or metal
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub device: String,
+}
+
+/// How predictions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line an image, for people.
+    Table,
+    /// A row an image, a column of probabilities a category.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+const IMAGE_EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+
+impl Predict {
+    /// Predicts; an image that cannot be read is reported, and the others go on.
+    pub fn run(&self) -> Result<()> {
+        let files = expand(&self.paths)?;
+        if files.is_empty() {
+            return Err(Error::Missing(format!("no image in {}; looked for {}", self.paths.join(" "), IMAGE_EXTENSIONS.join(", "))));
+        }
+        let recognizer = Recognizer::open(&self.run, self.checkpoint, &super::device(&self.device)?)?;
+        if let Some(dir) = &self.maps {
+            std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+        }
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        if self.format == Format::Csv {
+            self.print(&mut out, &csv_line(std::iter::once("image").chain(recognizer.categories.names.iter().map(String::as_str))))?;
+        }
+        let mut failed = 0;
+        for file in &files {
+            if interrupt::flag().load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(Error::Usage("stopped by a signal".into()));
+            }
+            match recognizer.recognize(file) {
+                Ok(recognition) => {
+                    self.print(&mut out, &self.line(file, &recognition))?;
+                    if let Some(dir) = &self.maps {
+                        heat_map::write(dir, file, &recognition, &self.shown(&recognition))?;
+                    }
+                }
+                Err(error @ (Error::Data(_) | Error::Missing(_) | Error::Io { .. })) => {
+                    failed += 1;
+                    eprintln!("sarb: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        out.flush().or_else(ignore_closed_pipe)?;
+        match failed {
+            0 => Ok(()),
+            _ => Err(Error::Data(format!("{failed} of {} images could not be read", files.len()))),
+        }
+    }
+
+    /// The categories to show, most probable first.
+    fn shown(&self, recognition: &Recognition) -> Vec<usize> {
+        let ranking = recognition.ranking();
+        match (self.top, self.format) {
+            (Some(top), _) => ranking.into_iter().take(top).collect(),
+            (None, Format::Table) => ranking.into_iter().filter(|&c| recognition.logits[c] >= 0.0).collect(),
+            (None, _) => ranking,
+        }
+    }
+
+    fn line(&self, file: &Path, recognition: &Recognition) -> String {
+        let probabilities = recognition.probabilities();
+        let shown = self.shown(recognition);
+        let name = file.display().to_string();
+        match self.format {
+            Format::Table => {
+                let said: Vec<String> = shown
+                    .iter()
+                    .map(|&c| format!("{} {:.0} %", recognition.names[c], 100.0 * probabilities[c]))
+                    .collect();
+                format!("{name}  {}\n", if said.is_empty() { "–".into() } else { said.join(", ") })
+            }
+            Format::Csv => {
+                let cells = (0..probabilities.len()).map(|c| match shown.contains(&c) {
+                    true => format!("{:.6}", probabilities[c]),
+                    false => String::new(),
+                });
+                csv_line(std::iter::once(name).chain(cells))
+            }
+            Format::Jsonl => {
+                let labels: Vec<_> = shown
+                    .iter()
+                    .map(|&c| serde_json::json!({ "name": recognition.names[c], "probability": probabilities[c], "logit": recognition.logits[c] }))
+                    .collect();
+                format!("{}\n", serde_json::json!({ "image": name, "labels": labels }))
+            }
+        }
+    }
+
+    fn print(&self, out: &mut impl Write, text: &str) -> Result<()> {
+        out.write_all(text.as_bytes()).or_else(ignore_closed_pipe)
+    }
+}
+
+/// `sarb predict … | head` is no failure.
+fn ignore_closed_pipe(error: std::io::Error) -> Result<()> {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        _ => Err(Error::io("standard output", error)),
+    }
+}
+
+fn csv_line<T: AsRef<[u8]>>(cells: impl Iterator<Item = T>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells).expect("writing to memory");
+    String::from_utf8(writer.into_inner().expect("writing to memory")).expect("cells are UTF-8")
+}
+
+/// Files as given, the images of folders in name order, the lines of stdin for `-`.
+fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path == "-" {
+            for line in std::io::stdin().lock().lines() {
+                let line = line.map_err(|e| Error::io("standard input", e))?;
+                files.extend((!line.trim().is_empty()).then(|| PathBuf::from(line.trim())));
+            }
+        } else if Path::new(path).is_dir() {
+            images_below(Path::new(path), &mut files)?;
+        } else if !Path::new(path).exists() && path.contains(['*', '?', '[']) {
+            // The shell expands globs; this is for those that it was told not to.
+            let pattern = glob::glob(path).map_err(|e| Error::Usage(format!("{path}: {e}")))?;
+            files.extend(pattern.filter_map(std::result::Result::ok));
+        } else {
+            files.push(PathBuf::from(path));
+        }
+    }
+    Ok(files)
+}
+
+fn images_below(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let mut entries = std::fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())
+        .map_err(|e| Error::io(dir, e))?;
+    entries.sort();
+    for entry in entries {
+        let extension = entry.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+        if entry.is_dir() && !entry.is_symlink() {
+            images_below(&entry, files)?;
+        } else if IMAGE_EXTENSIONS.contains(&extension.as_str()) {
+            files.push(entry);
+        }
+    }
+    Ok(())
+}

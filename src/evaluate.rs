@@ -1,0 +1,45 @@
+//! Scores of a model on examples, and what they are worth.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::batch::Input;
+use crate::data::loader::{Examples, LoadedBatch, Loader, View};
+use crate::model::Model;
+use crate::{Error, Result, interrupt};
+
+/// Examples a step of evaluation: large enough to fill the cores, small beside a training step.
+const BATCH: usize = 32;
+
+/// Logits of the examples `rows`, through the test-time transform, row by row: `rows · C` values.
+///
+/// # Errors
+/// Whatever reading an example says.
+pub fn scores(
+    model: &Model,
+    examples: &Arc<dyn Examples>,
+    rows: &[usize],
+    loader: &Loader,
+    device: &Device,
+) -> Result<Vec<f32>> {
+    let mut logits = Vec::new();
+    let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
+    for loaded in loader.batches(examples, batches, View::Clean) {
+        if interrupt::flag().load(Ordering::Relaxed) {
+            return Err(Error::Interrupted { epoch: 0 });
+        }
+        let input = input_of(loaded?, model.backbone.is_some(), device);
+        logits.extend(model.forward(input).into_data().into_vec::<f32>().expect("logits are f32"));
+    }
+    Ok(logits)
+}
+
+/// A loaded batch as what the network reads: `[B, 3, S, S]` images or `[B, F, H, W]` maps.
+pub fn input_of(loaded: LoadedBatch, images: bool, device: &Device) -> Input {
+    let [channels, height, width] = loaded.shape;
+    let data = TensorData::new(loaded.values, [loaded.rows.len(), channels, height, width]);
+    let tensor = Tensor::from_data(data, device);
+    if images { Input::Images(tensor) } else { Input::Maps(tensor) }
+}

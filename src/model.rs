@@ -1,0 +1,42 @@
+//! The whole network of a run: the backbone's trained part, where it has one, and a method's head.
+
+use burn::module::{Module, ParamGroup};
+use burn::tensor::Tensor;
+
+use crate::batch::Input;
+use crate::methods::{Head, Method};
+use crate::nn::backbone::Backbone;
+
+/// What is trained, saved and served.
+#[derive(Module, Debug)]
+pub struct Model {
+    /// The backbone, unless it is wholly frozen: then its maps are cached, and it is kept apart.
+    pub backbone: Option<Backbone>,
+    /// The method's head.
+    pub head: Head,
+}
+
+impl Model {
+    /// Feature maps of a batch, `[B, 3, S, S]` or `[B, F, H, W]` `-> [B, F, H, W]`.
+    ///
+    /// # Panics
+    /// If images are given to a model whose backbone is kept apart.
+    pub fn maps(&self, input: Input) -> Tensor<4> {
+        match (input, &self.backbone) {
+            (Input::Maps(maps), _) => maps,
+            (Input::Images(images), Some(backbone)) => backbone.forward(images),
+            (Input::Images(_), None) => panic!("this model reads feature maps, not images"),
+        }
+    }
+
+    /// Category scores (logits) of a batch, `-> [B, C]`.
+    pub fn forward(&self, input: Input) -> Tensor<2> {
+        self.head.forward(self.maps(input))
+    }
+
+    /// Learning-rate factors: the backbone's, and those that the method asks for.
+    pub fn groups(&self, backbone_factor: f64) -> Vec<(ParamGroup, f64)> {
+        let backbone = self.backbone.iter().map(|b| (ParamGroup::ids_from_module(b.clone()), backbone_factor));
+        backbone.chain(self.head.groups()).collect()
+    }
+}

@@ -1,0 +1,235 @@
+//! From a recipe and a data folder to what the loop reads: labels are hidden, the validation split
+//! is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::data::categories::Categories;
+use crate::data::feature_cache::{CacheSpec, cached_maps};
+use crate::data::features::Features;
+use crate::data::labels::Label;
+use crate::data::loader::{Examples, ImageFiles};
+use crate::data::transform::Transform;
+use crate::data::words::Words;
+use crate::data::{self, Annotations};
+use crate::interrupt;
+use crate::nn::backbone::{Backbone, Freeze};
+use crate::nn::weights;
+use crate::recipe::Recipe;
+use crate::{Error, Result};
+
+/// Where a command finds its inputs: what the command line says beside the recipe.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Pretrained weights of the backbone.
+    pub weights: Option<PathBuf>,
+    /// Word vectors, in place of the data folder's.
+    pub words: Option<PathBuf>,
+    /// The user's own features, in place of images.
+    pub features: Option<PathBuf>,
+    /// Where feature maps are cached.
+    pub cache: Cache,
+}
+
+/// Where feature maps are cached, and how much they may take.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its size limit in bytes.
+    pub limit_bytes: u64,
+}
+
+/// A wholly frozen backbone, kept beside the model, with the key of its cached maps.
+#[derive(Debug, Clone)]
+pub struct Extractor {
+    /// The network.
+    pub backbone: Backbone,
+    /// Name and weights, as part of the cache key.
+    pub key: String,
+}
+
+/// What a training reads.
+pub struct Prepared {
+    /// Names, word vectors, co-occurrence of the training rows.
+    pub categories: Categories,
+    /// The training file with the partial labels: all that is ever seen of them.
+    pub annotations: Annotations,
+    /// Rows to train on.
+    pub rows: Vec<usize>,
+    /// Rows to select the best epoch on.
+    pub validation: Vec<usize>,
+    /// Images or maps of all rows.
+    pub examples: Arc<dyn Examples>,
+    /// The frozen backbone, if maps come from one.
+    pub extractor: Option<Extractor>,
+    /// The backbone that is trained, if one is.
+    pub backbone: Option<Backbone>,
+    /// Channels F of the maps that the head reads.
+    pub channels: usize,
+    /// Hash of the labels and image paths.
+    pub fingerprint: String,
+    /// What a person should know before the training starts.
+    pub notes: Vec<String>,
+}
+
+/// Opens data and backbone for a training.
+pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Prepared> {
+    let mut annotations = data::open_split(&sources.data, data::Split::Train)?;
+    annotations.labels = annotations.labels.hide(recipe.data.known, recipe.data.mask_seed);
+    if annotations.labels.count(Label::Positive) == 0 {
+        return Err(Error::Data(format!(
+            "{}: no known positive label is left of {} images; raise data.known ({}) or label more",
+            annotations.source.display(),
+            annotations.labels.images(),
+            recipe.data.known
+        )));
+    }
+    let (rows, validation) = annotations.split_validation(recipe.data.validation, recipe.seed);
+    let words = Words::find(&sources.data, sources.words.as_deref(), &annotations.categories)?;
+    let mut notes = notes(&annotations, words.is_none(), &recipe.data);
+    if let Some(words) = &words {
+        notes.extend(words.warnings.iter().cloned());
+    }
+    let categories = Categories::new(annotations.categories.clone(), words, &annotations.labels.select(&rows));
+
+    let fingerprint = fingerprint(&annotations);
+    let (examples, extractor, backbone, channels) = match &sources.features {
+        Some(path) => {
+            let features = Features::open(path, annotations.images.len())?;
+            let channels = features.shape()[0];
+            (Arc::new(features) as Arc<dyn Examples>, None, None, channels)
+        }
+        None => {
+            let backbone = load_backbone(recipe, sources.weights.as_deref(), device)?;
+            let channels = backbone.channels();
+            if recipe.backbone.freeze == Freeze::All {
+                let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
+                let extractor = Extractor { key: key(recipe, &weights::fingerprint(weights)?), backbone };
+                let examples = maps_of(recipe, &annotations.images, &extractor, views(recipe), &sources.cache, device)?;
+                (examples, Some(extractor), None, channels)
+            } else {
+                (images_of(recipe, &annotations.images), None, Some(backbone), channels)
+            }
+        }
+    };
+    Ok(Prepared { categories, annotations, rows, validation, examples, extractor, backbone, channels, fingerprint, notes })
+}
+
+/// Images of files, decoded and transformed anew at each reading.
+pub fn images_of(recipe: &Recipe, paths: &[PathBuf]) -> Arc<dyn Examples> {
+    Arc::new(ImageFiles { paths: paths.to_vec(), transform: Transform::for_size(recipe.data.size_px) })
+}
+
+/// Feature maps of files through a frozen backbone: from the cache, and into it.
+pub fn maps_of(
+    recipe: &Recipe,
+    paths: &[PathBuf],
+    extractor: &Extractor,
+    views: usize,
+    cache: &Cache,
+    device: &Device,
+) -> Result<Arc<dyn Examples>> {
+    let size = recipe.data.size_px;
+    let side = extractor.backbone.map_size(size);
+    let spec = CacheSpec {
+        dir: cache.dir.clone(),
+        limit_bytes: cache.limit_bytes,
+        extractor: extractor.key.clone(),
+        transform: Transform::for_size(size),
+        views,
+    };
+    let mut extract = |pixels: &[f32], images: usize| {
+        let data = TensorData::new(pixels.to_vec(), [images, 3, size, size]);
+        let maps = extractor.backbone.forward(Tensor::<4>::from_data(data, device));
+        Ok(maps.into_data().into_vec::<f32>().expect("maps are f32"))
+    };
+    let bar = crate::cli::progress_bar("feature maps");
+    let mut progress = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        match interrupt::flag().load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted { epoch: 0 }),
+            false => Ok(()),
+        }
+    };
+    let shape = [extractor.backbone.channels(), side, side];
+    let maps = cached_maps(&spec, paths, shape, &mut extract, &mut progress)?;
+    bar.finish_and_clear();
+    Ok(Arc::new(maps))
+}
+
+/// Views cached for training.
+fn views(recipe: &Recipe) -> usize {
+    if recipe.data.augment { recipe.backbone.views } else { 0 }
+}
+
+fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {
+    let r = &recipe.backbone;
+    let backbone = Backbone::new(r.name, r.pool, recipe.seed, device);
+    let backbone = match weights {
+        Some(path) => backbone.load(path)?,
+        None if r.freeze == Freeze::None => backbone,
+        None => {
+            return Err(Error::Missing(format!(
+                "backbone.freeze = \"{}\" keeps {} as it was trained before, so it needs --weights FILE (.pth or .safetensors); backbone.freeze = \"none\" trains it from scratch",
+                r.freeze, r.name
+            )));
+        }
+    };
+    Ok(backbone.freeze(r.freeze, r.freeze_batch_norm))
+}
+
+fn key(recipe: &Recipe, weights: &str) -> String {
+    let pool = if recipe.backbone.pool { "-pooled" } else { "" };
+    format!("{}{pool}-{}", recipe.backbone.name, &weights[..16.min(weights.len())])
+}
+
+fn fingerprint(annotations: &Annotations) -> String {
+    let mut hash = blake3::Hasher::new();
+    for (row, path) in annotations.images.iter().enumerate() {
+        hash.update(path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes()));
+        let (known, positive) = annotations.labels.planes(row);
+        known.iter().chain(positive).for_each(|word| {
+            hash.update(&word.to_le_bytes());
+        });
+    }
+    annotations.categories.iter().for_each(|name| {
+        hash.update(name.as_bytes());
+    });
+    hash.finalize().to_hex()[..16].to_string()
+}
+
+fn notes(annotations: &Annotations, words_learned: bool, recipe: &crate::recipe::DataRecipe) -> Vec<String> {
+    let labels = &annotations.labels;
+    let mut notes = vec![format!(
+        "{} images, {} categories, {:.0} % of the labels kept: {} positive, {} negative, {} unknown",
+        labels.images(),
+        labels.categories(),
+        100.0 * recipe.known,
+        labels.count(Label::Positive),
+        labels.count(Label::Negative),
+        labels.count(Label::Unknown)
+    )];
+    let without = |pick: fn(&(usize, usize)) -> bool| -> Vec<&str> {
+        let counts = labels.counts();
+        counts.iter().zip(&annotations.categories).filter(|(c, _)| pick(c)).map(|(_, name)| name.as_str()).collect()
+    };
+    let no_positive = without(|&(positive, _)| positive == 0);
+    if !no_positive.is_empty() {
+        notes.push(format!("no known positive, so these cannot be learned: {}", no_positive.join(", ")));
+    }
+    let no_negative = without(|&(positive, known)| positive == known && known > 0);
+    if !no_negative.is_empty() {
+        notes.push(format!("no known negative, so these are learned from positives alone: {}", no_negative.join(", ")));
+    }
+    if words_learned {
+        notes.push("no word vectors given: they are learned with the rest".into());
+    }
+    notes
+}

@@ -1,0 +1,154 @@
+//! A trained run, ready to name what is in an image.
+//!
+//! ```no_run
+//! let recognizer = sarb::recognizer::Recognizer::open("RUN".as_ref(), sarb::run::Which::Best, &burn::tensor::Device::flex())?;
+//! let recognition = recognizer.recognize("photo.jpg".as_ref())?;
+//! for (category, probability) in recognition.top(3) {
+//!     println!("{category} {probability:.2}");
+//! }
+//! # Ok::<(), sarb::Error>(())
+//! ```
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::batch::Input;
+use crate::data::categories::Categories;
+use crate::data::image::decode;
+use crate::data::loader::View;
+use crate::data::transform::Transform;
+use crate::methods::{Method, Setting};
+use crate::model::Model;
+use crate::nn::backbone::{Backbone, Freeze};
+use crate::prepare::Extractor;
+use crate::recipe::Recipe;
+use crate::run::{Run, Which};
+use crate::{Error, Result};
+
+/// The file of a run that holds its wholly frozen backbone.
+pub const EXTRACTOR_FILE: &str = "backbone.bpk";
+
+/// A trained model with its categories and its transform.
+#[derive(Debug)]
+pub struct Recognizer {
+    /// What was trained.
+    pub recipe: Recipe,
+    /// What it can name.
+    pub categories: Categories,
+    /// The network, for inference.
+    pub model: Model,
+    /// The frozen backbone in front of it, where there is one.
+    pub extractor: Option<Extractor>,
+    device: Device,
+}
+
+/// What a recognizer says of one image.
+#[derive(Debug, Clone)]
+pub struct Recognition<'a> {
+    /// Names of the categories.
+    pub names: &'a [String],
+    /// Logit of each category.
+    pub logits: Vec<f32>,
+    /// Where each category is seen, `C × side²`, row by row; larger is more.
+    pub attention: Vec<f32>,
+    /// Side of the attention maps.
+    pub side: usize,
+}
+
+impl Recognition<'_> {
+    /// Probability of each category, 0…1.
+    pub fn probabilities(&self) -> Vec<f32> {
+        self.logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
+    }
+
+    /// The `count` most probable categories, most probable first; ties in category order.
+    pub fn top(&self, count: usize) -> Vec<(&str, f32)> {
+        self.ranking().into_iter().take(count).map(|c| (self.names[c].as_str(), self.probabilities()[c])).collect()
+    }
+
+    /// Categories, most probable first; ties in category order.
+    pub fn ranking(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        order.sort_by(|&a, &b| self.logits[b].total_cmp(&self.logits[a]));
+        order
+    }
+}
+
+impl Recognizer {
+    /// Opens a run folder.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the folder is no run or has no checkpoint, [`Error::Incompatible`] if a
+    /// checkpoint is damaged or of another network.
+    pub fn open(dir: &Path, which: Which, device: &Device) -> Result<Self> {
+        let run = Run::open(dir)?;
+        let recipe = run.recipe()?;
+        let categories = run.categories()?;
+        let info = run.info()?;
+        let extractor = match info.extractor {
+            None => None,
+            Some(key) => {
+                let path = run.path(EXTRACTOR_FILE);
+                let empty = Backbone::new(recipe.backbone.name, recipe.backbone.pool, recipe.seed, device);
+                let loaded = empty
+                    .try_load_file(&path)
+                    .map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))?;
+                Some(Extractor { backbone: loaded.freeze(Freeze::All, true), key })
+            }
+        };
+        let model = initial_model(&recipe, &categories, info.channels, info.trains_backbone, device);
+        let model = run.load_model(which, model)?;
+        Ok(Self { recipe, categories, model, extractor, device: device.clone() })
+    }
+
+    /// Whether the run reads images; one trained with `--features` reads feature files only.
+    pub fn reads_images(&self) -> bool {
+        self.extractor.is_some() || self.model.backbone.is_some()
+    }
+
+    /// What is in the image of a file.
+    ///
+    /// # Errors
+    /// What decoding says; [`Error::Usage`] if the run was trained on features.
+    pub fn recognize(&self, path: &Path) -> Result<Recognition<'_>> {
+        if !self.reads_images() {
+            return Err(Error::Usage("this run was trained with --features and has no backbone: it cannot read images".into()));
+        }
+        let transform = Transform::for_size(self.recipe.data.size_px);
+        let size = self.recipe.data.size_px;
+        let mut pixels = vec![0.0; 3 * size * size];
+        transform.apply(&decode(path)?, View::Clean, 0, &mut pixels);
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, size, size]), &self.device);
+        let maps = match &self.extractor {
+            Some(extractor) => extractor.backbone.forward(images),
+            None => self.model.maps(Input::Images(images)),
+        };
+        let side = maps.dims()[3];
+        let values = |tensor: TensorData| tensor.into_vec::<f32>().expect("scores are f32");
+        Ok(Recognition {
+            names: &self.categories.names,
+            logits: values(self.model.head.forward(maps.clone()).into_data()),
+            attention: values(self.model.head.attention(maps).into_data()),
+            side,
+        })
+    }
+}
+
+/// The network of a recipe with its initial weights, on `device`.
+pub fn initial_model(
+    recipe: &Recipe,
+    categories: &Categories,
+    channels: usize,
+    trains_backbone: bool,
+    device: &Device,
+) -> Model {
+    let counts = vec![(0, 0); categories.names.len()];
+    let setting = Setting { channels, categories, counts: &counts, seed: recipe.seed, device };
+    let backbone = trains_backbone.then(|| {
+        Backbone::new(recipe.backbone.name, recipe.backbone.pool, recipe.seed, device)
+            .freeze(recipe.backbone.freeze, recipe.backbone.freeze_batch_norm)
+    });
+    Model { backbone, head: recipe.method.init(&setting) }
+}

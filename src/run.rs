@@ -1,0 +1,326 @@
+//! The run folder: recipe, status, data, checkpoints and logs, each written to a temporary name and
+//! renamed, so that a run that is killed at any point loses nothing already saved.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use serde::{Deserialize, Serialize};
+
+use crate::data::categories::Categories;
+use crate::files::write_atomically;
+use crate::model::Model;
+use crate::recipe::Recipe;
+use crate::{Error, Result};
+
+/// The folder of one training.
+#[derive(Debug, Clone)]
+pub struct Run {
+    dir: PathBuf,
+}
+
+/// What to do with a folder that already holds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse it.
+    Refuse,
+    /// Go on from its last checkpoint.
+    Resume,
+    /// Delete the run in it and start anew.
+    Replace,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Training, or killed while it was.
+    Running,
+    /// Finished.
+    Done,
+    /// Stopped by a signal, with a checkpoint.
+    Interrupted,
+    /// Ended with an error.
+    Failed,
+}
+
+/// `run.json`: what a reader wants to know of a run without opening a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// How far it is.
+    pub status: Status,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Version of the program.
+    pub version: String,
+    /// The method's name.
+    pub method: String,
+    /// The folder of the data, as an absolute path.
+    pub data: PathBuf,
+    /// Hash of the training labels and image paths that were used.
+    pub fingerprint: String,
+    /// Channels of the feature maps that the head reads.
+    pub channels: usize,
+    /// Whether the checkpoint holds a trained backbone.
+    pub trains_backbone: bool,
+    /// Key of the wholly frozen backbone in `backbone.bpk`, if the run has one.
+    pub extractor: Option<String>,
+    /// Where it was computed.
+    pub device: String,
+    /// Epochs completed.
+    pub epochs: usize,
+    /// The epoch of `checkpoints/best`, from 1; 0 is the state before the first step.
+    pub best_epoch: usize,
+    /// Training throughput of the last epoch.
+    pub images_per_second: f64,
+    /// Wall-clock seconds of the training, over all its parts.
+    pub seconds: f64,
+    /// Peak resident memory of the process in MiB.
+    pub peak_rss_mb: f64,
+}
+
+/// The state of training beside weights and moments.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Epochs completed.
+    pub epoch: usize,
+    /// Steps completed in the epoch after them.
+    pub step: usize,
+    /// Means of the loss terms over those steps.
+    pub losses: Vec<(String, f64)>,
+    /// The best validation value so far, and its epoch.
+    pub best: Option<(f64, usize)>,
+    /// A row for every completed epoch.
+    pub history: Vec<EpochRow>,
+    /// Wall-clock seconds so far.
+    pub seconds: f64,
+}
+
+/// One completed epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// From 1; 0 is the state before the first step.
+    pub epoch: usize,
+    /// Mean of each unweighted loss term.
+    pub losses: Vec<(String, f64)>,
+    /// Mean BCE over the known labels of the validation split.
+    pub validation_loss: Option<f64>,
+    /// mAP over the known labels of the validation split.
+    pub validation_map: Option<f64>,
+    /// Learning rate of the epoch's first step.
+    pub learning_rate: f64,
+    /// Training throughput.
+    pub images_per_second: f64,
+}
+
+/// Which checkpoint of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// The epoch that the validation split chose.
+    Best,
+    /// The newest.
+    Last,
+}
+
+impl Which {
+    fn name(self) -> &'static str {
+        match self {
+            Which::Best => "best",
+            Which::Last => "last",
+        }
+    }
+}
+
+impl Run {
+    /// Makes the folder of a new run, or takes up an old one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the folder holds something and `existing` refuses it, or if it is to be
+    /// replaced and is no run.
+    pub fn create(dir: &Path, existing: Existing) -> Result<Self> {
+        let occupied = dir.is_dir() && dir.read_dir().map_err(|e| Error::io(dir, e))?.next().is_some();
+        let shown = dir.display();
+        match (occupied, existing) {
+            (true, Existing::Refuse) => {
+                return Err(Error::Usage(format!("{shown} is not empty; --resume goes on with the run in it, --force replaces it")));
+            }
+            (true, Existing::Replace) => {
+                if !dir.join("recipe.toml").is_file() {
+                    return Err(Error::Usage(format!("{shown} holds something that is no run; --force deletes runs only")));
+                }
+                std::fs::remove_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+            }
+            (false, Existing::Resume) => return Err(Error::Missing(format!("{shown}: no run to resume"))),
+            _ => {}
+        }
+        for part in ["data", "checkpoints", "evaluation"] {
+            let part = dir.join(part);
+            std::fs::create_dir_all(&part).map_err(|e| Error::io(&part, e))?;
+        }
+        Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// Opens the folder of a run to read it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if !dir.join("recipe.toml").is_file() {
+            return Err(Error::Missing(format!("{}: no run folder (it has no recipe.toml)", dir.display())));
+        }
+        Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// A path within the folder.
+    pub fn path(&self, part: &str) -> PathBuf {
+        self.dir.join(part)
+    }
+
+    /// Whether training has left a checkpoint to go on from.
+    pub fn has_checkpoint(&self) -> bool {
+        self.checkpoint_dir(Which::Last).is_ok()
+    }
+
+    /// Writes the resolved recipe.
+    pub fn save_recipe(&self, recipe: &Recipe) -> Result<()> {
+        self.write("recipe.toml", recipe.to_toml().as_bytes())
+    }
+
+    /// The resolved recipe.
+    pub fn recipe(&self) -> Result<Recipe> {
+        Recipe::read(Some(&self.path("recipe.toml")), None, &[])
+    }
+
+    /// Writes `run.json`.
+    pub fn save_info(&self, info: &RunInfo) -> Result<()> {
+        self.write("run.json", &json(info))
+    }
+
+    /// Reads `run.json`.
+    pub fn info(&self) -> Result<RunInfo> {
+        read_json(&self.path("run.json"))
+    }
+
+    /// The categories that the run was trained on.
+    pub fn categories(&self) -> Result<Categories> {
+        Categories::load(&self.path("data"))
+    }
+
+    /// Writes `text` to a file of the folder.
+    pub fn write(&self, part: &str, bytes: &[u8]) -> Result<()> {
+        write_atomically(&self.path(part), |file| file.write_all(bytes))
+    }
+
+    /// Appends one line of JSON to `events.jsonl`.
+    pub fn event(&self, event: &serde_json::Value) -> Result<()> {
+        use std::io::Write;
+        let path = self.path("events.jsonl");
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(|e| Error::io(&path, e))?;
+        writeln!(file, "{event}").map_err(|e| Error::io(&path, e))
+    }
+
+    /// Writes `metrics.csv`, a row an epoch.
+    pub fn save_metrics(&self, history: &[EpochRow]) -> Result<()> {
+        let mut terms: Vec<&str> = Vec::new();
+        for (name, _) in history.iter().flat_map(|row| &row.losses) {
+            if !terms.contains(&name.as_str()) {
+                terms.push(name);
+            }
+        }
+        let mut text = String::from("epoch,learning_rate,images_per_second,validation_loss,validation_map");
+        terms.iter().for_each(|term| text.push_str(&format!(",{term}")));
+        text.push('\n');
+        let cell = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.6}"));
+        for row in history {
+            let loss = |term: &&str| cell(row.losses.iter().find(|(name, _)| name == term).map(|(_, v)| *v));
+            let mut cells = vec![
+                row.epoch.to_string(),
+                format!("{:e}", row.learning_rate),
+                format!("{:.1}", row.images_per_second),
+                cell(row.validation_loss),
+                cell(row.validation_map),
+            ];
+            cells.extend(terms.iter().map(loss));
+            text.push_str(&cells.join(","));
+            text.push('\n');
+        }
+        self.write("metrics.csv", text.as_bytes())
+    }
+
+    /// Saves weights, optimiser and state under a new name, then puts it in the place of the old one.
+    pub fn save_checkpoint(&self, which: Which, model: &Model, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
+        let folder = |suffix: &str| self.path(&format!("checkpoints/{}{suffix}", which.name()));
+        let (new, old, now) = (folder(".new"), folder(".old"), folder(""));
+        remove_dir(&new)?;
+        std::fs::create_dir_all(&new).map_err(|e| Error::io(&new, e))?;
+        let record = |file: &str, result: Result<(), burn::store::RecordError>| {
+            result.map_err(|e| Error::io(new.join(file), std::io::Error::other(e.to_string())))
+        };
+        record("model.bpk", model.clone().save_file(new.join("model.bpk")))?;
+        if which == Which::Last {
+            record("optimizer.bpk", optimizer.save(new.join("optimizer.bpk")))?;
+        }
+        write_atomically(&new.join("state.json"), |file| file.write_all(&json(state)))?;
+        remove_dir(&old)?;
+        if now.is_dir() {
+            std::fs::rename(&now, &old).map_err(|e| Error::io(&now, e))?;
+        }
+        std::fs::rename(&new, &now).map_err(|e| Error::io(&now, e))?;
+        remove_dir(&old)
+    }
+
+    /// Loads the weights of a checkpoint into `model`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without a checkpoint, [`Error::Incompatible`] if it is damaged or of
+    /// another network.
+    pub fn load_model(&self, which: Which, model: Model) -> Result<Model> {
+        let path = self.checkpoint_dir(which)?.join("model.bpk");
+        let incompatible = |why: String| Error::Incompatible(format!("{}: {why}", path.display()));
+        let model = guarded(|| model.try_load_file(&path)).map_err(incompatible)?;
+        model.map_err(|e| incompatible(e.to_string()))
+    }
+
+    /// Loads the optimiser and the state of the newest checkpoint.
+    pub fn load_training(&self, optimizer: ModuleOptimizer) -> Result<(ModuleOptimizer, State)> {
+        let folder = self.checkpoint_dir(Which::Last)?;
+        let path = folder.join("optimizer.bpk");
+        let incompatible = |why: String| Error::Incompatible(format!("{}: {why}", path.display()));
+        let optimizer = guarded(|| optimizer.load(&path)).map_err(incompatible)?;
+        Ok((optimizer.map_err(|e| incompatible(e.to_string()))?, read_json(&folder.join("state.json"))?))
+    }
+
+    /// The folder of a checkpoint; the previous one if a kill hit the moment between two renames.
+    fn checkpoint_dir(&self, which: Which) -> Result<PathBuf> {
+        let now = self.path(&format!("checkpoints/{}", which.name()));
+        let old = self.path(&format!("checkpoints/{}.old", which.name()));
+        [now, old].into_iter().find(|folder| folder.join("state.json").is_file()).ok_or_else(|| {
+            Error::Missing(format!("{}: no checkpoint `{}` yet; train it with --resume", self.dir.display(), which.name()))
+        })
+    }
+}
+
+/// A damaged record makes Burn panic in places; for a user it is a file that does not fit.
+fn guarded<T>(load: impl FnOnce() -> T) -> Result<T, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load));
+    std::panic::set_hook(hook);
+    result.map_err(|_| "damaged, or of another network".to_string())
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain data");
+    text.push(b'\n');
+    text
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))
+}
+
+fn remove_dir(dir: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(dir, e)),
+        _ => Ok(()),
+    }
+}

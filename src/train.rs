@@ -1,0 +1,303 @@
+//! The training loop, written out: forward, loss terms, backward, Adam, log; validate, keep the
+//! best, checkpoint. It knows no method: what differs between them is behind
+//! [`Method`](crate::methods::Method).
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::Module;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+
+use crate::batch::{Batch, Losses, Progress};
+use crate::data::labels::LabelMatrix;
+use crate::data::loader::{Loader, View, epoch_batches};
+use crate::evaluate::{input_of, scores};
+use crate::loss::partial_bce::masked_loss;
+use crate::methods::{Method, TrainSet};
+use crate::model::Model;
+use crate::prepare::Prepared;
+use crate::recipe::{Recipe, Select};
+use crate::run::{EpochRow, Run, State, Which};
+use crate::{Error, Result, interrupt, metrics};
+
+/// How many steps lie between two looks at the loss: reading it waits for the device.
+const LOG_EVERY: usize = 10;
+
+/// What stays the same while training.
+pub struct Trainer<'a> {
+    /// The experiment.
+    pub recipe: &'a Recipe,
+    /// Its data.
+    pub prepared: &'a Prepared,
+    /// Where it is written.
+    pub run: &'a Run,
+    /// Where it is computed, without autodiff.
+    pub device: &'a Device,
+    /// How examples are read.
+    pub loader: &'a Loader,
+}
+
+/// What changes while training.
+pub struct Training {
+    /// The network, on the autodiff device.
+    pub model: Model,
+    /// Adam and its moments.
+    pub optimizer: ModuleOptimizer,
+    /// Where it stands.
+    pub state: State,
+}
+
+/// What happens, for people and logs.
+#[derive(Debug)]
+pub enum Report<'a> {
+    /// Every few steps.
+    Step {
+        /// Where, and of how many steps.
+        at: Progress,
+        /// The mean of each unweighted loss term so far in this epoch.
+        losses: &'a [(String, f64)],
+        /// Training throughput in this epoch.
+        images_per_second: f64,
+    },
+    /// After every epoch, and once before the first.
+    Epoch(&'a EpochRow),
+}
+
+/// Adam with ε 1e-8 and, where the recipe asks for it, coupled L2 decay, as PyTorch's.
+pub fn adam(recipe: &Recipe) -> ModuleOptimizer {
+    let decay = recipe.train.weight_decay as f32;
+    let decay = (decay > 0.0).then(|| WeightDecayConfig::new(decay));
+    AdamConfig::new().with_epsilon(1e-8).with_weight_decay(decay).init()
+}
+
+impl Trainer<'_> {
+    /// Trains from where `training` stands to the recipe's last epoch.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when a loss term is not finite; [`Error::Interrupted`] after a signal, with
+    /// a checkpoint of that very step; whatever reading an example says.
+    pub fn train(&self, training: &mut Training, report: &mut dyn FnMut(Report)) -> Result<()> {
+        if training.state.history.is_empty() {
+            let model = training.model.valid();
+            training.model.head.before_training(&self.pass(&model))?;
+            self.finish_epoch(training, Vec::new(), 0.0, report)?;
+        }
+        for epoch in training.state.epoch..self.recipe.train.epochs {
+            if training.state.step == 0 {
+                let model = training.model.valid();
+                training.model.head.before_epoch(epoch, &self.pass(&model))?;
+            }
+            let (losses, images_per_second) = self.epoch(training, epoch, report)?;
+            training.state.epoch = epoch + 1;
+            self.finish_epoch(training, losses, images_per_second, report)?;
+        }
+        Ok(())
+    }
+
+    /// The remaining steps of one epoch; returns the mean of each loss term and images a second.
+    fn epoch(
+        &self,
+        training: &mut Training,
+        epoch: usize,
+        report: &mut dyn FnMut(Report),
+    ) -> Result<(Vec<(String, f64)>, f64)> {
+        let (seed, train) = (self.recipe.seed, &self.recipe.train);
+        let batches = epoch_batches(&self.prepared.rows, train.batch_size, seed, epoch as u64, train.drop_last);
+        let steps = batches.len();
+        let view = match self.recipe.data.augment {
+            true => View::Augmented { seed, epoch: epoch as u64 },
+            false => View::Clean,
+        };
+        let mut sums = LossSums { means_before: training.state.losses.clone(), before: training.state.step, ..Default::default() };
+        let (started, mut images, mut clock) = (Instant::now(), 0, Instant::now());
+        let todo = batches[training.state.step..].to_vec();
+        for loaded in self.loader.batches(&self.prepared.examples, todo, view) {
+            let loaded = loaded?;
+            let batch = Batch {
+                labels: self.prepared.annotations.labels.select(&loaded.rows),
+                indices: loaded.rows.clone(),
+                input: input_of(loaded, self.prepared.backbone.is_some(), &self.device.clone().autodiff()),
+            };
+            let at = Progress { seed, epoch, step: training.state.step, steps };
+            sums.add(self.step(training, &batch, at));
+
+            images += batch.indices.len();
+            training.state.step += 1;
+            training.state.seconds += clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+            if training.state.step.is_multiple_of(LOG_EVERY) {
+                let images_per_second = images as f64 / started.elapsed().as_secs_f64();
+                report(Report::Step { at, losses: &sums.means(at)?, images_per_second });
+            }
+            if interrupt::flag().load(Ordering::Relaxed) {
+                training.state.losses = sums.means(at)?;
+                self.save(training, Which::Last)?;
+                return Err(Error::Interrupted { epoch });
+            }
+        }
+        let at = Progress { seed, epoch, step: steps - 1, steps };
+        Ok((sums.means(at)?, images as f64 / started.elapsed().as_secs_f64()))
+    }
+
+    /// One step: forward, loss, backward, Adam.
+    fn step(&self, training: &mut Training, batch: &Batch, at: Progress) -> Losses {
+        let maps = training.model.maps(batch.input.clone());
+        let losses = training.model.head.loss(maps, batch, at);
+        let gradients = GradientsParams::from_grads(losses.total().backward(), &training.model);
+
+        let rate = self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps);
+        let mut rates = ModuleLrScheduler::new(rate);
+        for (group, factor) in training.model.groups(self.recipe.backbone.learning_rate_factor) {
+            rates = rates.with_group(group, rate * factor);
+        }
+        training.model = training.optimizer.step(rates.step(), training.model.clone(), gradients);
+        training.model.head.after_step();
+        losses
+    }
+
+    /// Validates, notes the epoch, and saves it; as the best too, if it is.
+    fn finish_epoch(
+        &self,
+        training: &mut Training,
+        losses: Vec<(String, f64)>,
+        images_per_second: f64,
+        report: &mut dyn FnMut(Report),
+    ) -> Result<()> {
+        let started = Instant::now();
+        let validation = self.validate(&training.model.valid(), training.state.epoch)?;
+        let state = &mut training.state;
+        let steps = self.prepared.rows.len().div_ceil(self.recipe.train.batch_size);
+        let row = EpochRow {
+            epoch: state.epoch,
+            losses,
+            validation_loss: validation.map(|(loss, _)| loss),
+            validation_map: validation.map(|(_, map)| map),
+            learning_rate: self.recipe.train.learning_rate_at(state.epoch.saturating_sub(1) * steps, steps),
+            images_per_second,
+        };
+        // Lower is better; without a validation split every epoch improves on the one before.
+        let value = match (self.recipe.train.select, validation) {
+            (Select::Last, _) | (_, None) => -(state.epoch as f64),
+            (Select::Loss, Some((loss, _))) => loss,
+            (Select::Map, Some((_, map))) => -map,
+        };
+        let improved = state.best.is_none_or(|(best, _)| value < best);
+        if improved {
+            state.best = Some((value, state.epoch));
+        }
+        state.step = 0;
+        state.losses.clear();
+        state.seconds += started.elapsed().as_secs_f64();
+        state.history.push(row);
+        self.run.save_metrics(&state.history)?;
+        if improved {
+            self.save(training, Which::Best)?;
+        }
+        self.save(training, Which::Last)?;
+        let row = training.state.history.last().expect("just pushed");
+        self.run.event(&serde_json::json!({ "event": "epoch", "row": row, "best": improved }))?;
+        report(Report::Epoch(row));
+        Ok(())
+    }
+
+    /// Mean BCE and mAP over the known labels of the validation rows.
+    fn validate(&self, model: &Model, epoch: usize) -> Result<Option<(f64, f64)>> {
+        let rows = &self.prepared.validation;
+        let labels = self.prepared.annotations.labels.select(rows);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let logits = scores(model, &self.prepared.examples, rows, self.loader, self.device)?;
+        if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
+            return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
+        }
+        let map = metrics::evaluate(&logits, &labels, &self.prepared.annotations.categories, 0.0)?.map;
+        Ok(Some((masked_loss(&logits, &labels), map)))
+    }
+
+    fn save(&self, training: &Training, which: Which) -> Result<()> {
+        self.run.save_checkpoint(which, &training.model.valid(), &training.optimizer, &training.state)
+    }
+
+    fn pass<'a>(&'a self, model: &'a Model) -> Pass<'a> {
+        let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
+        Pass { trainer: self, model, labels }
+    }
+}
+
+/// The training rows through the test-time transform, for what a method computes between epochs.
+struct Pass<'a> {
+    trainer: &'a Trainer<'a>,
+    model: &'a Model,
+    labels: LabelMatrix,
+}
+
+impl TrainSet for Pass<'_> {
+    fn labels(&self) -> &LabelMatrix {
+        &self.labels
+    }
+
+    fn seed(&self) -> u64 {
+        self.trainer.recipe.seed
+    }
+
+    fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()> {
+        let Trainer { prepared, device, loader, .. } = self.trainer;
+        let batches: Vec<Vec<usize>> = prepared.rows.chunks(32).map(<[usize]>::to_vec).collect();
+        let mut first = 0;
+        for loaded in loader.batches(&prepared.examples, batches, View::Clean) {
+            if interrupt::flag().load(Ordering::Relaxed) {
+                return Err(Error::Interrupted { epoch: 0 });
+            }
+            let loaded = loaded?;
+            // Rows of `labels()`, which holds the training rows only.
+            let rows: Vec<usize> = (first..first + loaded.rows.len()).collect();
+            first += rows.len();
+            each(&rows, self.model.maps(input_of(loaded, prepared.backbone.is_some(), device)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sums of the loss terms of an epoch, kept on the device between two looks.
+#[derive(Default)]
+struct LossSums {
+    /// Means and number of the steps before a resume.
+    means_before: Vec<(String, f64)>,
+    before: usize,
+    sums: Vec<(&'static str, Tensor<1>)>,
+    steps: usize,
+}
+
+impl LossSums {
+    fn add(&mut self, losses: Losses) {
+        self.steps += 1;
+        for (name, value) in losses.terms() {
+            let value = value.clone().inner();
+            match self.sums.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum = sum.clone() + value,
+                None => self.sums.push((name, value)),
+            }
+        }
+    }
+
+    /// The mean of each term over the epoch so far.
+    fn means(&self, at: Progress) -> Result<Vec<(String, f64)>> {
+        let steps = (self.before + self.steps) as f64;
+        self.sums
+            .iter()
+            .map(|(name, sum)| {
+                let sum = sum.clone().into_scalar::<f32>();
+                if !sum.is_finite() {
+                    let (epoch, step) = (at.epoch + 1, at.step + 1);
+                    return Err(Error::Diverged { term: (*name).into(), value: sum, epoch, step });
+                }
+                let before = self.means_before.iter().find(|(known, _)| known == name).map_or(0.0, |(_, mean)| *mean);
+                Ok(((*name).to_string(), (before * self.before as f64 + f64::from(sum)) / steps))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,136 @@
+//! A generated data set, and `sarb` as a process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// 48 + 24 generated images of 32 px, made once; tests only read it.
+pub fn data() -> &'static Path {
+    static DATA: OnceLock<tempfile::TempDir> = OnceLock::new();
+    DATA.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        sarb::data::synthetic::generate(dir.path(), 48, 24, 32, 7).unwrap();
+        dir
+    })
+    .path()
+}
+
+/// A copy of the generated data whose files a test may change.
+pub fn data_copy() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy(data(), dir.path());
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => std::fs::copy(entry.path(), target).map(|_| ()).unwrap(),
+        }
+    }
+}
+
+/// Features [N, 24, 3, 3] of the generated images that carry their labels, with noise: heads learn
+/// from them in a second.
+pub fn features() -> &'static Path {
+    static FEATURES: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let dir = FEATURES.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        for split in ["train", "test"] {
+            let labels = sarb::data::formats::csv::read(&data().join(format!("{split}.csv"))).unwrap().labels;
+            let (f, positions) = (24, 9);
+            let mut values = Vec::new();
+            for row in 0..labels.images() {
+                for channel in 0..f {
+                    for position in 0..positions {
+                        let noise = ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
+                        let here = channel < labels.categories()
+                            && labels.get(row, channel) == sarb::data::labels::Label::Positive
+                            && position == (row + channel) % positions;
+                        values.push(noise + if here { 3.0 } else { 0.0 });
+                    }
+                }
+            }
+            let path = dir.path().join(format!("{split}.npy"));
+            sarb::data::array_file::write_npy(&path, &values, &[labels.images(), f, 3, 3]).unwrap();
+        }
+        dir
+    });
+    dir.path()
+}
+
+/// Runs `sarb` with a cache of its own.
+pub fn sarb(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// `sarb` with arguments, not yet started.
+pub fn command(args: &[&str]) -> Command {
+    static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| tempfile::tempdir().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sarb"));
+    command.args(args).env("XDG_CACHE_HOME", cache.path()).env("NO_COLOR", "1");
+    command
+}
+
+/// Runs `sarb` and expects success; returns stdout.
+pub fn sarb_ok(args: &[&str]) -> String {
+    let output = sarb(args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "sarb {args:?} ended with {:?}:\n{stderr}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs `sarb` and expects this exit code; returns stderr, which never shows a panic.
+pub fn sarb_fails(code: i32, args: &[&str]) -> String {
+    let output = sarb(args);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "sarb {args:?}:\n{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+/// Arguments that train `method` on the generated features in about a second.
+pub fn quick(method: &str, out: &Path) -> Vec<String> {
+    let mut args: Vec<String> = ["train", "--method", method, "--known", "0.5", "--data"].map(String::from).to_vec();
+    args.push(data().display().to_string());
+    args.extend(["--features".into(), features().join("train.npy").display().to_string()]);
+    args.extend(["--out".into(), out.display().to_string()]);
+    let mut sets = vec!["train.batch_size=8", "train.learning_rate=0.003", "train.schedule=constant"];
+    if method == "linear" {
+        sets.push("train.epochs=0");
+    } else {
+        sets.push("train.epochs=4");
+    }
+    if ["ssgrl", "sarb"].contains(&method) {
+        sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
+    }
+    if method == "sarb" {
+        sets.extend(["method.blend_from_epoch=1", "method.prototype_interval=2", "method.prototypes_per_category=3"]);
+    }
+    for set in sets {
+        args.extend(["--set".into(), set.into()]);
+    }
+    args
+}
+
+/// Borrows owned arguments.
+pub fn borrow(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+/// The test scores of a run trained by [`quick`].
+pub fn test_scores(run: &Path) -> Vec<u8> {
+    let features = features().join("test.npy");
+    sarb_ok(&["evaluate", &run.display().to_string(), "--features", &features.display().to_string()]);
+    std::fs::read(run.join("evaluation/test_scores.npy")).unwrap()
+}
+
+/// A path as an argument.
+pub fn arg(path: impl Into<PathBuf>) -> String {
+    path.into().display().to_string()
+}
