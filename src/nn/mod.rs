@@ -1,8 +1,11 @@
 //! Layers.
 pub mod backbone;
 pub mod batch_norm;
+pub mod conv_norm;
 pub mod decoupling;
+mod depthwise;
 pub mod efficientnet_lite;
+mod folded;
 pub mod gated_graph;
 pub mod linear;
 pub mod per_class_linear;
