@@ -1,6 +1,11 @@
 //! One method a file.
+pub mod blending;
 pub mod linear;
+#[cfg(test)]
+mod parity;
+pub mod prototypes;
 pub mod sarb;
+pub mod score_start;
 pub mod ssgrl;
 
 use burn::module::{Module, ParamGroup};

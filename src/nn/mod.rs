@@ -7,5 +7,6 @@ pub mod gated_graph;
 pub mod linear;
 pub mod per_class_linear;
 pub mod resnet;
+pub mod simd;
 pub mod vectorised;
 pub mod weights;
