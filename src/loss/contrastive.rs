@@ -76,10 +76,10 @@ impl Pairs {
         let batch = labels.images();
         for category in 0..labels.categories() {
             let column: Vec<Label> = labels.column(category).collect();
-            for i in 0..batch {
-                for j in i + 1..batch {
+            for (i, &first) in column.iter().enumerate() {
+                for (j, &second) in column.iter().enumerate().skip(i + 1) {
                     let place = (category * batch + i) * batch + j;
-                    match (column[i], column[j]) {
+                    match (first, second) {
                         (Label::Unknown, _) | (_, Label::Unknown) => {}
                         (Label::Positive, Label::Positive) => pairs.positive.push(place),
                         (Label::Negative, Label::Negative) if negative_pairs == NegativePairs::None => {}

@@ -5,6 +5,7 @@ pub mod linear;
 mod parity;
 pub mod prototypes;
 pub mod sarb;
+pub mod sarb_recipe;
 pub mod score_start;
 pub mod ssgrl;
 

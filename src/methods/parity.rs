@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 
 use super::Method;
-use super::sarb::{PrototypeDraw, Sarb, SarbRecipe};
+use super::sarb::{PrototypeDraw, Sarb};
+use super::sarb_recipe::SarbRecipe;
 use super::ssgrl::{CategoryKnowledge, SsgrlRecipe};
 use crate::batch::{Losses, Stream, rng};
 use crate::data::labels::LabelMatrix;

@@ -87,8 +87,8 @@ impl Ssgrl {
         set(bias, fuse_bias);
 
         let mut weights = vec![0.0; categories * dim];
-        for category in 0..categories {
-            weights[category * dim + category] = deviations[category] / SLOPE;
+        for (category, deviation) in deviations.iter().take(categories).enumerate() {
+            weights[category * dim + category] = deviation / SLOPE;
         }
         set(&mut self.classifiers.weight, weights);
         let biases = scores.intercepts.iter().zip(&offsets).map(|(intercept, offset)| intercept + offset);

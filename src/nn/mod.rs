@@ -6,6 +6,7 @@ pub mod efficientnet_lite;
 pub mod gated_graph;
 pub mod linear;
 pub mod per_class_linear;
+pub mod plain;
 pub mod resnet;
 pub mod simd;
 pub mod vectorised;

@@ -113,8 +113,8 @@ fn joint_scores_body<const FUSED: bool>(scores: &mut [f32], g: &[f32], q: &[f32]
         let (g_blocks, g_rest) = g.as_chunks::<LANES>();
         let mut sums = [0.0; LANES];
         for ((g, q), u) in g_blocks.iter().zip(q_blocks).zip(u_blocks) {
-            for lane in 0..LANES {
-                sums[lane] = multiply_add::<FUSED>(u[lane], tanh::<FUSED>(g[lane] * q[lane]), sums[lane]);
+            for (((sum, g), q), u) in sums.iter_mut().zip(g).zip(q).zip(u) {
+                *sum = multiply_add::<FUSED>(*u, tanh::<FUSED>(g * q), *sum);
             }
         }
         let mut sum = sums.iter().sum::<f32>();
@@ -136,14 +136,13 @@ fn joint_scores_backward_body<const FUSED: bool>(
 ) {
     let width = q.len();
     for ((&gradient, g), dg) in gradient.iter().zip(g.chunks_exact(width)).zip(dg.chunks_exact_mut(width)) {
-        let (dq, du) = (&mut dq[..width], &mut du[..width]);
-        let (g, dg) = (&g[..width], &mut dg[..width]);
-        for m in 0..width {
-            let t = tanh::<FUSED>(g[m] * q[m]);
+        let sums = dg.iter_mut().zip(dq.iter_mut()).zip(du.iter_mut());
+        for ((&g, &q), ((dg, dq), du)) in g.iter().zip(q).zip(sums) {
+            let t = tanh::<FUSED>(g * q);
             let w = gradient * multiply_add::<FUSED>(-t, t, 1.0);
-            dg[m] = multiply_add::<FUSED>(w, q[m], dg[m]);
-            dq[m] = multiply_add::<FUSED>(w, g[m], dq[m]);
-            du[m] = multiply_add::<FUSED>(gradient, t, du[m]);
+            *dg = multiply_add::<FUSED>(w, q, *dg);
+            *dq = multiply_add::<FUSED>(w, g, *dq);
+            *du = multiply_add::<FUSED>(gradient, t, *du);
         }
     }
 }
@@ -263,20 +262,20 @@ mod tests {
             joint_scores(&mut scores, &g, &q, &u);
             let (mut dg, mut dq, mut du) = (vec![0.0; 3 * width], vec![0.0; width], vec![0.0; width]);
             joint_scores_backward(&gradient, &g, &q, &mut dg, &mut dq, &mut du);
-            for p in 0..3 {
-                let exact: f32 = (0..width).map(|m| u[m] * (g[p * width + m] * q[m]).tanh()).sum();
-                assert!((scores[p] - exact).abs() < 1e-5, "{} and {exact}", scores[p]);
+            let t = |p: usize, m: usize| (g[p * width + m] * q[m]).tanh();
+            for (p, score) in scores.iter().enumerate() {
+                let exact: f32 = (0..width).map(|m| u[m] * t(p, m)).sum();
+                assert!((score - exact).abs() < 1e-5, "{score} and {exact}");
             }
-            for m in 0..width {
-                let t = |p: usize| (g[p * width + m] * q[m]).tanh();
-                let dq_exact: f32 =
-                    (0..3).map(|p| gradient[p] * (1.0 - t(p) * t(p)) * g[p * width + m]).sum();
-                let du_exact: f32 = (0..3).map(|p| gradient[p] * t(p)).sum();
-                assert!((dq[m] - dq_exact).abs() < 1e-5 && (du[m] - du_exact).abs() < 1e-5);
-                for p in 0..3 {
-                    let dg_exact = gradient[p] * (1.0 - t(p) * t(p)) * q[m];
-                    assert!((dg[p * width + m] - dg_exact).abs() < 1e-5);
-                }
+            let w = |p: usize, m: usize| gradient[p] * (1.0 - t(p, m) * t(p, m));
+            for (m, (dq, du)) in dq.iter().zip(&du).enumerate() {
+                let dq_exact: f32 = (0..3).map(|p| w(p, m) * g[p * width + m]).sum();
+                let du_exact: f32 = (0..3).map(|p| gradient[p] * t(p, m)).sum();
+                assert!((dq - dq_exact).abs() < 1e-5 && (du - du_exact).abs() < 1e-5);
+            }
+            for (place, dg) in dg.iter().enumerate() {
+                let (p, m) = (place / width, place % width);
+                assert!((dg - w(p, m) * q[m]).abs() < 1e-5);
             }
         }
     }
