@@ -6,8 +6,11 @@
 pub mod bce;
 pub mod blending;
 pub mod linear;
+pub mod network_recipe;
 pub mod prototypes;
 pub mod sarb;
+pub mod sarb_recipe;
+pub mod score_start;
 pub mod ssgrl;
 
 #[cfg(test)]
@@ -18,8 +21,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::batch::{Batch, Losses, Progress};
-use crate::data::categories::Categories;
 use crate::data::labels::LabelMatrix;
+use crate::methods::ssgrl::CategoryKnowledge;
 use crate::{Error, Result};
 
 /// What every method implements: a head on feature maps, its loss, and what changes over time.
@@ -65,25 +68,10 @@ pub trait TrainSet {
     fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()>;
 }
 
-/// What a method's network is built from.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting<'a> {
-    /// Channels F of the feature maps.
-    pub channels: usize,
-    /// Names, word vectors and co-occurrence.
-    pub categories: &'a Categories,
-    /// Known positives and known labels of every category, for the prior.
-    pub counts: &'a [(usize, usize)],
-    /// Seed of the initial weights.
-    pub seed: u64,
-    /// Where the parameters live.
-    pub device: &'a Device,
-}
-
 impl MethodRecipe {
     /// Reports a setting out of range, as `file: key is value; expected …`.
     pub fn check(&self, file: &str) -> Result<()> {
-        self.problem().map_or(Ok(()), |problem| Err(Error::Recipe(format!("{file}: method.{problem}"))))
+        self.check_settings().map_err(|error| Error::Recipe(format!("{file}: method.{error}")))
     }
 }
 
@@ -108,16 +96,16 @@ impl<'de> Deserialize<'de> for MethodRecipe {
     }
 }
 
-/// One line a method: its variant, its name in recipes, the type of its settings.
+/// One line a method: its variant and network, its name in recipes, the type of its settings.
 macro_rules! methods {
-    ($($variant:ident, $name:literal, $module:ident :: $recipe:ident;)+) => {
+    ($($variant:ident: $network:path, $name:literal, $recipe:path;)+) => {
         /// The names that `--method` and `method.name` accept.
         pub const NAMES: &[&str] = &[$($name),+];
 
         /// A method's own settings; `name` says which one.
         #[derive(Debug, Clone, PartialEq)]
         #[allow(missing_docs)]
-        pub enum MethodRecipe { $($variant($module::$recipe)),+ }
+        pub enum MethodRecipe { $($variant($recipe)),+ }
 
         impl MethodRecipe {
             /// The method's name in recipes and tables.
@@ -125,13 +113,13 @@ macro_rules! methods {
                 match self { $(Self::$variant(_) => $name),+ }
             }
 
-            /// The network with its initial weights.
-            pub fn init(&self, setting: &Setting) -> Head {
-                match self { $(Self::$variant(recipe) => Head::$variant($module::$variant::new(recipe, setting))),+ }
+            /// The network for maps of F `channels`; its initial weights depend on `seed` alone.
+            pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Head {
+                match self { $(Self::$variant(recipe) => Head::$variant(recipe.init(channels, knowledge, seed, device))),+ }
             }
 
-            fn problem(&self) -> Option<String> {
-                match self { $(Self::$variant(recipe) => recipe.problem()),+ }
+            fn check_settings(&self) -> Result<()> {
+                match self { $(Self::$variant(recipe) => recipe.check()),+ }
             }
 
             fn settings(&self) -> Result<toml::Table, toml::ser::Error> {
@@ -149,7 +137,7 @@ macro_rules! methods {
         /// One method's trained network.
         #[derive(Module, Debug)]
         #[allow(missing_docs, clippy::large_enum_variant)]
-        pub enum Head { $($variant($module::$variant)),+ }
+        pub enum Head { $($variant($network)),+ }
 
         impl Method for Head {
             fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
@@ -178,14 +166,14 @@ macro_rules! methods {
 }
 
 methods! {
-    Linear, "linear", linear::LinearRecipe;
-    Bce,    "bce",    bce::BceRecipe;
-    Ssgrl,  "ssgrl",  ssgrl::SsgrlRecipe;
-    Sarb,   "sarb",   sarb::SarbRecipe;
+    Linear: linear::Linear, "linear", linear::LinearRecipe;
+    Bce:    bce::Bce,       "bce",    bce::BceRecipe;
+    Ssgrl:  ssgrl::Ssgrl,   "ssgrl",  ssgrl::SsgrlRecipe;
+    Sarb:   sarb::Sarb,     "sarb",   sarb_recipe::SarbRecipe;
 }
 
 impl Default for MethodRecipe {
     fn default() -> Self {
-        Self::Sarb(sarb::SarbRecipe::default())
+        Self::Sarb(sarb_recipe::SarbRecipe::default())
     }
 }

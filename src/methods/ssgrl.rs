@@ -1,1 +1,346 @@
-//! .
+//! SSGRL: category-specific representations that exchange messages over the co-occurrence graph
+//! (Chen et al., ICCV 2019), at the widths of SARB, which builds on it.
+//!
+//! The original has no reduction (2048-d representations); the official SARB code reduces to 1024.
+
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use super::Method;
+use super::network_recipe::{NetworkRecipe, OutputBias, Start};
+use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::loss::partial_bce::partial_bce;
+use crate::nn::batch_norm::BatchNorm;
+use crate::nn::decoupling::SemanticDecoupling;
+use crate::nn::gated_graph::GatedGraph;
+use crate::nn::linear::{Linear, set};
+use crate::nn::per_class_linear::PerClassLinear;
+use crate::nn::vectorised::tanh;
+use crate::Result;
+
+/// Settings of the method `ssgrl`: those of its network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SsgrlRecipe {
+    /// Widths, dropout and start.
+    pub network: NetworkRecipe,
+}
+
+impl SsgrlRecipe {
+    /// Refuses values out of range.
+    pub fn check(&self) -> Result<()> {
+        self.network.check()
+    }
+
+    /// The network with its initial weights; see [`Ssgrl::new`].
+    pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Ssgrl {
+        Ssgrl::new(&self.network, channels, knowledge, seed, device)
+    }
+}
+
+/// What a head knows of the C categories before it sees an image.
+#[derive(Debug, Clone)]
+pub struct CategoryKnowledge {
+    /// Word vectors, `C · E` values row by row, and E; learned where there are none.
+    pub words: Option<(Vec<f32>, usize)>,
+    /// How often j is there when i is, `C · C` values row by row.
+    pub cooccurrence: Vec<f32>,
+    /// Known positives and known labels of every category in the training data.
+    pub counts: Vec<(usize, usize)>,
+}
+
+/// Word vectors x_c of the categories, `[C, E]`.
+#[derive(Module, Debug)]
+pub enum Words {
+    /// Given, never trained.
+    Fixed(RunningState<Tensor<2>>),
+    /// Trained from a random start.
+    Learned(Param<Tensor<2>>),
+}
+
+impl Words {
+    fn vectors(&self, device: &Device) -> Tensor<2> {
+        match self {
+            Words::Fixed(vectors) => vectors.value().to_device(device),
+            Words::Learned(vectors) => vectors.val(),
+        }
+    }
+}
+
+/// The head: feature maps to category-specific representations to scores.
+#[derive(Module, Debug)]
+pub struct Ssgrl {
+    /// 1×1 convolution F → D without bias, `[F, D]`; official `changeChannel.0`.
+    pub reduce: Linear,
+    /// Official `changeChannel.1`.
+    pub norm: BatchNorm,
+    /// Word vectors.
+    pub words: Words,
+    /// Pools the positions, category by category.
+    pub decoupling: SemanticDecoupling,
+    /// Passes messages between categories.
+    pub graph: GatedGraph,
+    /// Joins a representation after and before propagation, `[2D, D]`; official `fc`.
+    pub fuse: Linear,
+    /// One classifier a category.
+    pub classifiers: PerClassLinear,
+    dropout: f64,
+    dropout_classifier: f64,
+    #[module(skip)]
+    start: Start,
+}
+
+impl Ssgrl {
+    /// For maps of F `channels`. The initial weights depend on `seed` alone.
+    ///
+    /// # Panics
+    /// If the sizes in `knowledge` contradict each other.
+    pub fn new(
+        recipe: &NetworkRecipe,
+        channels: usize,
+        knowledge: &CategoryKnowledge,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let (dim, categories) = (recipe.dim, knowledge.counts.len());
+        let rng = &mut rng(seed, Stream::Init, 0, 0);
+        let (words, word_width) = words(knowledge, recipe.word_width, rng, device);
+        assert_eq!(
+            knowledge.cooccurrence.len(),
+            categories * categories,
+            "co-occurrences of other categories"
+        );
+        let mut classifiers = PerClassLinear::new(categories, dim, rng, device);
+        set(&mut classifiers.bias, output_bias(recipe.output_bias, &knowledge.counts));
+        Self {
+            reduce: Linear::without_bias(channels, dim, rng, device),
+            norm: BatchNorm::new(dim, device),
+            words,
+            decoupling: SemanticDecoupling::new(dim, word_width, recipe.joint, rng, device),
+            graph: GatedGraph::new(dim, &knowledge.cooccurrence, recipe.steps, rng, device),
+            fuse: Linear::new(2 * dim, dim, rng, device),
+            classifiers,
+            dropout: recipe.dropout,
+            dropout_classifier: recipe.dropout_classifier,
+            start: recipe.start,
+        }
+    }
+
+    /// Where the recipe wants the weights to start.
+    pub fn start(&self) -> Start {
+        self.start
+    }
+
+    /// Category-specific representations of a feature map, `[B, F, H, W] -> [B, C, D]`.
+    pub fn represent(&self, maps: Tensor<4>) -> Tensor<3> {
+        let words = self.words.vectors(&maps.device());
+        self.decoupling.forward(self.positions(maps), words)
+    }
+
+    /// Scores after propagation over the co-occurrence graph, `[B, C, D] -> [B, C]`.
+    pub fn classify(&self, representations: Tensor<3>) -> Tensor<2> {
+        self.classifiers.forward(self.propagate(representations))
+    }
+
+    /// [`represent`](Self::represent) with dropout, for training.
+    pub fn represent_dropped(&self, maps: Tensor<4>, rng: &mut impl Rng) -> Tensor<3> {
+        dropout(self.represent(maps), self.dropout, rng)
+    }
+
+    /// [`classify`](Self::classify) with dropout, for training.
+    pub fn classify_dropped(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<2> {
+        let propagated = self.propagate(representations);
+        self.classifiers.forward(dropout(propagated, self.dropout_classifier, rng))
+    }
+
+    /// Width D of a representation.
+    pub fn dim(&self) -> usize {
+        self.reduce.weight.dims()[1]
+    }
+
+    /// Number of categories C.
+    pub fn categories(&self) -> usize {
+        self.classifiers.weight.dims()[0]
+    }
+
+    /// The reduced map, position by position, `[B, F, H, W] -> [B, P, D]`.
+    ///
+    /// One flat product over all positions: as a 1×1 convolution its gradient is several times slower.
+    fn positions(&self, maps: Tensor<4>) -> Tensor<3> {
+        let [batch, channels, height, width] = maps.dims();
+        let positions = height * width;
+        let rows = maps.reshape([batch, channels, positions]).swap_dims(1, 2);
+        let reduced = self.reduce.forward(rows.reshape([batch * positions, channels])); // [B·P, D]
+        self.norm.forward(reduced).reshape([batch, positions, self.dim()])
+    }
+
+    /// tanh(W [h_T ; f] + b) of each category, `[B, C, D] -> [B, C, D]`.
+    fn propagate(&self, representations: Tensor<3>) -> Tensor<3> {
+        let [batch, categories, dim] = representations.dims();
+        let propagated = self.graph.forward(representations.clone());
+        let both = Tensor::cat(vec![propagated, representations], 2); // [B, C, 2D]
+        let fused = self.fuse.forward(both.reshape([batch * categories, 2 * dim]));
+        tanh(fused).reshape([batch, categories, dim])
+    }
+}
+
+impl Method for Ssgrl {
+    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
+        self.classify(self.represent(maps))
+    }
+
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+        let mut drops = at.rng(Stream::Dropout);
+        let targets = batch.targets(&maps.device());
+        let representations = self.represent_dropped(maps, &mut drops);
+        let logits = self.classify_dropped(representations, &mut drops);
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets))
+    }
+
+    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
+        let words = self.words.vectors(&maps.device());
+        self.decoupling.attention(self.positions(maps), words)
+    }
+}
+
+/// Where the biases of C classifiers start.
+pub(super) fn output_bias(start: OutputBias, counts: &[(usize, usize)]) -> Vec<f32> {
+    let prior = |&(positive, known): &(usize, usize)| ((positive as f32 + 1.0) / ((known - positive) as f32 + 1.0)).ln();
+    match start {
+        OutputBias::Prior => counts.iter().map(prior).collect(),
+        OutputBias::Zero => vec![0.0; counts.len()],
+    }
+}
+
+fn words(
+    knowledge: &CategoryKnowledge,
+    learned_width: usize,
+    rng: &mut impl Rng,
+    device: &Device,
+) -> (Words, usize) {
+    let categories = knowledge.counts.len();
+    match &knowledge.words {
+        Some((vectors, width)) => {
+            let vectors = TensorData::new(vectors.clone(), [categories, *width]);
+            (Words::Fixed(RunningState::new(Tensor::from_data(vectors, device))), *width)
+        }
+        None => {
+            // Values spread like GloVe's, whose standard deviation is about 0.4.
+            let spread = 0.4 * 3f32.sqrt();
+            let values = (0..categories * learned_width).map(|_| rng.random_range(-spread..=spread));
+            let vectors = TensorData::new(values.collect::<Vec<f32>>(), [categories, learned_width]);
+            (Words::Learned(Param::from_data(vectors, device)), learned_width)
+        }
+    }
+}
+
+/// Sets a share of `rate` of the values to 0 and scales the others by 1 / (1 − rate). The mask is
+/// drawn on the host, so that a resumed run draws the same.
+fn dropout<const R: usize>(x: Tensor<R>, rate: f64, rng: &mut impl Rng) -> Tensor<R> {
+    if rate == 0.0 {
+        return x;
+    }
+    let kept = (1.0 / (1.0 - rate)) as f32;
+    let draw = |_| if f64::from(rng.random::<f32>()) < rate { 0.0 } else { kept };
+    let mask: Vec<f32> = (0..x.shape().num_elements()).map(draw).collect();
+    let mask = Tensor::from_data(TensorData::new(mask, x.shape()), &x.device());
+    x * mask
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::batch::Input;
+    use crate::data::labels::LabelMatrix;
+    use crate::nn::linear::uniform;
+    use burn::optim::{AdamConfig, GradientsParams};
+
+    pub fn small() -> NetworkRecipe {
+        NetworkRecipe { dim: 12, joint: 6, word_width: 4, steps: 2, ..NetworkRecipe::default() }
+    }
+
+    /// Five categories without word vectors.
+    pub fn knowledge() -> CategoryKnowledge {
+        let cooccurrence = (0..25).map(|i| if i % 6 == 0 { 1.0 } else { 0.2 }).collect();
+        CategoryKnowledge {
+            words: None,
+            cooccurrence,
+            counts: vec![(1, 20), (3, 20), (0, 0), (9, 18), (2, 4)],
+        }
+    }
+
+    /// Reproducible maps `[batch, 8, 2, 2]`, values in −1…1.
+    pub fn maps(batch: usize, device: &Device) -> Tensor<4> {
+        uniform([batch, 8, 2, 2], 1, &mut rng(5, Stream::Synthetic, 0, 0), device).val().detach()
+    }
+
+    pub fn batch(maps: &Tensor<4>, labels: LabelMatrix) -> Batch {
+        Batch { input: Input::Maps(maps.clone()), indices: (0..labels.images()).collect(), labels }
+    }
+
+    #[test]
+    fn the_output_bias_starts_at_the_log_odds_of_the_known_prevalence() {
+        let network = Ssgrl::new(&small(), 8, &knowledge(), 0, &Device::flex());
+        let bias = network.classifiers.bias.val().into_data().try_to_vec::<f32>().expect("f32");
+        let prior = |positive: f32, known: f32| {
+            let p = (positive + 1.0) / (known + 2.0);
+            (p / (1.0 - p)).ln()
+        };
+        let expected = [(1., 20.), (3., 20.), (0., 0.), (9., 18.), (2., 4.)].map(|(a, b)| prior(a, b));
+        assert!(bias.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{bias:?}");
+        assert_eq!(bias[2], 0.0, "nothing known is even odds");
+    }
+
+    #[test]
+    fn fixed_words_are_kept_and_learned_ones_are_trained() {
+        let device = Device::flex().autodiff();
+        let trained = |network: &Ssgrl| {
+            let maps = maps(3, &device);
+            let labels = LabelMatrix::from_values(5, &[1; 15]);
+            let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
+            let loss = network.loss(maps.clone(), &batch(&maps, labels), at).total();
+            let gradients = GradientsParams::from_grads(loss.backward(), network);
+            let network = AdamConfig::new().init().step(0.1, network.clone(), gradients);
+            network.words.vectors(&device).into_data()
+        };
+        let learned = Ssgrl::new(&small(), 8, &knowledge(), 0, &device);
+        assert_ne!(trained(&learned), learned.words.vectors(&device).into_data());
+        let given = CategoryKnowledge { words: Some((vec![0.5; 15], 3)), ..knowledge() };
+        let fixed = Ssgrl::new(&small(), 8, &given, 0, &device);
+        assert_eq!(trained(&fixed), fixed.words.vectors(&device).into_data());
+    }
+
+    #[test]
+    fn a_record_restores_every_score_with_other_words_and_graph_in_place() {
+        let device = Device::flex();
+        let given = CategoryKnowledge { words: Some((vec![0.5; 15], 3)), ..knowledge() };
+        let saved = Ssgrl::new(&small(), 8, &given, 1, &device);
+        let other = CategoryKnowledge {
+            words: Some((vec![-1.0; 15], 3)),
+            cooccurrence: vec![0.0; 25],
+            ..knowledge()
+        };
+        let fresh = Ssgrl::new(&small(), 8, &other, 2, &device);
+        let maps = maps(2, &device);
+        let scores = saved.forward(maps.clone()).into_data();
+        assert_ne!(fresh.forward(maps.clone()).into_data(), scores);
+        let loaded = fresh.load_record(saved.into_record());
+        loaded.forward(maps).into_data().assert_eq(&scores, true);
+    }
+
+    #[test]
+    fn dropout_scales_what_it_keeps_and_repeats_for_a_place_in_training() {
+        let x = Tensor::<2>::ones([40, 50], &Device::flex());
+        let at = Progress { seed: 1, epoch: 2, step: 3, steps: 4 };
+        let dropped = dropout(x.clone(), 0.25, &mut at.rng(Stream::Dropout)).into_data();
+        dropped.assert_eq(&dropout(x.clone(), 0.25, &mut at.rng(Stream::Dropout)).into_data(), true);
+        let values = dropped.try_to_vec::<f32>().expect("f32");
+        assert!(values.iter().all(|&v| v == 0.0 || (v - 4.0 / 3.0).abs() < 1e-6));
+        let zeros = values.iter().filter(|v| **v == 0.0).count();
+        assert!((400..600).contains(&zeros), "about 500 of 2000, not {zeros}");
+        let next = Progress { step: 4, ..at };
+        assert_ne!(dropped, dropout(x, 0.25, &mut next.rng(Stream::Dropout)).into_data());
+    }
+}

@@ -9,6 +9,8 @@ mod folded;
 pub mod gated_graph;
 pub mod linear;
 pub mod per_class_linear;
+pub mod plain;
 pub mod resnet;
+pub mod simd;
 pub mod vectorised;
 pub mod weights;

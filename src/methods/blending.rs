@@ -1,0 +1,162 @@
+//! Semantic-aware representation blending (SARB Sec. "Instance-Level" and "Prototype-Level
+//! Representation Blending", Eq. 6–11): unknown labels get a soft target by mixing in, category by
+//! category, a representation that is known to be positive.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::batch::targets;
+use crate::data::labels::{Label, LabelMatrix};
+
+/// Representations with what they are trained towards.
+#[derive(Debug, Clone)]
+pub struct Blended {
+    /// `[B, C, D]`.
+    pub representations: Tensor<3>,
+    /// Known labels as they are, 1 − α (1 − β) where blended, else 0, `[B, C]`.
+    pub targets: Tensor<2>,
+}
+
+/// Instance level: image b with image B − 1 − b. Where c is unknown in b and positive in its partner,
+/// f^ = α f + (1 − α) f_partner with target 1 − α; representations `[B, C, D]`, `alpha` `[1]`.
+///
+/// The middle image of an odd batch is its own partner and stays as it is.
+pub fn blend_instances(representations: Tensor<3>, labels: &LabelMatrix, alpha: Tensor<1>) -> Blended {
+    let partners = representations.clone().flip([0]);
+    blend(representations, partners, &instance_mask(labels), labels, alpha)
+}
+
+/// Prototype level: where `mask` (`B · C` values) holds, f^ = β f + (1 − β) p_c with target 1 − β;
+/// representations `[B, C, D]`, `prototypes` one a category, `[C, D]`, `beta` `[1]`.
+pub fn blend_prototypes(
+    representations: Tensor<3>,
+    labels: &LabelMatrix,
+    mask: &[bool],
+    prototypes: Tensor<2>,
+    beta: Tensor<1>,
+) -> Blended {
+    blend(representations, prototypes.unsqueeze(), mask, labels, beta)
+}
+
+/// One unknown label an image: that of the highest `priority` (`B · C` values) among the categories
+/// with a prototype. Images without one are skipped (official code: their first label is
+/// overwritten, although it is known).
+pub fn one_unknown_mask(labels: &LabelMatrix, with_prototype: &[bool], priority: &[f32]) -> Vec<bool> {
+    let unknown = every_unknown_mask(labels, with_prototype);
+    let categories = labels.categories();
+    let mut mask = vec![false; unknown.len()];
+    for image in 0..labels.images() {
+        let row = image * categories..(image + 1) * categories;
+        let chosen = row
+            .filter(|&cell| unknown[cell])
+            .reduce(|best, cell| if priority[cell] > priority[best] { cell } else { best });
+        if let Some(cell) = chosen {
+            mask[cell] = true;
+        }
+    }
+    mask
+}
+
+/// Every unknown label of the categories with a prototype.
+pub fn every_unknown_mask(labels: &LabelMatrix, with_prototype: &[bool]) -> Vec<bool> {
+    let rows = (0..labels.images()).flat_map(|image| labels.row(image).zip(with_prototype));
+    rows.map(|(label, has)| label == Label::Unknown && *has).collect()
+}
+
+/// Where c is unknown in an image and positive in its partner.
+fn instance_mask(labels: &LabelMatrix) -> Vec<bool> {
+    let last = labels.images().saturating_sub(1);
+    (0..labels.images())
+        .flat_map(|image| labels.row(image).zip(labels.row(last - image)))
+        .map(|(own, partner)| own == Label::Unknown && partner == Label::Positive)
+        .collect()
+}
+
+/// own + s (other − own) with the share s = 1 − kept where `mask` holds, else 0. The share is also the
+/// target, so the gradient of `kept` has a part through the loss's target.
+fn blend(own: Tensor<3>, other: Tensor<3>, mask: &[bool], labels: &LabelMatrix, kept: Tensor<1>) -> Blended {
+    let device = own.device();
+    let mask: Vec<f32> = mask.iter().map(|&on| f32::from(u8::from(on))).collect();
+    let mask = TensorData::new(mask, [labels.images(), labels.categories()]);
+    let share = Tensor::<2>::from_data(mask, &device) * kept.neg().add_scalar(1.0).unsqueeze(); // [B, C]
+    Blended {
+        representations: own.clone() + (other - own) * share.clone().unsqueeze_dim::<3>(2),
+        targets: targets(labels, &device) + share,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Tolerance};
+
+    fn ramp(images: usize, categories: usize, device: &Device) -> Tensor<3> {
+        let values: Vec<f32> = (0..images * categories * 2).map(|i| i as f32).collect();
+        Tensor::from_data(TensorData::new(values, [images, categories, 2]), device)
+    }
+
+    fn scalar(value: f32, device: &Device) -> Tensor<1> {
+        Tensor::from_data([value], device)
+    }
+
+    #[test]
+    fn unknown_labels_take_the_partners_positives_and_nothing_else() {
+        let device = Device::flex();
+        // Image 0 with 2; image 1 is the middle. Only (0, 1) is unknown with a positive partner.
+        let labels = LabelMatrix::from_values(3, &[1, 0, 0, 0, 1, 0, 1, 1, -1]);
+        let f = ramp(3, 3, &device); // f[0, 1] = (2, 3), f[2, 1] = (14, 15)
+        let blended = blend_instances(f.clone(), &labels, scalar(0.75, &device));
+        let mut expected = f.into_data().try_to_vec::<f32>().expect("f32");
+        expected[2..4].copy_from_slice(&[5.0, 6.0]); // 0.75 · 2 + 0.25 · 14
+        assert_eq!(blended.representations.into_data().try_to_vec::<f32>().expect("f32"), expected);
+        let targets = [[1.0, 0.25, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, -1.0]];
+        blended.targets.into_data().assert_eq(&TensorData::from(targets), false);
+    }
+
+    #[test]
+    fn alpha_one_is_the_identity_and_leaves_unknown_labels_unsupervised() {
+        let device = Device::flex();
+        let labels = LabelMatrix::from_values(2, &[0, 1, 1, 0]);
+        let f = ramp(2, 2, &device);
+        let blended = blend_instances(f.clone(), &labels, scalar(1.0, &device));
+        blended.representations.into_data().assert_eq(&f.into_data(), true);
+        assert_eq!(blended.targets.into_data().try_to_vec::<f32>().expect("f32"), labels.to_floats());
+    }
+
+    #[test]
+    fn prototypes_fill_the_masked_labels() {
+        let device = Device::flex();
+        let labels = LabelMatrix::from_values(2, &[0, 0, -1, 0]);
+        let prototypes = Tensor::<2>::from_data([[10.0, 20.0], [30.0, 40.0]], &device);
+        let f = Tensor::<3>::zeros([2, 2, 2], &device);
+        let mask = [false, true, false, false];
+        let blended = blend_prototypes(f, &labels, &mask, prototypes, scalar(0.5, &device));
+        let expected = TensorData::from([[[0.0, 0.0], [15.0, 20.0]], [[0.0, 0.0], [0.0, 0.0]]]);
+        blended.representations.into_data().assert_eq(&expected, false);
+        assert_eq!(blended.targets.into_data().try_to_vec::<f32>().expect("f32"), [0.0, 0.5, -1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_highest_priority_unknown_label_with_a_prototype_is_chosen_and_known_rows_are_skipped() {
+        let labels = LabelMatrix::from_values(4, &[1, 0, 0, 0, 1, -1, 1, 1, 1, -1, 0, 1]);
+        let with_prototype = [true, true, false, true];
+        let priority = [0.9, 0.2, 0.8, 0.3, 0.9, 0.9, 0.9, 0.9, 0.1, 0.2, 0.3, 0.4];
+        let mask = one_unknown_mask(&labels, &with_prototype, &priority);
+        let chosen: Vec<usize> = (0..12).filter(|&cell| mask[cell]).collect();
+        assert_eq!(chosen, [3], "image 1 knows all, image 2 lacks only a category without a prototype");
+        let all = every_unknown_mask(&labels, &with_prototype);
+        assert_eq!((0..12).filter(|&cell| all[cell]).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn the_share_has_a_gradient_through_features_and_target() {
+        let device = Device::flex().autodiff();
+        let labels = LabelMatrix::from_values(1, &[0, 1]);
+        let f = Tensor::<3>::from_data([[[1.0]], [[4.0]]], &device);
+        let alpha = scalar(0.5, &device).require_grad();
+        let blended = blend_instances(f, &labels, alpha.clone());
+        let gradients = (blended.representations.sum() * 2.0 + blended.targets.sum() * 10.0).backward();
+        // d f^ / dα = 1 − 4 = −3, d target / dα = −1: 2 · −3 + 10 · −1.
+        let gradient = alpha.grad(&gradients).expect("tracked").into_data();
+        gradient.assert_approx_eq::<f32>(&TensorData::from([-16.0]), Tolerance::absolute(1e-6));
+    }
+}

@@ -1,0 +1,150 @@
+//! The settings of SARB.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::network_recipe::NetworkRecipe;
+use super::sarb::Sarb;
+use super::ssgrl::CategoryKnowledge;
+use crate::loss::contrastive::NegativePairs;
+use crate::{Error, Result};
+
+/// Settings of [`Sarb`](super::sarb::Sarb); the defaults are the official ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SarbRecipe {
+    /// The network that is trained.
+    pub network: NetworkRecipe,
+    /// Which blends are trained; none is SSGRL with the contrastive loss.
+    pub blends: Vec<Blend>,
+    /// α, the share of its own representation that an image keeps at instance level, 0 to 1.
+    pub alpha: f64,
+    /// β, the same at prototype level.
+    pub beta: f64,
+    /// Whether α is trained.
+    pub learn_alpha: bool,
+    /// Whether β is trained.
+    pub learn_beta: bool,
+    /// Factor on the learning rate of α and β.
+    pub blend_learning_rate: f64,
+    /// First epoch, from 0, with blended branches.
+    pub blend_from_epoch: usize,
+    /// Whether α and β get no gradient through the targets 1 − α and 1 − β. Official code: they do.
+    pub detach_blend_targets: bool,
+    /// Which unknown labels are filled at prototype level.
+    pub prototype_scope: PrototypeScope,
+    /// Prototypes K of a category, at most.
+    pub prototypes_per_category: usize,
+    /// Epochs between two computations of the prototypes.
+    pub prototype_interval: usize,
+    /// Weight of the instance-level loss.
+    pub instance_weight: f64,
+    /// Weight of the prototype-level loss.
+    pub prototype_weight: f64,
+    /// Weight of the contrastive loss.
+    pub contrastive_weight: f64,
+    /// Whether that weight grows from 0 over the first epoch.
+    pub contrastive_warm_up: bool,
+    /// What the contrastive loss does with pairs of negatives.
+    pub neg_neg: NegativePairs,
+}
+
+impl Default for SarbRecipe {
+    fn default() -> Self {
+        Self {
+            network: NetworkRecipe::default(),
+            blends: vec![Blend::Instance, Blend::Prototype],
+            alpha: 0.5,
+            beta: 0.5,
+            learn_alpha: true,
+            learn_beta: true,
+            blend_learning_rate: 1.0,
+            blend_from_epoch: 5,
+            detach_blend_targets: false,
+            prototype_scope: PrototypeScope::One,
+            prototypes_per_category: 10,
+            prototype_interval: 5,
+            instance_weight: 1.0,
+            prototype_weight: 1.0,
+            contrastive_weight: 0.05,
+            contrastive_warm_up: true,
+            neg_neg: NegativePairs::Repel,
+        }
+    }
+}
+
+impl SarbRecipe {
+    /// The network with its initial weights; see [`Sarb::new`].
+    pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sarb {
+        Sarb::new(self, channels, knowledge, seed, device)
+    }
+
+    /// Refuses values out of range.
+    pub fn check(&self) -> Result<()> {
+        self.network.check()?;
+        let refuse = |key: &str, value: String, expected: &str| {
+            Err(Error::Recipe(format!("{key} is {value}; expected {expected}")))
+        };
+        for (key, value) in [("alpha", self.alpha), ("beta", self.beta)] {
+            if !(0.0..=1.0).contains(&value) {
+                return refuse(key, value.to_string(), "0 to 1");
+            }
+        }
+        for (key, value) in [
+            ("blend_learning_rate", self.blend_learning_rate),
+            ("instance_weight", self.instance_weight),
+            ("prototype_weight", self.prototype_weight),
+            ("contrastive_weight", self.contrastive_weight),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return refuse(key, value.to_string(), "0 or more");
+            }
+        }
+        for (key, value) in [
+            ("prototypes_per_category", self.prototypes_per_category),
+            ("prototype_interval", self.prototype_interval),
+        ] {
+            if value == 0 {
+                return refuse(key, value.to_string(), "1 or more");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an unknown label is blended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blend {
+    /// The partner image's representation, where the partner has the category.
+    Instance,
+    /// A prototype of the category.
+    Prototype,
+}
+
+/// Which unknown labels are filled at prototype level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrototypeScope {
+    /// One random unknown label an image, as the official code.
+    #[default]
+    One,
+    /// Every unknown label, as the paper's text.
+    All,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_reads_kebab_case_and_refuses_what_cannot_be() {
+        let text = "learn_alpha = false\nblends = ['prototype']\nneg_neg = 'none'\n[network]\ndim = 64";
+        let recipe: SarbRecipe = toml::from_str(text).expect("a valid recipe");
+        assert!(!recipe.learn_alpha && recipe.blends == [Blend::Prototype] && recipe.network.dim == 64);
+        assert_eq!(recipe.neg_neg, NegativePairs::None);
+        let refused = SarbRecipe { alpha: 1.5, ..SarbRecipe::default() }.check().unwrap_err().to_string();
+        assert_eq!(refused, "alpha is 1.5; expected 0 to 1");
+        assert!(SarbRecipe { prototype_interval: 0, ..SarbRecipe::default() }.check().is_err());
+    }
+}
