@@ -23,6 +23,7 @@
 #![warn(missing_docs)]
 
 pub mod batch;
+pub mod calibration;
 pub mod cli;
 pub mod data;
 pub mod error;
