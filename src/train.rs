@@ -85,7 +85,8 @@ impl Trainer<'_> {
             training.model.head.before_training(&self.pass(&model))?;
             self.finish_epoch(training, Vec::new(), 0.0, report)?;
         }
-        for epoch in training.state.epoch..self.recipe.train.epochs {
+        let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };
+        for epoch in training.state.epoch..epochs {
             if training.state.step == 0 {
                 let model = training.model.valid();
                 training.model.head.before_epoch(epoch, &self.pass(&model))?;

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Method;
+use super::pooled::{class_activation, pooled};
 use super::network_recipe::OutputBias;
 use super::ssgrl::{CategoryKnowledge, output_bias};
 use crate::batch::{Batch, Losses, Progress, Stream, rng};
@@ -46,8 +47,7 @@ pub struct Bce {
 
 impl Method for Bce {
     fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        let pooled = maps.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2); // [B, F]
-        self.classifier.forward(pooled)
+        self.classifier.forward(pooled(maps))
     }
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, _at: Progress) -> Losses {
@@ -56,8 +56,6 @@ impl Method for Bce {
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        // Class activation: the logit that each position alone would give.
-        let positions = maps.flatten::<3>(2, 3).swap_dims(1, 2); // [B, P, F]
-        positions.matmul(self.classifier.weight.val().unsqueeze()).swap_dims(1, 2)
+        class_activation(maps, self.classifier.weight.val())
     }
 }

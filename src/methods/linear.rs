@@ -1,1 +1,264 @@
-//! .
+//! `linear`: ridge regression on pooled features, solved before training in closed form and
+//! calibrated, the anchor of every table.
+//!
+//! The maps are averaged over positions; [`crate::ridge`] fits ±1 to the known cells of every
+//! category, and [`crate::calibration`] turns its leave-one-out scores into logits, so that the
+//! threshold 0 means p = 0.5. Nothing is left to train: no parameter asks for a gradient.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::pooled::{class_activation, pooled, pooled_features};
+use super::ssgrl::CategoryKnowledge;
+use super::{Method, TrainSet};
+use crate::batch::{Batch, Losses, Progress};
+use crate::calibration::Platt;
+use crate::data::labels::{Label, LabelMatrix};
+use crate::ridge::{self, Ridge};
+use crate::Result;
+use crate::loss::partial_bce::partial_bce;
+
+/// What can be chosen of [`Linear`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinearRecipe {
+    /// Divide every feature by its standard deviation before the penalty is applied.
+    pub standardise: bool,
+}
+
+impl LinearRecipe {
+    /// Refuses values out of range; there are none.
+    pub fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The head, all zero until [`Method::before_training`].
+    pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, _seed: u64, device: &Device) -> Linear {
+        Linear::new(self, channels, knowledge.counts.len(), device)
+    }
+}
+
+/// One linear score a category on the mean of the feature map.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// Logits per unit of each feature, `[C, F]`.
+    pub weight: Param<Tensor<2>>,
+    /// Logits of the zero feature, `[C]`.
+    pub bias: Param<Tensor<1>>,
+    standardise: bool,
+}
+
+impl Linear {
+    /// All zero until [`Method::before_training`], for F = `channels`.
+    pub fn new(recipe: &LinearRecipe, channels: usize, categories: usize, device: &Device) -> Self {
+        Self {
+            weight: fixed(Tensor::zeros([categories, channels], device)),
+            bias: fixed(Tensor::zeros([categories], device)),
+            standardise: recipe.standardise,
+        }
+    }
+
+    /// Sets weights and bias to calibrated logits of `ridge`.
+    fn set(&mut self, ridge: &Ridge, labels: &LabelMatrix) {
+        let [categories, channels] = self.weight.dims();
+        let (weight, bias) = calibrated(ridge, labels);
+        let device = self.weight.device();
+        self.weight = replaced(&self.weight, TensorData::new(weight, [categories, channels]), &device);
+        self.bias = replaced(&self.bias, TensorData::new(bias, [categories]), &device);
+    }
+}
+
+/// Weights, `C · F` values row by row, and biases of the calibrated logits of `ridge`.
+pub(super) fn calibrated(ridge: &Ridge, labels: &LabelMatrix) -> (Vec<f32>, Vec<f32>) {
+    let (mut weights, mut biases) = (ridge.weights.clone(), ridge.intercepts.clone());
+    let channels = weights.len() / biases.len();
+    for (category, (weight, bias)) in weights.chunks_exact_mut(channels).zip(&mut biases).enumerate() {
+        let known = labels.column(category).filter(|label| *label != Label::Unknown);
+        let positive: Vec<bool> = known.map(|label| label == Label::Positive).collect();
+        let platt = Platt::fit(&ridge.loo_scores[category], &positive);
+        weight.iter_mut().for_each(|value| *value = (platt.slope * f64::from(*value)) as f32);
+        *bias = platt.logit(f64::from(*bias)) as f32;
+    }
+    (weights, biases)
+}
+
+impl Method for Linear {
+    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
+        pooled(maps).matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    }
+
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, _at: Progress) -> Losses {
+        let targets = batch.targets(&maps.device());
+        Losses::default().with("bce", 1.0, partial_bce(self.forward(maps), targets))
+    }
+
+    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
+        class_activation(maps, self.weight.val().transpose())
+    }
+
+    fn closed_form(&self) -> bool {
+        true
+    }
+
+    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
+        let labels = train.labels();
+        let [_, channels] = self.weight.dims();
+        let features = pooled_features(train, channels)?;
+        let ridge = ridge::fit(&features, channels, labels, self.standardise);
+        self.set(&ridge, labels);
+        Ok(())
+    }
+}
+
+/// A parameter that no optimiser moves.
+fn fixed<const D: usize>(value: Tensor<D>) -> Param<Tensor<D>> {
+    Param::from_tensor(value).set_require_grad(false)
+}
+
+/// `param` with other values, under the same identity.
+fn replaced<const D: usize>(param: &Param<Tensor<D>>, data: TensorData, device: &Device) -> Param<Tensor<D>> {
+    Param::initialized(param.id, Tensor::from_data(data, device)).set_require_grad(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+    use crate::batch::{Input, Stream, rng};
+    use crate::metrics::evaluate;
+
+    /// Feature maps `[N, F, 2, 2]` in memory, given in batches of three.
+    struct Memory {
+        maps: Vec<f32>,
+        channels: usize,
+        labels: LabelMatrix,
+    }
+
+    impl Memory {
+        fn all(&self) -> Tensor<4> {
+            self.rows(0..self.labels.images())
+        }
+
+        fn rows(&self, rows: std::ops::Range<usize>) -> Tensor<4> {
+            let size = self.channels * 4;
+            let values = self.maps[rows.start * size..rows.end * size].to_vec();
+            Tensor::from_data(TensorData::new(values, [rows.len(), self.channels, 2, 2]), &Device::flex())
+        }
+    }
+
+    impl TrainSet for Memory {
+        fn labels(&self) -> &LabelMatrix {
+            &self.labels
+        }
+
+        fn seed(&self) -> u64 {
+            0
+        }
+
+        fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()> {
+            let images = self.labels.images();
+            (0..images).step_by(3).try_for_each(|start| {
+                let end = (start + 3).min(images);
+                each(&(start..end).collect::<Vec<_>>(), self.rows(start..end))
+            })
+        }
+    }
+
+    /// Two categories that a feature each separates by a margin, a third without a positive, and a
+    /// fourth of which nothing is known.
+    fn separable(images: usize) -> Memory {
+        let mut rng = rng(0, Stream::Synthetic, 0, 0);
+        let (mut maps, mut values) = (Vec::new(), Vec::new());
+        for image in 0..images {
+            let present = [image % 3 == 0, image % 4 == 1];
+            for channel in 0..5 {
+                let level = if *present.get(channel).unwrap_or(&false) { 2.0 } else { 0.0 };
+                maps.extend((0..4).map(|_| level + rng.random_range(-0.3..0.3f32)));
+            }
+            values.extend(present.map(|present| if present { 1 } else { -1 }));
+            values.extend([-1, 0]);
+        }
+        Memory { maps, channels: 5, labels: LabelMatrix::from_values(4, &values) }
+    }
+
+    fn trained(train: &Memory) -> Linear {
+        let mut linear =
+            Linear::new(&LinearRecipe::default(), train.channels, train.labels.categories(), &Device::flex());
+        linear.before_training(train).unwrap();
+        linear
+    }
+
+    #[test]
+    fn separable_categories_reach_map_one_at_threshold_zero() {
+        let train = separable(50);
+        let linear = trained(&train);
+        let logits: Vec<f32> = linear.forward(train.all()).into_data().iter::<f32>().collect();
+        let names: Vec<String> = (0..4).map(|category| category.to_string()).collect();
+        let scores = evaluate(&logits, &train.labels, &names, 0.0).unwrap();
+        assert_eq!((scores.map, scores.all.of1, scores.all.cf1), (1.0, 1.0, 1.0));
+        assert_eq!(scores.skipped_categories, ["2", "3"]);
+        // Without a positive the prior 1 / 52 stays, and 1 / 2 where nothing is known.
+        for row in logits.chunks(4) {
+            assert!((row[2] - (1.0f32 / 51.0).ln()).abs() < 1e-4, "{row:?}");
+            assert!(row[3].abs() < 1e-6, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_loss_is_the_cross_entropy_of_the_known_labels() {
+        let linear = Linear::new(&LinearRecipe::default(), 1, 2, &Device::flex());
+        let labels = LabelMatrix::from_values(2, &[1, 0, -1, 0]);
+        let maps = Tensor::<4>::ones([2, 1, 1, 1], &Device::flex());
+        let batch = Batch { input: Input::Maps(maps.clone()), labels, indices: vec![0, 1] };
+        let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
+        // All logits 0: ln 2 for each known label, whichever it is.
+        let loss = linear.loss(maps, &batch, at).total().into_scalar::<f32>();
+        assert!((loss - 2f32.ln()).abs() < 1e-6, "{loss}");
+        // By hand: softplus(−2) and softplus(−1) averaged, the unknown left out; nothing known gives 0.
+        let tensor =
+            |values: [f32; 4]| Tensor::from_data(TensorData::new(values.to_vec(), [2, 2]), &Device::flex());
+        let logits = tensor([2.0, 9.0, -1.0, -7.0]);
+        let loss = known_bce(logits.clone(), tensor([1.0, 0.0, -1.0, 0.0]), 2).into_scalar::<f32>();
+        assert!((loss - (0.126_928 + 0.313_262) / 2.0).abs() < 1e-5, "{loss}");
+        assert_eq!(known_bce(logits, tensor([0.0; 4]), 0).into_scalar::<f32>(), 0.0);
+    }
+
+    #[test]
+    fn nothing_asks_for_a_gradient_before_or_after_the_fit() {
+        let train = separable(12);
+        let linear = trained(&train).train();
+        assert!(!linear.weight.is_require_grad() && !linear.bias.is_require_grad());
+    }
+
+    #[test]
+    fn the_fit_survives_a_record() {
+        let train = separable(12);
+        let linear = trained(&train);
+        let fresh = Linear::new(&LinearRecipe::default(), 5, 4, &Device::flex());
+        let record = linear.clone().into_record();
+        let loaded = fresh.load_record(record);
+        let expected = linear.forward(train.all()).into_data();
+        loaded.forward(train.all()).into_data().assert_eq(&expected, true);
+    }
+
+    #[test]
+    fn a_feature_that_is_not_finite_is_named() {
+        let mut train = separable(12);
+        train.maps[4 * (5 * 7 + 2)] = f32::NAN;
+        let mut linear = Linear::new(&LinearRecipe::default(), 5, 4, &Device::flex());
+        let error = linear.before_training(&train).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the feature of training example 8 (counted from 1) in channel 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_recipe_with_an_unknown_key_is_refused() {
+        let recipe: LinearRecipe = toml::from_str("standardise = true").unwrap();
+        assert!(recipe.standardise);
+        assert!(toml::from_str::<LinearRecipe>("standardize = true").is_err());
+    }
+}

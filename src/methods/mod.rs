@@ -7,6 +7,7 @@ pub mod bce;
 pub mod blending;
 pub mod linear;
 pub mod network_recipe;
+pub mod pooled;
 pub mod prototypes;
 pub mod sarb;
 pub mod sarb_recipe;
@@ -39,6 +40,11 @@ pub trait Method: Module {
     /// What is computed once from the training data, such as a closed-form solution.
     fn before_training(&mut self, _train: &dyn TrainSet) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether [`before_training`](Self::before_training) is all: nothing is left for the epochs.
+    fn closed_form(&self) -> bool {
+        false
     }
 
     /// What changes between epochs: prototypes, pseudo-labels, margins. `epoch` counts from 0.
@@ -151,6 +157,9 @@ macro_rules! methods {
             }
             fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_training(train)),+ }
+            }
+            fn closed_form(&self) -> bool {
+                match self { $(Self::$variant(head) => head.closed_form()),+ }
             }
             fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_epoch(epoch, train)),+ }

@@ -1,9 +1,14 @@
 //! Starting [`Ssgrl`] where a linear model already is: `start = "ridge"`.
 
+use burn::tensor::{Tensor, TensorData};
+
+use super::TrainSet;
+use super::linear::calibrated;
+use super::pooled::pooled_features;
 use super::ssgrl::Ssgrl;
 use crate::nn::batch_norm::set_running;
 use crate::nn::linear::set;
-use crate::{Error, Result};
+use crate::{Error, Result, ridge};
 
 /// How steep the fuse layer passes a score on. tanh(x) is x up to x²/3, so scores up to four
 /// standard deviations arrive within 1.5 %.
@@ -28,6 +33,26 @@ pub struct LinearScores<'a> {
 }
 
 impl Ssgrl {
+    /// Starts from the calibrated ridge regression of [`linear`](super::linear) on the training data,
+    /// with the leading principal directions of the pooled features as the other dimensions.
+    pub(super) fn start_from_ridge(&mut self, train: &dyn TrainSet) -> Result<()> {
+        let [channels, dim] = self.reduce.weight.dims();
+        let features = pooled_features(train, channels)?;
+        let ridge = ridge::fit(&features, channels, train.labels(), false);
+        let (directions, intercepts) = calibrated(&ridge, train.labels());
+        let count = dim.saturating_sub(self.categories());
+        let components = ridge::principal_components(&features, channels, count).components;
+        let rows = [&*directions, &components].concat();
+        let (mean, deviations) = position_moments(train, &rows, channels)?;
+        self.start_from_scores(&LinearScores {
+            directions: &directions,
+            intercepts: &intercepts,
+            components: &components,
+            mean: &mean,
+            deviations: &deviations,
+        })
+    }
+
     /// Sets the weights such that, in evaluation, the network's scores are `scores`, up to the
     /// curvature of tanh.
     ///
@@ -94,6 +119,36 @@ impl Ssgrl {
         let biases = scores.intercepts.iter().zip(&offsets).map(|(intercept, offset)| intercept + offset);
         set(&mut self.classifiers.bias, biases.collect());
         Ok(())
+    }
+}
+
+/// Mean of a position's features, and the standard deviation over all positions of the response to
+/// each of `rows`, `R · F` values.
+fn position_moments(train: &dyn TrainSet, rows: &[f32], channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+    let mut sums = vec![0.0f64; channels];
+    let mut squares = vec![0.0f64; rows.len() / channels];
+    let mut responses = vec![0.0f64; rows.len() / channels];
+    let mut positions = 0;
+    let directions = TensorData::new(rows.to_vec(), [rows.len() / channels, channels]);
+    train.for_each_maps(&mut |_, maps| {
+        let [batch, _, height, width] = maps.dims();
+        positions += batch * height * width;
+        let features = maps.permute([0, 2, 3, 1]).reshape([batch * height * width, channels]);
+        let directions = Tensor::<2>::from_data(directions.clone(), &features.device());
+        let response = features.clone().matmul(directions.transpose()); // [B·P, R]
+        add(&mut sums, features.sum_dim(0));
+        add(&mut squares, response.clone().powi_scalar(2).sum_dim(0));
+        add(&mut responses, response.sum_dim(0));
+        Ok(())
+    })?;
+    let n = positions.max(1) as f64;
+    let deviation = |(square, sum): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
+    Ok((sums.iter().map(|sum| (sum / n) as f32).collect(), squares.iter().zip(&responses).map(deviation).collect()))
+}
+
+fn add(sums: &mut [f64], values: Tensor<2>) {
+    for (sum, value) in sums.iter_mut().zip(values.into_data().iter::<f32>()) {
+        *sum += f64::from(value);
     }
 }
 

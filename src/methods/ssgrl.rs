@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::Method;
+use super::{Method, TrainSet};
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use crate::batch::{Batch, Losses, Progress, Stream, rng};
 use crate::loss::partial_bce::partial_bce;
@@ -128,11 +128,6 @@ impl Ssgrl {
         }
     }
 
-    /// Where the recipe wants the weights to start.
-    pub fn start(&self) -> Start {
-        self.start
-    }
-
     /// Category-specific representations of a feature map, `[B, F, H, W] -> [B, C, D]`.
     pub fn represent(&self, maps: Tensor<4>) -> Tensor<3> {
         let words = self.words.vectors(&maps.device());
@@ -197,6 +192,13 @@ impl Method for Ssgrl {
         let representations = self.represent_dropped(maps, &mut drops);
         let logits = self.classify_dropped(representations, &mut drops);
         Losses::default().with("bce", 1.0, partial_bce(logits, targets))
+    }
+
+    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
+        match self.start {
+            Start::Random => Ok(()),
+            Start::Ridge => self.start_from_ridge(train),
+        }
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
