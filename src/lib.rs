@@ -26,6 +26,7 @@ pub mod batch;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod files;
 pub mod kmeans;
 pub mod loss;
 pub mod methods;
