@@ -101,6 +101,48 @@ impl LabelMatrix {
         Self { images: images.len(), known: gather(&self.known), positive: gather(&self.positive), ..*self }
     }
 
+    /// The columns `categories`, in that order.
+    pub fn select_categories(&self, categories: &[usize]) -> Self {
+        let mut labels = Self::unknown(self.images, categories.len());
+        for image in 0..self.images {
+            for (to, &from) in categories.iter().enumerate() {
+                labels.set(image, to, self.get(image, from));
+            }
+        }
+        labels
+    }
+
+    /// Appends the labels of one more image.
+    ///
+    /// # Panics
+    /// If `row` does not hold a label for every category.
+    pub fn push(&mut self, row: &[Label]) {
+        assert_eq!(row.len(), self.categories, "a row of {} categories", self.categories);
+        self.images += 1;
+        for labels in row.chunks(64) {
+            let bits = |on: fn(Label) -> bool| {
+                labels.iter().enumerate().fold(0, |word, (bit, &label)| word | u64::from(on(label)) << bit)
+            };
+            self.known.push(bits(|label| label != Label::Unknown));
+            self.positive.push(bits(|label| label == Label::Positive));
+        }
+    }
+
+    /// Makes unknown every cell for which `keep(image, category)` is false. Asks for every cell, known
+    /// or not, exactly once and row by row, so that `keep` may draw random numbers.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, usize) -> bool) {
+        for image in 0..self.images {
+            for word in 0..self.words_per_row {
+                let categories = word * 64..self.categories.min(word * 64 + 64);
+                let mask = categories
+                    .enumerate()
+                    .fold(0, |mask, (bit, category)| mask | u64::from(keep(image, category)) << bit);
+                self.known[image * self.words_per_row + word] &= mask;
+                self.positive[image * self.words_per_row + word] &= mask;
+            }
+        }
+    }
+
     /// Row by row as −1.0, 0.0 and +1.0, `N · C` values.
     pub fn to_floats(&self) -> Vec<f32> {
         (0..self.images).flat_map(|n| self.row(n).map(|label| f32::from(label as i8))).collect()
@@ -193,6 +235,36 @@ mod tests {
             assert_eq!(labels.get(0, 1), label);
             assert_eq!(labels.get(0, 0), Label::Unknown);
         }
+    }
+
+    #[test]
+    fn pushed_rows_equal_a_matrix_from_values() {
+        let values: Vec<i8> = (0..4 * 70).map(|i| (i * 7 % 3) as i8 - 1).collect();
+        let whole = LabelMatrix::from_values(70, &values);
+        let mut grown = LabelMatrix::unknown(0, 70);
+        for image in 0..4 {
+            grown.push(&whole.row(image).collect::<Vec<_>>());
+        }
+        assert_eq!(grown, whole);
+    }
+
+    #[test]
+    fn retain_asks_for_every_cell_once_row_by_row() {
+        let mut labels = LabelMatrix::from_values(65, &[1; 130]);
+        let mut asked = Vec::new();
+        labels.retain(|image, category| {
+            asked.push((image, category));
+            category == 64 - image
+        });
+        assert_eq!(asked, (0..2).flat_map(|n| (0..65).map(move |c| (n, c))).collect::<Vec<_>>());
+        assert_eq!(labels.count(Label::Positive), 2);
+        assert_eq!((labels.get(0, 64), labels.get(1, 63)), (Label::Positive, Label::Positive));
+    }
+
+    #[test]
+    fn columns_come_in_the_order_asked_for() {
+        let labels = LabelMatrix::from_values(3, &[1, 0, -1, -1, 1, 0]);
+        assert_eq!(labels.select_categories(&[2, 0]).to_floats(), [-1.0, 1.0, 0.0, -1.0]);
     }
 
     #[test]

@@ -1,1 +1,349 @@
-//! .
+//! Our own label file: `image,<category>,<category>…`, one line an image.
+//!
+//! A cell is `1` (positive), `0` (negative), or empty, `?` or `NA` (unknown); image paths are relative
+//! to the file. Text is UTF-8 with or without a byte-order mark; lines end in LF or CRLF; the last
+//! needs no end (the official code eats its last character then). Fields may be quoted within a line.
+//! No image is opened here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use crate::data::Annotations;
+use crate::data::labels::{Label, LabelMatrix};
+use crate::error::Problems;
+use crate::files::{Relocation, folder_of, tidy, write_atomically};
+use crate::{Error, Result};
+
+/// Reads a label file; the images are joined to its folder.
+///
+/// # Errors
+/// All problems of the file at once, each with its line.
+pub fn read(path: &Path) -> Result<Annotations> {
+    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
+    let mut rows = None;
+    while lines.advance()? {
+        let Some(fields) = fields(&lines.bytes, &mut lines.report) else {
+            if rows.is_none() {
+                break;
+            }
+            continue;
+        };
+        match &mut rows {
+            None => match Rows::header(&fields, &mut lines.report, path) {
+                Some(header) => rows = Some(header),
+                None => break,
+            },
+            Some(rows) => rows.add(&fields, &mut lines.report),
+        }
+    }
+    let Lines { mut report, .. } = lines;
+    match &rows {
+        None if report.problems.is_empty() => {
+            report.note(|| "an empty file; expected a first line image,<category>,…".into())
+        }
+        Some(rows) if rows.lines.is_empty() && report.problems.is_empty() => {
+            report.note(|| "no images; expected a line for each image below the header".into());
+        }
+        _ => {}
+    }
+    report.problems.or(())?;
+    let rows = rows.expect("a file without problems has a header");
+    Ok(Annotations {
+        images: rows.images,
+        labels: rows.labels,
+        categories: rows.categories,
+        source: path.into(),
+    })
+}
+
+/// Writes a label file whole or not at all; its image paths are valid from its folder, which must be
+/// there: relative where the two share more than the root of the file system, else absolute.
+pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
+    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
+    let images: Result<Vec<String>> =
+        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
+    let images = images?;
+    write_atomically(path, |writer| {
+        let mut writer = csv::Writer::from_writer(writer);
+        writer.write_record(
+            std::iter::once("image").chain(annotations.categories.iter().map(String::as_str)),
+        )?;
+        for (row, image) in images.iter().enumerate() {
+            writer.write_field(image)?;
+            for label in annotations.labels.row(row) {
+                writer.write_field(match label {
+                    Label::Positive => "1",
+                    Label::Negative => "0",
+                    Label::Unknown => "",
+                })?;
+            }
+            writer.write_record(None::<&[u8]>)?;
+        }
+        writer.flush()
+    })
+}
+
+/// A path as text, with `/` between its parts where it is relative.
+fn portable(path: &Path) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| {
+        Error::Data(format!("{}: a label file is UTF-8 text and cannot hold this path", path.display()))
+    })?;
+    Ok(if path.is_relative() { text.replace(std::path::MAIN_SEPARATOR, "/") } else { text.to_owned() })
+}
+
+/// Problems of one file, each with the line where it was found.
+struct Report<'a> {
+    path: &'a Path,
+    line: usize,
+    problems: Problems,
+}
+
+impl Report<'_> {
+    /// Notes a problem of the current line; the text is only made when it will be shown.
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        let shown = self.problems.len() < Problems::SHOWN;
+        let line = self.line.max(1);
+        self.problems.push(if shown {
+            format!("{}:{line}: {}", self.path.display(), what())
+        } else {
+            String::new()
+        });
+    }
+}
+
+/// The lines of a text file, without their ends and without blank ones.
+struct Lines<'a, R> {
+    reader: R,
+    bytes: Vec<u8>,
+    report: Report<'a>,
+}
+
+impl<'a, R: BufRead> Lines<'a, R> {
+    fn new(path: &'a Path, reader: R) -> Self {
+        Self { reader, bytes: Vec::new(), report: Report { path, line: 0, problems: Problems::default() } }
+    }
+
+    /// Goes to the next line that is not blank; false at the end of the file.
+    fn advance(&mut self) -> Result<bool> {
+        loop {
+            self.bytes.clear();
+            let read = self.reader.read_until(b'\n', &mut self.bytes);
+            if read.map_err(|error| Error::io(self.report.path, error))? == 0 {
+                return Ok(false);
+            }
+            self.report.line += 1;
+            if self.report.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
+                self.bytes.drain(..3);
+            }
+            if !self.bytes.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// The fields of a line of the file; a line that is no text or has an open quote is noted.
+fn fields<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<Vec<Cow<'a, str>>> {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let (byte, utf16) = (line[at], matches!(line, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]));
+            let kind = if utf16 { "UTF-16 text" } else { "no UTF-8 text" };
+            report
+                .note(|| format!("{kind} (byte 0x{byte:02X} at column {}); save the file as UTF-8", at + 1));
+            return None;
+        }
+    };
+    split(text).map_err(|what| report.note(|| what.into())).ok()
+}
+
+/// The fields of one line.
+#[allow(
+    clippy::manual_pattern_char_comparison,
+    reason = "1.7 times as fast over many short cells: the search for a plain char is set up anew for each"
+)]
+fn split(line: &str) -> std::result::Result<Vec<Cow<'_, str>>, &'static str> {
+    if !line.contains('"') {
+        return Ok(line.split(|c| c == ',').map(Cow::Borrowed).collect());
+    }
+    let mut fields = Vec::new();
+    let mut rest = line;
+    loop {
+        let (field, after) = match rest.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let (field, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+                (Cow::Borrowed(field), after)
+            }
+        };
+        fields.push(field);
+        match after.strip_prefix(',') {
+            Some(next) => rest = next,
+            None if after.is_empty() => return Ok(fields),
+            None => return Err("text after a closing quote; expected a comma"),
+        }
+    }
+}
+
+/// The text up to the closing quote, and what follows it.
+fn unquote(text: &str) -> std::result::Result<(Cow<'_, str>, &str), &'static str> {
+    let mut field = String::new();
+    let mut rest = text;
+    loop {
+        let open = "a quoted field does not end on this line; line breaks inside quotes are not accepted";
+        let (before, after) = rest.split_once('"').ok_or(open)?;
+        field.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                field.push('"');
+                rest = more;
+            }
+            None => return Ok((Cow::Owned(field), after)),
+        }
+    }
+}
+
+/// What has been read so far.
+struct Rows {
+    folder: PathBuf,
+    categories: Vec<String>,
+    images: Vec<PathBuf>,
+    labels: LabelMatrix,
+    /// The line of each image.
+    lines: HashMap<PathBuf, usize>,
+    /// The labels of the current line.
+    row: Vec<Label>,
+}
+
+impl Rows {
+    /// Starts from the header; `None` when the file is of another kind and its rows would say nothing.
+    fn header(fields: &[Cow<'_, str>], report: &mut Report<'_>, path: &Path) -> Option<Self> {
+        let first = fields[0].trim();
+        if first != "image" {
+            report.note(|| {
+                format!("the first column is {}; expected image{}", shown(first), header_hint(fields))
+            });
+            if fields.len() == 1 || fields[1..].iter().all(|field| label(field).is_some()) {
+                return None;
+            }
+        } else if fields.len() == 1 {
+            report.note(|| "no categories; expected image,<category>,<category>…".into());
+            return None;
+        }
+        let categories: Vec<String> = fields[1..].iter().map(|field| field.trim().to_owned()).collect();
+        let mut columns = HashMap::new();
+        for (column, name) in categories.iter().enumerate().map(|(index, name)| (index + 2, name)) {
+            if name.is_empty() {
+                report.note(|| format!("column {column} has no category name"));
+            } else if let Some(before) = columns.insert(name, column) {
+                report.note(|| {
+                    format!("category {} of column {column} stands in column {before} already", shown(name))
+                });
+            }
+        }
+        Some(Self {
+            folder: tidy(path.parent().unwrap_or(Path::new(""))),
+            images: Vec::new(),
+            labels: LabelMatrix::unknown(0, categories.len()),
+            lines: HashMap::new(),
+            row: Vec::with_capacity(categories.len()),
+            categories,
+        })
+    }
+
+    /// Takes one line below the header.
+    fn add(&mut self, fields: &[Cow<'_, str>], report: &mut Report<'_>) {
+        let expected = self.categories.len() + 1;
+        if fields.len() != expected {
+            report.note(|| {
+                format!(
+                    "{} fields; expected {expected} (image and {} categories)",
+                    fields.len(),
+                    expected - 1
+                )
+            });
+            return;
+        }
+        self.row.clear();
+        for (field, category) in fields[1..].iter().zip(&self.categories) {
+            let label = label(field).unwrap_or_else(|| {
+                report.note(|| bad_cell(field.trim(), category));
+                Label::Unknown
+            });
+            self.row.push(label);
+        }
+        let image = fields[0].as_ref();
+        if image.trim().is_empty() {
+            return report.note(|| "no image path in the first column".into());
+        }
+        let path = tidy(&self.folder.join(image));
+        match self.lines.entry(path.clone()) {
+            Entry::Occupied(before) => {
+                report.note(|| format!("image {} stands in line {} already", shown(image), before.get()));
+            }
+            Entry::Vacant(place) => {
+                place.insert(report.line);
+                self.images.push(path);
+                self.labels.push(&self.row);
+            }
+        }
+    }
+}
+
+/// What a cell means.
+fn label(cell: &str) -> Option<Label> {
+    match cell.as_bytes() {
+        b"1" => Some(Label::Positive),
+        b"0" => Some(Label::Negative),
+        b"" | b"?" | b"NA" => Some(Label::Unknown),
+        padded if padded.len() > padded.trim_ascii().len() => label(cell.trim_ascii()),
+        _ => None,
+    }
+}
+
+fn bad_cell(value: &str, category: &str) -> String {
+    let hint = match value {
+        "-1" => "; write 0 for negative",
+        "1.0" | "0.0" | "+1" => "; write 1 or 0",
+        _ => "",
+    };
+    let (value, category) = (shown(value), shown(category));
+    format!(
+        "{value} for category {category}; expected 1 (positive), 0 (negative), or empty, ? or NA (unknown){hint}"
+    )
+}
+
+/// What is probably wrong with a first line that does not begin with `image`.
+fn header_hint(fields: &[Cow<'_, str>]) -> &'static str {
+    let has = |mark: char| fields.iter().any(|field| field.contains(mark));
+    match fields.len() {
+        1 if has(';') => "; fields are separated by commas here, not by semicolons",
+        1 if has('\t') => "; fields are separated by commas here, not by tabs",
+        _ if has('\r') => "; lines end in LF or CRLF here, not in CR alone",
+        2.. if fields[1..].iter().all(|field| label(field).is_some()) => {
+            ": a header line image,<category>,… is missing"
+        }
+        _ => "",
+    }
+}
+
+/// A value in quotes, cut where it is long, control characters escaped.
+fn shown(value: &str) -> String {
+    const LONGEST: usize = 80;
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}…", &value[..end]),
+        None => format!("{value:?}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "csv_tests.rs"]
+mod tests;
