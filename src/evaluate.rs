@@ -26,12 +26,12 @@ pub fn scores(
 ) -> Result<Vec<f32>> {
     let mut logits = Vec::new();
     let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
-    for loaded in loader.batches(examples, batches, View::Clean) {
+    for loaded in loader.batches(examples.clone(), batches, View::Clean) {
         if interrupt::flag().load(Ordering::Relaxed) {
             return Err(Error::Interrupted { epoch: 0 });
         }
         let input = input_of(loaded?, model.backbone.is_some(), device);
-        logits.extend(model.forward(input).into_data().into_vec::<f32>().expect("logits are f32"));
+        logits.extend(model.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32"));
     }
     Ok(logits)
 }

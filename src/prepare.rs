@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::categories::Categories;
@@ -16,7 +17,7 @@ use crate::data::transform::Transform;
 use crate::data::words::Words;
 use crate::data::{self, Annotations};
 use crate::interrupt;
-use crate::nn::backbone::{Backbone, Freeze};
+use crate::nn::backbone::{Backbone, FoldedBackbone, Freeze};
 use crate::nn::weights;
 use crate::recipe::Recipe;
 use crate::{Error, Result};
@@ -46,10 +47,10 @@ pub struct Cache {
 }
 
 /// A wholly frozen backbone, kept beside the model, with the key of its cached maps.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Extractor {
     /// The network.
-    pub backbone: Backbone,
+    pub network: FoldedBackbone,
     /// Name and weights, as part of the cache key.
     pub key: String,
 }
@@ -91,12 +92,15 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
         )));
     }
     let (rows, validation) = annotations.split_validation(recipe.data.validation, recipe.seed);
-    let words = Words::find(&sources.data, sources.words.as_deref(), &annotations.categories)?;
+    let words = match &sources.words {
+        Some(path) => Some(Words::read(path, &annotations.categories)?),
+        None => Words::in_folder(&sources.data, &annotations.categories)?,
+    };
     let mut notes = notes(&annotations, words.is_none(), &recipe.data);
     if let Some(words) = &words {
         notes.extend(words.warnings.iter().cloned());
     }
-    let categories = Categories::new(annotations.categories.clone(), words, &annotations.labels.select(&rows));
+    let categories = Categories::new(annotations.categories.clone(), words, &annotations.labels.select(&rows), recipe.data.cooccurrence);
 
     let fingerprint = fingerprint(&annotations);
     let (examples, extractor, backbone, channels) = match &sources.features {
@@ -110,7 +114,7 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
             let channels = backbone.channels();
             if recipe.backbone.freeze == Freeze::All {
                 let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
-                let extractor = Extractor { key: key(recipe, &weights::fingerprint(weights)?), backbone };
+                let extractor = Extractor { key: key(recipe, &weights::fingerprint(weights)?), network: backbone.folded() };
                 let examples = maps_of(recipe, &annotations.images, &extractor, views(recipe), &sources.cache, device)?;
                 (examples, Some(extractor), None, channels)
             } else {
@@ -136,7 +140,7 @@ pub fn maps_of(
     device: &Device,
 ) -> Result<Arc<dyn Examples>> {
     let size = recipe.data.size_px;
-    let side = extractor.backbone.map_size(size);
+    let side = extractor.network.backbone().map_size(size);
     let spec = CacheSpec {
         dir: cache.dir.clone(),
         limit_bytes: cache.limit_bytes,
@@ -146,8 +150,8 @@ pub fn maps_of(
     };
     let mut extract = |pixels: &[f32], images: usize| {
         let data = TensorData::new(pixels.to_vec(), [images, 3, size, size]);
-        let maps = extractor.backbone.forward(Tensor::<4>::from_data(data, device));
-        Ok(maps.into_data().into_vec::<f32>().expect("maps are f32"))
+        let maps = extractor.network.forward(Tensor::<4>::from_data(data, device));
+        Ok(maps.into_data().try_into_vec::<f32>().expect("maps are f32"))
     };
     let bar = crate::cli::progress_bar("feature maps");
     let mut progress = |done: usize, total: usize| {
@@ -158,7 +162,7 @@ pub fn maps_of(
             false => Ok(()),
         }
     };
-    let shape = [extractor.backbone.channels(), side, side];
+    let shape = [extractor.network.backbone().channels(), side, side];
     let maps = cached_maps(&spec, paths, shape, &mut extract, &mut progress)?;
     bar.finish_and_clear();
     Ok(Arc::new(maps))
@@ -171,7 +175,7 @@ fn views(recipe: &Recipe) -> usize {
 
 fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {
     let r = &recipe.backbone;
-    let backbone = Backbone::new(r.name, r.pool, recipe.seed, device);
+    let backbone = initial_backbone(recipe, device);
     let backbone = match weights {
         Some(path) => backbone.load(path)?,
         None if r.freeze == Freeze::None => backbone,
@@ -182,7 +186,20 @@ fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Re
             )));
         }
     };
-    Ok(backbone.freeze(r.freeze, r.freeze_batch_norm))
+    Ok(frozen(backbone, recipe))
+}
+
+/// The recipe's backbone with initial weights that depend on its seed alone.
+pub fn initial_backbone(recipe: &Recipe, device: &Device) -> Backbone {
+    // Burn draws weights from a generator of the device when they are first read.
+    device.seed(recipe.seed);
+    Backbone::new(recipe.backbone.name, device).with_pool(recipe.backbone.pool).materialize()
+}
+
+/// The backbone with the parts frozen that the recipe freezes.
+pub fn frozen(backbone: Backbone, recipe: &Recipe) -> Backbone {
+    let backbone = backbone.freeze(recipe.backbone.freeze);
+    if recipe.backbone.freeze_batch_norm { backbone.freeze_batch_norm() } else { backbone }
 }
 
 fn key(recipe: &Recipe, weights: &str) -> String {

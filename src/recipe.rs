@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::categories::Cooccurrence;
 use crate::methods::MethodRecipe;
 use crate::nn::backbone::{BackboneName, Freeze};
 use crate::{Error, Result};
@@ -36,6 +37,8 @@ pub struct DataRecipe {
     pub known: f64,
     /// Seed of the official mask.
     pub mask_seed: u32,
+    /// How the co-occurrence graph is estimated from the known labels.
+    pub cooccurrence: Cooccurrence,
     /// Share of the partially labelled training images held out to select the best epoch, in [0, 1).
     pub validation: f64,
     /// Side of the square image that the network sees, in pixels.
@@ -46,7 +49,7 @@ pub struct DataRecipe {
 
 impl Default for DataRecipe {
     fn default() -> Self {
-        Self { known: 1.0, mask_seed: 0, validation: 0.1, size_px: 448, augment: true }
+        Self { known: 1.0, mask_seed: 0, cooccurrence: Cooccurrence::default(), validation: 0.1, size_px: 448, augment: true }
     }
 }
 

@@ -11,24 +11,23 @@
 
 use std::path::Path;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::batch::Input;
 use crate::data::categories::Categories;
 use crate::data::image::decode;
-use crate::data::loader::View;
 use crate::data::transform::Transform;
-use crate::methods::{Method, Setting};
+use crate::methods::Method;
+use crate::methods::ssgrl::CategoryKnowledge;
 use crate::model::Model;
-use crate::nn::backbone::{Backbone, Freeze};
-use crate::prepare::Extractor;
+use crate::nn::backbone::Freeze;
+use crate::prepare::{Extractor, frozen, initial_backbone};
 use crate::recipe::Recipe;
 use crate::run::{Run, Which};
 use crate::{Error, Result};
 
 /// The file of a run that holds its wholly frozen backbone.
-pub const EXTRACTOR_FILE: &str = "backbone.bpk";
+pub const EXTRACTOR_FILE: &str = "backbone.safetensors";
 
 /// A trained model with its categories and its transform.
 #[derive(Debug)]
@@ -91,11 +90,8 @@ impl Recognizer {
             None => None,
             Some(key) => {
                 let path = run.path(EXTRACTOR_FILE);
-                let empty = Backbone::new(recipe.backbone.name, recipe.backbone.pool, recipe.seed, device);
-                let loaded = empty
-                    .try_load_file(&path)
-                    .map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))?;
-                Some(Extractor { backbone: loaded.freeze(Freeze::All, true), key })
+                let loaded = initial_backbone(&recipe, device).load(&path)?;
+                Some(Extractor { network: loaded.freeze(Freeze::All).folded(), key })
             }
         };
         let model = initial_model(&recipe, &categories, info.channels, info.trains_backbone, device);
@@ -119,14 +115,14 @@ impl Recognizer {
         let transform = Transform::for_size(self.recipe.data.size_px);
         let size = self.recipe.data.size_px;
         let mut pixels = vec![0.0; 3 * size * size];
-        transform.apply(&decode(path)?, View::Clean, 0, &mut pixels);
+        transform.clean(&decode(path)?, &mut pixels);
         let images = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, size, size]), &self.device);
         let maps = match &self.extractor {
-            Some(extractor) => extractor.backbone.forward(images),
+            Some(extractor) => extractor.network.forward(images),
             None => self.model.maps(Input::Images(images)),
         };
         let side = maps.dims()[3];
-        let values = |tensor: TensorData| tensor.into_vec::<f32>().expect("scores are f32");
+        let values = |tensor: TensorData| tensor.try_into_vec::<f32>().expect("scores are f32");
         Ok(Recognition {
             names: &self.categories.names,
             logits: values(self.model.head.forward(maps.clone()).into_data()),
@@ -144,11 +140,7 @@ pub fn initial_model(
     trains_backbone: bool,
     device: &Device,
 ) -> Model {
-    let counts = vec![(0, 0); categories.names.len()];
-    let setting = Setting { channels, categories, counts: &counts, seed: recipe.seed, device };
-    let backbone = trains_backbone.then(|| {
-        Backbone::new(recipe.backbone.name, recipe.backbone.pool, recipe.seed, device)
-            .freeze(recipe.backbone.freeze, recipe.backbone.freeze_batch_norm)
-    });
-    Model { backbone, head: recipe.method.init(&setting) }
+    let knowledge = CategoryKnowledge::new(categories, vec![(0, 0); categories.names.len()]);
+    let backbone = trains_backbone.then(|| frozen(initial_backbone(recipe, device), recipe));
+    Model { backbone, head: recipe.method.init(channels, &knowledge, recipe.seed, device) }
 }

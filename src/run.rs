@@ -1,6 +1,7 @@
 //! The run folder: recipe, status, data, checkpoints and logs, each written to a temporary name and
 //! renamed, so that a run that is killed at any point loses nothing already saved.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -211,7 +212,6 @@ impl Run {
 
     /// Appends one line of JSON to `events.jsonl`.
     pub fn event(&self, event: &serde_json::Value) -> Result<()> {
-        use std::io::Write;
         let path = self.path("events.jsonl");
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(|e| Error::io(&path, e))?;
         writeln!(file, "{event}").map_err(|e| Error::io(&path, e))

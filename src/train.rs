@@ -115,7 +115,7 @@ impl Trainer<'_> {
         let mut sums = LossSums { means_before: training.state.losses.clone(), before: training.state.step, ..Default::default() };
         let (started, mut images, mut clock) = (Instant::now(), 0, Instant::now());
         let todo = batches[training.state.step..].to_vec();
-        for loaded in self.loader.batches(&self.prepared.examples, todo, view) {
+        for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
             let loaded = loaded?;
             let batch = Batch {
                 labels: self.prepared.annotations.labels.select(&loaded.rows),
@@ -249,7 +249,7 @@ impl TrainSet for Pass<'_> {
         let Trainer { prepared, device, loader, .. } = self.trainer;
         let batches: Vec<Vec<usize>> = prepared.rows.chunks(32).map(<[usize]>::to_vec).collect();
         let mut first = 0;
-        for loaded in loader.batches(&prepared.examples, batches, View::Clean) {
+        for loaded in loader.batches(prepared.examples.clone(), batches, View::Clean) {
             if interrupt::flag().load(Ordering::Relaxed) {
                 return Err(Error::Interrupted { epoch: 0 });
             }

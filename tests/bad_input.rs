@@ -168,12 +168,12 @@ fn features_of_another_length_or_not_finite_are_refused() {
         args[at + 1] = arg(&path);
         args
     };
-    sarb::data::array_file::write_npy(&path, &[0.0; 20], &[10, 2]).unwrap();
+    sarb::data::formats::npy::write(&path, &[0.0; 20], &[10, 2]).unwrap();
     let message = sarb_fails(3, &borrow(&train()));
     assert!(message.contains("10") && message.contains("48"), "{message}");
     let mut values = vec![0.5; 48 * 2];
     values[7] = f32::NAN;
-    sarb::data::array_file::write_npy(&path, &values, &[48, 2]).unwrap();
+    sarb::data::formats::npy::write(&path, &values, &[48, 2]).unwrap();
     sarb_fails(3, &borrow(&train()));
 }
 

@@ -56,7 +56,7 @@ pub fn features() -> &'static Path {
                 }
             }
             let path = dir.path().join(format!("{split}.npy"));
-            sarb::data::array_file::write_npy(&path, &values, &[labels.images(), f, 3, 3]).unwrap();
+            sarb::data::formats::npy::write(&path, &values, &[labels.images(), f, 3, 3]).unwrap();
         }
         dir
     });

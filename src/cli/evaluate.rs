@@ -8,7 +8,7 @@ use clap::Args;
 use super::CacheArgs;
 use crate::data::array_file::{self, Matrix};
 use crate::data::features::Features;
-use crate::data::formats::csv;
+use crate::data::formats::{csv, npy};
 use crate::data::labels::LabelMatrix;
 use crate::data::loader::{Examples, Loader};
 use crate::data::{self, Annotations, Split};
@@ -89,7 +89,7 @@ impl Evaluate {
         let recognizer = Recognizer::open(dir, self.checkpoint, &device)?;
         let run = Run::open(dir)?;
         let folder = super::train::data_of(&run, self.data.as_deref())?;
-        let annotations = data::open_split(&folder, self.split)?.with_categories(&recognizer.categories.names)?;
+        let annotations = data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
         let examples = self.examples(&recognizer, &annotations)?;
         let rows: Vec<usize> = (0..annotations.images.len()).collect();
         let logits = scores(&recognizer.model, &examples, &rows, &Loader::default(), &device)?;
@@ -97,7 +97,7 @@ impl Evaluate {
         let json = serde_json::to_vec_pretty(&result).expect("plain data");
         run.write(&format!("evaluation/{}.json", self.split), &json)?;
         let (n, c) = (rows.len(), recognizer.categories.names.len());
-        array_file::write_npy(&run.path(&format!("evaluation/{}_scores.npy", self.split)), &logits, &[n, c])?;
+        npy::write(&run.path(&format!("evaluation/{}_scores.npy", self.split)), &logits, &[n, c])?;
         Ok(result)
     }
 
@@ -113,14 +113,14 @@ impl Evaluate {
         }
         let device = super::device("cpu")?;
         match &recognizer.extractor {
-            Some(extractor) => maps_of(&recognizer.recipe, &annotations.images, extractor, 0, &self.cache.cache(), &device),
+            Some(extractor) => maps_of(&recognizer.recipe, &annotations.images, extractor, 0, &self.cache.cache()?, &device),
             None => Ok(images_of(&recognizer.recipe, &annotations.images)),
         }
     }
 
     fn evaluate_files(&self, scores: &Path, labels: &Path) -> Result<Scores> {
         let (names, matrix) = read_labels(labels)?;
-        let Matrix { rows, columns, values } = array_file::read_matrix(scores)?;
+        let Matrix { rows, cols: columns, values, .. } = array_file::read_matrix(scores)?;
         if (rows, columns) != (matrix.images(), matrix.categories()) {
             return Err(Error::Data(format!(
                 "{} holds {rows} × {columns} scores, but {} holds {} × {} labels",
@@ -149,7 +149,7 @@ fn read_labels(path: &Path) -> Result<(Vec<String>, LabelMatrix)> {
         let annotations = csv::read(path)?;
         return Ok((annotations.categories, annotations.labels));
     }
-    let Matrix { columns, values, .. } = array_file::read_matrix(path)?;
+    let Matrix { cols: columns, values, .. } = array_file::read_matrix(path)?;
     if let Some(at) = values.iter().position(|value| ![-1.0, 0.0, 1.0].contains(value)) {
         return Err(Error::Data(format!(
             "{}: row {}, column {}: label {}; expected +1 positive, -1 negative or 0 unknown",

@@ -1,5 +1,6 @@
 //! Heat maps: where a category is seen, laid over the image.
 
+use std::io::Write;
 use std::path::Path;
 
 use image::{ImageBuffer, Rgb, RgbImage};

@@ -70,8 +70,9 @@ pub struct CacheArgs {
 
 impl CacheArgs {
     /// The cache as the library takes it.
-    pub fn cache(&self) -> Cache {
-        Cache { dir: self.dir.clone().unwrap_or_else(default_cache_dir), limit_bytes: self.limit }
+    pub fn cache(&self) -> Result<Cache> {
+        let dir = self.dir.clone().map_or_else(default_cache_dir, Ok)?;
+        Ok(Cache { dir, limit_bytes: self.limit })
     }
 
     /// A cache in a folder of its own, with the default limit.
@@ -85,7 +86,7 @@ impl CacheArgs {
 fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 1,
+        "" | "B" => 1_u64,
         "KB" | "K" => 1_000,
         "MB" | "M" => 1_000_000,
         "GB" | "G" => 1_000_000_000,

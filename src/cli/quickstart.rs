@@ -3,6 +3,7 @@
 //! One small trunk is trained once on the partial labels with the plain head; then linear, SSGRL and
 //! SARB are trained on its frozen maps with the same labels, and measured on the same test images.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -141,7 +142,7 @@ fn print_table(rows: &[(&str, Scores, f64)]) {
     println!("\n{:<8} {:>6} {:>6} {:>6} {:>8}", "method", "mAP", "OF1", "CF1", "seconds");
     for (name, scores, seconds) in rows {
         let percent = |value: f64| format!("{:.1}", 100.0 * value);
-        println!("{name:<8} {:>6} {:>6} {:>6} {seconds:>8.0}", percent(scores.map), percent(scores.of1), percent(scores.cf1));
+        println!("{name:<8} {:>6} {:>6} {:>6} {seconds:>8.0}", percent(scores.map), percent(scores.all.of1), percent(scores.all.cf1));
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{CacheArgs, duration, peak_rss_mb, progress_bar};
 use crate::data::formats::csv;
 use crate::data::loader::Loader;
-use crate::methods::Setting;
+use crate::methods::ssgrl::CategoryKnowledge;
 use crate::model::Model;
 use crate::prepare::{Prepared, Sources, prepare};
 use crate::recipe::Recipe;
@@ -85,7 +85,7 @@ impl Train {
             _ => Existing::Refuse,
         };
         // Everything that can be wrong with the inputs is found before the folder is touched.
-        let prepared = prepare(&recipe, &self.sources(), device)?;
+        let prepared = prepare(&recipe, &self.sources()?, device)?;
         prepared.notes.iter().for_each(|note| eprintln!("{note}"));
         let run = Run::create(&self.out, existing)?;
         let mut info = self.info(&recipe, &prepared)?;
@@ -134,14 +134,14 @@ impl Train {
         Recipe::read(file, self.method.as_deref(), &sets)
     }
 
-    fn sources(&self) -> Sources {
-        Sources {
+    fn sources(&self) -> Result<Sources> {
+        Ok(Sources {
             data: self.data.clone(),
             weights: self.weights.clone(),
             words: self.words.clone(),
             features: self.features.clone(),
-            cache: self.cache.cache(),
-        }
+            cache: self.cache.cache()?,
+        })
     }
 
     fn info(&self, recipe: &Recipe, prepared: &Prepared) -> Result<RunInfo> {
@@ -172,8 +172,7 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
     csv::write(&run.path("data/train.csv"), &prepared.annotations)?;
     if let Some(extractor) = &prepared.extractor {
         let path = run.path(EXTRACTOR_FILE);
-        let saved = extractor.backbone.clone().save_file(&path);
-        saved.map_err(|e| Error::io(&path, std::io::Error::other(e.to_string())))?;
+        extractor.network.backbone().save(&path)?;
     }
     Ok(Training { model: model(recipe, prepared, device), optimizer: adam(recipe), state: State::default() })
 }
@@ -203,15 +202,12 @@ fn resume(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> R
 
 fn model(recipe: &Recipe, prepared: &Prepared, device: &Device) -> Model {
     let counts = prepared.annotations.labels.select(&prepared.rows).counts();
+    let knowledge = CategoryKnowledge::new(&prepared.categories, counts);
     let device = device.clone().autodiff();
-    let setting = Setting {
-        channels: prepared.channels,
-        categories: &prepared.categories,
-        counts: &counts,
-        seed: recipe.seed,
-        device: &device,
-    };
-    Model { backbone: prepared.backbone.clone().map(Module::train), head: recipe.method.init(&setting) }
+    Model {
+        backbone: prepared.backbone.clone().map(Module::train),
+        head: recipe.method.init(prepared.channels, &knowledge, recipe.seed, &device),
+    }
 }
 
 fn note(info: &mut RunInfo, state: &State) {

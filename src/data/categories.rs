@@ -55,9 +55,9 @@ impl Categories {
     /// `[C, E]` into a folder that is there.
     pub fn save(&self, dir: &Path) -> Result<()> {
         let count = self.names.len();
-        npy::write_matrix(&dir.join(COOCCURRENCE), count, count, &self.cooccurrence)?;
+        npy::write(&dir.join(COOCCURRENCE), &self.cooccurrence, &[count, count])?;
         if let Some(words) = &self.words {
-            npy::write_matrix(&dir.join(WORDS), count, words.width, &words.values)?;
+            npy::write(&dir.join(WORDS), &words.values, &[count, words.width])?;
         }
         let index = Index { names: self.names.clone(), words: self.words.is_some() };
         write_atomically(&dir.join(INDEX), |writer| {
@@ -139,9 +139,9 @@ mod tests {
         let message = || Categories::load(folder.path()).unwrap_err().to_string();
         assert!(message().ends_with("categories.json: no such file or folder"));
         categories(None).save(folder.path()).unwrap();
-        npy::write_matrix(&folder.path().join(COOCCURRENCE), 1, 1, &[1.0]).unwrap();
+        npy::write(&folder.path().join(COOCCURRENCE), &[1.0], &[1, 1]).unwrap();
         assert!(message().contains("cooccurrence.npy: shape 1 × 1; expected 3 × 3"), "{}", message());
-        npy::write_matrix(&folder.path().join(COOCCURRENCE), 3, 3, &[f32::NAN; 9]).unwrap();
+        npy::write(&folder.path().join(COOCCURRENCE), &[f32::NAN; 9], &[3, 3]).unwrap();
         assert!(message().contains("cooccurrence.npy: holds NaN"), "{}", message());
         std::fs::write(folder.path().join(INDEX), "{").unwrap();
         assert!(message().contains("categories.json: "), "{}", message());

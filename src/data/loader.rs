@@ -57,6 +57,13 @@ pub struct LoadedBatch {
     pub shape: [usize; 3],
 }
 
+impl Default for Loader {
+    /// A worker a core and 512 MiB of batches ahead.
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, usize::from), 512 << 20)
+    }
+}
+
 impl Loader {
     /// A loader of at least one worker that holds at most `queue_bytes` of batches nobody has taken
     /// yet, but always one batch, whatever its size.

@@ -107,7 +107,7 @@ impl Annotations {
     ///
     /// # Errors
     /// If the two sets of categories differ: every category that is too many or missing.
-    fn aligned(self, categories: &[String], reference: &Path) -> Result<Self> {
+    pub fn aligned(self, categories: &[String], reference: &Path) -> Result<Self> {
         if self.categories == categories {
             return Ok(self);
         }

@@ -88,12 +88,12 @@ fn values_that_are_no_finite_numbers_are_errors() {
 fn an_array_needs_a_finite_row_for_every_category() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("words.npy");
-    npy::write_matrix(&path, 2, 2, &[1.0, 2.0, 3.0, f32::NAN]).unwrap();
+    npy::write(&path, &[1.0, 2.0, 3.0, f32::NAN], &[2, 2]).unwrap();
     let error = Words::read(&path, &names(&["cat", "dog", "cow"])).unwrap_err().to_string();
     assert!(error.contains("2 word vectors for 3 categories"), "{error}");
     let error = Words::read(&path, &names(&["cat", "dog"])).unwrap_err().to_string();
     assert!(error.contains("row 1 (category \"dog\") holds NaN"), "{error}");
-    npy::write_matrix(&path, 2, 2, &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    npy::write(&path, &[1.0, 2.0, 3.0, 4.0], &[2, 2]).unwrap();
     let words = Words::read(&path, &names(&["cat", "dog"])).unwrap();
     assert_eq!((words.values, words.width), (vec![1.0, 2.0, 3.0, 4.0], 2));
     let error = Words::read(&folder.path().join("words.pkl"), &names(&["cat"])).unwrap_err();
@@ -107,7 +107,7 @@ fn a_data_folder_prefers_the_array_to_the_text() {
     assert_eq!(Words::in_folder(folder.path(), &categories).unwrap(), None);
     std::fs::write(folder.path().join("words.txt"), VECTORS).unwrap();
     assert_eq!(Words::in_folder(folder.path(), &categories).unwrap().unwrap().values, [0.5, 0.1]);
-    npy::write_matrix(&folder.path().join("words.npy"), 1, 1, &[7.0]).unwrap();
+    npy::write(&folder.path().join("words.npy"), &[7.0], &[1, 1]).unwrap();
     assert_eq!(Words::in_folder(folder.path(), &categories).unwrap().unwrap().values, [7.0]);
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Method, TrainSet};
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
+use crate::data::categories::Categories;
 use crate::batch::{Batch, Losses, Progress, Stream, rng};
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::batch_norm::BatchNorm;
@@ -49,6 +50,14 @@ pub struct CategoryKnowledge {
     pub cooccurrence: Vec<f32>,
     /// Known positives and known labels of every category in the training data.
     pub counts: Vec<(usize, usize)>,
+}
+
+impl CategoryKnowledge {
+    /// Of the run's categories, with the label counts of the training rows.
+    pub fn new(categories: &Categories, counts: Vec<(usize, usize)>) -> Self {
+        let words = categories.words.as_ref().map(|words| (words.values.clone(), words.width));
+        Self { words, cooccurrence: categories.cooccurrence.clone(), counts }
+    }
 }
 
 /// Word vectors x_c of the categories, `[C, E]`.

@@ -144,6 +144,16 @@ pub struct Backbone {
     pool: bool,
 }
 
+impl std::fmt::Display for Freeze {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Freeze::All => "all",
+            Freeze::Trunk => "trunk",
+            Freeze::None => "none",
+        })
+    }
+}
+
 impl Backbone {
     /// With random weights, as torchvision draws them; all of it is trained.
     ///

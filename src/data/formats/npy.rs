@@ -67,15 +67,16 @@ fn values(file: NpyFile<BufReader<File>>) -> io::Result<Vec<f32>> {
     }
 }
 
-/// Writes `values` row by row as float32 of shape `[rows, columns]`.
+/// Writes `values` row by row as float32 of `shape`.
 ///
 /// # Panics
-/// If there are not `rows · columns` values.
-pub fn write_matrix(path: &Path, rows: usize, columns: usize, values: &[f32]) -> Result<()> {
-    assert_eq!(values.len(), rows * columns, "values of a {rows} × {columns} matrix");
+/// If there are not as many values as `shape` says.
+pub fn write(path: &Path, values: &[f32], shape: &[usize]) -> Result<()> {
+    assert_eq!(values.len(), shape.iter().product::<usize>(), "values of an array of shape {shape:?}");
+    let shape: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
     write_atomically(path, |writer| {
         let options = npyz::WriteOptions::new().default_dtype();
-        let mut array = options.shape(&[rows as u64, columns as u64]).writer(writer).begin_nd()?;
+        let mut array = options.shape(&shape).writer(writer).begin_nd()?;
         array.extend(values.iter().copied())?;
         array.finish()
     })
@@ -108,7 +109,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npy");
         let values = [0.1, f32::MIN_POSITIVE, 1.0 / 3.0, -0.0];
-        write_matrix(&path, 2, 2, &values).unwrap();
+        super::write(&path, &values, &[2, 2]).unwrap();
         let back = read_matrix(&path).unwrap();
         assert!(back.values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
     }
