@@ -36,7 +36,8 @@ impl Model {
 
     /// Learning-rate factors: the backbone's, and those that the method asks for.
     pub fn groups(&self, backbone_factor: f64) -> Vec<(ParamGroup, f64)> {
-        let backbone = self.backbone.iter().map(|b| (ParamGroup::ids_from_module(b.clone()), backbone_factor));
+        let backbone =
+            self.backbone.iter().map(|b| (ParamGroup::ids_from_module(b.clone()), backbone_factor));
         backbone.chain(self.head.groups()).collect()
     }
 }

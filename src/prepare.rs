@@ -100,7 +100,12 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
     if let Some(words) = &words {
         notes.extend(words.warnings.iter().cloned());
     }
-    let categories = Categories::new(annotations.categories.clone(), words, &annotations.labels.select(&rows), recipe.data.cooccurrence);
+    let categories = Categories::new(
+        annotations.categories.clone(),
+        words,
+        &annotations.labels.select(&rows),
+        recipe.data.cooccurrence,
+    );
 
     let fingerprint = fingerprint(&annotations);
     let (examples, extractor, backbone, channels) = match &sources.features {
@@ -114,15 +119,30 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
             let channels = backbone.channels();
             if recipe.backbone.freeze == Freeze::All {
                 let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
-                let extractor = Extractor { key: key(recipe, &weights::fingerprint(weights)?), network: backbone.folded() };
-                let examples = maps_of(recipe, &annotations.images, &extractor, views(recipe), &sources.cache, device)?;
+                let extractor = Extractor {
+                    key: key(recipe, &weights::fingerprint(weights)?),
+                    network: backbone.folded(),
+                };
+                let examples =
+                    maps_of(recipe, &annotations.images, &extractor, views(recipe), &sources.cache, device)?;
                 (examples, Some(extractor), None, channels)
             } else {
                 (images_of(recipe, &annotations.images), None, Some(backbone), channels)
             }
         }
     };
-    Ok(Prepared { categories, annotations, rows, validation, examples, extractor, backbone, channels, fingerprint, notes })
+    Ok(Prepared {
+        categories,
+        annotations,
+        rows,
+        validation,
+        examples,
+        extractor,
+        backbone,
+        channels,
+        fingerprint,
+        notes,
+    })
 }
 
 /// Images of files, decoded and transformed anew at each reading.
@@ -235,7 +255,12 @@ fn notes(annotations: &Annotations, words_learned: bool, recipe: &crate::recipe:
     )];
     let without = |pick: fn(&(usize, usize)) -> bool| -> Vec<&str> {
         let counts = labels.counts();
-        counts.iter().zip(&annotations.categories).filter(|(c, _)| pick(c)).map(|(_, name)| name.as_str()).collect()
+        counts
+            .iter()
+            .zip(&annotations.categories)
+            .filter(|(c, _)| pick(c))
+            .map(|(_, name)| name.as_str())
+            .collect()
     };
     let no_positive = without(|&(positive, _)| positive == 0);
     if !no_positive.is_empty() {
@@ -243,7 +268,10 @@ fn notes(annotations: &Annotations, words_learned: bool, recipe: &crate::recipe:
     }
     let no_negative = without(|&(positive, known)| positive == known && known > 0);
     if !no_negative.is_empty() {
-        notes.push(format!("no known negative, so these are learned from positives alone: {}", no_negative.join(", ")));
+        notes.push(format!(
+            "no known negative, so these are learned from positives alone: {}",
+            no_negative.join(", ")
+        ));
     }
     if words_learned {
         notes.push("no word vectors given: they are learned with the rest".into());

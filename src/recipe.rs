@@ -49,7 +49,14 @@ pub struct DataRecipe {
 
 impl Default for DataRecipe {
     fn default() -> Self {
-        Self { known: 1.0, mask_seed: 0, cooccurrence: Cooccurrence::default(), validation: 0.1, size_px: 448, augment: true }
+        Self {
+            known: 1.0,
+            mask_seed: 0,
+            cooccurrence: Cooccurrence::default(),
+            validation: 0.1,
+            size_px: 448,
+            augment: true,
+        }
     }
 }
 
@@ -181,8 +188,9 @@ impl Recipe {
             apply(&mut table, set)?;
         }
         let name = file.map_or("recipe".to_string(), |path| path.display().to_string());
-        let recipe: Recipe =
-            table.try_into().map_err(|e: toml::de::Error| Error::Recipe(format!("{name}: {}", one_line(&e))))?;
+        let recipe: Recipe = table
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::Recipe(format!("{name}: {}", one_line(&e))))?;
         recipe.check(&name)?;
         Ok(recipe)
     }
@@ -198,14 +206,21 @@ impl Recipe {
             true => Ok(()),
             false => Err(Error::Recipe(format!("{file}: {key} is {value}; expected {accepted}"))),
         };
-        proportion("data.known", data.known, "a proportion in (0, 1]", data.known > 0.0 && data.known <= 1.0)?;
+        proportion(
+            "data.known",
+            data.known,
+            "a proportion in (0, 1]",
+            data.known > 0.0 && data.known <= 1.0,
+        )?;
         proportion(
             "data.validation",
             data.validation,
             "a proportion in [0, 1)",
             (0.0..1.0).contains(&data.validation),
         )?;
-        let positive = |key: &str, value: f64| proportion(key, value, "a number above 0", value > 0.0 && value.is_finite());
+        let positive = |key: &str, value: f64| {
+            proportion(key, value, "a number above 0", value > 0.0 && value.is_finite())
+        };
         positive("train.learning_rate", train.learning_rate)?;
         positive("train.decay_factor", train.decay_factor)?;
         positive("backbone.learning_rate_factor", self.backbone.learning_rate_factor)?;
@@ -272,7 +287,8 @@ fn set_method(table: &mut toml::Table, name: &str) {
 
 /// Applies one `--set a.b=value`: the value is TOML, and a bare word is a string.
 fn apply(table: &mut toml::Table, set: &str) -> Result<()> {
-    let bad = |why: &str| Error::Usage(format!("--set {set}: {why}; expected key=value such as train.epochs=10"));
+    let bad =
+        |why: &str| Error::Usage(format!("--set {set}: {why}; expected key=value such as train.epochs=10"));
     let (key, text) = set.split_once('=').ok_or_else(|| bad("no `=`"))?;
     let value = match toml::from_str::<toml::Table>(&format!("x = {text}")) {
         Ok(mut parsed) => parsed.remove("x").ok_or_else(|| bad("no value"))?,
@@ -313,7 +329,10 @@ mod tests {
         let error = Recipe::read(Some(file.path()), None, &[]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
-        assert!(text.contains(":4: unknown field `learing_rate`") && text.contains("learning_rate"), "{text}");
+        assert!(
+            text.contains(":4: unknown field `learing_rate`") && text.contains("learning_rate"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -333,7 +352,11 @@ mod tests {
     #[test]
     fn an_override_wins_and_a_bare_word_is_a_string() {
         let file = recipe_file("[train]\nepochs = 3\n[method]\nname = \"sarb\"\n");
-        let sets = ["train.epochs=5".to_string(), "train.select=last".to_string(), "method.network.dim=64".to_string()];
+        let sets = [
+            "train.epochs=5".to_string(),
+            "train.select=last".to_string(),
+            "method.network.dim=64".to_string(),
+        ];
         let recipe = Recipe::read(Some(file.path()), None, &sets).unwrap();
         assert_eq!((recipe.train.epochs, recipe.train.select), (5, Select::Last));
         assert_eq!(recipe.method.name(), "sarb");

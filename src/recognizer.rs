@@ -64,7 +64,11 @@ impl Recognition<'_> {
 
     /// The `count` most probable categories, most probable first; ties in category order.
     pub fn top(&self, count: usize) -> Vec<(&str, f32)> {
-        self.ranking().into_iter().take(count).map(|c| (self.names[c].as_str(), self.probabilities()[c])).collect()
+        self.ranking()
+            .into_iter()
+            .take(count)
+            .map(|c| (self.names[c].as_str(), self.probabilities()[c]))
+            .collect()
     }
 
     /// Categories, most probable first; ties in category order.
@@ -110,7 +114,9 @@ impl Recognizer {
     /// What decoding says; [`Error::Usage`] if the run was trained on features.
     pub fn recognize(&self, path: &Path) -> Result<Recognition<'_>> {
         if !self.reads_images() {
-            return Err(Error::Usage("this run was trained with --features and has no backbone: it cannot read images".into()));
+            return Err(Error::Usage(
+                "this run was trained with --features and has no backbone: it cannot read images".into(),
+            ));
         }
         let transform = Transform::for_size(self.recipe.data.size_px);
         let size = self.recipe.data.size_px;

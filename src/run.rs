@@ -144,11 +144,15 @@ impl Run {
         let shown = dir.display();
         match (occupied, existing) {
             (true, Existing::Refuse) => {
-                return Err(Error::Usage(format!("{shown} is not empty; --resume goes on with the run in it, --force replaces it")));
+                return Err(Error::Usage(format!(
+                    "{shown} is not empty; --resume goes on with the run in it, --force replaces it"
+                )));
             }
             (true, Existing::Replace) => {
                 if !dir.join("recipe.toml").is_file() {
-                    return Err(Error::Usage(format!("{shown} holds something that is no run; --force deletes runs only")));
+                    return Err(Error::Usage(format!(
+                        "{shown} holds something that is no run; --force deletes runs only"
+                    )));
                 }
                 std::fs::remove_dir_all(dir).map_err(|e| Error::io(dir, e))?;
             }
@@ -213,7 +217,11 @@ impl Run {
     /// Appends one line of JSON to `events.jsonl`.
     pub fn event(&self, event: &serde_json::Value) -> Result<()> {
         let path = self.path("events.jsonl");
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(|e| Error::io(&path, e))?;
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|e| Error::io(&path, e))?;
         writeln!(file, "{event}").map_err(|e| Error::io(&path, e))
     }
 
@@ -246,7 +254,13 @@ impl Run {
     }
 
     /// Saves weights, optimiser and state under a new name, then puts it in the place of the old one.
-    pub fn save_checkpoint(&self, which: Which, model: &Model, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
+    pub fn save_checkpoint(
+        &self,
+        which: Which,
+        model: &Model,
+        optimizer: &ModuleOptimizer,
+        state: &State,
+    ) -> Result<()> {
         let folder = |suffix: &str| self.path(&format!("checkpoints/{}{suffix}", which.name()));
         let (new, old, now) = (folder(".new"), folder(".old"), folder(""));
         remove_dir(&new)?;
@@ -293,7 +307,11 @@ impl Run {
         let now = self.path(&format!("checkpoints/{}", which.name()));
         let old = self.path(&format!("checkpoints/{}.old", which.name()));
         [now, old].into_iter().find(|folder| folder.join("state.json").is_file()).ok_or_else(|| {
-            Error::Missing(format!("{}: no checkpoint `{}` yet; train it with --resume", self.dir.display(), which.name()))
+            Error::Missing(format!(
+                "{}: no checkpoint `{}` yet; train it with --resume",
+                self.dir.display(),
+                which.name()
+            ))
         })
     }
 }

@@ -106,13 +106,18 @@ impl Trainer<'_> {
         report: &mut dyn FnMut(Report),
     ) -> Result<(Vec<(String, f64)>, f64)> {
         let (seed, train) = (self.recipe.seed, &self.recipe.train);
-        let batches = epoch_batches(&self.prepared.rows, train.batch_size, seed, epoch as u64, train.drop_last);
+        let batches =
+            epoch_batches(&self.prepared.rows, train.batch_size, seed, epoch as u64, train.drop_last);
         let steps = batches.len();
         let view = match self.recipe.data.augment {
             true => View::Augmented { seed, epoch: epoch as u64 },
             false => View::Clean,
         };
-        let mut sums = LossSums { means_before: training.state.losses.clone(), before: training.state.step, ..Default::default() };
+        let mut sums = LossSums {
+            means_before: training.state.losses.clone(),
+            before: training.state.step,
+            ..Default::default()
+        };
         let (started, mut images, mut clock) = (Instant::now(), 0, Instant::now());
         let todo = batches[training.state.step..].to_vec();
         for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
@@ -296,7 +301,8 @@ impl LossSums {
                     let (epoch, step) = (at.epoch + 1, at.step + 1);
                     return Err(Error::Diverged { term: (*name).into(), value: sum, epoch, step });
                 }
-                let before = self.means_before.iter().find(|(known, _)| known == name).map_or(0.0, |(_, mean)| *mean);
+                let before =
+                    self.means_before.iter().find(|(known, _)| known == name).map_or(0.0, |(_, mean)| *mean);
                 Ok(((*name).to_string(), (before * self.before as f64 + f64::from(sum)) / steps))
             })
             .collect()

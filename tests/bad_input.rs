@@ -6,8 +6,23 @@ use crate::support::{arg, borrow, data_copy, features, quick, sarb, sarb_fails, 
 
 /// Trains a tiny backbone from scratch on the images of `data`.
 fn train_on_images(data: &Path, out: &Path) -> Vec<String> {
-    let mut args: Vec<String> = vec!["train".into(), "--method".into(), "bce".into(), "--data".into(), arg(data), "--out".into(), arg(out)];
-    let sets = ["data.size_px=32", "backbone.name=resnet-small", "backbone.freeze=none", "backbone.pool=false", "train.epochs=1", "train.batch_size=16"];
+    let mut args: Vec<String> = vec![
+        "train".into(),
+        "--method".into(),
+        "bce".into(),
+        "--data".into(),
+        arg(data),
+        "--out".into(),
+        arg(out),
+    ];
+    let sets = [
+        "data.size_px=32",
+        "backbone.name=resnet-small",
+        "backbone.freeze=none",
+        "backbone.pool=false",
+        "train.epochs=1",
+        "train.batch_size=16",
+    ];
     sets.iter().for_each(|set| args.extend(["--set".into(), set.to_string()]));
     args
 }
@@ -23,9 +38,12 @@ fn a_broken_image_stops_training_with_its_name() {
     let mut huge = bytes.clone();
     // The PNG header's width and height, 10,000 × 10,000; its checksum no longer matters.
     huge[16..24].copy_from_slice(&[0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10]);
-    for (what, content, code) in
-        [("truncated", &bytes[..bytes.len() / 2], 3), ("zero-byte", &[][..], 3), ("no image", b"hello, world", 3), ("huge", &huge, 3)]
-    {
+    for (what, content, code) in [
+        ("truncated", &bytes[..bytes.len() / 2], 3),
+        ("zero-byte", &[][..], 3),
+        ("no image", b"hello, world", 3),
+        ("huge", &huge, 3),
+    ] {
         let data = data_copy();
         let image = first_image(data.path());
         std::fs::write(&image, content).unwrap();
@@ -43,7 +61,8 @@ fn a_broken_image_stops_training_with_its_name() {
 fn grey_16_bit_and_misnamed_images_simply_work() {
     let data = data_copy();
     let text = std::fs::read_to_string(data.path().join("train.csv")).unwrap();
-    let paths: Vec<_> = text.lines().skip(1).take(3).map(|line| data.path().join(line.split(',').next().unwrap())).collect();
+    let paths: Vec<_> =
+        text.lines().skip(1).take(3).map(|line| data.path().join(line.split(',').next().unwrap())).collect();
     let photo = image::open(&paths[0]).unwrap();
     photo.to_luma8().save(&paths[0]).unwrap();
     photo.to_rgb16().save(&paths[1]).unwrap();
@@ -94,8 +113,14 @@ fn recipes_with_unknown_keys_or_values_exit_with_2() {
     let data = arg(crate::support::data());
     let out = arg(dir.path().join("run"));
     assert!(sarb_fails(2, &["train", &arg(&recipe), "--data", &data, "--out", &out]).contains("r.toml:2"));
-    assert!(sarb_fails(2, &["train", "--data", &data, "--out", &out, "--known", "1.5"]).contains("data.known is 1.5"));
-    assert!(sarb_fails(2, &["train", "--data", &data, "--out", &out, "--method", "sarg"]).contains("unknown method `sarg`"));
+    assert!(
+        sarb_fails(2, &["train", "--data", &data, "--out", &out, "--known", "1.5"])
+            .contains("data.known is 1.5")
+    );
+    assert!(
+        sarb_fails(2, &["train", "--data", &data, "--out", &out, "--method", "sarg"])
+            .contains("unknown method `sarg`")
+    );
     assert!(sarb_fails(4, &["train", "--data", &data, "--out", &out]).contains("--weights"));
     assert!(!Path::new(&out).exists());
 }
@@ -225,7 +250,9 @@ fn a_full_disk_is_said_so_and_loses_nothing_saved() {
     let dir = tempfile::tempdir().unwrap();
     let disk = dir.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k", "tmpfs", &arg(&disk)]).status();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=400k", "tmpfs", &arg(&disk)])
+        .status();
     if !mounted.is_ok_and(|status| status.success()) {
         println!("skipped: a small disk can be mounted by root only");
         return;

@@ -17,7 +17,21 @@ fn json_holds_the_contracts_keys_and_a_perfect_ranking_has_map_one() {
     let (_dir, scores, labels) = files(&[2.0, -1.0, -2.0, 1.0, 9.0, 3.0], LABELS);
     let json = sarb_ok(&["evaluate", "--scores", &scores, "--labels", &labels, "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    for key in ["map", "map_plain", "op", "or", "of1", "cp", "cr", "cf1", "top3", "images", "categories", "skipped_categories", "per_category"] {
+    for key in [
+        "map",
+        "map_plain",
+        "op",
+        "or",
+        "of1",
+        "cp",
+        "cr",
+        "cf1",
+        "top3",
+        "images",
+        "categories",
+        "skipped_categories",
+        "per_category",
+    ] {
         assert!(!value[key].is_null(), "{key}");
     }
     assert_eq!(value["map"], 1.0);
@@ -40,7 +54,10 @@ fn wrong_shapes_and_gates_have_their_exit_codes() {
     let (_dir, scores, labels) = files(&[1.0, 2.0], LABELS);
     assert!(sarb_fails(3, &["evaluate", "--scores", &scores, "--labels", &labels]).contains("1 × 2 scores"));
     let (_dir, scores, labels) = files(&[-2.0, -1.0, 2.0, 1.0, 9.0, 3.0], LABELS);
-    assert!(sarb_fails(6, &["evaluate", "--scores", &scores, "--labels", &labels, "--fail-under", "99"]).contains("below"));
+    assert!(
+        sarb_fails(6, &["evaluate", "--scores", &scores, "--labels", &labels, "--fail-under", "99"])
+            .contains("below")
+    );
     sarb_fails(4, &["evaluate", "--scores", "nowhere.npy", "--labels", &labels]);
     sarb_fails(2, &["evaluate"]);
 }
@@ -54,5 +71,8 @@ fn bare_label_arrays_take_minus_one_as_negative() {
     let json = sarb_ok(&["evaluate", "--scores", &arg(&scores), "--labels", &arg(&labels), "--json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["map"], 1.0);
     sarb::data::formats::npy::write(&labels, &[1.0, 0.5, 0.0, 1.0], &[2, 2]).unwrap();
-    assert!(sarb_fails(3, &["evaluate", "--scores", &arg(&scores), "--labels", &arg(&labels)]).contains("row 1, column 2: label 0.5"));
+    assert!(
+        sarb_fails(3, &["evaluate", "--scores", &arg(&scores), "--labels", &arg(&labels)])
+            .contains("row 1, column 2: label 0.5")
+    );
 }

@@ -47,7 +47,8 @@ pub fn features() -> &'static Path {
             for row in 0..labels.images() {
                 for channel in 0..f {
                     for position in 0..positions {
-                        let noise = ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
+                        let noise =
+                            ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
                         let here = channel < labels.categories()
                             && labels.get(row, channel) == sarb::data::labels::Label::Positive
                             && position == (row + channel) % positions;
@@ -96,7 +97,8 @@ pub fn sarb_fails(code: i32, args: &[&str]) -> String {
 
 /// Arguments that train `method` on the generated features in about a second.
 pub fn quick(method: &str, out: &Path) -> Vec<String> {
-    let mut args: Vec<String> = ["train", "--method", method, "--known", "0.5", "--data"].map(String::from).to_vec();
+    let mut args: Vec<String> =
+        ["train", "--method", method, "--known", "0.5", "--data"].map(String::from).to_vec();
     args.push(data().display().to_string());
     args.extend(["--features".into(), features().join("train.npy").display().to_string()]);
     args.extend(["--out".into(), out.display().to_string()]);
@@ -110,7 +112,11 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
     if method == "sarb" {
-        sets.extend(["method.blend_from_epoch=1", "method.prototype_interval=2", "method.prototypes_per_category=3"]);
+        sets.extend([
+            "method.blend_from_epoch=1",
+            "method.prototype_interval=2",
+            "method.prototypes_per_category=3",
+        ]);
     }
     for set in sets {
         args.extend(["--set".into(), set.into()]);

@@ -61,7 +61,8 @@ fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
     args.push("--resume".into());
     sarb_ok(&borrow(&args));
     assert!(test_scores(&whole) == test_scores(&parts), "the resumed run took another way");
-    let rows = |run: &std::path::Path| std::fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count();
+    let rows =
+        |run: &std::path::Path| std::fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count();
     assert_eq!(rows(&whole), rows(&parts));
 }
 
@@ -99,7 +100,8 @@ fn a_signal_leaves_a_checkpoint_and_the_run_goes_on_from_that_step() {
 fn images_train_a_backbone_and_predict_names_files_and_folders() {
     let dir = tempfile::tempdir().unwrap();
     let run = arg(dir.path().join("run"));
-    let sets = ["data.size_px=32", "backbone.name=resnet-small", "backbone.freeze=none", "backbone.pool=false"];
+    let sets =
+        ["data.size_px=32", "backbone.name=resnet-small", "backbone.freeze=none", "backbone.pool=false"];
     let more = ["train.epochs=1", "train.batch_size=16", "train.learning_rate=0.001"];
     let data = arg(data());
     let mut args = vec!["train", "--method", "bce", "--data", &data, "--out", &run];
@@ -124,7 +126,8 @@ fn the_saved_recipe_repeats_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("first"), dir.path().join("second"));
     sarb_ok(&borrow(&quick("sarb", &first)));
-    let (recipe, features, data) = (arg(first.join("recipe.toml")), arg(features().join("train.npy")), arg(data()));
+    let (recipe, features, data) =
+        (arg(first.join("recipe.toml")), arg(features().join("train.npy")), arg(data()));
     sarb_ok(&["train", &recipe, "--data", &data, "--features", &features, "--out", &arg(&second)]);
     assert!(test_scores(&first) == test_scores(&second));
 }

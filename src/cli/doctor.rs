@@ -30,12 +30,21 @@ impl Doctor {
         }
         if self.clear_cache {
             let cleared = feature_cache::clear(&cache.dir)?;
-            let in_use = if cleared.in_use > 0 { format!("; {} in use, left alone", cleared.in_use) } else { String::new() };
+            let in_use = if cleared.in_use > 0 {
+                format!("; {} in use, left alone", cleared.in_use)
+            } else {
+                String::new()
+            };
             println!("deleted {} stores, {:.1} MB{in_use}", cleared.stores, cleared.bytes as f64 / 1e6);
         }
         let stores = feature_cache::list(&cache.dir)?;
         let total: u64 = stores.iter().map(|store| store.bytes).sum();
-        println!("cache {}: {:.1} MB of {:.1} GB", cache.dir.display(), total as f64 / 1e6, cache.limit_bytes as f64 / 1e9);
+        println!(
+            "cache {}: {:.1} MB of {:.1} GB",
+            cache.dir.display(),
+            total as f64 / 1e6,
+            cache.limit_bytes as f64 / 1e9
+        );
         for store in stores {
             println!("  {:>9.1} MB  {:>7} maps  {}", store.bytes as f64 / 1e6, store.maps, store.about);
         }

@@ -89,7 +89,8 @@ impl Evaluate {
         let recognizer = Recognizer::open(dir, self.checkpoint, &device)?;
         let run = Run::open(dir)?;
         let folder = super::train::data_of(&run, self.data.as_deref())?;
-        let annotations = data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
+        let annotations =
+            data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
         let examples = self.examples(&recognizer, &annotations)?;
         let rows: Vec<usize> = (0..annotations.images.len()).collect();
         let logits = scores(&recognizer.model, &examples, &rows, &Loader::default(), &device)?;
@@ -113,7 +114,9 @@ impl Evaluate {
         }
         let device = super::device("cpu")?;
         match &recognizer.extractor {
-            Some(extractor) => maps_of(&recognizer.recipe, &annotations.images, extractor, 0, &self.cache.cache()?, &device),
+            Some(extractor) => {
+                maps_of(&recognizer.recipe, &annotations.images, extractor, 0, &self.cache.cache()?, &device)
+            }
             None => Ok(images_of(&recognizer.recipe, &annotations.images)),
         }
     }
@@ -132,7 +135,10 @@ impl Evaluate {
         }
         let unit = values.iter().all(|value| (0.0..=1.0).contains(value));
         if self.probabilities && !unit {
-            return Err(Error::Data(format!("{}: --probabilities, but not every score lies in 0…1", scores.display())));
+            return Err(Error::Data(format!(
+                "{}: --probabilities, but not every score lies in 0…1",
+                scores.display()
+            )));
         }
         if unit && !self.probabilities {
             eprintln!(

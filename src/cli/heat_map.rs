@@ -12,7 +12,8 @@ use crate::{Error, Result};
 /// Writes `<image>.<category>.png` for each category in `shown`.
 pub fn write(dir: &Path, file: &Path, recognition: &Recognition, shown: &[usize]) -> Result<()> {
     let pixels = decode(file)?;
-    let photo: RgbImage = ImageBuffer::from_raw(pixels.width, pixels.height, pixels.pixels).expect("three bytes a pixel");
+    let photo: RgbImage =
+        ImageBuffer::from_raw(pixels.width, pixels.height, pixels.pixels).expect("three bytes a pixel");
     let stem = file.file_stem().map_or("image".into(), |stem| stem.to_string_lossy());
     let cells = recognition.side * recognition.side;
     for &category in shown {
@@ -37,7 +38,8 @@ fn overlay(photo: &RgbImage, map: &[f32], side: usize) -> RgbImage {
     let (width, height) = photo.dimensions();
     ImageBuffer::from_fn(width, height, |x, y| {
         let at = |pixel: u32, pixels: u32| (pixel as f32 + 0.5) / pixels as f32 * side as f32 - 0.5;
-        let heat = (bilinear(map, side, at(x, width), at(y, height)) - low) * scale;
+        // Between pure blue at 1/8 and pure red at 7/8 of the ramp.
+        let heat = 0.125 + 0.75 * (bilinear(map, side, at(x, width), at(y, height)) - low) * scale;
         let Rgb([r, g, b]) = *photo.get_pixel(x, y);
         let grey = 0.3 * f32::from(r) + 0.59 * f32::from(g) + 0.11 * f32::from(b);
         let ramp = |centre: f32| (1.5 - (4.0 * heat - centre).abs()).clamp(0.0, 1.0);

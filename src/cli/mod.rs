@@ -81,7 +81,6 @@ impl CacheArgs {
     }
 }
 
-
 /// A size such as `500MB`, `20GB` or a number of bytes.
 fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -94,7 +93,11 @@ fn parse_size(text: &str) -> std::result::Result<u64, String> {
         unit => return Err(format!("unknown unit `{unit}`; one of B, KB, MB, GB, TB")),
     };
     let number: f64 = digits.trim().parse().map_err(|_| format!("`{text}` is no size such as 20GB"))?;
-    if number.is_finite() && number > 0.0 { Ok((number * factor as f64) as u64) } else { Err(format!("`{text}` is not above 0")) }
+    if number.is_finite() && number > 0.0 {
+        Ok((number * factor as f64) as u64)
+    } else {
+        Err(format!("`{text}` is not above 0"))
+    }
 }
 
 /// The device that `--device` names.

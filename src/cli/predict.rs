@@ -53,7 +53,11 @@ impl Predict {
     pub fn run(&self) -> Result<()> {
         let files = expand(&self.paths)?;
         if files.is_empty() {
-            return Err(Error::Missing(format!("no image in {}; looked for {}", self.paths.join(" "), IMAGE_EXTENSIONS.join(", "))));
+            return Err(Error::Missing(format!(
+                "no image in {}; looked for {}",
+                self.paths.join(" "),
+                IMAGE_EXTENSIONS.join(", ")
+            )));
         }
         let recognizer = Recognizer::open(&self.run, self.checkpoint, &super::device(&self.device)?)?;
         if let Some(dir) = &self.maps {
@@ -61,7 +65,12 @@ impl Predict {
         }
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         if self.format == Format::Csv {
-            self.print(&mut out, &csv_line(std::iter::once("image").chain(recognizer.categories.names.iter().map(String::as_str))))?;
+            self.print(
+                &mut out,
+                &csv_line(
+                    std::iter::once("image").chain(recognizer.categories.names.iter().map(String::as_str)),
+                ),
+            )?;
         }
         let mut failed = 0;
         for file in &files {

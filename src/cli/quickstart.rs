@@ -64,7 +64,11 @@ impl Quickstart {
         }
         print_table(&rows);
         let out = self.out.display();
-        println!("\nMeasured on {TEST_IMAGES} test images, 10 % of the training labels known, seed {}, in {}.", self.seed, duration(started.elapsed().as_secs_f64()));
+        println!(
+            "\nMeasured on {TEST_IMAGES} test images, 10 % of the training labels known, seed {}, in {}.",
+            self.seed,
+            duration(started.elapsed().as_secs_f64())
+        );
         println!("Runs, recipes and data are in {out}. Now try:");
         println!("  sarb predict {out}/sarb {out}/data/images --top 3");
         println!("  sarb train --data YOUR_FOLDER --weights FILE --out RUN recipes/coco18/sarb.toml");
@@ -73,9 +77,13 @@ impl Quickstart {
 
     /// Only a folder that a quickstart made is replaced.
     fn clear(&self) -> Result<()> {
-        let occupied = self.out.is_dir() && self.out.read_dir().map_err(|e| Error::io(&self.out, e))?.next().is_some();
+        let occupied =
+            self.out.is_dir() && self.out.read_dir().map_err(|e| Error::io(&self.out, e))?.next().is_some();
         if occupied && !self.out.join("trunk.toml").is_file() {
-            return Err(Error::Usage(format!("{} is not empty and no earlier quickstart; give another --out", self.out.display())));
+            return Err(Error::Usage(format!(
+                "{} is not empty and no earlier quickstart; give another --out",
+                self.out.display()
+            )));
         }
         if occupied {
             std::fs::remove_dir_all(&self.out).map_err(|e| Error::io(&self.out, e))?;
@@ -142,7 +150,12 @@ fn print_table(rows: &[(&str, Scores, f64)]) {
     println!("\n{:<8} {:>6} {:>6} {:>6} {:>8}", "method", "mAP", "OF1", "CF1", "seconds");
     for (name, scores, seconds) in rows {
         let percent = |value: f64| format!("{:.1}", 100.0 * value);
-        println!("{name:<8} {:>6} {:>6} {:>6} {seconds:>8.0}", percent(scores.map), percent(scores.all.of1), percent(scores.all.cf1));
+        println!(
+            "{name:<8} {:>6} {:>6} {:>6} {seconds:>8.0}",
+            percent(scores.map),
+            percent(scores.all.of1),
+            percent(scores.all.cf1)
+        );
     }
 }
 

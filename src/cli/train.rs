@@ -180,7 +180,10 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
 /// The run's last checkpoint, if it is of this very experiment.
 fn resume(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Result<Training> {
     let (saved, info) = (run.recipe()?, run.info()?);
-    let longer = Recipe { train: crate::recipe::TrainRecipe { epochs: recipe.train.epochs, ..saved.train.clone() }, ..saved.clone() };
+    let longer = Recipe {
+        train: crate::recipe::TrainRecipe { epochs: recipe.train.epochs, ..saved.train.clone() },
+        ..saved.clone()
+    };
     if longer != *recipe {
         return Err(Error::Incompatible(format!(
             "{} was begun with other settings; resume it without a recipe and --set (only train.epochs may grow), or train into another folder",
@@ -236,12 +239,18 @@ impl Progress {
             Report::Step { at, losses, images_per_second } => {
                 bar.set_length(at.steps as u64);
                 bar.set_position(at.step as u64 + 1);
-                bar.set_message(format!("epoch {} {} {images_per_second:.0} images/s", at.epoch + 1, terms(losses)));
+                bar.set_message(format!(
+                    "epoch {} {} {images_per_second:.0} images/s",
+                    at.epoch + 1,
+                    terms(losses)
+                ));
             }
             Report::Epoch(row) => {
                 let first = *first_epoch.get_or_insert(row.epoch);
                 let done = row.epoch - first;
-                let left = self.epochs.saturating_sub(row.epoch) as f64 * self.started.elapsed().as_secs_f64() / done.max(1) as f64;
+                let left = self.epochs.saturating_sub(row.epoch) as f64
+                    * self.started.elapsed().as_secs_f64()
+                    / done.max(1) as f64;
                 bar.suspend(|| eprintln!("{}", self.line(row, (done > 0).then_some(left))));
             }
         }

@@ -6,13 +6,13 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::pooled::{class_activation, pooled};
 use super::network_recipe::OutputBias;
+use super::pooled::{class_activation, pooled};
 use super::ssgrl::{CategoryKnowledge, output_bias};
+use crate::Result;
 use crate::batch::{Batch, Losses, Progress, Stream, rng};
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::linear::{Linear, set};
-use crate::Result;
 
 /// Settings of `bce`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

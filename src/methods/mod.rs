@@ -95,8 +95,15 @@ impl<'de> Deserialize<'de> for MethodRecipe {
         let mut table = toml::Table::deserialize(deserializer)?;
         let name = match table.remove("name") {
             Some(toml::Value::String(name)) => name,
-            Some(other) => return Err(serde::de::Error::custom(format!("method.name is {other}; expected a string"))),
-            None => return Err(serde::de::Error::custom(format!("method.name is missing; one of {}", NAMES.join(", ")))),
+            Some(other) => {
+                return Err(serde::de::Error::custom(format!("method.name is {other}; expected a string")));
+            }
+            None => {
+                return Err(serde::de::Error::custom(format!(
+                    "method.name is missing; one of {}",
+                    NAMES.join(", ")
+                )));
+            }
         };
         Self::from_settings(&name, table).map_err(serde::de::Error::custom)
     }

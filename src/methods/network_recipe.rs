@@ -51,7 +51,9 @@ impl NetworkRecipe {
         }
         for (key, value) in [("dropout", self.dropout), ("dropout_classifier", self.dropout_classifier)] {
             if !(0.0..1.0).contains(&value) {
-                return Err(Error::Recipe(format!("network.{key} is {value}; expected 0 or more and less than 1")));
+                return Err(Error::Recipe(format!(
+                    "network.{key} is {value}; expected 0 or more and less than 1"
+                )));
             }
         }
         Ok(())
@@ -89,7 +91,9 @@ mod tests {
     #[test]
     fn impossible_settings_are_refused_with_the_key() {
         let message = |recipe: NetworkRecipe| recipe.check().unwrap_err().to_string();
-        assert!(message(NetworkRecipe { dim: 0, ..NetworkRecipe::default() }).starts_with("network.dim is 0"));
+        assert!(
+            message(NetworkRecipe { dim: 0, ..NetworkRecipe::default() }).starts_with("network.dim is 0")
+        );
         let dropout = NetworkRecipe { dropout_classifier: 1.0, ..NetworkRecipe::default() };
         assert!(message(dropout).starts_with("network.dropout_classifier is 1"));
         assert!(NetworkRecipe::default().check().is_ok());

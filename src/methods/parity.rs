@@ -8,9 +8,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 
 use super::Method;
+use super::network_recipe::NetworkRecipe;
 use super::sarb::{PrototypeDraw, Sarb};
 use super::sarb_recipe::SarbRecipe;
-use super::network_recipe::NetworkRecipe;
 use super::ssgrl::CategoryKnowledge;
 use crate::batch::{Losses, Stream, rng};
 use crate::data::labels::LabelMatrix;

@@ -143,7 +143,10 @@ fn position_moments(train: &dyn TrainSet, rows: &[f32], channels: usize) -> Resu
     })?;
     let n = positions.max(1) as f64;
     let deviation = |(square, sum): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
-    Ok((sums.iter().map(|sum| (sum / n) as f32).collect(), squares.iter().zip(&responses).map(deviation).collect()))
+    Ok((
+        sums.iter().map(|sum| (sum / n) as f32).collect(),
+        squares.iter().zip(&responses).map(deviation).collect(),
+    ))
 }
 
 fn add(sums: &mut [f64], values: Tensor<2>) {
@@ -160,9 +163,9 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::super::Method;
-    use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::super::network_recipe::NetworkRecipe;
     use super::super::ssgrl::CategoryKnowledge;
+    use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
     use crate::batch::{Progress, Stream, rng};
     use crate::data::labels::LabelMatrix;

@@ -8,10 +8,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Method, TrainSet};
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
-use crate::data::categories::Categories;
+use super::{Method, TrainSet};
+use crate::Result;
 use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::data::categories::Categories;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::batch_norm::BatchNorm;
 use crate::nn::decoupling::SemanticDecoupling;
@@ -19,7 +20,6 @@ use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::{Linear, set};
 use crate::nn::per_class_linear::PerClassLinear;
 use crate::nn::vectorised::tanh;
-use crate::Result;
 
 /// Settings of the method `ssgrl`: those of its network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -218,7 +218,9 @@ impl Method for Ssgrl {
 
 /// Where the biases of C classifiers start.
 pub(super) fn output_bias(start: OutputBias, counts: &[(usize, usize)]) -> Vec<f32> {
-    let prior = |&(positive, known): &(usize, usize)| ((positive as f32 + 1.0) / ((known - positive) as f32 + 1.0)).ln();
+    let prior = |&(positive, known): &(usize, usize)| {
+        ((positive as f32 + 1.0) / ((known - positive) as f32 + 1.0)).ln()
+    };
     match start {
         OutputBias::Prior => counts.iter().map(prior).collect(),
         OutputBias::Zero => vec![0.0; counts.len()],
