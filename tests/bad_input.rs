@@ -171,7 +171,7 @@ fn weights_that_do_not_fit_or_are_not_finite_are_refused() {
         args.extend(["--weights".into(), arg(&weights)]);
         args
     };
-    let values = vec![f32::NAN; 27];
+    let values = [f32::NAN; 27];
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![27], &bytes).unwrap();
     safetensors::serialize_to_file([("conv1.weight", tensor)], None, &weights).unwrap();

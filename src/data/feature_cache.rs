@@ -26,6 +26,9 @@ use crate::data::map_store::{Appender, ContentHash, MapStore, Maps, StorePlace};
 use crate::data::transform::Transform;
 use crate::{Error, Result};
 
+/// Maps of `b` images, `b × 3 × S × S -> b × F × H × W`.
+pub type Extract<'a> = dyn FnMut(&[f32], usize) -> Result<Vec<f32>> + 'a;
+
 /// Images that the extractor gets at once.
 const BATCH: usize = 16;
 /// Decoded images that may wait for the extractor.
@@ -126,7 +129,7 @@ pub fn cached_maps(
     spec: &CacheSpec,
     paths: &[PathBuf],
     shape: [usize; 3],
-    extract: &mut dyn FnMut(&[f32], usize) -> Result<Vec<f32>>,
+    extract: &mut Extract,
     progress: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<CachedMaps> {
     let hashes = content_hashes(paths, progress)?;
@@ -196,7 +199,7 @@ fn want(place: &StorePlace, images: &[HashedImage]) -> Result<Wanted> {
 struct Filling<'a> {
     spec: &'a CacheSpec,
     images: &'a [HashedImage],
-    extract: &'a mut dyn FnMut(&[f32], usize) -> Result<Vec<f32>>,
+    extract: &'a mut Extract<'a>,
     progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
     done: usize,
     total: usize,

@@ -84,7 +84,7 @@ fn there_are_k_filled_clusters_however_often_points_repeat() {
     points.extend((0..10).flat_map(|i| [5.0 + 1e-3 * i as f32 + 1e-3, -3.0]));
     for seed in 0..20 {
         let clusters = kmeans(&points, 2, 10, &mut generator(seed));
-        let mut used = vec![false; 10];
+        let mut used = [false; 10];
         clusters.assignments.iter().for_each(|&cluster| used[cluster] = true);
         assert_eq!(clusters.centres.len(), 20);
         assert!(used.iter().all(|&used| used), "seed {seed}");
