@@ -33,7 +33,7 @@ pub enum Error {
     },
     /// A loss term or a weight is no longer finite.
     #[error(
-        "training diverged: {term} is {value} in epoch {epoch}, step {step}; the last good checkpoint is kept; try a smaller train.learning-rate"
+        "training diverged: {term} is {value} in epoch {epoch}, step {step}; the last good checkpoint is kept; try a smaller train.learning_rate"
     )]
     Diverged {
         /// The loss term.
@@ -57,6 +57,9 @@ pub enum Error {
         /// Epochs completed.
         epoch: usize,
     },
+    /// Stopped by SIGINT or SIGTERM where nothing has to be kept.
+    #[error("stopped by a signal; what was computed is kept in the cache: run the same command again")]
+    Stopped,
 }
 
 impl Error {
@@ -69,7 +72,7 @@ impl Error {
             Error::Diverged { .. } => 5,
             Error::Gate(_) => 6,
             Error::Incompatible(_) => 7,
-            Error::Interrupted { .. } => 75,
+            Error::Interrupted { .. } | Error::Stopped => 75,
         }
     }
 

@@ -28,7 +28,7 @@ pub fn scores(
     let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
     for loaded in loader.batches(examples.clone(), batches, View::Clean) {
         if interrupt::flag().load(Ordering::Relaxed) {
-            return Err(Error::Interrupted { epoch: 0 });
+            return Err(Error::Stopped);
         }
         let input = input_of(loaded?, model.backbone.is_some(), device);
         logits.extend(model.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32"));

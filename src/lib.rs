@@ -41,6 +41,7 @@ pub mod recipe;
 pub mod recognizer;
 pub mod ridge;
 pub mod run;
+pub mod tensorboard;
 pub mod train;
 
 pub use error::{Error, Result};

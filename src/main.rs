@@ -1,13 +1,22 @@
 //! The `sarb` program: parse, run, exit code.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use clap::Parser;
+
+/// The exit code of a bug.
+const BUG: i32 = 1;
 
 fn main() {
     let cli = sarb::cli::Cli::parse();
-    if let Err(error) = sarb::cli::run(cli) {
-        for line in error.to_string().lines() {
-            eprintln!("sarb: {line}");
+    let code = match catch_unwind(AssertUnwindSafe(|| sarb::cli::run(cli))) {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
+            error.to_string().lines().for_each(|line| sarb::cli::say(&format!("sarb: {line}")));
+            error.exit_code()
         }
-        std::process::exit(error.exit_code());
-    }
+        // The panic has told where; nothing that a user does should lead here.
+        Err(_) => BUG,
+    };
+    std::process::exit(code);
 }

@@ -108,6 +108,20 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
     );
 
     let fingerprint = fingerprint(&annotations);
+    if sources.features.is_some() && sources.weights.is_some() {
+        return Err(Error::Usage(
+            "--features are read in place of images, so --weights has no use; give one of them".into(),
+        ));
+    }
+    if sources.features.is_none()
+        && recipe.backbone.freeze == Freeze::All
+        && recipe.data.augment
+        && recipe.backbone.views == 0
+    {
+        notes.push(
+            "backbone.views is 0: the head is trained on the test-time view of each image alone".into(),
+        );
+    }
     let (examples, extractor, backbone, channels) = match &sources.features {
         Some(path) => {
             let features = Features::open(path, annotations.images.len())?;
@@ -178,7 +192,7 @@ pub fn maps_of(
         bar.set_length(total as u64);
         bar.set_position(done as u64);
         match interrupt::flag().load(Ordering::Relaxed) {
-            true => Err(Error::Interrupted { epoch: 0 }),
+            true => Err(Error::Stopped),
             false => Ok(()),
         }
     };
@@ -206,6 +220,14 @@ fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Re
             )));
         }
     };
+    if backbone.map_size(recipe.data.size_px) == 0 {
+        return Err(Error::Recipe(format!(
+            "data.size_px is {}, too small for {}{}: nothing is left of the image",
+            recipe.data.size_px,
+            r.name,
+            if r.pool { " with backbone.pool = true" } else { "" }
+        )));
+    }
     Ok(frozen(backbone, recipe))
 }
 
@@ -229,16 +251,18 @@ fn key(recipe: &Recipe, weights: &str) -> String {
 
 fn fingerprint(annotations: &Annotations) -> String {
     let mut hash = blake3::Hasher::new();
+    let folder = crate::files::folder_of(&annotations.source);
     for (row, path) in annotations.images.iter().enumerate() {
-        hash.update(path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes()));
+        let name = path.strip_prefix(folder).unwrap_or(path).as_os_str().as_encoded_bytes();
+        hash.update(&(name.len() as u64).to_le_bytes()).update(name);
         let (known, positive) = annotations.labels.planes(row);
         known.iter().chain(positive).for_each(|word| {
             hash.update(&word.to_le_bytes());
         });
     }
-    annotations.categories.iter().for_each(|name| {
-        hash.update(name.as_bytes());
-    });
+    for name in &annotations.categories {
+        hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
     hash.finalize().to_hex()[..16].to_string()
 }
 

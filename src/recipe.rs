@@ -151,7 +151,7 @@ impl TrainRecipe {
             Schedule::Constant => 1.0,
             Schedule::Step => self.decay_factor.powi((step / steps_per_epoch / self.decay_epochs) as i32),
             Schedule::Cosine => {
-                let done = step as f64 / (steps_per_epoch * self.epochs) as f64;
+                let done = step as f64 / (steps_per_epoch * self.epochs).max(1) as f64;
                 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
             }
         };
@@ -245,6 +245,21 @@ impl Recipe {
             return Err(Error::Recipe(format!(
                 "{file}: backbone.views is {}, but views are cached for freeze = \"all\" only; with freeze = \"{}\" images are augmented anew in each epoch",
                 self.backbone.views, self.backbone.freeze
+            )));
+        }
+        if self.backbone.views > 0 && !self.data.augment {
+            return Err(Error::Recipe(format!(
+                "{file}: backbone.views is {}, but data.augment is false; set one of them",
+                self.backbone.views
+            )));
+        }
+        let default = BackboneRecipe::default();
+        if self.backbone.freeze == Freeze::All
+            && (self.backbone.freeze_batch_norm, self.backbone.learning_rate_factor)
+                != (default.freeze_batch_norm, default.learning_rate_factor)
+        {
+            return Err(Error::Recipe(format!(
+                "{file}: backbone.freeze_batch_norm and backbone.learning_rate_factor concern trained layers, but backbone.freeze is \"all\""
             )));
         }
         self.method.check(file)
@@ -367,6 +382,19 @@ mod tests {
         let recipe = Recipe::read(None, Some("sarb"), &["data.known=0.1".into()]).unwrap();
         let file = recipe_file(&recipe.to_toml());
         assert_eq!(Recipe::read(Some(file.path()), None, &[]).unwrap(), recipe);
+    }
+
+    #[test]
+    fn every_recipe_of_the_repository_is_valid() {
+        let mut read = 0;
+        for profile in ["coco18", "paper", "quickstart"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes").join(profile);
+            for file in std::fs::read_dir(folder).unwrap() {
+                Recipe::read(Some(&file.unwrap().path()), None, &[]).unwrap();
+                read += 1;
+            }
+        }
+        assert!(read >= 10, "{read} recipes");
     }
 
     #[test]

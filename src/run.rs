@@ -9,9 +9,10 @@ use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 
 use crate::data::categories::Categories;
-use crate::files::write_atomically;
+use crate::files::{sync_folder, write_atomically};
 use crate::model::Model;
 use crate::recipe::Recipe;
+use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
 
 /// The folder of one training.
@@ -19,6 +20,22 @@ use crate::{Error, Result};
 pub struct Run {
     dir: PathBuf,
 }
+
+/// The files that a run writes.
+const FILES: &[&str] = &[
+    "recipe.toml",
+    "run.json",
+    "metrics.csv",
+    "events.jsonl",
+    "backbone.safetensors",
+    "data/train.csv",
+    "data/val.csv",
+    "data/categories.json",
+    "data/cooccurrence.npy",
+    "data/words.npy",
+];
+/// The folders that hold nothing but what a run writes.
+const FOLDERS: &[&str] = &["checkpoints", "evaluation", "tensorboard"];
 
 /// What to do with a folder that already holds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +82,12 @@ pub struct RunInfo {
     pub channels: usize,
     /// Whether the checkpoint holds a trained backbone.
     pub trains_backbone: bool,
-    /// Key of the wholly frozen backbone in `backbone.bpk`, if the run has one.
+    /// Key of the wholly frozen backbone in `backbone.safetensors`, if the run has one.
     pub extractor: Option<String>,
+    /// Hash of the user's feature file, if the run has one.
+    pub features: Option<String>,
+    /// What computed it.
+    pub backend: String,
     /// Where it was computed.
     pub device: String,
     /// Epochs completed.
@@ -113,6 +134,8 @@ pub struct EpochRow {
     pub learning_rate: f64,
     /// Training throughput.
     pub images_per_second: f64,
+    /// When it ended, seconds since 1970.
+    pub wall_time: f64,
 }
 
 /// Which checkpoint of a run.
@@ -134,36 +157,47 @@ impl Which {
 }
 
 impl Run {
-    /// Makes the folder of a new run, or takes up an old one.
+    /// Whether a run may be written to `dir`, before anything is computed.
     ///
     /// # Errors
     /// [`Error::Usage`] if the folder holds something and `existing` refuses it, or if it is to be
-    /// replaced and is no run.
-    pub fn create(dir: &Path, existing: Existing) -> Result<Self> {
+    /// resumed or replaced and is no run.
+    pub fn check(dir: &Path, existing: Existing) -> Result<()> {
         let occupied = dir.is_dir() && dir.read_dir().map_err(|e| Error::io(dir, e))?.next().is_some();
+        let is_run = dir.join("recipe.toml").is_file() && dir.join("checkpoints").is_dir();
         let shown = dir.display();
-        match (occupied, existing) {
-            (true, Existing::Refuse) => {
-                return Err(Error::Usage(format!(
-                    "{shown} is not empty; --resume goes on with the run in it, --force replaces it"
-                )));
+        match existing {
+            _ if !occupied => Ok(()),
+            Existing::Refuse => Err(Error::Usage(format!(
+                "{shown} is not empty; --resume goes on with the run in it, --force replaces it"
+            ))),
+            _ if is_run => Ok(()),
+            Existing::Resume => {
+                Err(Error::Usage(format!("{shown} holds something that is no run; give another --out")))
             }
-            (true, Existing::Replace) => {
-                if !dir.join("recipe.toml").is_file() {
-                    return Err(Error::Usage(format!(
-                        "{shown} holds something that is no run; --force deletes runs only"
-                    )));
-                }
-                std::fs::remove_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-            }
-            (false, Existing::Resume) => return Err(Error::Missing(format!("{shown}: no run to resume"))),
-            _ => {}
+            Existing::Replace => Err(Error::Usage(format!(
+                "{shown} holds something that is no run; --force replaces runs only"
+            ))),
         }
-        for part in ["data", "checkpoints", "evaluation"] {
-            let part = dir.join(part);
+    }
+
+    /// Makes the folder of a new run, or takes up an old one; of one that is replaced, what a run
+    /// wrote is deleted and nothing else.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub fn create(dir: &Path, existing: Existing) -> Result<Self> {
+        Self::check(dir, existing)?;
+        let run = Self { dir: dir.to_path_buf() };
+        if existing == Existing::Replace {
+            FILES.iter().try_for_each(|file| remove(&run.path(file), |path| std::fs::remove_file(path)))?;
+            FOLDERS.iter().try_for_each(|folder| remove_dir(&run.path(folder)))?;
+        }
+        for part in FOLDERS.iter().chain(&["data"]) {
+            let part = run.path(part);
             std::fs::create_dir_all(&part).map_err(|e| Error::io(&part, e))?;
         }
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(run)
     }
 
     /// Opens the folder of a run to read it.
@@ -225,6 +259,26 @@ impl Run {
         writeln!(file, "{event}").map_err(|e| Error::io(&path, e))
     }
 
+    /// Writes what TensorBoard shows, a point an epoch.
+    pub fn save_tensorboard(&self, history: &[EpochRow]) -> Result<()> {
+        let point = |row: &EpochRow| {
+            let losses = row.losses.iter().map(|(name, value)| (format!("loss/{name}"), *value as f32));
+            let more = [
+                ("validation/loss", row.validation_loss),
+                ("validation/mAP", row.validation_map),
+                ("learning_rate", Some(row.learning_rate)),
+                ("images_per_second", (row.epoch > 0).then_some(row.images_per_second)),
+            ];
+            let more = more.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value? as f32)));
+            Point { wall_time: row.wall_time, step: row.epoch as i64, scalars: losses.chain(more).collect() }
+        };
+        let points: Vec<Point> = history.iter().map(point).collect();
+        // In place, not renamed: a TensorBoard that watches keeps the file open, and the bytes of the
+        // earlier epochs stay as they were.
+        let path = self.path("tensorboard/events.out.tfevents.sarb");
+        std::fs::write(&path, tensorboard::encode(&points)).map_err(|e| Error::io(&path, e))
+    }
+
     /// Writes `metrics.csv`, a row an epoch.
     pub fn save_metrics(&self, history: &[EpochRow]) -> Result<()> {
         let mut terms: Vec<&str> = Vec::new();
@@ -272,12 +326,19 @@ impl Run {
         if which == Which::Last {
             record("optimizer.bpk", optimizer.save(new.join("optimizer.bpk")))?;
         }
+        for file in
+            ["model.bpk", "optimizer.bpk"].map(|file| new.join(file)).iter().filter(|file| file.is_file())
+        {
+            std::fs::File::open(file).and_then(|file| file.sync_all()).map_err(|e| Error::io(file, e))?;
+        }
         write_atomically(&new.join("state.json"), |file| file.write_all(&json(state)))?;
-        remove_dir(&old)?;
+        // At every moment one of `now` and `old` is whole; a kill between the renames leaves `old`.
         if now.is_dir() {
+            remove_dir(&old)?;
             std::fs::rename(&now, &old).map_err(|e| Error::io(&now, e))?;
         }
         std::fs::rename(&new, &now).map_err(|e| Error::io(&now, e))?;
+        sync_folder(&self.path("checkpoints")).map_err(|e| Error::io(&now, e))?;
         remove_dir(&old)
     }
 
@@ -337,8 +398,12 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 fn remove_dir(dir: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(dir, e)),
+    remove(dir, |dir| std::fs::remove_dir_all(dir))
+}
+
+fn remove(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<()> {
+    match how(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, e)),
         _ => Ok(()),
     }
 }

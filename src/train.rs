@@ -3,16 +3,16 @@
 //! [`Method`](crate::methods::Method).
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use crate::batch::{Batch, Losses, Progress};
-use crate::data::labels::LabelMatrix;
+use crate::data::labels::{Label, LabelMatrix};
 use crate::data::loader::{Loader, View, epoch_batches};
 use crate::evaluate::{input_of, scores};
 use crate::loss::partial_bce::masked_loss;
@@ -83,7 +83,7 @@ impl Trainer<'_> {
         if training.state.history.is_empty() {
             let model = training.model.valid();
             training.model.head.before_training(&self.pass(&model))?;
-            self.finish_epoch(training, Vec::new(), 0.0, report)?;
+            self.finish_epoch(training, 0.0, report)?;
         }
         let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };
         for epoch in training.state.epoch..epochs {
@@ -91,20 +91,15 @@ impl Trainer<'_> {
                 let model = training.model.valid();
                 training.model.head.before_epoch(epoch, &self.pass(&model))?;
             }
-            let (losses, images_per_second) = self.epoch(training, epoch, report)?;
-            training.state.epoch = epoch + 1;
-            self.finish_epoch(training, losses, images_per_second, report)?;
+            let images_per_second = self.epoch(training, epoch, report)?;
+            self.finish_epoch(training, images_per_second, report)?;
         }
         Ok(())
     }
 
-    /// The remaining steps of one epoch; returns the mean of each loss term and images a second.
-    fn epoch(
-        &self,
-        training: &mut Training,
-        epoch: usize,
-        report: &mut dyn FnMut(Report),
-    ) -> Result<(Vec<(String, f64)>, f64)> {
+    /// The remaining steps of one epoch; leaves the means of the loss terms in the state and returns
+    /// images a second.
+    fn epoch(&self, training: &mut Training, epoch: usize, report: &mut dyn FnMut(Report)) -> Result<f64> {
         let (seed, train) = (self.recipe.seed, &self.recipe.train);
         let batches =
             epoch_batches(&self.prepared.rows, train.batch_size, seed, epoch as u64, train.drop_last);
@@ -124,7 +119,12 @@ impl Trainer<'_> {
             let loaded = loaded?;
             let batch = Batch {
                 labels: self.prepared.annotations.labels.select(&loaded.rows),
-                indices: loaded.rows.clone(),
+                // Counted within the training rows, as in [`TrainSet`].
+                indices: loaded
+                    .rows
+                    .iter()
+                    .map(|row| self.prepared.rows.partition_point(|r| r < row))
+                    .collect(),
                 input: input_of(loaded, self.prepared.backbone.is_some(), &self.device.clone().autodiff()),
             };
             let at = Progress { seed, epoch, step: training.state.step, steps };
@@ -144,8 +144,8 @@ impl Trainer<'_> {
                 return Err(Error::Interrupted { epoch });
             }
         }
-        let at = Progress { seed, epoch, step: steps - 1, steps };
-        Ok((sums.means(at)?, images as f64 / started.elapsed().as_secs_f64()))
+        training.state.losses = sums.means(Progress { seed, epoch, step: steps - 1, steps })?;
+        Ok(images as f64 / started.elapsed().as_secs_f64())
     }
 
     /// One step: forward, loss, backward, Adam.
@@ -168,60 +168,76 @@ impl Trainer<'_> {
     fn finish_epoch(
         &self,
         training: &mut Training,
-        losses: Vec<(String, f64)>,
         images_per_second: f64,
         report: &mut dyn FnMut(Report),
     ) -> Result<()> {
         let started = Instant::now();
-        let validation = self.validate(&training.model.valid(), training.state.epoch)?;
-        let state = &mut training.state;
-        let steps = self.prepared.rows.len().div_ceil(self.recipe.train.batch_size);
+        let validation = match self.validate(&training.model.valid(), training.state.epoch) {
+            // Its steps are done: a resume goes on with the validation.
+            Err(Error::Stopped) if training.state.step > 0 => {
+                self.save(training, Which::Last)?;
+                return Err(Error::Interrupted { epoch: training.state.epoch });
+            }
+            validation => validation?,
+        };
+        let (train, state) = (&self.recipe.train, &mut training.state);
+        state.epoch += usize::from(state.step > 0);
+        let steps = self.prepared.rows.len().div_ceil(train.batch_size);
         let row = EpochRow {
             epoch: state.epoch,
-            losses,
-            validation_loss: validation.map(|(loss, _)| loss),
-            validation_map: validation.map(|(_, map)| map),
-            learning_rate: self.recipe.train.learning_rate_at(state.epoch.saturating_sub(1) * steps, steps),
+            losses: std::mem::take(&mut state.losses),
+            validation_loss: validation.loss,
+            validation_map: validation.map,
+            learning_rate: train.learning_rate_at(state.epoch.saturating_sub(1) * steps, steps),
             images_per_second,
+            wall_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64()),
         };
-        // Lower is better; without a validation split every epoch improves on the one before.
-        let value = match (self.recipe.train.select, validation) {
-            (Select::Last, _) | (_, None) => -(state.epoch as f64),
-            (Select::Loss, Some((loss, _))) => loss,
-            (Select::Map, Some((_, map))) => -map,
+        let value = match train.select {
+            Select::Loss => validation.loss,
+            Select::Map => validation.map.map(|map| -map),
+            Select::Last => None,
         };
+        // Lower is better; with nothing to go by, every epoch improves on the one before.
+        let value = value.unwrap_or(-(state.epoch as f64));
         let improved = state.best.is_none_or(|(best, _)| value < best);
         if improved {
             state.best = Some((value, state.epoch));
         }
         state.step = 0;
-        state.losses.clear();
         state.seconds += started.elapsed().as_secs_f64();
         state.history.push(row);
-        self.run.save_metrics(&state.history)?;
+        if let Some(term) = not_finite(&training.model) {
+            let epoch = training.state.epoch;
+            return Err(Error::Diverged { term, value: f32::NAN, epoch, step: 0 });
+        }
         if improved {
             self.save(training, Which::Best)?;
         }
         self.save(training, Which::Last)?;
-        let row = training.state.history.last().expect("just pushed");
+        let history = &training.state.history;
+        self.run.save_metrics(history)?;
+        self.run.save_tensorboard(history)?;
+        let row = history.last().expect("just pushed");
         self.run.event(&serde_json::json!({ "event": "epoch", "row": row, "best": improved }))?;
         report(Report::Epoch(row));
         Ok(())
     }
 
     /// Mean BCE and mAP over the known labels of the validation rows.
-    fn validate(&self, model: &Model, epoch: usize) -> Result<Option<(f64, f64)>> {
+    fn validate(&self, model: &Model, epoch: usize) -> Result<Validation> {
         let rows = &self.prepared.validation;
         let labels = self.prepared.annotations.labels.select(rows);
-        if rows.is_empty() {
-            return Ok(None);
+        let positives = labels.count(Label::Positive);
+        let known = positives + labels.count(Label::Negative);
+        if known == 0 {
+            return Ok(Validation::default());
         }
         let logits = scores(model, &self.prepared.examples, rows, self.loader, self.device)?;
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
         }
         let map = metrics::evaluate(&logits, &labels, &self.prepared.annotations.categories, 0.0)?.map;
-        Ok(Some((masked_loss(&logits, &labels), map)))
+        Ok(Validation { loss: Some(masked_loss(&logits, &labels)), map: (positives > 0).then_some(map) })
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {
@@ -232,6 +248,39 @@ impl Trainer<'_> {
         let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
         Pass { trainer: self, model, labels }
     }
+}
+
+/// What the validation split says; nothing where it has no known label to say it by.
+#[derive(Default)]
+struct Validation {
+    loss: Option<f64>,
+    map: Option<f64>,
+}
+
+/// The first parameter that holds NaN or infinity.
+fn not_finite(model: &Model) -> Option<String> {
+    #[derive(Default)]
+    struct Finder {
+        path: Vec<String>,
+        found: Option<String>,
+    }
+    impl ModuleVisitor for Finder {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            // A sum is finite only if every value is, unless huge ones overflow: then it is as bad.
+            if self.found.is_none() && !parameter.val().sum().into_scalar::<f32>().is_finite() {
+                self.found = Some(format!("weight {}", self.path.join(".")));
+            }
+        }
+    }
+    let mut finder = Finder::default();
+    model.visit(&mut finder);
+    finder.found
 }
 
 /// The training rows through the test-time transform, for what a method computes between epochs.
@@ -256,7 +305,7 @@ impl TrainSet for Pass<'_> {
         let mut first = 0;
         for loaded in loader.batches(prepared.examples.clone(), batches, View::Clean) {
             if interrupt::flag().load(Ordering::Relaxed) {
-                return Err(Error::Interrupted { epoch: 0 });
+                return Err(Error::Stopped);
             }
             let loaded = loaded?;
             // Rows of `labels()`, which holds the training rows only.
@@ -292,6 +341,9 @@ impl LossSums {
 
     /// The mean of each term over the epoch so far.
     fn means(&self, at: Progress) -> Result<Vec<(String, f64)>> {
+        if self.steps == 0 {
+            return Ok(self.means_before.clone());
+        }
         let steps = (self.before + self.steps) as f64;
         self.sums
             .iter()

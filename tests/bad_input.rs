@@ -241,7 +241,76 @@ fn a_run_folder_is_not_overwritten_by_accident() {
     let mut forced = quick("linear", &run);
     forced.push("--force".into());
     assert!(sarb_fails(2, &borrow(&forced)).contains("no run"));
+    forced.pop();
+    forced.push("--resume".into());
+    assert!(sarb_fails(2, &borrow(&forced)).contains("no run"));
     assert_eq!(std::fs::read_to_string(run.join("thesis.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn force_replaces_a_run_and_leaves_what_is_not_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    sarb_ok(&borrow(&quick("sarb", &run)));
+    std::fs::write(run.join("notes.txt"), "mine").unwrap();
+    let mut args = quick("linear", &run);
+    args.push("--force".into());
+    sarb_ok(&borrow(&args));
+    assert_eq!(std::fs::read_to_string(run.join("notes.txt")).unwrap(), "mine");
+    assert!(std::fs::read_to_string(run.join("run.json")).unwrap().contains("\"linear\""));
+    test_scores(&run);
+}
+
+#[test]
+fn sizes_and_options_that_contradict_each_other_are_refused() {
+    let data = data_copy();
+    let with = |set: &str| {
+        let mut args = train_on_images(data.path(), &data.path().join("run"));
+        args.extend(["--set".into(), set.into()]);
+        args
+    };
+    let mut tiny = with("backbone.name=resnet18");
+    tiny.extend(["--set".into(), "backbone.pool=true".into()]);
+    assert!(sarb_fails(2, &borrow(&tiny)).contains("too small for resnet18"));
+    assert!(sarb_fails(2, &borrow(&with("backbone.views=2"))).contains("backbone.views"));
+    let mut both = quick("linear", &data.path().join("run"));
+    both.extend(["--weights".into(), "weights.pth".into()]);
+    assert!(sarb_fails(2, &borrow(&both)).contains("--weights has no use"));
+}
+
+#[test]
+fn features_of_another_width_are_refused_at_evaluation() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, other) = (dir.path().join("run"), dir.path().join("other.npy"));
+    sarb_ok(&borrow(&quick("ssgrl", &run)));
+    sarb::data::formats::npy::write(&other, &[0.5; 24 * 7], &[24, 7]).unwrap();
+    let message = sarb_fails(3, &["evaluate", &arg(&run), "--features", &arg(&other)]);
+    assert!(message.contains("7 channels") && message.contains("24"), "{message}");
+    assert!(sarb_fails(2, &["evaluate", &arg(&run)]).contains("--features"));
+}
+
+#[test]
+fn one_category_and_no_validation_split_train() {
+    let data = data_copy();
+    for split in ["train.csv", "test.csv"] {
+        let path = data.path().join(split);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rows: Vec<String> =
+            text.lines().map(|row| row.split(',').take(2).collect::<Vec<_>>().join(",")).collect();
+        std::fs::write(&path, rows.join("\n")).unwrap();
+    }
+    for method in sarb::methods::NAMES {
+        let run = data.path().join(method);
+        let mut args = quick(method, &run);
+        let at = args.iter().position(|a| a == "--data").unwrap();
+        args[at + 1] = arg(data.path());
+        args.extend(["--set", "data.validation=0"].map(String::from));
+        sarb_ok(&borrow(&args));
+        test_scores(&run);
+        let info = std::fs::read_to_string(run.join("run.json")).unwrap();
+        let last = if *method == "linear" { "0" } else { "4" };
+        assert!(info.contains(&format!("\"best_epoch\": {last}")), "{method}: {info}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -133,7 +133,7 @@ pub fn borrow(args: &[String]) -> Vec<&str> {
 pub fn test_scores(run: &Path) -> Vec<u8> {
     let features = features().join("test.npy");
     sarb_ok(&["evaluate", &run.display().to_string(), "--features", &features.display().to_string()]);
-    std::fs::read(run.join("evaluation/test_scores.npy")).unwrap()
+    std::fs::read(run.join("evaluation/scores.npy")).unwrap()
 }
 
 /// A path as an argument.

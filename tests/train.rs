@@ -73,7 +73,7 @@ fn a_signal_leaves_a_checkpoint_and_the_run_goes_on_from_that_step() {
     let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
     let long = |out: &std::path::Path| {
         let mut args = quick("ssgrl", out);
-        args.extend(["--set", "train.epochs=60", "--set", "train.select=last"].map(String::from));
+        args.extend(["--set", "train.epochs=400", "--set", "train.select=last"].map(String::from));
         args
     };
     sarb_ok(&borrow(&long(&whole)));
@@ -83,12 +83,15 @@ fn a_signal_leaves_a_checkpoint_and_the_run_goes_on_from_that_step() {
     while !stopped.join("checkpoints/last/state.json").exists() && begun.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(200));
     let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     assert_eq!(child.wait().unwrap().code(), Some(75));
     let info = std::fs::read_to_string(stopped.join("run.json")).unwrap();
     assert!(info.contains("\"interrupted\""), "{info}");
+    let state = std::fs::read_to_string(stopped.join("checkpoints/last/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert!(state["epoch"].as_u64().unwrap() < 400, "{state}");
 
     let mut args = long(&stopped);
     args.push("--resume".into());
@@ -122,6 +125,137 @@ fn images_train_a_backbone_and_predict_names_files_and_folders() {
 }
 
 #[test]
+fn a_resumed_backbone_ends_where_an_uninterrupted_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = arg(data());
+    let train = |out: &std::path::Path, epochs: usize, resume: bool| {
+        let (out, epochs) = (arg(out), format!("train.epochs={epochs}"));
+        let mut args = vec!["train", "--method", "sarb", "--known", "0.5", "--data", &data, "--out", &out];
+        let sets = [
+            "data.size_px=32",
+            "backbone.name=resnet-small",
+            "backbone.freeze=none",
+            "backbone.pool=false",
+            "train.batch_size=16",
+            "train.learning_rate=0.001",
+            "train.select=last",
+            "method.network.dim=16",
+            "method.network.joint=8",
+            "method.blend_from_epoch=0",
+            "method.prototypes_per_category=2",
+            epochs.as_str(),
+        ];
+        sets.iter().for_each(|set| args.extend(["--set", set]));
+        args.extend(resume.then_some("--resume"));
+        sarb_ok(&args);
+        sarb_ok(&["evaluate", &out]);
+        std::fs::read(std::path::Path::new(&out).join("evaluation/scores.npy")).unwrap()
+    };
+    let whole = train(&dir.path().join("whole"), 2, false);
+    train(&dir.path().join("parts"), 1, false);
+    assert!(whole == train(&dir.path().join("parts"), 2, true), "the resumed run took another way");
+}
+
+#[test]
+fn a_frozen_backbone_is_cached_kept_with_the_run_and_serves_predictions() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = dir.path().join("trunk.safetensors");
+    let device = burn::tensor::Device::flex();
+    device.seed(1);
+    sarb::nn::backbone::Backbone::new(sarb::nn::backbone::BackboneName::ResnetSmall, &device)
+        .save(&weights)
+        .unwrap();
+    let (data, run, weights) = (arg(data()), arg(dir.path().join("run")), arg(&weights));
+    let mut args = vec![
+        "train",
+        "--method",
+        "sarb",
+        "--known",
+        "0.5",
+        "--data",
+        &data,
+        "--out",
+        &run,
+        "--weights",
+        &weights,
+    ];
+    let sets = [
+        "data.size_px=32",
+        "backbone.name=resnet-small",
+        "backbone.freeze=all",
+        "backbone.pool=false",
+        "backbone.views=2",
+    ];
+    let more = [
+        "train.epochs=2",
+        "train.batch_size=16",
+        "method.network.dim=16",
+        "method.network.joint=8",
+        "method.network.start=ridge",
+    ];
+    sets.iter().chain(&more).for_each(|set| args.extend(["--set", set]));
+    sarb_ok(&args);
+    // The run keeps its backbone: the weight file is needed no more.
+    std::fs::remove_file(&weights).unwrap();
+    let json = sarb_ok(&["evaluate", &run, "--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["map"].as_f64().unwrap() > 0.0);
+    sarb_ok(&["evaluate", &run, "--checkpoint", "last"]);
+
+    // Predictions from single files are those of the evaluation, which went through the cache in f16.
+    let image = arg(std::path::Path::new(&data).join("images"));
+    let jsonl = sarb_ok(&["predict", &run, &image, "--format", "jsonl", "--checkpoint", "last"]);
+    let scores =
+        sarb::data::array_file::read_matrix(&std::path::Path::new(&run).join("evaluation/scores.npy"))
+            .unwrap();
+    let tests = sarb::data::formats::csv::read(&std::path::Path::new(&data).join("test.csv")).unwrap();
+    let mut compared = 0;
+    for line in jsonl.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let name = std::path::Path::new(line["image"].as_str().unwrap()).file_name().unwrap().to_owned();
+        let Some(row) = tests.images.iter().position(|path| path.file_name() == Some(&name)) else {
+            continue;
+        };
+        for label in line["labels"].as_array().unwrap() {
+            let c = tests.categories.iter().position(|c| c == label["name"].as_str().unwrap()).unwrap();
+            let (predicted, evaluated) =
+                (label["logit"].as_f64().unwrap() as f32, scores.values[row * scores.cols + c]);
+            assert!((predicted - evaluated).abs() < 0.02, "{name:?} {c}: {predicted} or {evaluated}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 24 * 12);
+}
+
+#[test]
+fn the_run_folder_holds_what_the_contract_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    sarb_ok(&borrow(&quick("sarb", &run)));
+    test_scores(&run);
+    for file in [
+        "recipe.toml",
+        "run.json",
+        "metrics.csv",
+        "events.jsonl",
+        "data/train.csv",
+        "data/val.csv",
+        "data/categories.json",
+        "checkpoints/best/model.bpk",
+        "checkpoints/last/optimizer.bpk",
+        "evaluation/test.json",
+        "evaluation/scores.npy",
+        "tensorboard/events.out.tfevents.sarb",
+    ] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let labels =
+        |split: &str| sarb::data::formats::csv::read(&run.join(format!("data/{split}.csv"))).unwrap().labels;
+    // 10 % of 48 images validate, and the hidden labels are hidden in the run's copy too.
+    assert_eq!((labels("train").images(), labels("val").images()), (43, 5));
+    assert!(labels("train").count(sarb::data::labels::Label::Unknown) > 200);
+}
+
+#[test]
 fn the_saved_recipe_repeats_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("first"), dir.path().join("second"));
@@ -150,5 +284,5 @@ fn a_run_is_not_resumed_with_other_settings_or_labels() {
     let at = args.iter().position(|a| a == "--data").unwrap();
     args[at + 1] = arg(other.path());
     args.push("--resume".into());
-    assert!(sarb_fails(7, &borrow(&args)).contains("not those the run was begun with"));
+    assert!(sarb_fails(7, &borrow(&args)).contains("not what the run was begun with"));
 }

@@ -1,9 +1,10 @@
 //! `sarb data`: looks at label files and hides labels.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::{print, say};
 use crate::data::formats::csv;
 use crate::data::inspect::Inspection;
 use crate::data::labels::{Label, LabelMatrix};
@@ -81,12 +82,12 @@ fn hide(arguments: &Hide) -> Result<()> {
     let labels = hide_folder(dir, *known, *seed, out, *force)?;
     let cells = labels.images() * labels.categories();
     let without = (0..labels.images()).filter(|&image| labels.planes(image).0.iter().all(|&word| word == 0));
-    eprintln!(
+    say(&format!(
         "{} images, {} categories, {cells} labels; {} images without a known label",
         labels.images(),
         labels.categories(),
         without.count()
-    );
+    ));
     print(&format!(
         "{}: {} positive, {} negative, {} unknown",
         out.join(Split::Train.file_name()).display(),
@@ -149,15 +150,6 @@ fn prepare(dir: &Path, out: &Path, force: bool, written: &[String]) -> Result<()
         return Err(Error::Usage(format!("--out {}: {what}; remove it first", out.display())));
     }
     Ok(())
-}
-
-/// A line on stdout. A reader that closed it early, such as `head`, is no failure.
-fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("stdout", error)),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::CacheArgs;
+use super::{CacheArgs, print};
 use crate::Result;
 use crate::data::feature_cache;
 
@@ -21,12 +21,12 @@ impl Doctor {
     /// Prints version, devices and caches.
     pub fn run(&self) -> Result<()> {
         let cache = self.cache.cache()?;
-        println!("sarb {}", env!("CARGO_PKG_VERSION"));
+        print(&format!("sarb {}", env!("CARGO_PKG_VERSION")))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        println!("device cpu: {cores} cores");
+        print(&format!("device cpu: {cores} cores"))?;
         for name in ["vulkan", "cuda", "metal"] {
             let built = super::device(name).is_ok();
-            println!("device {name}: {}", if built { "built in" } else { "not built in" });
+            print(&format!("device {name}: {}", if built { "built in" } else { "not built in" }))?;
         }
         if self.clear_cache {
             let cleared = feature_cache::clear(&cache.dir)?;
@@ -35,18 +35,27 @@ impl Doctor {
             } else {
                 String::new()
             };
-            println!("deleted {} stores, {:.1} MB{in_use}", cleared.stores, cleared.bytes as f64 / 1e6);
+            print(&format!(
+                "deleted {} stores, {:.1} MB{in_use}",
+                cleared.stores,
+                cleared.bytes as f64 / 1e6
+            ))?;
         }
         let stores = feature_cache::list(&cache.dir)?;
         let total: u64 = stores.iter().map(|store| store.bytes).sum();
-        println!(
+        print(&format!(
             "cache {}: {:.1} MB of {:.1} GB",
             cache.dir.display(),
             total as f64 / 1e6,
             cache.limit_bytes as f64 / 1e9
-        );
+        ))?;
         for store in stores {
-            println!("  {:>9.1} MB  {:>7} maps  {}", store.bytes as f64 / 1e6, store.maps, store.about);
+            print(&format!(
+                "  {:>9.1} MB  {:>7} maps  {}",
+                store.bytes as f64 / 1e6,
+                store.maps,
+                store.about
+            ))?;
         }
         Ok(())
     }

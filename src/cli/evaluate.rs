@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::CacheArgs;
+use super::{CacheArgs, print, warn};
 use crate::data::array_file::{self, Matrix};
 use crate::data::features::Features;
 use crate::data::formats::{csv, npy};
@@ -26,16 +26,16 @@ pub struct Evaluate {
     #[arg(required_unless_present = "scores", conflicts_with = "scores")]
     pub run: Option<PathBuf>,
     /// Data folder [default: the one the run was trained on]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "scores")]
     pub data: Option<PathBuf>,
     /// Which of its files: train, val or test
-    #[arg(long, default_value = "test", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
+    #[arg(long, default_value = "test", conflicts_with = "scores", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
     pub split: Split,
     /// Which checkpoint of the run
-    #[arg(long, value_enum, default_value = "best")]
+    #[arg(long, value_enum, default_value = "best", conflicts_with = "scores")]
     pub checkpoint: Which,
     /// Features of the split's images, for a run trained with --features
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "scores")]
     pub features: Option<PathBuf>,
     /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0
     #[arg(long, value_name = "FILE", requires = "labels")]
@@ -62,12 +62,15 @@ impl Evaluate {
     pub fn run(&self) -> Result<()> {
         let scores = self.evaluate()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&scores).expect("plain data"));
+            print(&serde_json::to_string_pretty(&scores).expect("plain data"))?;
         } else {
-            print!("{scores}");
+            print(scores.to_string().trim_end())?;
+        }
+        if scores.skipped_categories.len() == scores.categories {
+            warn("no category has a known positive in these labels, so mAP is 0 by definition");
         }
         match self.fail_under {
-            Some(bar) if 100.0 * scores.map < bar => {
+            Some(bar) if !(100.0 * scores.map >= bar) => {
                 Err(Error::Gate(format!("mAP {:.1} is below --fail-under {bar}", 100.0 * scores.map)))
             }
             _ => Ok(()),
@@ -91,20 +94,37 @@ impl Evaluate {
         let folder = super::train::data_of(&run, self.data.as_deref())?;
         let annotations =
             data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
-        let examples = self.examples(&recognizer, &annotations)?;
+        let examples = self.examples(&recognizer, &annotations, run.info()?.channels)?;
         let rows: Vec<usize> = (0..annotations.images.len()).collect();
         let logits = scores(&recognizer.model, &examples, &rows, &Loader::default(), &device)?;
         let result = metrics::evaluate(&logits, &annotations.labels, &recognizer.categories.names, 0.0)?;
         let json = serde_json::to_vec_pretty(&result).expect("plain data");
         run.write(&format!("evaluation/{}.json", self.split), &json)?;
         let (n, c) = (rows.len(), recognizer.categories.names.len());
-        npy::write(&run.path(&format!("evaluation/{}_scores.npy", self.split)), &logits, &[n, c])?;
+        npy::write(&run.path("evaluation/scores.npy"), &logits, &[n, c])?;
         Ok(result)
     }
 
-    fn examples(&self, recognizer: &Recognizer, annotations: &Annotations) -> Result<Arc<dyn Examples>> {
+    fn examples(
+        &self,
+        recognizer: &Recognizer,
+        annotations: &Annotations,
+        channels: usize,
+    ) -> Result<Arc<dyn Examples>> {
         if let Some(path) = &self.features {
+            if recognizer.reads_images() {
+                return Err(Error::Usage(
+                    "this run was trained on images; --features is for a run trained with --features".into(),
+                ));
+            }
             let features = Features::open(path, annotations.images.len())?;
+            if features.shape()[0] != channels {
+                return Err(Error::Data(format!(
+                    "{}: features of {} channels; the run was trained on {channels}",
+                    path.display(),
+                    features.shape()[0]
+                )));
+            }
             return Ok(Arc::new(features));
         }
         if !recognizer.reads_images() {
@@ -141,8 +161,8 @@ impl Evaluate {
             )));
         }
         if unit && !self.probabilities {
-            eprintln!(
-                "sarb: warning: every score lies in 0…1, but scores are taken as logits with threshold 0; say --probabilities if they are probabilities"
+            warn(
+                "every score lies in 0…1, but scores are taken as logits with threshold 0; say --probabilities if they are probabilities",
             );
         }
         metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })

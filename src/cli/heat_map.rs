@@ -9,18 +9,17 @@ use crate::data::image::decode;
 use crate::recognizer::Recognition;
 use crate::{Error, Result};
 
-/// Writes `<image>.<category>.png` for each category in `shown`.
-pub fn write(dir: &Path, file: &Path, recognition: &Recognition, shown: &[usize]) -> Result<()> {
+/// Writes `<name>.<category>.png` for each category in `shown`.
+pub fn write(dir: &Path, name: &str, file: &Path, recognition: &Recognition, shown: &[usize]) -> Result<()> {
     let pixels = decode(file)?;
     let photo: RgbImage =
         ImageBuffer::from_raw(pixels.width, pixels.height, pixels.pixels).expect("three bytes a pixel");
-    let stem = file.file_stem().map_or("image".into(), |stem| stem.to_string_lossy());
     let cells = recognition.side * recognition.side;
     for &category in shown {
         let map = &recognition.attention[category * cells..(category + 1) * cells];
-        let name: String =
+        let category_name: String =
             recognition.names[category].chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let path = dir.join(format!("{stem}.{name}.png"));
+        let path = dir.join(format!("{name}.{category_name}.png"));
         let mut bytes = std::io::Cursor::new(Vec::new());
         overlay(&photo, map, recognition.side)
             .write_to(&mut bytes, image::ImageFormat::Png)

@@ -8,6 +8,7 @@ pub mod predict;
 pub mod quickstart;
 pub mod train;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,11 +47,19 @@ enum Command {
 
 /// Runs the command that was typed.
 pub fn run(cli: Cli) -> Result<()> {
-    interrupt::listen();
     match cli.command {
-        Command::Quickstart(command) => command.run(),
-        Command::Train(command) => command.run(),
-        Command::Evaluate(command) => command.run(),
+        Command::Quickstart(command) => {
+            interrupt::listen();
+            command.run()
+        }
+        Command::Train(command) => {
+            interrupt::listen();
+            command.run()
+        }
+        Command::Evaluate(command) => {
+            interrupt::listen();
+            command.run()
+        }
         Command::Predict(command) => command.run(),
         Command::Data(command) => data::run(command),
         Command::Doctor(command) => command.run(),
@@ -127,6 +136,27 @@ pub fn progress_bar(what: &str) -> ProgressBar {
     let bar = ProgressBar::new(0).with_message(what.to_string());
     bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
     bar
+}
+
+/// A line on stdout. A reader that closed it early, such as `head`, is no failure.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A line on stderr; that nobody reads it any more is no reason to stop.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A warning on stderr.
+pub fn warn(text: &str) {
+    say(&format!("sarb: warning: {text}"));
 }
 
 /// Seconds as people say them: `48 s`, `3 min 20 s`, `2 h 5 min`.

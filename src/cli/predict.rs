@@ -1,14 +1,15 @@
 //! `sarb predict`: what is in images.
 
+use std::collections::HashSet;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::heat_map;
+use super::{heat_map, say};
 use crate::recognizer::{Recognition, Recognizer};
 use crate::run::Which;
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result};
 
 /// Arguments of `sarb predict`.
 #[derive(Debug, Clone, Args)]
@@ -72,21 +73,19 @@ impl Predict {
                 ),
             )?;
         }
-        let mut failed = 0;
+        let (mut failed, mut names) = (0, HashSet::new());
         for file in &files {
-            if interrupt::flag().load(std::sync::atomic::Ordering::Relaxed) {
-                return Err(Error::Usage("stopped by a signal".into()));
-            }
             match recognizer.recognize(file) {
                 Ok(recognition) => {
                     self.print(&mut out, &self.line(file, &recognition))?;
                     if let Some(dir) = &self.maps {
-                        heat_map::write(dir, file, &recognition, &self.shown(&recognition))?;
+                        let name = unused(&mut names, file);
+                        heat_map::write(dir, &name, file, &recognition, &self.shown(&recognition))?;
                     }
                 }
                 Err(error @ (Error::Data(_) | Error::Missing(_) | Error::Io { .. })) => {
                     failed += 1;
-                    eprintln!("sarb: {error}");
+                    say(&format!("sarb: {error}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -148,6 +147,16 @@ fn ignore_closed_pipe(error: std::io::Error) -> Result<()> {
         std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         _ => Err(Error::io("standard output", error)),
     }
+}
+
+/// The stem of a file; a second file of the same stem gets a number.
+fn unused(names: &mut HashSet<String>, file: &Path) -> String {
+    let stem = file.file_stem().map_or("image".into(), |stem| stem.to_string_lossy().into_owned());
+    let numbered = (2..).map(|number| format!("{stem}-{number}"));
+    let name = std::iter::once(stem.clone()).chain(numbered).find(|name| !names.contains(name));
+    let name = name.expect("numbers do not end");
+    names.insert(name.clone());
+    name
 }
 
 fn csv_line<T: AsRef<[u8]>>(cells: impl Iterator<Item = T>) -> String {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{CacheArgs, duration};
+use super::{CacheArgs, duration, print, say};
 use crate::cli::evaluate::Evaluate;
 use crate::cli::train::Train;
 use crate::data::{Split, synthetic};
@@ -52,26 +52,29 @@ impl Quickstart {
             let path = self.out.join(format!("{name}.toml"));
             crate::files::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
-        eprintln!("generated {TRAIN_IMAGES} + {TEST_IMAGES} images of {SIZE_PX} px in {}", data.display());
+        say(&format!(
+            "generated {TRAIN_IMAGES} + {TEST_IMAGES} images of {SIZE_PX} px in {}",
+            data.display()
+        ));
 
         let weights = self.train_trunk(&data)?;
         let mut rows = Vec::new();
         for name in ["linear", "ssgrl", "sarb"] {
-            eprintln!("\n{name}: on the frozen maps of that trunk");
+            say(&format!("\n{name}: on the frozen maps of that trunk"));
             let clock = Instant::now();
             self.train(&data, name, Some(&weights))?;
             rows.push((name, self.evaluate(name)?, clock.elapsed().as_secs_f64()));
         }
-        print_table(&rows);
+        print_table(&rows)?;
         let out = self.out.display();
-        println!(
+        print(&format!(
             "\nMeasured on {TEST_IMAGES} test images, 10 % of the training labels known, seed {}, in {}.",
             self.seed,
             duration(started.elapsed().as_secs_f64())
-        );
-        println!("Runs, recipes and data are in {out}. Now try:");
-        println!("  sarb predict {out}/sarb {out}/data/images --top 3");
-        println!("  sarb train --data YOUR_FOLDER --weights FILE --out RUN recipes/coco18/sarb.toml");
+        ))?;
+        print(&format!("Runs, recipes and data are in {out}. Now try:"))?;
+        print(&format!("  sarb predict {out}/sarb {out}/data/images --top 3"))?;
+        print("  sarb train recipes/coco18/sarb.toml --data YOUR_FOLDER --weights FILE --out RUN")?;
         Ok(())
     }
 
@@ -93,7 +96,7 @@ impl Quickstart {
 
     /// Trains the small trunk with the plain head and saves it as weights.
     fn train_trunk(&self, data: &Path) -> Result<PathBuf> {
-        eprintln!("\ntrunk: a small ResNet with the plain head, trained on the same 10 % of the labels");
+        say("\ntrunk: a small ResNet with the plain head, trained on the same 10 % of the labels");
         self.train(data, "trunk", None)?;
         let recognizer = Recognizer::open(&self.out.join("trunk"), Which::Best, &super::device("cpu")?)?;
         let backbone = recognizer.model.backbone.expect("the trunk recipe trains its backbone");
@@ -146,17 +149,18 @@ impl Quickstart {
     }
 }
 
-fn print_table(rows: &[(&str, Scores, f64)]) {
-    println!("\n{:<8} {:>6} {:>6} {:>6} {:>8}", "method", "mAP", "OF1", "CF1", "seconds");
+fn print_table(rows: &[(&str, Scores, f64)]) -> Result<()> {
+    print(&format!("\n{:<8} {:>6} {:>6} {:>6} {:>8}", "method", "mAP", "OF1", "CF1", "seconds"))?;
     for (name, scores, seconds) in rows {
         let percent = |value: f64| format!("{:.1}", 100.0 * value);
-        println!(
+        print(&format!(
             "{name:<8} {:>6} {:>6} {:>6} {seconds:>8.0}",
             percent(scores.map),
             percent(scores.all.of1),
             percent(scores.all.cf1)
-        );
+        ))?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

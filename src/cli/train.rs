@@ -6,13 +6,14 @@ use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::{CacheArgs, duration, peak_rss_mb, progress_bar};
+use super::{CacheArgs, duration, peak_rss_mb, print, progress_bar, say};
 use crate::data::formats::csv;
 use crate::data::loader::Loader;
 use crate::methods::ssgrl::CategoryKnowledge;
 use crate::model::Model;
+use crate::nn::weights;
 use crate::prepare::{Prepared, Sources, prepare};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Schedule, TrainRecipe};
 use crate::recognizer::EXTRACTOR_FILE;
 use crate::run::{EpochRow, Existing, Run, RunInfo, State, Status, Which};
 use crate::train::{Report, Trainer, Training, adam};
@@ -72,7 +73,7 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         let device = super::device(&self.device)?;
         self.train(&device)?;
-        println!("{}", self.out.display());
+        print(&format!("{}", self.out.display()))?;
         Ok(())
     }
 
@@ -84,13 +85,19 @@ impl Train {
             (_, true) => Existing::Replace,
             _ => Existing::Refuse,
         };
-        // Everything that can be wrong with the inputs is found before the folder is touched.
+        // Everything that can be wrong with the inputs is found before the folder is touched, and
+        // what costs nothing to check before anything is computed.
+        Run::check(&self.out, existing)?;
+        let resumes = self.resume && Run::open(&self.out).is_ok_and(|run| run.has_checkpoint());
+        if resumes {
+            same_experiment(&Run::open(&self.out)?.recipe()?, &recipe, &self.out)?;
+        }
         let prepared = prepare(&recipe, &self.sources()?, device)?;
-        prepared.notes.iter().for_each(|note| eprintln!("{note}"));
+        prepared.notes.iter().for_each(|note| say(note));
         let run = Run::create(&self.out, existing)?;
         let mut info = self.info(&recipe, &prepared)?;
-        let mut training = if self.resume && run.has_checkpoint() {
-            resume(&run, &recipe, &prepared, device)?
+        let mut training = if resumes {
+            resume(&run, &recipe, &prepared, &info, device)?
         } else {
             begin(&run, &recipe, &prepared, device)?
         };
@@ -101,7 +108,7 @@ impl Train {
         let result = trainer.train(&mut training, &mut Progress::new(&recipe).reporter());
         info.status = match &result {
             Ok(()) => Status::Done,
-            Err(Error::Interrupted { .. }) => Status::Interrupted,
+            Err(Error::Interrupted { .. } | Error::Stopped) => Status::Interrupted,
             Err(error) => {
                 info.error = Some(error.to_string());
                 Status::Failed
@@ -110,14 +117,14 @@ impl Train {
         note(&mut info, &training.state);
         run.save_info(&info)?;
         result?;
-        eprintln!(
+        say(&format!(
             "{} of {}: best epoch {} of {}, {}",
             recipe.method.name(),
             self.data.display(),
             info.best_epoch,
             info.epochs,
             duration(info.seconds)
-        );
+        ));
         Ok(run)
     }
 
@@ -155,6 +162,8 @@ impl Train {
             channels: prepared.channels,
             trains_backbone: prepared.backbone.is_some(),
             extractor: prepared.extractor.as_ref().map(|extractor| extractor.key.clone()),
+            features: self.features.as_deref().map(weights::fingerprint).transpose()?,
+            backend: "burn 0.22.1".into(),
             device: self.device.clone(),
             epochs: 0,
             best_epoch: 0,
@@ -169,7 +178,10 @@ impl Train {
 fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Result<Training> {
     run.save_recipe(recipe)?;
     prepared.categories.save(&run.path("data"))?;
-    csv::write(&run.path("data/train.csv"), &prepared.annotations)?;
+    csv::write(&run.path("data/train.csv"), &prepared.annotations.select(&prepared.rows))?;
+    if !prepared.validation.is_empty() {
+        csv::write(&run.path("data/val.csv"), &prepared.annotations.select(&prepared.validation))?;
+    }
     if let Some(extractor) = &prepared.extractor {
         let path = run.path(EXTRACTOR_FILE);
         extractor.network.backbone().save(&path)?;
@@ -177,29 +189,48 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
     Ok(Training { model: model(recipe, prepared, device), optimizer: adam(recipe), state: State::default() })
 }
 
-/// The run's last checkpoint, if it is of this very experiment.
-fn resume(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Result<Training> {
-    let (saved, info) = (run.recipe()?, run.info()?);
-    let longer = Recipe {
-        train: crate::recipe::TrainRecipe { epochs: recipe.train.epochs, ..saved.train.clone() },
-        ..saved.clone()
+/// Only more epochs may be asked of a run that is resumed, and only where the epochs so far do not
+/// depend on how many there will be.
+fn same_experiment(saved: &Recipe, recipe: &Recipe, dir: &Path) -> Result<()> {
+    let epochs = match saved.train.schedule {
+        Schedule::Cosine => saved.train.epochs,
+        _ => recipe.train.epochs.max(saved.train.epochs),
     };
-    if longer != *recipe {
-        return Err(Error::Incompatible(format!(
-            "{} was begun with other settings; resume it without a recipe and --set (only train.epochs may grow), or train into another folder",
-            run.path("").display()
-        )));
+    let allowed = Recipe { train: TrainRecipe { epochs, ..saved.train.clone() }, ..saved.clone() };
+    if allowed == *recipe {
+        return Ok(());
     }
-    if info.fingerprint != prepared.fingerprint {
-        return Err(Error::Incompatible(format!(
-            "the labels in {} are not those the run was begun with; train into another folder",
-            prepared.annotations.source.display()
-        )));
+    Err(Error::Incompatible(format!(
+        "{} was begun with other settings; resume it without a recipe and --set (train.epochs may grow, unless train.schedule is \"cosine\"), or train into another folder",
+        dir.display()
+    )))
+}
+
+/// The run's last checkpoint, if its inputs are still the same.
+fn resume(
+    run: &Run,
+    recipe: &Recipe,
+    prepared: &Prepared,
+    now: &RunInfo,
+    device: &Device,
+) -> Result<Training> {
+    let begun = run.info()?;
+    let differs = |what: &str| {
+        Error::Incompatible(format!("{what} is not what the run was begun with; train into another folder"))
+    };
+    if begun.fingerprint != now.fingerprint {
+        return Err(differs(&format!("{}: this table of labels", prepared.annotations.source.display())));
+    }
+    if (&begun.extractor, begun.trains_backbone) != (&now.extractor, now.trains_backbone) {
+        return Err(differs("the backbone of --weights"));
+    }
+    if (&begun.features, begun.channels) != (&now.features, now.channels) {
+        return Err(differs("the file of --features"));
     }
     run.save_recipe(recipe)?;
     let model = run.load_model(Which::Last, model(recipe, prepared, device))?;
     let (optimizer, state) = run.load_training(adam(recipe))?;
-    eprintln!("resuming after epoch {}, step {}", state.epoch, state.step);
+    say(&format!("resuming after epoch {}, step {}", state.epoch, state.step));
     Ok(Training { model, optimizer, state })
 }
 
@@ -251,7 +282,7 @@ impl Progress {
                 let left = self.epochs.saturating_sub(row.epoch) as f64
                     * self.started.elapsed().as_secs_f64()
                     / done.max(1) as f64;
-                bar.suspend(|| eprintln!("{}", self.line(row, (done > 0).then_some(left))));
+                bar.suspend(|| say(&self.line(row, (done > 0).then_some(left))));
             }
         }
     }

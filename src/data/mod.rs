@@ -103,6 +103,12 @@ impl Annotations {
         (0..rows).partition(|&row| !validates[row])
     }
 
+    /// The rows `rows`, in that order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let images = rows.iter().map(|&row| self.images[row].clone()).collect();
+        Self { images, labels: self.labels.select(rows), ..self.clone() }
+    }
+
     /// The columns in the order of `categories`, which `reference` has.
     ///
     /// # Errors

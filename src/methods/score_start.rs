@@ -37,11 +37,16 @@ impl Ssgrl {
     /// with the leading principal directions of the pooled features as the other dimensions.
     pub(super) fn start_from_ridge(&mut self, train: &dyn TrainSet) -> Result<()> {
         let [channels, dim] = self.reduce.weight.dims();
+        self.check_width()?;
         let features = pooled_features(train, channels)?;
         let ridge = ridge::fit(&features, channels, train.labels(), false);
         let (directions, intercepts) = calibrated(&ridge, train.labels());
         let count = dim.saturating_sub(self.categories());
-        let components = ridge::principal_components(&features, channels, count).components;
+        let mut components = ridge::principal_components(&features, channels, count).components;
+        // Fewer features than dimensions: the rest stays as it was drawn.
+        let drawn =
+            self.reduce.weight.val().transpose().into_data().try_into_vec::<f32>().expect("f32 weights");
+        components.extend_from_slice(&drawn[components.len()..count * channels]);
         let rows = [&*directions, &components].concat();
         let (mean, deviations) = position_moments(train, &rows, channels)?;
         self.start_from_scores(&LinearScores {
@@ -69,11 +74,7 @@ impl Ssgrl {
     pub fn start_from_scores(&mut self, scores: &LinearScores) -> Result<()> {
         let [channels, dim] = self.reduce.weight.dims();
         let categories = self.categories();
-        if dim < categories {
-            return Err(Error::Recipe(format!(
-                "method.network.dim is {dim}; start = \"ridge\" needs one dimension a category, at least {categories}"
-            )));
-        }
+        self.check_width()?;
         assert_eq!(scores.directions.len(), categories * channels, "directions");
         assert_eq!(scores.components.len(), (dim - categories) * channels, "components");
         assert_eq!(scores.deviations.len(), dim, "deviations");
@@ -119,6 +120,16 @@ impl Ssgrl {
         let biases = scores.intercepts.iter().zip(&offsets).map(|(intercept, offset)| intercept + offset);
         set(&mut self.classifiers.bias, biases.collect());
         Ok(())
+    }
+
+    fn check_width(&self) -> Result<()> {
+        let (dim, categories) = (self.dim(), self.categories());
+        if dim >= categories {
+            return Ok(());
+        }
+        Err(Error::Recipe(format!(
+            "method.network.dim is {dim}; start = \"ridge\" needs one dimension a category, at least {categories}"
+        )))
     }
 }
 
