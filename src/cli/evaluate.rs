@@ -50,7 +50,7 @@ pub struct Evaluate {
     #[arg(long)]
     pub json: bool,
     /// Exit with 6 if the mAP in percent is below this
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub fail_under: Option<f64>,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -70,7 +70,7 @@ impl Evaluate {
             warn("no category has a known positive in these labels, so mAP is 0 by definition");
         }
         match self.fail_under {
-            Some(bar) if !(100.0 * scores.map >= bar) => {
+            Some(bar) if 100.0 * scores.map < bar => {
                 Err(Error::Gate(format!("mAP {:.1} is below --fail-under {bar}", 100.0 * scores.map)))
             }
             _ => Ok(()),
@@ -166,6 +166,13 @@ impl Evaluate {
             );
         }
         metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })
+    }
+}
+
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        _ => Err(format!("`{text}` is no percentage from 0 to 100")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Generated multi-label pictures for `sarb quickstart`: hard enough that methods differ, small
 //! enough to be learned in minutes.
 //!
-//! Twelve categories of shape and texture, turned, in any colour and many sizes, over a gradient, between
+//! Twelve categories of shape and texture, turned, in many sizes, often in a usual colour, over a gradient, between
 //! sticks, ovals and corners that no label speaks of, partly hidden by each other and under noise.
 //! A picture is of one of four kinds of scene, each with categories of its own, so that labels tell
 //! of one another as they do in photographs; nothing but the objects shows the scene.
@@ -23,6 +23,24 @@ pub const CATEGORIES: [&str; 12] = [
     "arc", "bars", "checker", "crescent", "cross", "disc", "frame", "ring", "square", "star", "stripes",
     "triangle",
 ];
+
+/// The colour that an object of each category often has, as sheep are often white: a hint, no proof.
+const USUAL_COLOURS: [Colour; 12] = [
+    [220.0, 60.0, 60.0],
+    [60.0, 200.0, 70.0],
+    [60.0, 90.0, 220.0],
+    [220.0, 200.0, 50.0],
+    [200.0, 70.0, 200.0],
+    [60.0, 200.0, 200.0],
+    [225.0, 130.0, 40.0],
+    [120.0, 60.0, 200.0],
+    [230.0, 230.0, 230.0],
+    [130.0, 90.0, 50.0],
+    [240.0, 150.0, 180.0],
+    [25.0, 25.0, 25.0],
+];
+/// How often it has it.
+const USUAL: f32 = 0.6;
 
 /// How often each category is drawn in each kind of scene, in the order of [`CATEGORIES`].
 const AFFINITIES: [[u32; 12]; 4] = [
@@ -54,22 +72,52 @@ pub fn generate(dir: &Path, train: usize, test: usize, size_px: usize, seed: u64
     if train == 0 || test == 0 {
         return Err(Error::Usage(format!("{train} training and {test} test pictures; expected at least 1")));
     }
+    write_split(dir, "train", train, |index| picture(size_px, &mut rng(seed, Stream::Synthetic, 0, index)))?;
+    write_split(dir, "test", test, |index| picture(size_px, &mut rng(seed, Stream::Synthetic, 1, index)))
+}
+
+/// Writes `count` pictures of one large object each, as ImageNet's are, with all labels known, in the
+/// form of [`generate`] with `train.csv` alone: a backbone learns from them what the categories look
+/// like before it sees scenes.
+///
+/// # Errors
+/// [`Error::Io`] when writing fails.
+pub fn generate_objects(dir: &Path, count: usize, size_px: usize, seed: u64) -> Result<()> {
+    write_split(dir, "train", count, |index| {
+        portrait(size_px, index, &mut rng(seed, Stream::Synthetic, 2, index))
+    })
+}
+
+fn write_split(
+    dir: &Path,
+    name: &str,
+    count: usize,
+    make: impl Fn(u64) -> (Rgb8, [bool; 12]) + Sync,
+) -> Result<()> {
     let images = dir.join("images");
     std::fs::create_dir_all(&images).map_err(|source| Error::io(&images, source))?;
-    for (split, (name, count)) in [("train", train), ("test", test)].into_iter().enumerate() {
-        let lines: Result<Vec<String>> = (0..count)
-            .into_par_iter()
-            .map(|index| {
-                let mut generator = rng(seed, Stream::Synthetic, split as u64, index as u64);
-                let (picture, labels) = picture(size_px, &mut generator);
-                let file = format!("images/{name}_{index:05}.png");
-                write_png(&dir.join(&file), &picture)?;
-                Ok(labels.iter().fold(file, |line, &there| line + if there { ",1" } else { ",0" }))
-            })
-            .collect();
-        write_csv(&dir.join(format!("{name}.csv")), &lines?)?;
-    }
-    Ok(())
+    let lines: Result<Vec<String>> = (0..count)
+        .into_par_iter()
+        .map(|index| {
+            let (picture, labels) = make(index as u64);
+            let file = format!("images/{name}_{index:05}.png");
+            write_png(&dir.join(&file), &picture)?;
+            Ok(labels.iter().fold(file, |line, &there| line + if there { ",1" } else { ",0" }))
+        })
+        .collect();
+    write_csv(&dir.join(format!("{name}.csv")), &lines?)
+}
+
+/// One large object in the middle, the categories in turn.
+fn portrait(side: usize, index: u64, generator: &mut ChaCha8Rng) -> (Rgb8, [bool; 12]) {
+    let mut canvas = background(side, generator);
+    let category = index as usize % CATEGORIES.len();
+    let mut mark = object(category, &canvas, generator);
+    mark.radius = side as f32 * between(20.0, 36.0, generator) / 112.0;
+    mark.centre = std::array::from_fn(|_| side as f32 * between(0.4, 0.6, generator));
+    canvas.paint(&mark.pixels(side));
+    add_noise(&mut canvas, generator);
+    (canvas.to_rgb8(), std::array::from_fn(|c| c == category))
 }
 
 /// One picture and which categories are in it.
@@ -85,7 +133,7 @@ fn picture(side: usize, generator: &mut ChaCha8Rng) -> (Rgb8, [bool; 12]) {
     let affinities = &AFFINITIES[draw(&SCENES, generator)];
     for _ in 0..=draw(&OBJECTS, generator) {
         let category = draw(affinities, generator);
-        let tries = (0..TRIES).map(|_| mark(Shape::CATEGORIES[category], &canvas, generator).pixels(side));
+        let tries = (0..TRIES).map(|_| object(category, &canvas, generator).pixels(side));
         if let Some(pixels) = tries.into_iter().find(|pixels| in_sight.leaves_enough(pixels)) {
             in_sight.place(&pixels);
             canvas.paint(&pixels);
@@ -171,6 +219,15 @@ fn mark(shape: Shape, canvas: &Canvas, generator: &mut ChaCha8Rng) -> Mark {
     Mark { shape, centre, radius, turn: turn(TURN, generator), round, colours: [first, second], shade }
 }
 
+/// An object of a category, often in its usual colour.
+fn object(category: usize, canvas: &Canvas, generator: &mut ChaCha8Rng) -> Mark {
+    let mut mark = mark(Shape::CATEGORIES[category], canvas, generator);
+    if generator.random::<f32>() < USUAL {
+        mark.colours[0] = USUAL_COLOURS[category].map(|level| level + between(-30.0, 30.0, generator));
+    }
+    mark
+}
+
 /// A thin line across a part of the picture.
 fn stroke(canvas: &Canvas, generator: &mut ChaCha8Rng) -> Mark {
     let side = canvas.side as f32;
@@ -249,13 +306,22 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_objects_show_one_category_each_in_equal_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        generate_objects(folder.path(), 24, 28, 0).unwrap();
+        let labels = crate::data::formats::csv::read(&folder.path().join("train.csv")).unwrap().labels;
+        assert!((0..24).all(|row| labels.row(row).filter(|label| *label as i8 == 1).count() == 1));
+        assert!(labels.counts().iter().all(|&(positive, known)| (positive, known) == (2, 24)));
+    }
+
+    #[test]
     fn the_pixels_of_seed_0_never_change() {
         // Made by this test on x86-64 Linux; every other machine must agree.
         let (picture, labels) = picture(56, &mut rng(0, Stream::Synthetic, 0, 0));
         let hash = blake3::hash(&picture.pixels).to_hex();
         let names: Vec<&str> =
             CATEGORIES.iter().zip(labels).filter(|(_, there)| *there).map(|(name, _)| *name).collect();
-        assert_eq!((&hash[..16], names), ("96896840dc8a5e4a", vec!["checker"]));
+        assert_eq!((&hash[..16], names), ("255e7ffb559b272a", vec!["checker"]));
     }
 
     #[test]

@@ -22,7 +22,7 @@ const EPSILON: f64 = 1e-5;
 pub struct ResNetConfig {
     /// 1×1, 3×3, 1×1 to four times the width, instead of two 3×3.
     pub bottleneck: bool,
-    /// 7×7 with stride 2 and max-pooling for photographs, 3×3 with stride 1 for small pictures.
+    /// 7×7 with stride 2 and max-pooling for photographs, 3×3 with stride 2 for small pictures.
     pub large_stem: bool,
     /// Width and number of blocks of each stage; the last one is the [`LastStage`].
     pub stages: &'static [(usize, usize)],
@@ -39,7 +39,7 @@ impl ResNetConfig {
     pub const RESNET101: Self = Self::bottleneck(&[(64, 3), (128, 4), (256, 23), (512, 3)]);
     /// 152 layers, 2048 channels.
     pub const RESNET152: Self = Self::bottleneck(&[(64, 3), (128, 8), (256, 36), (512, 3)]);
-    /// Ours, 8 layers, 128 channels: trains from scratch on small pictures in minutes on a CPU.
+    /// Ours, 8 layers, 128 channels: trains from scratch on small pictures in a minute on a CPU.
     pub const SMALL: Self =
         Self { bottleneck: false, large_stem: false, stages: &[(32, 1), (64, 1), (128, 1)] };
 
@@ -63,7 +63,7 @@ impl ResNetConfig {
 
     /// The factor by which a map is smaller than the picture.
     pub const fn reduction(&self) -> usize {
-        let stem = if self.large_stem { 4 } else { 1 };
+        let stem = if self.large_stem { 4 } else { 2 };
         stem << (self.stages.len() - 1)
     }
 
@@ -162,7 +162,7 @@ pub struct Trunk {
 impl Trunk {
     /// With random weights.
     pub fn new(config: &ResNetConfig, device: &Device) -> Self {
-        let window = if config.large_stem { Window::dense(7, 2) } else { Window::dense(3, 1) };
+        let window = if config.large_stem { Window::dense(7, 2) } else { Window::dense(3, 2) };
         Self {
             stem: ConvNorm::new([3, config.stages[0].0], window, EPSILON, device),
             max_pool: config.large_stem,
