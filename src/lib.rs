@@ -25,6 +25,7 @@
 pub mod batch;
 pub mod calibration;
 pub mod cli;
+pub mod console;
 pub mod data;
 pub mod error;
 pub mod evaluate;

@@ -12,7 +12,7 @@ fn main() {
     let code = match catch_unwind(AssertUnwindSafe(|| sarb::cli::run(cli))) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            error.to_string().lines().for_each(|line| sarb::cli::say(&format!("sarb: {line}")));
+            error.to_string().lines().for_each(|line| sarb::console::say(&format!("sarb: {line}")));
             error.exit_code()
         }
         // The panic has told where; nothing that a user does should lead here.

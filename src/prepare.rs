@@ -187,7 +187,7 @@ pub fn maps_of(
         let maps = extractor.network.forward(Tensor::<4>::from_data(data, device));
         Ok(maps.into_data().try_into_vec::<f32>().expect("maps are f32"))
     };
-    let bar = crate::cli::progress_bar("feature maps");
+    let bar = crate::console::progress_bar("feature maps");
     let mut progress = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);

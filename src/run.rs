@@ -238,6 +238,11 @@ impl Run {
         read_json(&self.path("run.json"))
     }
 
+    /// The data folder that is `given`, or else the one that the run was trained on.
+    pub fn data(&self, given: Option<&Path>) -> Result<PathBuf> {
+        given.map_or_else(|| Ok(self.info()?.data), |dir| Ok(dir.to_path_buf()))
+    }
+
     /// The categories that the run was trained on.
     pub fn categories(&self) -> Result<Categories> {
         Categories::load(&self.path("data"))

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{print, say};
+use crate::console::{print, say};
 use crate::data::formats::csv;
 use crate::data::inspect::Inspection;
 use crate::data::labels::{Label, LabelMatrix};

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::{CacheArgs, print};
+use super::CacheArgs;
 use crate::Result;
+use crate::console::print;
 use crate::data::feature_cache;
 
 /// Arguments of `sarb doctor`.

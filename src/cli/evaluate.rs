@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{CacheArgs, print, warn};
+use super::CacheArgs;
+use crate::console::{print, warn};
 use crate::data::array_file::{self, Matrix};
 use crate::data::features::Features;
 use crate::data::formats::{csv, npy};
@@ -91,7 +92,7 @@ impl Evaluate {
         let device = super::device("cpu")?;
         let recognizer = Recognizer::open(dir, self.checkpoint, &device)?;
         let run = Run::open(dir)?;
-        let folder = super::train::data_of(&run, self.data.as_deref())?;
+        let folder = run.data(self.data.as_deref())?;
         let annotations =
             data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
         let examples = self.examples(&recognizer, &annotations, run.info()?.channels)?;

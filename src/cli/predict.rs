@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{heat_map, say};
+use super::heat_map;
+use crate::console::say;
 use crate::recognizer::{Recognition, Recognizer};
 use crate::run::Which;
 use crate::{Error, Result};

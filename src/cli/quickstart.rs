@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{CacheArgs, duration, print, say};
+use super::CacheArgs;
 use crate::cli::evaluate::Evaluate;
 use crate::cli::train::Train;
+use crate::console::{duration, print, say};
 use crate::data::{Split, synthetic};
 use crate::metrics::Scores;
 use crate::recognizer::Recognizer;

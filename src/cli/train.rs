@@ -6,7 +6,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::{CacheArgs, duration, peak_rss_mb, print, progress_bar, say};
+use super::CacheArgs;
+use crate::console::{duration, peak_rss_mb, print, progress_bar, say};
 use crate::data::formats::csv;
 use crate::data::loader::Loader;
 use crate::methods::ssgrl::CategoryKnowledge;
@@ -308,12 +309,4 @@ impl Progress {
 
 fn terms(losses: &[(String, f64)]) -> String {
     losses.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(" ")
-}
-
-/// A run folder's data, found again: where it lay when the run was trained.
-pub fn data_of(run: &Run, given: Option<&Path>) -> Result<PathBuf> {
-    match given {
-        Some(dir) => Ok(dir.to_path_buf()),
-        None => Ok(run.info()?.data),
-    }
 }
