@@ -45,6 +45,22 @@ fn the_same_seed_gives_the_same_scores_and_another_seed_others() {
 }
 
 #[test]
+fn the_number_of_threads_does_not_change_the_scores() {
+    let dir = tempfile::tempdir().unwrap();
+    let scores: Vec<Vec<u8>> = ["1", "2", "3"]
+        .iter()
+        .map(|threads| {
+            let run = dir.path().join(threads);
+            let output =
+                command(&borrow(&quick("sarb", &run))).env("RAYON_NUM_THREADS", threads).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            test_scores(&run)
+        })
+        .collect();
+    assert!(scores.iter().all(|s| *s == scores[0]));
+}
+
+#[test]
 fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
