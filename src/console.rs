@@ -30,7 +30,7 @@ pub fn warn(text: &str) {
 
 /// A progress bar on stderr; nothing where stderr is no terminal.
 pub fn progress_bar(what: &str) -> ProgressBar {
-    let style = "{msg} {wide_bar} {pos}/{len}  {per_sec}  {eta} left";
+    let style = "{msg} {wide_bar} {pos}/{len}  {eta} left";
     let bar = ProgressBar::new(0).with_message(what.to_string());
     bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
     bar

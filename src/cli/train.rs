@@ -284,6 +284,9 @@ impl Progress {
                     * self.started.elapsed().as_secs_f64()
                     / done.max(1) as f64;
                 bar.suspend(|| say(&self.line(row, (done > 0).then_some(left))));
+                if row.epoch >= self.epochs {
+                    bar.finish_and_clear();
+                }
             }
         }
     }
