@@ -14,7 +14,8 @@ use safetensors::{Dtype, SafeTensors};
 use crate::data::score_csv;
 use crate::{Error, Result};
 
-const NUMBERS: &str = "float16, float32 or float64 (in safetensors bfloat16 as well)";
+const NUMBERS: &str =
+    "float16, float32, float64, int8, uint8, int32 or int64 (in safetensors bfloat16 as well)";
 
 /// Numbers of one file, `rows × cols`.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,14 +66,20 @@ enum Element {
     Bf16,
     F32,
     F64,
+    /// Whole numbers, as arrays of labels often are.
+    I8,
+    U8,
+    I32,
+    I64,
 }
 
 impl Element {
     fn bytes(self) -> usize {
         match self {
+            Element::I8 | Element::U8 => 1,
             Element::F16 | Element::Bf16 => 2,
-            Element::F32 => 4,
-            Element::F64 => 8,
+            Element::F32 | Element::I32 => 4,
+            Element::F64 | Element::I64 => 8,
         }
     }
 
@@ -83,6 +90,10 @@ impl Element {
             Element::Bf16 => convert(bytes, big_endian, into, |number| bf16::from_le_bytes(number).to_f32()),
             Element::F32 => convert(bytes, big_endian, into, f32::from_le_bytes),
             Element::F64 => convert(bytes, big_endian, into, |number| f64::from_le_bytes(number) as f32),
+            Element::I8 => convert(bytes, big_endian, into, |number| f32::from(i8::from_le_bytes(number))),
+            Element::U8 => convert(bytes, big_endian, into, |number| f32::from(u8::from_le_bytes(number))),
+            Element::I32 => convert(bytes, big_endian, into, |number| i32::from_le_bytes(number) as f32),
+            Element::I64 => convert(bytes, big_endian, into, |number| i64::from_le_bytes(number) as f32),
         }
     }
 }
@@ -225,6 +236,10 @@ fn npy_layout(bytes: &[u8]) -> Result<Layout, String> {
         (TypeChar::Float, Some(2)) => Element::F16,
         (TypeChar::Float, Some(4)) => Element::F32,
         (TypeChar::Float, Some(8)) => Element::F64,
+        (TypeChar::Int, Some(1)) => Element::I8,
+        (TypeChar::Uint, Some(1)) => Element::U8,
+        (TypeChar::Int, Some(4)) => Element::I32,
+        (TypeChar::Int, Some(8)) => Element::I64,
         _ => return Err(format!("holds numbers of type {kind}; expected {NUMBERS}")),
     };
     let shape: Result<Vec<usize>, _> = header.shape().iter().map(|&size| usize::try_from(size)).collect();
@@ -259,6 +274,10 @@ fn safetensors_layout(bytes: &[u8], name: &str) -> Result<Layout, String> {
         Dtype::BF16 => Element::Bf16,
         Dtype::F32 => Element::F32,
         Dtype::F64 => Element::F64,
+        Dtype::I8 => Element::I8,
+        Dtype::U8 => Element::U8,
+        Dtype::I32 => Element::I32,
+        Dtype::I64 => Element::I64,
         other => return Err(format!("holds numbers of type {other:?}; expected {NUMBERS}")),
     };
     // 8 bytes of length before the header.
@@ -316,12 +335,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn whole_numbers_are_read_as_arrays_of_labels_hold_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.npy");
+        write_npy(&path, "<i8", false, &[2, 2], &[1.0, -1.0, 0.0, 1.0]);
+        assert_eq!(read_matrix(&path).unwrap().values, [1.0, -1.0, 0.0, 1.0]);
+    }
+
+    #[test]
     fn numpy_files_that_do_not_fit_are_refused_with_what_is_accepted() {
         let folder = folder();
         let path = folder.path().join("a.npy");
         let message = || read_matrix(&path).unwrap_err().to_string();
-        write_npy(&path, "<i8", false, &[2, 1], &[1.0, 2.0]);
-        assert!(message().contains("expected float16, float32 or float64"), "{}", message());
+        write_npy(&path, "<c8", false, &[2, 1], &[1.0, 2.0]);
+        assert!(message().contains("expected float16, float32, float64"), "{}", message());
         write_npy(&path, "<f4", false, &[2], &[1.0, 2.0]);
         assert!(message().contains("expected two axes"), "{}", message());
         write_npy(&path, "<f4", false, &[0, 2], &[]);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::array_file::{self, Matrix};
 pub use super::cooccurrence::Cooccurrence;
 use super::formats::npy;
 use super::labels::LabelMatrix;
@@ -74,7 +75,7 @@ impl Categories {
             .map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
         let words = words.then(|| Words::read(&dir.join(WORDS), &names)).transpose()?;
         let path = dir.join(COOCCURRENCE);
-        let npy::Matrix { rows, columns, values } = npy::read_matrix(&path)?;
+        let Matrix { rows, cols: columns, values, .. } = array_file::read_matrix(&path)?;
         let count = names.len();
         if (rows, columns) != (count, count) {
             let what = format!("shape {rows} × {columns}; expected {count} × {count} as in {INDEX}");
@@ -141,8 +142,8 @@ mod tests {
         categories(None).save(folder.path()).unwrap();
         npy::write(&folder.path().join(COOCCURRENCE), &[1.0], &[1, 1]).unwrap();
         assert!(message().contains("cooccurrence.npy: shape 1 × 1; expected 3 × 3"), "{}", message());
-        npy::write(&folder.path().join(COOCCURRENCE), &[f32::NAN; 9], &[3, 3]).unwrap();
-        assert!(message().contains("cooccurrence.npy: holds NaN"), "{}", message());
+        npy::write(&folder.path().join(COOCCURRENCE), &[2.0; 9], &[3, 3]).unwrap();
+        assert!(message().contains("cooccurrence.npy: holds 2"), "{}", message());
         std::fs::write(folder.path().join(INDEX), "{").unwrap();
         assert!(message().contains("categories.json: "), "{}", message());
     }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::formats::npy;
+use super::array_file::{self, Matrix};
 use crate::{Error, Result};
 
 /// A vector for each category, all finite.
@@ -65,23 +65,13 @@ impl Words {
 }
 
 fn read_array(path: &Path, names: &[String]) -> Result<Words> {
-    let invalid = |what: String| Err(Error::Data(format!("{}: {what}", path.display())));
-    let npy::Matrix { rows, columns: width, values } = npy::read_matrix(path)?;
+    let Matrix { rows, cols: width, values, .. } = array_file::read_matrix(path)?;
     if rows != names.len() {
-        return invalid(format!(
-            "{rows} word vectors for {} categories; expected one row for each category, in column order",
+        return Err(Error::Data(format!(
+            "{}: {rows} word vectors for {} categories; expected one row for each category, in column order",
+            path.display(),
             names.len()
-        ));
-    }
-    if width == 0 {
-        return invalid("word vectors without a value".into());
-    }
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        let (row, name) = (at / width, &names[at / width]);
-        return invalid(format!(
-            "row {row} (category {name:?}) holds {}; expected finite numbers",
-            values[at]
-        ));
+        )));
     }
     Ok(Words { values, width, warnings: Vec::new() })
 }
