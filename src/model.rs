@@ -1,11 +1,14 @@
 //! The whole network of a run: the backbone's trained part, where it has one, and a method's head.
 
 use burn::module::{Module, ParamGroup};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::batch::Input;
+use crate::data::categories::Categories;
+use crate::methods::ssgrl::CategoryKnowledge;
 use crate::methods::{Head, Method};
 use crate::nn::backbone::Backbone;
+use crate::recipe::Recipe;
 
 /// What is trained, saved and served.
 #[derive(Module, Debug)]
@@ -17,6 +20,20 @@ pub struct Model {
 }
 
 impl Model {
+    /// The recipe's network with its initial weights for maps of F `channels`; `counts` are the known
+    /// positives and known labels of every category, for the prior.
+    pub fn new(
+        recipe: &Recipe,
+        categories: &Categories,
+        counts: Vec<(usize, usize)>,
+        channels: usize,
+        backbone: Option<Backbone>,
+        device: &Device,
+    ) -> Self {
+        let knowledge = CategoryKnowledge::new(categories, counts);
+        Self { backbone, head: recipe.method.init(channels, &knowledge, recipe.seed, device) }
+    }
+
     /// Feature maps of a batch, `[B, 3, S, S]` or `[B, F, H, W]` `-> [B, F, H, W]`.
     ///
     /// # Panics

@@ -81,6 +81,11 @@ pub struct Prepared {
 
 /// Opens data and backbone for a training.
 pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Prepared> {
+    if sources.features.is_some() && sources.weights.is_some() {
+        return Err(Error::Usage(
+            "--features are read in place of images, so --weights has no use; give one of them".into(),
+        ));
+    }
     let mut annotations = data::open_split(&sources.data, data::Split::Train)?;
     annotations.labels = annotations.labels.hide(recipe.data.known, recipe.data.mask_seed);
     if annotations.labels.count(Label::Positive) == 0 {
@@ -108,11 +113,6 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
     );
 
     let fingerprint = fingerprint(&annotations);
-    if sources.features.is_some() && sources.weights.is_some() {
-        return Err(Error::Usage(
-            "--features are read in place of images, so --weights has no use; give one of them".into(),
-        ));
-    }
     if sources.features.is_none()
         && recipe.backbone.freeze == Freeze::All
         && recipe.data.augment
@@ -122,29 +122,8 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
             "backbone.views is 0: the head is trained on the test-time view of each image alone".into(),
         );
     }
-    let (examples, extractor, backbone, channels) = match &sources.features {
-        Some(path) => {
-            let features = Features::open(path, annotations.images.len())?;
-            let channels = features.shape()[0];
-            (Arc::new(features) as Arc<dyn Examples>, None, None, channels)
-        }
-        None => {
-            let backbone = load_backbone(recipe, sources.weights.as_deref(), device)?;
-            let channels = backbone.channels();
-            if recipe.backbone.freeze == Freeze::All {
-                let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
-                let extractor = Extractor {
-                    key: key(recipe, &weights::fingerprint(weights)?),
-                    network: backbone.folded(),
-                };
-                let examples =
-                    maps_of(recipe, &annotations.images, &extractor, views(recipe), &sources.cache, device)?;
-                (examples, Some(extractor), None, channels)
-            } else {
-                (images_of(recipe, &annotations.images), None, Some(backbone), channels)
-            }
-        }
-    };
+    let Reading { examples, extractor, backbone, channels } =
+        open_examples(recipe, sources, &annotations.images, device)?;
     Ok(Prepared {
         categories,
         annotations,
@@ -157,6 +136,34 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
         fingerprint,
         notes,
     })
+}
+
+/// Where maps come from, and what they are made with.
+struct Reading {
+    examples: Arc<dyn Examples>,
+    extractor: Option<Extractor>,
+    backbone: Option<Backbone>,
+    channels: usize,
+}
+
+/// The user's features, or the images `paths`; through a wholly frozen backbone, their cached maps.
+fn open_examples(recipe: &Recipe, sources: &Sources, paths: &[PathBuf], device: &Device) -> Result<Reading> {
+    if let Some(file) = &sources.features {
+        let features = Features::open(file, paths.len())?;
+        let channels = features.shape()[0];
+        return Ok(Reading { examples: Arc::new(features), extractor: None, backbone: None, channels });
+    }
+    let backbone = load_backbone(recipe, sources.weights.as_deref(), device)?;
+    let channels = backbone.channels();
+    if recipe.backbone.freeze != Freeze::All {
+        let examples = images_of(recipe, paths);
+        return Ok(Reading { examples, extractor: None, backbone: Some(backbone), channels });
+    }
+    let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
+    let extractor =
+        Extractor { key: key(recipe, &weights::fingerprint(weights)?), network: backbone.folded() };
+    let examples = maps_of(recipe, paths, &extractor, recipe.backbone.views, &sources.cache, device)?;
+    Ok(Reading { examples, extractor: Some(extractor), backbone: None, channels })
 }
 
 /// Images of files, decoded and transformed anew at each reading.
@@ -200,11 +207,6 @@ pub fn maps_of(
     let maps = cached_maps(&spec, paths, shape, &mut extract, &mut progress)?;
     bar.finish_and_clear();
     Ok(Arc::new(maps))
-}
-
-/// Views cached for training.
-fn views(recipe: &Recipe) -> usize {
-    if recipe.data.augment { recipe.backbone.views } else { 0 }
 }
 
 fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {

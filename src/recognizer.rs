@@ -18,7 +18,6 @@ use crate::data::categories::Categories;
 use crate::data::image::decode;
 use crate::data::transform::Transform;
 use crate::methods::Method;
-use crate::methods::ssgrl::CategoryKnowledge;
 use crate::model::Model;
 use crate::nn::backbone::Freeze;
 use crate::prepare::{Extractor, frozen, initial_backbone};
@@ -50,9 +49,16 @@ pub struct Recognition<'a> {
     pub names: &'a [String],
     /// Logit of each category.
     pub logits: Vec<f32>,
-    /// Where each category is seen, `C × side²`, row by row; larger is more.
-    pub attention: Vec<f32>,
-    /// Side of the attention maps.
+    /// The feature map, `[1, F, H, W]`, for [`Recognizer::attention`].
+    maps: Tensor<4>,
+}
+
+/// Where each category is seen in an image.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// `C × side²` values, row by row; larger is more.
+    pub values: Vec<f32>,
+    /// Height and width of a category's map.
     pub side: usize,
 }
 
@@ -98,7 +104,10 @@ impl Recognizer {
                 Some(Extractor { network: loaded.freeze(Freeze::All).folded(), key })
             }
         };
-        let model = initial_model(&recipe, &categories, info.channels, info.trains_backbone, device);
+        let backbone = info.trains_backbone.then(|| frozen(initial_backbone(&recipe, device), &recipe));
+        // The prior is in the checkpoint.
+        let counts = vec![(0, 0); categories.names.len()];
+        let model = Model::new(&recipe, &categories, counts, info.channels, backbone, device);
         let model = run.load_model(which, model)?;
         Ok(Self { recipe, categories, model, extractor, device: device.clone() })
     }
@@ -127,26 +136,17 @@ impl Recognizer {
             Some(extractor) => extractor.network.forward(images),
             None => self.model.maps(Input::Images(images)),
         };
-        let side = maps.dims()[3];
-        let values = |tensor: TensorData| tensor.try_into_vec::<f32>().expect("scores are f32");
-        Ok(Recognition {
-            names: &self.categories.names,
-            logits: values(self.model.head.forward(maps.clone()).into_data()),
-            attention: values(self.model.head.attention(maps).into_data()),
-            side,
-        })
+        let logits = values(self.model.head.forward(maps.clone()));
+        Ok(Recognition { names: &self.categories.names, logits, maps })
+    }
+
+    /// Where each category of a recognition is seen.
+    pub fn attention(&self, recognition: &Recognition) -> Attention {
+        let side = recognition.maps.dims()[3];
+        Attention { values: values(self.model.head.attention(recognition.maps.clone())), side }
     }
 }
 
-/// The network of a recipe with its initial weights, on `device`.
-pub fn initial_model(
-    recipe: &Recipe,
-    categories: &Categories,
-    channels: usize,
-    trains_backbone: bool,
-    device: &Device,
-) -> Model {
-    let knowledge = CategoryKnowledge::new(categories, vec![(0, 0); categories.names.len()]);
-    let backbone = trains_backbone.then(|| frozen(initial_backbone(recipe, device), recipe));
-    Model { backbone, head: recipe.method.init(channels, &knowledge, recipe.seed, device) }
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("scores are f32")
 }

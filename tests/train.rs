@@ -283,6 +283,22 @@ fn the_saved_recipe_repeats_the_run() {
 }
 
 #[test]
+fn a_kill_between_two_renames_loses_no_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    sarb_ok(&borrow(&quick("ssgrl", &run)));
+    let scores = test_scores(&run);
+    for which in ["best", "last"] {
+        let folder = run.join("checkpoints").join(which);
+        std::fs::rename(&folder, folder.with_extension("old")).unwrap();
+    }
+    assert!(test_scores(&run) == scores);
+    let mut args = quick("ssgrl", &run);
+    args.push("--resume".into());
+    sarb_ok(&borrow(&args));
+}
+
+#[test]
 fn a_run_is_not_resumed_with_other_settings_or_labels() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

@@ -6,22 +6,21 @@ use std::path::Path;
 use image::{ImageBuffer, Rgb, RgbImage};
 
 use crate::data::image::decode;
-use crate::recognizer::Recognition;
+use crate::recognizer::Attention;
 use crate::{Error, Result};
 
-/// Writes `<name>.<category>.png` for each category in `shown`.
-pub fn write(dir: &Path, name: &str, file: &Path, recognition: &Recognition, shown: &[usize]) -> Result<()> {
+/// Writes `<prefix>.<category>.png` for each category in `shown`.
+pub fn write(prefix: &Path, file: &Path, attention: &Attention, shown: &[(usize, &str)]) -> Result<()> {
     let pixels = decode(file)?;
     let photo: RgbImage =
         ImageBuffer::from_raw(pixels.width, pixels.height, pixels.pixels).expect("three bytes a pixel");
-    let cells = recognition.side * recognition.side;
-    for &category in shown {
-        let map = &recognition.attention[category * cells..(category + 1) * cells];
-        let category_name: String =
-            recognition.names[category].chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let path = dir.join(format!("{name}.{category_name}.png"));
+    let cells = attention.side * attention.side;
+    for &(category, name) in shown {
+        let map = &attention.values[category * cells..(category + 1) * cells];
+        let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let path = std::path::PathBuf::from(format!("{}.{name}.png", prefix.display()));
         let mut bytes = std::io::Cursor::new(Vec::new());
-        overlay(&photo, map, recognition.side)
+        overlay(&photo, map, attention.side)
             .write_to(&mut bytes, image::ImageFormat::Png)
             .map_err(|e| Error::io(&path, std::io::Error::other(e)))?;
         crate::files::write_atomically(&path, |out| out.write_all(bytes.get_ref()))?;

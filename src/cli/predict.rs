@@ -81,7 +81,9 @@ impl Predict {
                     self.print(&mut out, &self.line(file, &recognition))?;
                     if let Some(dir) = &self.maps {
                         let name = unused(&mut names, file);
-                        heat_map::write(dir, &name, file, &recognition, &self.shown(&recognition))?;
+                        let attention = recognizer.attention(&recognition);
+                        let shown = self.shown(&recognition).into_iter().map(|c| (c, &*recognition.names[c]));
+                        heat_map::write(&dir.join(name), file, &attention, &shown.collect::<Vec<_>>())?;
                     }
                 }
                 Err(error @ (Error::Data(_) | Error::Missing(_) | Error::Io { .. })) => {

@@ -58,8 +58,8 @@ impl Quickstart {
             crate::files::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
         say(&format!(
-            "generated {TRAIN_IMAGES} + {TEST_IMAGES} images of {SIZE_PX} px in {}",
-            data.display()
+            "generated {OBJECT_IMAGES} pictures of single objects, {TRAIN_IMAGES} + {TEST_IMAGES} of scenes, in {}",
+            self.out.display()
         ));
 
         let weights = self.train_trunk(&objects)?;

@@ -10,7 +10,6 @@ use super::CacheArgs;
 use crate::console::{duration, peak_rss_mb, print, progress_bar, say};
 use crate::data::formats::csv;
 use crate::data::loader::Loader;
-use crate::methods::ssgrl::CategoryKnowledge;
 use crate::model::Model;
 use crate::nn::weights;
 use crate::prepare::{Prepared, Sources, prepare};
@@ -107,9 +106,14 @@ impl Train {
         let loader = Loader::default();
         let trainer = Trainer { recipe: &recipe, prepared: &prepared, run: &run, device, loader: &loader };
         let result = trainer.train(&mut training, &mut Progress::new(&recipe).reporter());
+        // Stopped between epochs: the last checkpoint, or the beginning, is where --resume goes on.
+        let result = match result {
+            Err(Error::Stopped) => Err(Error::Interrupted { epoch: training.state.epoch }),
+            result => result,
+        };
         info.status = match &result {
             Ok(()) => Status::Done,
-            Err(Error::Interrupted { .. } | Error::Stopped) => Status::Interrupted,
+            Err(Error::Interrupted { .. }) => Status::Interrupted,
             Err(error) => {
                 info.error = Some(error.to_string());
                 Status::Failed
@@ -237,12 +241,9 @@ fn resume(
 
 fn model(recipe: &Recipe, prepared: &Prepared, device: &Device) -> Model {
     let counts = prepared.annotations.labels.select(&prepared.rows).counts();
-    let knowledge = CategoryKnowledge::new(&prepared.categories, counts);
+    let backbone = prepared.backbone.clone().map(Module::train);
     let device = device.clone().autodiff();
-    Model {
-        backbone: prepared.backbone.clone().map(Module::train),
-        head: recipe.method.init(prepared.channels, &knowledge, recipe.seed, &device),
-    }
+    Model::new(recipe, &prepared.categories, counts, prepared.channels, backbone, &device)
 }
 
 fn note(info: &mut RunInfo, state: &State) {
