@@ -42,6 +42,7 @@ pub mod recipe;
 pub mod recognizer;
 pub mod ridge;
 pub mod run;
+pub mod sweep;
 pub mod tensorboard;
 pub mod train;
 

@@ -1,0 +1,3 @@
+//! Sweeps: methods × known proportions × seeds, each cell a run folder.
+
+pub mod plan;
