@@ -8,6 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::data::labels::LabelMatrix;
+use crate::loss::normalization::Normalization;
+use crate::methods::mixup::Mixture;
 
 /// What a network reads.
 #[derive(Debug, Clone)]
@@ -28,9 +30,24 @@ pub struct Batch {
     pub labels: LabelMatrix,
     /// Rows of the training data, for methods that keep a state per example.
     pub indices: Vec<usize>,
+    /// What cached maps of mixed images are mixtures of.
+    pub mixture: Option<Mixture>,
+    /// What every loss over the batch's entries is divided by: one definition for all methods.
+    pub normalization: Normalization,
 }
 
 impl Batch {
+    /// No example at all, to be filled.
+    pub fn empty() -> Self {
+        Self {
+            input: Input::Maps(Tensor::empty([0, 0, 0, 0], &Device::flex())),
+            labels: LabelMatrix::unknown(0, 1),
+            indices: Vec::new(),
+            mixture: None,
+            normalization: Normalization::default(),
+        }
+    }
+
     /// The labels as a tensor of −1, 0 and +1, `[B, C]`.
     pub fn targets(&self, device: &Device) -> Tensor<2> {
         targets(&self.labels, device)
@@ -78,6 +95,12 @@ pub enum Stream {
     Validation = 8,
     /// Generated data.
     Synthetic = 9,
+    /// With what and how much an image is mixed.
+    Mixup = 10,
+    /// Dropout masks of the passes that measure uncertainty.
+    Uncertainty = 11,
+    /// Partners and shares of cached mixed views.
+    MixedView = 12,
 }
 
 impl Progress {

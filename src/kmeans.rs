@@ -63,6 +63,21 @@ pub fn kmeans(points: &[f32], dim: usize, k: usize, rng: &mut impl rand::Rng) ->
     Clusters { centres, assignments, inertia, iterations }
 }
 
+/// The best of `restarts` clusterings, by the sum of squared distances; ties take the first.
+///
+/// # Panics
+/// As [`kmeans`], and if `restarts` is 0.
+pub fn kmeans_of_restarts(
+    points: &[f32],
+    dim: usize,
+    k: usize,
+    restarts: usize,
+    rng: &mut impl rand::Rng,
+) -> Clusters {
+    let all = (0..restarts).map(|_| kmeans(points, dim, k, rng));
+    all.min_by(|a, b| a.inertia.total_cmp(&b.inertia)).expect("at least one clustering")
+}
+
 /// When there are at most `k` distinct points: where each stands first, and which one every point is.
 fn distinct_points(points: &[f32], dim: usize, k: usize) -> Option<(Vec<usize>, Vec<usize>)> {
     let row = |point: usize| &points[point * dim..(point + 1) * dim];

@@ -30,6 +30,8 @@ pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod files;
+#[cfg(test)]
+mod fixture;
 pub mod interrupt;
 pub mod kmeans;
 pub mod loss;

@@ -11,15 +11,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::data::categories::Categories;
 use crate::data::feature_cache::{CacheSpec, cached_maps};
 use crate::data::features::Features;
-use crate::data::labels::Label;
+use crate::data::labels::{Label, LabelMatrix};
 use crate::data::loader::{Examples, ImageFiles};
+use crate::data::mixed_maps::{MixtureDraw, with_mixtures};
 use crate::data::transform::Transform;
 use crate::data::words::Words;
 use crate::data::{self, Annotations};
 use crate::interrupt;
 use crate::nn::backbone::{Backbone, FoldedBackbone, Freeze};
 use crate::nn::weights;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Select};
 use crate::{Error, Result};
 
 /// Where a command finds its inputs: what the command line says beside the recipe.
@@ -63,8 +64,10 @@ pub struct Prepared {
     pub annotations: Annotations,
     /// Rows to train on.
     pub rows: Vec<usize>,
-    /// Rows to select the best epoch on.
+    /// Rows held out of the training.
     pub validation: Vec<usize>,
+    /// What the best epoch is selected on: the rows held out or, as the official code, the test set.
+    pub selection: Selection,
     /// Images or maps of all rows.
     pub examples: Arc<dyn Examples>,
     /// The frozen backbone, if maps come from one.
@@ -77,6 +80,16 @@ pub struct Prepared {
     pub fingerprint: String,
     /// What a person should know before the training starts.
     pub notes: Vec<String>,
+}
+
+/// Examples that epochs are compared on.
+pub struct Selection {
+    /// Their images or maps.
+    pub examples: Arc<dyn Examples>,
+    /// Which of the examples.
+    pub rows: Vec<usize>,
+    /// What is known of those rows.
+    pub labels: LabelMatrix,
 }
 
 /// Opens data and backbone for a training.
@@ -123,12 +136,27 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
         );
     }
     let Reading { examples, extractor, backbone, channels } =
-        open_examples(recipe, sources, &annotations.images, device)?;
+        open_examples(recipe, sources, &annotations.images, &rows, device)?;
+    let selection = match recipe.train.select {
+        Select::Test => {
+            notes.push(
+                "the best epoch is chosen on the test set, as the official code does: its result is optimistic"
+                    .into(),
+            );
+            test_selection(recipe, sources, &annotations, extractor.as_ref(), device)?
+        }
+        _ => Selection {
+            examples: examples.clone(),
+            rows: validation.clone(),
+            labels: annotations.labels.select(&validation),
+        },
+    };
     Ok(Prepared {
         categories,
         annotations,
         rows,
         validation,
+        selection,
         examples,
         extractor,
         backbone,
@@ -136,6 +164,28 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
         fingerprint,
         notes,
     })
+}
+
+/// The test set, to select on as the official code does.
+fn test_selection(
+    recipe: &Recipe,
+    sources: &Sources,
+    train: &Annotations,
+    extractor: Option<&Extractor>,
+    device: &Device,
+) -> Result<Selection> {
+    if sources.features.is_some() {
+        return Err(Error::Usage(
+            "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
+        ));
+    }
+    let test =
+        data::open_split(&sources.data, data::Split::Test)?.aligned(&train.categories, &train.source)?;
+    let examples = match extractor {
+        Some(extractor) => maps_of(recipe, &test.images, extractor, 0, &sources.cache, device)?,
+        None => images_of(recipe, &test.images),
+    };
+    Ok(Selection { examples, rows: (0..test.images.len()).collect(), labels: test.labels })
 }
 
 /// Where maps come from, and what they are made with.
@@ -146,9 +196,22 @@ struct Reading {
     channels: usize,
 }
 
-/// The user's features, or the images `paths`; through a wholly frozen backbone, their cached maps.
-fn open_examples(recipe: &Recipe, sources: &Sources, paths: &[PathBuf], device: &Device) -> Result<Reading> {
+/// The user's features, or the images `paths`; through a wholly frozen backbone, their cached maps, of
+/// the training `rows` mixed ones too where the method mixes images.
+fn open_examples(
+    recipe: &Recipe,
+    sources: &Sources,
+    paths: &[PathBuf],
+    rows: &[usize],
+    device: &Device,
+) -> Result<Reading> {
     if let Some(file) = &sources.features {
+        if recipe.method.mixes_pixels().is_some() {
+            return Err(Error::Usage(format!(
+                "{} mixes images before the backbone, but --features has no images; fm-mixup mixes feature maps",
+                recipe.method.name()
+            )));
+        }
         let features = Features::open(file, paths.len())?;
         let channels = features.shape()[0];
         return Ok(Reading { examples: Arc::new(features), extractor: None, backbone: None, channels });
@@ -162,7 +225,14 @@ fn open_examples(recipe: &Recipe, sources: &Sources, paths: &[PathBuf], device: 
     let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
     let extractor =
         Extractor { key: key(recipe, &weights::fingerprint(weights)?), network: backbone.folded() };
-    let examples = maps_of(recipe, paths, &extractor, recipe.backbone.views, &sources.cache, device)?;
+    let draw = recipe.method.mixes_pixels().map(|mixing| MixtureDraw {
+        rows: rows.to_vec(),
+        seed: recipe.seed,
+        concentration: mixing.concentration,
+    });
+    let views = recipe.backbone.views;
+    let examples =
+        maps_and_mixtures_of(recipe, paths, &extractor, views, draw.as_ref(), &sources.cache, device)?;
     Ok(Reading { examples, extractor: Some(extractor), backbone: None, channels })
 }
 
@@ -177,6 +247,19 @@ pub fn maps_of(
     paths: &[PathBuf],
     extractor: &Extractor,
     views: usize,
+    cache: &Cache,
+    device: &Device,
+) -> Result<Arc<dyn Examples>> {
+    maps_and_mixtures_of(recipe, paths, extractor, views, None, cache, device)
+}
+
+/// [`maps_of`], with as many views of mixed images where `draw` says who is mixed with whom.
+fn maps_and_mixtures_of(
+    recipe: &Recipe,
+    paths: &[PathBuf],
+    extractor: &Extractor,
+    views: usize,
+    draw: Option<&MixtureDraw>,
     cache: &Cache,
     device: &Device,
 ) -> Result<Arc<dyn Examples>> {
@@ -205,8 +288,12 @@ pub fn maps_of(
     };
     let shape = [extractor.network.backbone().channels(), side, side];
     let maps = cached_maps(&spec, paths, shape, &mut extract, &mut progress)?;
+    let maps: Arc<dyn Examples> = match draw {
+        Some(draw) => Arc::new(with_mixtures(maps, &spec, paths, draw, &mut extract, &mut progress)?),
+        None => Arc::new(maps),
+    };
     bar.finish_and_clear();
-    Ok(Arc::new(maps))
+    Ok(maps)
 }
 
 fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {

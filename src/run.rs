@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::categories::Categories;
 use crate::files::{sync_folder, write_atomically};
+use crate::methods::Method;
 use crate::model::Model;
 use crate::recipe::Recipe;
 use crate::tensorboard::{self, Point};
@@ -20,6 +21,9 @@ use crate::{Error, Result};
 pub struct Run {
     dir: PathBuf,
 }
+
+/// What a method keeps beside its weights, in a checkpoint.
+const METHOD_STATE: &str = "method.bin";
 
 /// The files that a run writes.
 const FILES: &[&str] = &[
@@ -330,6 +334,9 @@ impl Run {
         record("model.bpk", model.clone().save_file(new.join("model.bpk")))?;
         if which == Which::Last {
             record("optimizer.bpk", optimizer.save(new.join("optimizer.bpk")))?;
+            if let Some(state) = model.head.state() {
+                write_atomically(&new.join(METHOD_STATE), |file| file.write_all(&state))?;
+            }
         }
         for file in
             ["model.bpk", "optimizer.bpk"].map(|file| new.join(file)).iter().filter(|file| file.is_file())
@@ -357,6 +364,19 @@ impl Run {
         let incompatible = |why: String| Error::Incompatible(format!("{}: {why}", path.display()));
         let model = guarded(|| model.try_load_file(&path)).map_err(incompatible)?;
         model.map_err(|e| incompatible(e.to_string()))
+    }
+
+    /// Gives the method of a network that is resumed what it keeps beside its weights.
+    pub fn restore_method(&self, model: &mut Model) -> Result<()> {
+        let path = self.checkpoint_dir(Which::Last)?.join(METHOD_STATE);
+        match std::fs::read(&path) {
+            Ok(state) => model
+                .head
+                .restore(&state)
+                .map_err(|error| Error::Incompatible(format!("{}: {error}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io(&path, error)),
+        }
     }
 
     /// Loads the optimiser and the state of the newest checkpoint.

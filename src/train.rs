@@ -11,14 +11,15 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::batch::{Batch, Losses, Progress};
+use crate::batch::{Batch, Input, Losses, Progress};
 use crate::data::labels::{Label, LabelMatrix};
-use crate::data::loader::{Loader, View, epoch_batches};
+use crate::data::loader::{LoadedBatch, Loader, View, epoch_batches};
 use crate::evaluate::{input_of, scores};
 use crate::loss::partial_bce::masked_loss;
-use crate::methods::{Method, TrainSet};
+use crate::methods::mixup::Mixture;
+use crate::methods::{Method, Reading, TrainSet};
 use crate::model::Model;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Which};
 use crate::{Error, Result, interrupt, metrics};
@@ -100,13 +101,12 @@ impl Trainer<'_> {
     /// The remaining steps of one epoch; leaves the means of the loss terms in the state and returns
     /// images a second.
     fn epoch(&self, training: &mut Training, epoch: usize, report: &mut dyn FnMut(Report)) -> Result<f64> {
-        let (seed, train) = (self.recipe.seed, &self.recipe.train);
-        let batches =
-            epoch_batches(&self.prepared.rows, train.batch_size, seed, epoch as u64, train.drop_last);
+        let seed = self.recipe.seed;
+        let batches = self.batches(epoch);
         let steps = batches.len();
-        let view = match self.recipe.data.augment {
-            true => View::Augmented { seed, epoch: epoch as u64 },
-            false => View::Clean,
+        let view = match training.model.head.mixes_pixels(epoch) {
+            true => View::Mixed { seed, epoch: epoch as u64 },
+            false => self.training_view(epoch),
         };
         let mut sums = LossSums {
             means_before: training.state.losses.clone(),
@@ -116,17 +116,7 @@ impl Trainer<'_> {
         let (started, mut images, mut clock) = (Instant::now(), 0, Instant::now());
         let todo = batches[training.state.step..].to_vec();
         for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
-            let loaded = loaded?;
-            let batch = Batch {
-                labels: self.prepared.annotations.labels.select(&loaded.rows),
-                // Counted within the training rows, as in [`TrainSet`].
-                indices: loaded
-                    .rows
-                    .iter()
-                    .map(|row| self.prepared.rows.partition_point(|r| r < row))
-                    .collect(),
-                input: input_of(loaded, self.prepared.backbone.is_some(), &self.device.clone().autodiff()),
-            };
+            let batch = self.batch(loaded?, view);
             let at = Progress { seed, epoch, step: training.state.step, steps };
             sums.add(self.step(training, &batch, at));
 
@@ -148,9 +138,51 @@ impl Trainer<'_> {
         Ok(images as f64 / started.elapsed().as_secs_f64())
     }
 
+    /// The rows of an epoch's batches.
+    fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let train = &self.recipe.train;
+        epoch_batches(&self.prepared.rows, train.batch_size, self.recipe.seed, epoch as u64, train.drop_last)
+    }
+
+    fn training_view(&self, epoch: usize) -> View {
+        match self.recipe.data.augment {
+            true => View::Augmented { seed: self.recipe.seed, epoch: epoch as u64 },
+            false => View::Clean,
+        }
+    }
+
+    /// What was loaded, with its partial labels.
+    fn batch(&self, loaded: LoadedBatch, view: View) -> Batch {
+        let labels = &self.prepared.annotations.labels;
+        let mixtures: Option<Vec<(usize, f32)>> =
+            loaded.rows.iter().map(|&row| self.prepared.examples.mixture(row, view)).collect();
+        Batch {
+            labels: labels.select(&loaded.rows),
+            indices: self.places(&loaded.rows),
+            mixture: mixtures.map(|mixtures| {
+                let (partners, kept): (Vec<usize>, Vec<f32>) = mixtures.into_iter().unzip();
+                Mixture { partners: labels.select(&partners), kept }
+            }),
+            normalization: self.recipe.train.normalization,
+            input: input_of(loaded, self.prepared.backbone.is_some(), &self.device.clone().autodiff()),
+        }
+    }
+
+    /// Places of rows among the training rows, by which [`TrainSet`] counts.
+    fn places(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|row| self.prepared.rows.partition_point(|r| r < row)).collect()
+    }
+
     /// One step: forward, loss, backward, Adam.
     fn step(&self, training: &mut Training, batch: &Batch, at: Progress) -> Losses {
-        let maps = training.model.maps(batch.input.clone());
+        let head = &training.model.head;
+        let input = match batch.input.clone() {
+            Input::Images(images) if head.mixes_pixels(at.epoch) => {
+                Input::Images(head.mix_pixels(images, at))
+            }
+            input => input,
+        };
+        let maps = training.model.maps(input);
         let losses = training.model.head.loss(maps, batch, at);
         let gradients = GradientsParams::from_grads(losses.total().backward(), &training.model);
 
@@ -194,7 +226,7 @@ impl Trainer<'_> {
         };
         let value = match train.select {
             Select::Loss => validation.loss,
-            Select::Map => validation.map.map(|map| -map),
+            Select::Map | Select::Test => validation.map.map(|map| -map),
             Select::Last => None,
         };
         // Lower is better; with nothing to go by, every epoch improves on the one before.
@@ -223,21 +255,20 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Mean BCE and mAP over the known labels of the validation rows.
+    /// Mean BCE and mAP over the known labels that epochs are selected on.
     fn validate(&self, model: &Model, epoch: usize) -> Result<Validation> {
-        let rows = &self.prepared.validation;
-        let labels = self.prepared.annotations.labels.select(rows);
+        let Selection { examples, rows, labels } = &self.prepared.selection;
         let positives = labels.count(Label::Positive);
         let known = positives + labels.count(Label::Negative);
         if known == 0 {
             return Ok(Validation::default());
         }
-        let logits = scores(model, &self.prepared.examples, rows, self.loader, self.device)?;
+        let logits = scores(model, examples, rows, self.loader, self.device)?;
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
         }
-        let map = metrics::evaluate(&logits, &labels, &self.prepared.annotations.categories, 0.0)?.map;
-        Ok(Validation { loss: Some(masked_loss(&logits, &labels)), map: (positives > 0).then_some(map) })
+        let map = metrics::evaluate(&logits, labels, &self.prepared.annotations.categories, 0.0)?.map;
+        Ok(Validation { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {
@@ -283,7 +314,7 @@ fn not_finite(model: &Model) -> Option<String> {
     finder.found
 }
 
-/// The training rows through the test-time transform, for what a method computes between epochs.
+/// The training rows, for what a method computes between epochs.
 struct Pass<'a> {
     trainer: &'a Trainer<'a>,
     model: &'a Model,
@@ -299,18 +330,23 @@ impl TrainSet for Pass<'_> {
         self.trainer.recipe.seed
     }
 
-    fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()> {
+    fn for_each_maps(
+        &self,
+        reading: Reading,
+        each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
+    ) -> Result<()> {
         let Trainer { prepared, device, loader, .. } = self.trainer;
-        let batches: Vec<Vec<usize>> = prepared.rows.chunks(32).map(<[usize]>::to_vec).collect();
-        let mut first = 0;
-        for loaded in loader.batches(prepared.examples.clone(), batches, View::Clean) {
+        let (batches, view) = match reading {
+            Reading::Clean => (prepared.rows.chunks(32).map(<[usize]>::to_vec).collect(), View::Clean),
+            Reading::AsTrained { epoch } => (self.trainer.batches(epoch), self.trainer.training_view(epoch)),
+        };
+        for loaded in loader.batches(prepared.examples.clone(), batches, view) {
             if interrupt::flag().load(Ordering::Relaxed) {
                 return Err(Error::Stopped);
             }
             let loaded = loaded?;
             // Rows of `labels()`, which holds the training rows only.
-            let rows: Vec<usize> = (first..first + loaded.rows.len()).collect();
-            first += rows.len();
+            let rows = self.trainer.places(&loaded.rows);
             each(&rows, self.model.maps(input_of(loaded, prepared.backbone.is_some(), device)))?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::CacheArgs;
 use crate::console::{duration, peak_rss_mb, print, progress_bar, say};
@@ -30,8 +31,8 @@ pub struct Train {
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
-    /// Method, in place of the recipe's: linear, bce, ssgrl, sarb
-    #[arg(long, value_name = "M")]
+    /// Method, in place of the recipe's
+    #[arg(long, value_name = "M", value_parser = PossibleValuesParser::new(crate::methods::NAMES))]
     pub method: Option<String>,
     /// Proportion of the labels that stay known; the rest are hidden by the official scheme
     #[arg(long, value_name = "P")]
@@ -233,7 +234,8 @@ fn resume(
         return Err(differs("the file of --features"));
     }
     run.save_recipe(recipe)?;
-    let model = run.load_model(Which::Last, model(recipe, prepared, device))?;
+    let mut model = run.load_model(Which::Last, model(recipe, prepared, device))?;
+    run.restore_method(&mut model)?;
     let (optimizer, state) = run.load_training(adam(recipe))?;
     say(&format!("resuming after epoch {}, step {}", state.epoch, state.step));
     Ok(Training { model, optimizer, state })

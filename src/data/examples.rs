@@ -19,6 +19,13 @@ pub enum View {
         /// The epoch, from 0.
         epoch: u64,
     },
+    /// A training transform of an image that may be mixed with another; see [`Examples::mixture`].
+    Mixed {
+        /// The run's seed.
+        seed: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+    },
 }
 
 /// Examples of one fixed shape, read by row.
@@ -39,6 +46,12 @@ pub trait Examples: Send + Sync {
     /// # Errors
     /// When the example cannot be read, naming its file.
     fn read(&self, row: usize, view: View, into: &mut [f32]) -> Result<()>;
+
+    /// The row that example `row` is mixed with in this view, and the share in 0…1 that it keeps, where
+    /// [`read`](Self::read) gives a mixture.
+    fn mixture(&self, _row: usize, _view: View) -> Option<(usize, f32)> {
+        None
+    }
 }
 
 /// Image files, decoded and transformed when they are read.
@@ -63,7 +76,7 @@ impl Examples for ImageFiles {
         let image = image::decode(&self.paths[row])?;
         match view {
             View::Clean => self.transform.clean(&image, into),
-            View::Augmented { seed, epoch } => {
+            View::Augmented { seed, epoch } | View::Mixed { seed, epoch } => {
                 self.transform.augmented(&image, &mut rng(seed, Stream::Augment, epoch, row as u64), into);
             }
         }

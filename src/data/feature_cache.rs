@@ -7,8 +7,7 @@
 //! draws of the training transform, of the image's content alone.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use half::f16;
@@ -16,23 +15,17 @@ use half::slice::HalfFloatSliceExt;
 use rand::Rng;
 use rayon::prelude::*;
 
+pub use crate::data::cache_filling::Extract;
 pub use crate::data::cache_limit::{Cleared, StoreInfo, clear, default_cache_dir, list};
 
 use crate::batch::{Stream, rng};
+use crate::data::cache_filling::{Filling, HashedImage, ToCache};
 use crate::data::cache_limit::{Wanted, make_room};
 use crate::data::image;
-use crate::data::loader::{Examples, Loader, View};
-use crate::data::map_store::{Appender, ContentHash, MapStore, Maps, StorePlace};
+use crate::data::loader::{Examples, View};
+use crate::data::map_store::{ContentHash, MapStore, Maps, StorePlace};
 use crate::data::transform::Transform;
 use crate::{Error, Result};
-
-/// Maps of `b` images, `b × 3 × S × S -> b × F × H × W`.
-pub type Extract<'a> = dyn FnMut(&[f32], usize) -> Result<Vec<f32>> + 'a;
-
-/// Images that the extractor gets at once.
-const BATCH: usize = 16;
-/// Decoded images that may wait for the extractor.
-const QUEUE_BYTES: usize = 256 << 20;
 
 /// Which maps are wanted, and where and how many may be kept.
 #[derive(Debug, Clone)]
@@ -74,15 +67,39 @@ pub struct CachedMaps {
     views: Vec<CachedView>,
 }
 
+/// Maps of one view.
 #[derive(Debug)]
-struct CachedView {
+pub(crate) struct CachedView {
     maps: Maps,
-    /// Place of every row's map.
+    /// Place of every map that was asked for.
     slots: Vec<usize>,
-    /// Whether the map of a row was found to be what was written.
+    /// Whether it was found to be what was written.
     checked: Vec<AtomicBool>,
     /// Keeps other processes from deleting what is mapped.
     _store: MapStore,
+}
+
+impl CachedView {
+    /// The maps of `keys` in a store that holds them all.
+    pub(crate) fn new(store: MapStore, keys: &[ContentHash], spec: &CacheSpec) -> Result<Self> {
+        let maps = store.maps()?;
+        let slots: Option<Vec<usize>> = keys.iter().map(|key| maps.slot(key)).collect();
+        let slots = slots.ok_or_else(|| {
+            Error::Data(format!("{}: another program changes this cache", spec.dir.display()))
+        })?;
+        let checked = slots.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { maps, slots, checked, _store: store })
+    }
+
+    /// Fills `into` with map number `index` of those that were asked for.
+    pub(crate) fn read(&self, index: usize, into: &mut [f32]) -> Result<()> {
+        if !self.checked[index].load(Ordering::Relaxed) {
+            self.maps.check(self.slots[index])?;
+            self.checked[index].store(true, Ordering::Relaxed);
+        }
+        read_halves(self.maps.bytes(self.slots[index]), into);
+        Ok(())
+    }
 }
 
 impl Examples for CachedMaps {
@@ -96,20 +113,18 @@ impl Examples for CachedMaps {
 
     fn read(&self, row: usize, view: View, into: &mut [f32]) -> Result<()> {
         let view = match view {
-            View::Augmented { seed, epoch } if self.views.len() > 1 => {
-                let drawn = rng(seed, Stream::Augment, epoch, row as u64).next_u64();
-                1 + (drawn % (self.views.len() as u64 - 1)) as usize
+            View::Augmented { seed, epoch } | View::Mixed { seed, epoch } if self.views.len() > 1 => {
+                1 + drawn_view(seed, epoch, row, self.views.len() - 1)
             }
             _ => 0,
         };
-        let CachedView { maps, slots, checked, .. } = &self.views[view];
-        if !checked[row].load(Ordering::Relaxed) {
-            maps.check(slots[row])?;
-            checked[row].store(true, Ordering::Relaxed);
-        }
-        read_halves(maps.bytes(slots[row]), into);
-        Ok(())
+        self.views[view].read(row, into)
     }
+}
+
+/// Which of so many augmented views a row is read in, from 0.
+pub(crate) fn drawn_view(seed: u64, epoch: u64, row: usize, views: usize) -> usize {
+    (rng(seed, Stream::Augment, epoch, row as u64).next_u64() % views as u64) as usize
 }
 
 /// The maps of `paths`, `shape` = `[F, H, W]` each, in view 0 and the `views` augmented ones;
@@ -133,36 +148,25 @@ pub fn cached_maps(
     progress: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<CachedMaps> {
     let hashes = content_hashes(paths, progress)?;
-    let images = distinct_images(&hashes, paths);
+    let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
     let places: Vec<StorePlace> = (0..=spec.views).map(|view| spec.place(view, shape)).collect();
     let wanted: Result<Vec<Wanted>> = places.iter().map(|place| want(place, &images)).collect();
     make_room(&spec.dir, spec.limit_bytes, &wanted?)?;
 
     let total = images.len() * places.len();
-    let mut filling = Filling { spec, images: &images, extract, progress, done: 0, total };
+    let mut filling =
+        Filling { transform: &spec.transform, images: &images, extract, progress, done: 0, total };
     let mut views = Vec::with_capacity(places.len());
     for (view, place) in places.into_iter().enumerate() {
         let store = MapStore::open(place)?;
         filling.fill(view, &store)?;
-        let maps = store.maps()?;
-        let slots: Option<Vec<usize>> = hashes.iter().map(|hash| maps.slot(hash)).collect();
-        let slots = slots.ok_or_else(|| {
-            Error::Data(format!("{}: another program changes this cache", spec.dir.display()))
-        })?;
-        let checked = slots.iter().map(|_| AtomicBool::new(false)).collect();
-        views.push(CachedView { maps, slots, checked, _store: store });
+        views.push(CachedView::new(store, &hashes, spec)?);
     }
     Ok(CachedMaps { shape, rows: paths.len(), views })
 }
 
-/// An image file and the hash of its bytes.
-#[derive(Debug, Clone)]
-struct HashedImage {
-    hash: ContentHash,
-    path: PathBuf,
-}
-
-fn content_hashes(
+/// The hash of every file's bytes.
+pub(crate) fn content_hashes(
     paths: &[PathBuf],
     progress: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<Vec<ContentHash>> {
@@ -186,112 +190,14 @@ fn distinct_images(hashes: &[ContentHash], paths: &[PathBuf]) -> Vec<HashedImage
         .collect()
 }
 
-fn want(place: &StorePlace, images: &[HashedImage]) -> Result<Wanted> {
-    let hashes: Vec<ContentHash> = images.iter().map(|image| image.hash).collect();
+/// What a store needs for these maps.
+pub(crate) fn want(place: &StorePlace, images: &[ToCache]) -> Result<Wanted> {
+    let hashes: Vec<ContentHash> = images.iter().map(|image| image.key).collect();
     Ok(Wanted {
         name: place.name.clone(),
         needed_bytes: images.len() as u64 * place.bytes_each(),
         missing_bytes: place.count_missing(&hashes)? as u64 * place.bytes_each(),
     })
-}
-
-/// Computing what the stores lack.
-struct Filling<'a> {
-    spec: &'a CacheSpec,
-    images: &'a [HashedImage],
-    extract: &'a mut Extract<'a>,
-    progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
-    done: usize,
-    total: usize,
-}
-
-impl Filling<'_> {
-    fn fill(&mut self, view: usize, store: &MapStore) -> Result<()> {
-        let held = store.maps()?;
-        // Only readers of a full store need not wait for one who appends to it.
-        if self.images.iter().any(|image| held.slot(&image.hash).is_none()) {
-            let mut appender = store.appender(|| (self.progress)(self.done, self.total))?;
-            let missing: Vec<HashedImage> =
-                self.images.iter().filter(|image| !appender.contains(&image.hash)).cloned().collect();
-            let computed = self.compute(view, missing, &mut appender);
-            // What is there is kept, even if the rest failed.
-            appender.flush()?;
-            computed
-        } else {
-            self.done += self.images.len();
-            (self.progress)(self.done, self.total)
-        }
-    }
-
-    fn compute(&mut self, view: usize, missing: Vec<HashedImage>, appender: &mut Appender) -> Result<()> {
-        self.done += self.images.len() - missing.len();
-        (self.progress)(self.done, self.total)?;
-        let rows: Vec<usize> = (0..missing.len()).collect();
-        let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
-        let views = Arc::new(ViewsToCache { images: missing, transform: self.spec.transform.clone(), view });
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let loader = Loader::new(workers, QUEUE_BYTES);
-        for batch in loader.batches(views.clone(), batches, View::Clean) {
-            let batch = batch?;
-            let maps = (self.extract)(&batch.values, batch.rows.len())?;
-            assert_eq!(maps.len() % batch.rows.len(), 0, "maps of one size");
-            for (&row, map) in batch.rows.iter().zip(maps.chunks_exact(maps.len() / batch.rows.len())) {
-                let image = &views.images[row];
-                appender.append(image.hash, &to_halves(map, &image.path)?)?;
-            }
-            self.done += batch.rows.len();
-            (self.progress)(self.done, self.total)?;
-        }
-        Ok(())
-    }
-}
-
-/// One view of images as the extractor reads it; which one is fixed here, not by the reader.
-struct ViewsToCache {
-    images: Vec<HashedImage>,
-    transform: Transform,
-    view: usize,
-}
-
-impl Examples for ViewsToCache {
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    fn shape(&self) -> [usize; 3] {
-        [3, self.transform.size_px, self.transform.size_px]
-    }
-
-    fn read(&self, row: usize, _: View, into: &mut [f32]) -> Result<()> {
-        let HashedImage { hash, path } = &self.images[row];
-        let bytes = image::read_file(path)?;
-        if blake3::hash(&bytes).as_bytes() != hash {
-            return Err(Error::Data(format!("{}: changed while it was read", path.display())));
-        }
-        let image = image::decode_bytes(&bytes, &path.display().to_string())?;
-        if self.view == 0 {
-            self.transform.clean(&image, into);
-        } else {
-            let content = u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"));
-            let mut draws = rng(0, Stream::Augment, self.view as u64, content);
-            self.transform.augmented(&image, &mut draws, into);
-        }
-        Ok(())
-    }
-}
-
-/// A map as little-endian 16-bit floats.
-fn to_halves(map: &[f32], path: &Path) -> Result<Vec<u8>> {
-    let mut halves = vec![f16::ZERO; map.len()];
-    halves.convert_from_f32_slice(map);
-    if let Some(index) = halves.iter().position(|half| !half.is_finite()) {
-        return Err(Error::Data(format!(
-            "{}: value {index} of its feature map is {}; expected finite values of at most 65504",
-            path.display(),
-            map[index]
-        )));
-    }
-    Ok(halves.iter().flat_map(|half| half.to_le_bytes()).collect())
 }
 
 /// [`to_halves`] backwards; the buffer lets whole vectors be converted at once.

@@ -1,5 +1,6 @@
 //! Tests of the feature cache, with an extractor of two values an image.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 

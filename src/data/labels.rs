@@ -3,6 +3,8 @@
 //! Two bitmaps, `known` and `positive`, row by row, each row padded to whole words, so that counts
 //! and co-occurrences are population counts of words.
 
+use crate::{Error, Result};
+
 /// What is known of one category in one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i8)]
@@ -179,6 +181,37 @@ impl LabelMatrix {
         (&self.known[row.clone()], &self.positive[row])
     }
 
+    /// Everything in bytes, for a checkpoint: both sizes, then the planes, all little-endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let sizes = [self.images as u64, self.categories as u64];
+        let words = sizes.iter().chain(&self.known).chain(&self.positive);
+        words.flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// [`to_bytes`](Self::to_bytes) backwards.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] if the bytes are not those of a matrix.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let damaged = || Error::Incompatible("the checkpoint's labels are damaged".into());
+        let (words, rest) = bytes.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let [images, categories, planes @ ..] = &words[..] else { return Err(damaged()) };
+        let words_per_row = categories.div_ceil(64);
+        let plane = images.checked_mul(words_per_row).ok_or_else(damaged)?;
+        if !rest.is_empty() || plane.checked_mul(2) != Some(planes.len() as u64) {
+            return Err(damaged());
+        }
+        let (known, positive) = planes.split_at(plane as usize);
+        Ok(Self {
+            images: *images as usize,
+            categories: *categories as usize,
+            words_per_row: words_per_row as usize,
+            known: known.to_vec(),
+            positive: positive.to_vec(),
+        })
+    }
+
     fn place(&self, image: usize, category: usize) -> (usize, u64) {
         assert!(
             image < self.images && category < self.categories,
@@ -265,6 +298,17 @@ mod tests {
     fn columns_come_in_the_order_asked_for() {
         let labels = LabelMatrix::from_values(3, &[1, 0, -1, -1, 1, 0]);
         assert_eq!(labels.select_categories(&[2, 0]).to_floats(), [-1.0, 1.0, 0.0, -1.0]);
+    }
+
+    #[test]
+    fn bytes_read_back_equal_and_damaged_ones_are_refused() {
+        let values: Vec<i8> = (0..3 * 70).map(|i| (i % 3) as i8 - 1).collect();
+        let labels = LabelMatrix::from_values(70, &values);
+        let bytes = labels.to_bytes();
+        assert_eq!(LabelMatrix::from_bytes(&bytes).unwrap(), labels);
+        for damaged in [&bytes[..bytes.len() - 1], &bytes[..bytes.len() - 8], &bytes[..9], &[255; 16]] {
+            assert_eq!(LabelMatrix::from_bytes(damaged).unwrap_err().exit_code(), 7);
+        }
     }
 
     #[test]

@@ -312,7 +312,7 @@ mod tests {
             assert!(row < 1000, "row {row} of 1000");
             let view = match view {
                 View::Clean => 0.0,
-                View::Augmented { seed, epoch } => (seed * 10 + epoch) as f32,
+                View::Augmented { seed, epoch } | View::Mixed { seed, epoch } => (seed * 10 + epoch) as f32,
             };
             into.copy_from_slice(&[row as f32, view]);
             Ok(())

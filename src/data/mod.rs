@@ -1,5 +1,6 @@
 //! Labels, categories, images and features: everything that is read from disk before a batch exists.
 pub mod array_file;
+pub(crate) mod cache_filling;
 pub mod cache_limit;
 pub mod categories;
 pub mod cooccurrence;
@@ -13,6 +14,7 @@ pub mod inspect;
 pub mod labels;
 pub mod loader;
 pub(crate) mod map_store;
+pub mod mixed_maps;
 mod score_csv;
 pub mod synthetic;
 mod synthetic_shapes;

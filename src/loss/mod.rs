@@ -1,3 +1,4 @@
-//! One loss a file.
+//! Losses, one a file.
 pub mod contrastive;
+pub mod normalization;
 pub mod partial_bce;

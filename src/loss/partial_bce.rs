@@ -5,18 +5,27 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, relu};
 
+use super::normalization::Normalization;
 use crate::data::labels::{Label, LabelMatrix};
 
-/// Mean over the supervised entries, `[B, C], [B, C] -> [1]`.
+/// BCE over the supervised entries, `[B, C], [B, C] -> [1]`.
 ///
 /// A target t in (0, 1] is a positive with that probability, a negative target a negative, and 0
-/// says nothing is known. An entry costs softplus(s) − max(t, 0) · s; its gradient reaches t too,
-/// so α and β learn through their targets. With nothing known the loss is 0.
-pub fn partial_bce(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    let supervised = targets.clone().detach().sign().abs();
-    let softplus = -log_sigmoid(-logits.clone());
-    let count = supervised.clone().sum().clamp_min(1.0);
-    (supervised * softplus - relu(targets) * logits).sum() / count
+/// says nothing is known. With nothing known the loss is 0.
+pub fn partial_bce(logits: Tensor<2>, targets: Tensor<2>, normalization: Normalization) -> Tensor<1> {
+    let supervised = supervised(&targets);
+    normalization.reduce(entries(logits, targets), supervised)
+}
+
+/// BCE of every entry, softplus(s) − max(t, 0) · s, `[B, C], [B, C] -> [B, C]`; of no meaning where t
+/// is 0. Its gradient reaches t too, so α and β learn through their targets.
+pub fn entries(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<2> {
+    -log_sigmoid(-logits.clone()) - relu(targets) * logits
+}
+
+/// 1 where something is known, else 0, `[B, C] -> [B, C]`.
+pub fn supervised(targets: &Tensor<2>) -> Tensor<2> {
+    targets.clone().detach().sign().abs()
 }
 
 /// The same of scores on the host, `N · C` logits row by row, for validation.
@@ -39,6 +48,7 @@ pub fn masked_loss(logits: &[f32], labels: &LabelMatrix) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Fixture;
     use burn::tensor::Device;
 
     /// Loss and the gradients of logits and targets.
@@ -46,7 +56,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let logits = Tensor::<2>::from_data(logits, &device).require_grad();
         let targets = Tensor::<2>::from_data(targets, &device).require_grad();
-        let loss = partial_bce(logits.clone(), targets.clone());
+        let loss = partial_bce(logits.clone(), targets.clone(), Normalization::Supervised);
         let gradients = loss.backward();
         let of = |x: &Tensor<2>| x.grad(&gradients).expect("tracked").into_data().try_to_vec().expect("f32");
         (loss.into_scalar::<f32>(), of(&logits), of(&targets))
@@ -62,6 +72,24 @@ mod tests {
         assert!(ds.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{ds:?}");
         // −s / 3 where the target is positive.
         assert!((dt[3] - 1.0 / 3.0).abs() < 1e-6 && dt[1] == 0.0 && dt[2] == 0.0, "{dt:?}");
+    }
+
+    #[test]
+    fn every_normalisation_equals_its_restatement_in_pytorch() {
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/normalisation.safetensors"));
+        let device = Device::flex().autodiff();
+        for (name, how) in [
+            ("supervised", Normalization::Supervised),
+            ("image", Normalization::Image),
+            ("all", Normalization::All),
+            ("sum", Normalization::Sum),
+        ] {
+            let logits = fixture.tensor::<2>("logits", &device).require_grad();
+            let loss = partial_bce(logits.clone(), fixture.tensor("target", &device), how);
+            let gradients = loss.backward();
+            fixture.assert_equals(&format!("loss.{name}"), loss);
+            fixture.assert_equals(&format!("grad.{name}"), logits.grad(&gradients).expect("tracked"));
+        }
     }
 
     #[test]

@@ -1,61 +1,64 @@
-//! The plain head: global average pooling and one linear layer, trained with BCE over the known
-//! labels. With it a backbone can be trained from scratch, as `sarb quickstart` does.
+//! `bce`: BCE over the known labels, on the plain head or on SSGRL's. With the plain head a backbone
+//! can be trained from scratch, as `sarb quickstart` does.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Method;
-use super::network_recipe::OutputBias;
-use super::pooled::{class_activation, pooled};
-use super::ssgrl::{CategoryKnowledge, output_bias};
+use super::scorer::{HeadRecipe, Scorer};
+use super::ssgrl::CategoryKnowledge;
+use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::batch::{Batch, Losses, Progress, Stream};
 use crate::loss::partial_bce::partial_bce;
-use crate::nn::linear::{Linear, set};
 
 /// Settings of `bce`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BceRecipe {
-    /// Where the output bias starts.
-    pub output_bias: OutputBias,
+    /// The head under the loss.
+    pub head: HeadRecipe,
 }
 
-impl BceRecipe {
-    /// Refuses values out of range; there are none.
-    pub fn check(&self) -> Result<()> {
-        Ok(())
+impl Settings for BceRecipe {
+    type Head = Bce;
+
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Bce {
+        Bce { scorer: self.head.init(channels, knowledge, seed, device) }
     }
 
-    /// The head with its initial weights.
-    pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Bce {
-        let rng = &mut rng(seed, Stream::Init, 0, 0);
-        let mut classifier = Linear::new(channels, knowledge.counts.len(), rng, device);
-        let bias = classifier.bias.as_mut().expect("a linear layer with bias");
-        set(bias, output_bias(self.output_bias, &knowledge.counts));
-        Bce { classifier }
+    fn check(&self) -> Result<()> {
+        self.head.check()
+    }
+
+    fn follow_reference(&mut self) {
+        self.head.follow_reference();
     }
 }
 
-/// Global average pooling and one linear layer.
+/// A head trained with the mean over its known labels.
 #[derive(Module, Debug)]
 pub struct Bce {
-    /// `[F, C]` and `[C]`.
-    pub classifier: Linear,
+    /// The head.
+    pub scorer: Scorer,
 }
 
 impl Method for Bce {
     fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(pooled(maps))
+        self.scorer.forward(maps)
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, _at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
-        Losses::default().with("bce", 1.0, partial_bce(self.forward(maps), targets))
+        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets, batch.normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        class_activation(maps, self.classifier.weight.val())
+        self.scorer.attention(maps)
+    }
+
+    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
+        self.scorer.before_training(train)
     }
 }

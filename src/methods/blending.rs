@@ -56,6 +56,14 @@ pub fn one_unknown_mask(labels: &LabelMatrix, with_prototype: &[bool], priority:
     mask
 }
 
+/// Adds the first label of every image without an unknown one, if its category has a prototype: the
+/// official code takes the largest of all zeros, so that a known label is overwritten.
+pub fn first_of_known_rows(labels: &LabelMatrix, with_prototype: &[bool], mask: &mut [bool]) {
+    for (image, row) in mask.chunks_exact_mut(labels.categories()).enumerate() {
+        row[0] |= with_prototype[0] && labels.row(image).all(|label| label != Label::Unknown);
+    }
+}
+
 /// Every unknown label of the categories with a prototype.
 pub fn every_unknown_mask(labels: &LabelMatrix, with_prototype: &[bool]) -> Vec<bool> {
     let rows = (0..labels.images()).flat_map(|image| labels.row(image).zip(with_prototype));
@@ -77,10 +85,11 @@ fn blend(own: Tensor<3>, other: Tensor<3>, mask: &[bool], labels: &LabelMatrix, 
     let device = own.device();
     let mask: Vec<f32> = mask.iter().map(|&on| f32::from(u8::from(on))).collect();
     let mask = TensorData::new(mask, [labels.images(), labels.categories()]);
-    let share = Tensor::<2>::from_data(mask, &device) * kept.neg().add_scalar(1.0).unsqueeze(); // [B, C]
+    let mask = Tensor::<2>::from_data(mask, &device);
+    let share = mask.clone() * kept.neg().add_scalar(1.0).unsqueeze(); // [B, C]
     Blended {
         representations: own.clone() + (other - own) * share.clone().unsqueeze_dim::<3>(2),
-        targets: targets(labels, &device) + share,
+        targets: targets(labels, &device) * mask.neg().add_scalar(1.0) + share,
     }
 }
 
@@ -145,6 +154,22 @@ mod tests {
         assert_eq!(chosen, [3], "image 1 knows all, image 2 lacks only a category without a prototype");
         let all = every_unknown_mask(&labels, &with_prototype);
         assert_eq!((0..12).filter(|&cell| all[cell]).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn the_official_slip_overwrites_the_first_label_of_rows_that_know_all() {
+        let labels = LabelMatrix::from_values(2, &[1, -1, 0, -1, -1, 1]);
+        let mut mask = vec![false, false, true, false, false, false];
+        first_of_known_rows(&labels, &[true, true], &mut mask);
+        assert_eq!(mask, [true, false, true, false, true, false]);
+        let device = Device::flex();
+        let ones = Tensor::<2>::ones([2, 2], &device);
+        let blended = blend_prototypes(ramp(3, 2, &device), &labels, &mask, ones, scalar(0.75, &device));
+        let targets = [[0.25, -1.0], [0.25, -1.0], [0.25, 1.0]];
+        blended.targets.into_data().assert_eq(&TensorData::from(targets), false);
+        let mut none = vec![false; 6];
+        first_of_known_rows(&labels, &[false, true], &mut none);
+        assert_eq!(none, [false; 6], "no prototype to blend with");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pooled::{class_activation, pooled, pooled_features};
 use super::ssgrl::CategoryKnowledge;
-use super::{Method, TrainSet};
+use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::calibration::Platt;
@@ -27,20 +27,11 @@ pub struct LinearRecipe {
     pub standardise: bool,
 }
 
-impl LinearRecipe {
-    /// Refuses values out of range; there are none.
-    pub fn check(&self) -> Result<()> {
-        Ok(())
-    }
+impl Settings for LinearRecipe {
+    type Head = Linear;
 
-    /// The head, all zero until [`Method::before_training`].
-    pub fn init(
-        &self,
-        channels: usize,
-        knowledge: &CategoryKnowledge,
-        _seed: u64,
-        device: &Device,
-    ) -> Linear {
+    /// All zero until [`Method::before_training`].
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, _seed: u64, device: &Device) -> Linear {
         Linear::new(self, channels, knowledge.counts.len(), device)
     }
 }
@@ -96,7 +87,7 @@ impl Method for Linear {
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, _at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
-        Losses::default().with("bce", 1.0, partial_bce(self.forward(maps), targets))
+        Losses::default().with("bce", 1.0, partial_bce(self.forward(maps), targets, batch.normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
@@ -133,6 +124,7 @@ mod tests {
 
     use super::*;
     use crate::batch::{Input, Stream, rng};
+    use crate::methods::Reading;
     use crate::metrics::evaluate;
 
     /// Feature maps `[N, F, 2, 2]` in memory, given in batches of three.
@@ -163,7 +155,11 @@ mod tests {
             0
         }
 
-        fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()> {
+        fn for_each_maps(
+            &self,
+            _reading: Reading,
+            each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
+        ) -> Result<()> {
             let images = self.labels.images();
             (0..images).step_by(3).try_for_each(|start| {
                 let end = (start + 3).min(images);
@@ -217,7 +213,7 @@ mod tests {
         let linear = Linear::new(&LinearRecipe::default(), 1, 2, &Device::flex());
         let labels = LabelMatrix::from_values(2, &[1, 0, -1, 0]);
         let maps = Tensor::<4>::ones([2, 1, 1, 1], &Device::flex());
-        let batch = Batch { input: Input::Maps(maps.clone()), labels, indices: vec![0, 1] };
+        let batch = Batch { input: Input::Maps(maps.clone()), labels, indices: vec![0, 1], ..Batch::empty() };
         let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
         // All logits 0: ln 2 for each known label, whichever it is.
         let loss = linear.loss(maps, &batch, at).total().into_scalar::<f32>();

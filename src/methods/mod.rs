@@ -5,13 +5,23 @@
 
 pub mod bce;
 pub mod blending;
+pub mod curriculum;
+pub mod fm_mixup;
+pub mod ip_mixup;
+pub mod kggr;
 pub mod linear;
+pub mod mixup;
+pub mod ml_gcn;
 pub mod network_recipe;
+pub mod partial_bce;
+pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
+pub mod pseudo_labels;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
+pub mod scorer;
 pub mod ssgrl;
 
 #[cfg(test)]
@@ -19,12 +29,37 @@ mod parity;
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::batch::{Batch, Losses, Progress};
 use crate::data::labels::LabelMatrix;
+use crate::methods::mixup::Mixing;
 use crate::methods::ssgrl::CategoryKnowledge;
 use crate::{Error, Result};
+
+/// What can be chosen of a method: the recipe's `[method]` table. The defaults are the published values.
+pub trait Settings: Default + Serialize + DeserializeOwned {
+    /// What is trained.
+    type Head: Method;
+
+    /// The head for maps of F `channels`; its initial weights depend on `seed` alone.
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Self::Head;
+
+    /// Refuses values out of range, as `key is value; expected …`.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Chooses what the official code does wherever ours differs; see
+    /// [`Protocol`](crate::recipe::Protocol).
+    fn follow_reference(&mut self) {}
+
+    /// How images are mixed before the backbone, for a method that does so.
+    fn mixes_pixels(&self) -> Option<&Mixing> {
+        None
+    }
+}
 
 /// What every method implements: a head on feature maps, its loss, and what changes over time.
 pub trait Method: Module {
@@ -52,6 +87,27 @@ pub trait Method: Module {
         Ok(())
     }
 
+    /// Whether images are mixed before the backbone in this epoch; cached maps are then those of
+    /// mixed images, and [`mix_pixels`](Self::mix_pixels) mixes images that are read anew.
+    fn mixes_pixels(&self, _epoch: usize) -> bool {
+        false
+    }
+
+    /// What the backbone reads of a batch, `[B, 3, S, S] -> [B, 3, S, S]`.
+    fn mix_pixels(&self, images: Tensor<4>, _at: Progress) -> Tensor<4> {
+        images
+    }
+
+    /// What must survive a resume beside the weights, such as pseudo-labels.
+    fn state(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes back what [`state`](Self::state) gave.
+    fn restore(&mut self, _state: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// What must hold after every step, such as 0 ≤ α ≤ 1.
     fn after_step(&mut self) {}
 
@@ -69,9 +125,25 @@ pub trait TrainSet {
     /// The run's seed.
     fn seed(&self) -> u64;
 
-    /// Feature maps of every example once, through the test-time transform, in file order:
-    /// calls `each` with the rows and their maps `[b, F, H, W]`, without gradients.
-    fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()>;
+    /// Feature maps of the examples: calls `each` with the rows and their maps `[b, F, H, W]`, without
+    /// gradients.
+    fn for_each_maps(
+        &self,
+        reading: Reading,
+        each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
+    ) -> Result<()>;
+}
+
+/// How a pass between epochs reads the training examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Every example once, through the test-time transform, in file order.
+    Clean,
+    /// As the training of this epoch reads them: augmented, shuffled, perhaps without the last batch.
+    AsTrained {
+        /// The epoch, from 0.
+        epoch: usize,
+    },
 }
 
 impl MethodRecipe {
@@ -126,7 +198,7 @@ macro_rules! methods {
                 match self { $(Self::$variant(_) => $name),+ }
             }
 
-            /// The network for maps of F `channels`; its initial weights depend on `seed` alone.
+            /// See [`Settings::init`].
             pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Head {
                 match self { $(Self::$variant(recipe) => Head::$variant(recipe.init(channels, knowledge, seed, device))),+ }
             }
@@ -135,11 +207,25 @@ macro_rules! methods {
                 match self { $(Self::$variant(recipe) => recipe.check()),+ }
             }
 
+            /// See [`Settings::follow_reference`].
+            pub fn follow_reference(&mut self) {
+                match self { $(Self::$variant(recipe) => recipe.follow_reference()),+ }
+            }
+
+            /// See [`Settings::mixes_pixels`].
+            pub fn mixes_pixels(&self) -> Option<&Mixing> {
+                match self { $(Self::$variant(recipe) => recipe.mixes_pixels()),+ }
+            }
+
             fn settings(&self) -> Result<toml::Table, toml::ser::Error> {
                 match self { $(Self::$variant(recipe) => toml::Table::try_from(recipe)),+ }
             }
 
-            fn from_settings(name: &str, settings: toml::Table) -> Result<Self, String> {
+            /// The method `name` with these settings, and the defaults for the rest.
+            ///
+            /// # Errors
+            /// What is wrong with the name or a setting.
+            pub fn from_settings(name: &str, settings: toml::Table) -> Result<Self, String> {
                 match name {
                     $($name => settings.try_into().map(Self::$variant).map_err(|e| e.message().to_string()),)+
                     _ => Err(format!("unknown method `{name}`; one of {}", NAMES.join(", "))),
@@ -171,6 +257,18 @@ macro_rules! methods {
             fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_epoch(epoch, train)),+ }
             }
+            fn mixes_pixels(&self, epoch: usize) -> bool {
+                match self { $(Self::$variant(head) => head.mixes_pixels(epoch)),+ }
+            }
+            fn mix_pixels(&self, images: Tensor<4>, at: Progress) -> Tensor<4> {
+                match self { $(Self::$variant(head) => head.mix_pixels(images, at)),+ }
+            }
+            fn state(&self) -> Option<Vec<u8>> {
+                match self { $(Self::$variant(head) => head.state()),+ }
+            }
+            fn restore(&mut self, state: &[u8]) -> Result<()> {
+                match self { $(Self::$variant(head) => head.restore(state)),+ }
+            }
             fn after_step(&mut self) {
                 match self { $(Self::$variant(head) => head.after_step()),+ }
             }
@@ -182,10 +280,16 @@ macro_rules! methods {
 }
 
 methods! {
-    Linear: linear::Linear, "linear", linear::LinearRecipe;
-    Bce:    bce::Bce,       "bce",    bce::BceRecipe;
-    Ssgrl:  ssgrl::Ssgrl,   "ssgrl",  ssgrl::SsgrlRecipe;
-    Sarb:   sarb::Sarb,     "sarb",   sarb_recipe::SarbRecipe;
+    Linear:     linear::Linear,         "linear",      linear::LinearRecipe;
+    Bce:        bce::Bce,               "bce",         bce::BceRecipe;
+    PartialBce: partial_bce::PartialBce,"partial-bce", partial_bce::PartialBceRecipe;
+    Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
+    MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
+    Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
+    Kggr:       kggr::Kggr,             "kggr",        kggr::KggrRecipe;
+    IpMixup:    ip_mixup::IpMixup,      "ip-mixup",    ip_mixup::IpMixupRecipe;
+    FmMixup:    fm_mixup::FmMixup,      "fm-mixup",    fm_mixup::FmMixupRecipe;
+    Sarb:       sarb::Sarb,             "sarb",        sarb_recipe::SarbRecipe;
 }
 
 impl Default for MethodRecipe {

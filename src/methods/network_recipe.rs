@@ -70,6 +70,8 @@ pub enum OutputBias {
     Prior,
     /// At 0.
     Zero,
+    /// As PyTorch draws it, near 0.
+    Random,
 }
 
 /// Where the weights start.

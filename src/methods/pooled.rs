@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::TrainSet;
+use super::{Reading, TrainSet};
 use crate::{Error, Result};
 
 /// The mean over positions, `[B, F, H, W] -> [B, F]`.
@@ -14,7 +14,7 @@ pub fn pooled(maps: Tensor<4>) -> Tensor<2> {
 /// Pooled features of all training examples, `N × F` row by row.
 pub fn pooled_features(train: &dyn TrainSet, channels: usize) -> Result<Vec<f32>> {
     let mut features = vec![0.0; train.labels().images() * channels];
-    train.for_each_maps(&mut |rows, maps| {
+    train.for_each_maps(Reading::Clean, &mut |rows, maps| {
         let values: Vec<f32> = pooled(maps).into_data().iter::<f32>().collect();
         for (&row, values) in rows.iter().zip(values.chunks_exact(channels)) {
             if let Some(channel) = values.iter().position(|value| !value.is_finite()) {

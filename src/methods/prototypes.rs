@@ -10,11 +10,11 @@ use burn::module::{Module, RunningState};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::TrainSet;
+use super::{Reading, TrainSet};
 use crate::Result;
 use crate::batch::{Stream, rng};
 use crate::data::labels::Label;
-use crate::kmeans::kmeans;
+use crate::kmeans::kmeans_of_restarts;
 
 /// Prototypes of all categories; none until the first [`refresh`](Self::refresh).
 #[derive(Module, Debug)]
@@ -34,23 +34,28 @@ impl Prototypes {
         }
     }
 
-    /// Computes all prototypes anew from the training data; `represent` is the network in evaluation,
-    /// `[B, F, H, W] -> [B, C, D]`.
+    /// Computes all prototypes anew from the training data, each the best of `restarts` clusterings;
+    /// `represent` is the network in evaluation, `[B, F, H, W] -> [B, C, D]`.
     pub fn refresh(
         &self,
         represent: impl Fn(Tensor<4>) -> Tensor<3>,
         train: &dyn TrainSet,
+        reading: Reading,
         epoch: usize,
+        restarts: usize,
     ) -> Result<()> {
         let [categories, per_category, dim] = self.centres.value().dims();
-        let positives = positive_representations(represent, train, [categories, dim])?;
+        let positives = positive_representations(represent, train, reading, [categories, dim])?;
         let seed = train.seed();
         let centres: Vec<Vec<f32>> = positives
             .into_par_iter()
             .enumerate()
             .map(|(category, points)| {
                 let mut rng = rng(seed, Stream::KMeans, epoch as u64, category as u64);
-                if points.is_empty() { points } else { kmeans(&points, dim, per_category, &mut rng).centres }
+                match points.is_empty() {
+                    true => points,
+                    false => kmeans_of_restarts(&points, dim, per_category, restarts, &mut rng).centres,
+                }
             })
             .collect();
         let filled: Vec<usize> = centres.iter().map(|centres| centres.len() / dim).collect();
@@ -96,10 +101,11 @@ impl Prototypes {
 fn positive_representations(
     represent: impl Fn(Tensor<4>) -> Tensor<3>,
     train: &dyn TrainSet,
+    reading: Reading,
     [categories, dim]: [usize; 2],
 ) -> Result<Vec<Vec<f32>>> {
     let mut positives = vec![Vec::new(); categories];
-    train.for_each_maps(&mut |rows, maps| {
+    train.for_each_maps(reading, &mut |rows, maps| {
         let representations = represent(maps).into_data();
         let values = representations.as_slice::<f32>().expect("f32 tensors hold f32");
         for (&row, values) in rows.iter().zip(values.chunks_exact(categories * dim)) {
@@ -135,7 +141,11 @@ pub(super) mod tests {
             7
         }
 
-        fn for_each_maps(&self, each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>) -> Result<()> {
+        fn for_each_maps(
+            &self,
+            _reading: Reading,
+            each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
+        ) -> Result<()> {
             let rows: Vec<usize> = (0..self.labels.images()).collect();
             rows.chunks(2).try_for_each(|rows| each(rows, self.maps.clone().narrow(0, rows[0], rows.len())))
         }
@@ -156,7 +166,7 @@ pub(super) mod tests {
             labels: LabelMatrix::from_values(2, &[1, -1, 0, 0, 1, -1]),
         };
         let prototypes = Prototypes::empty(2, 4, 2, &device);
-        prototypes.refresh(first_position, &train, 5).expect("no failure in memory");
+        prototypes.refresh(first_position, &train, Reading::Clean, 5, 1).expect("no failure in memory");
         let filled = prototypes.filled();
         assert_eq!(filled, [2, 0], "images 0 and 2 have category 0; category 1 has no positive");
 

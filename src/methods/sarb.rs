@@ -4,22 +4,26 @@
 //! blended towards a known positive where a label is unknown: with another image of the batch
 //! (instance level, α) and with a prototype of the category (prototype level, β).
 //!
-//! Deviations from the official code: images without an unknown label and categories without a
-//! prototype are skipped; see [`super::prototypes`]. The official settings are the defaults.
+//! Deviations from the official code: images without an unknown label (`overwrite_known`) and
+//! categories without a prototype are skipped; see [`super::prototypes`]. The official settings are the
+//! defaults.
 
 use burn::module::{Module, Param, ParamGroup};
 use burn::tensor::{Device, Tensor};
 use rand::{Rng, RngExt};
 
-use super::blending::{Blended, blend_instances, blend_prototypes, every_unknown_mask, one_unknown_mask};
+use super::blending::{
+    Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
+};
 use super::prototypes::Prototypes;
-use super::sarb_recipe::{Blend, PrototypeScope, SarbRecipe};
+use super::sarb_recipe::{Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::{CategoryKnowledge, Ssgrl};
-use super::{Method, TrainSet};
+use super::{Method, Reading, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress, Stream, targets};
 use crate::data::labels::LabelMatrix;
 use crate::loss::contrastive::contrastive;
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 
 /// SSGRL trained with blended branches.
@@ -63,6 +67,10 @@ impl Sarb {
         device: &Device,
     ) -> Self {
         let network = Ssgrl::new(&recipe.network, channels, knowledge, seed, device);
+        let network = match recipe.representation {
+            Representation::Decoupling => network,
+            Representation::Attention => network.with_attention(recipe.attention_pooling, seed, device),
+        };
         let (categories, dim) = (network.categories(), network.dim());
         let share = |value: f64, learned| {
             Param::from_tensor(Tensor::from_data([value as f32], device)).set_require_grad(learned)
@@ -84,6 +92,7 @@ impl Sarb {
         labels: &LabelMatrix,
         epoch: usize,
         draw: &PrototypeDraw,
+        normalization: Normalization,
         drops: &mut impl Rng,
     ) -> Losses {
         let branches = self.branches(representations, labels, epoch, draw);
@@ -91,7 +100,8 @@ impl Sarb {
         let logits = self.network.classify_dropped(Tensor::cat(parts.collect(), 0), drops);
         let logits = logits.split(labels.images(), 0);
         branches.into_iter().zip(logits).fold(Losses::default(), |losses, (branch, logits)| {
-            losses.with(branch.name, branch.weight, partial_bce(logits, branch.blended.targets))
+            let loss = partial_bce(logits, branch.blended.targets, normalization);
+            losses.with(branch.name, branch.weight, loss)
         })
     }
 
@@ -128,10 +138,13 @@ impl Sarb {
     ) -> Blended {
         let filled = self.prototypes.filled();
         let with_prototype: Vec<bool> = filled.iter().map(|&count| count > 0).collect();
-        let mask = match self.recipe.prototype_scope {
+        let mut mask = match self.recipe.prototype_scope {
             PrototypeScope::One => one_unknown_mask(labels, &with_prototype, &draw.priority),
             PrototypeScope::All => every_unknown_mask(labels, &with_prototype),
         };
+        if self.recipe.overwrite_known {
+            first_of_known_rows(labels, &with_prototype, &mut mask);
+        }
         let prototypes = self.prototypes.pick(draw.index, &filled, &representations.device());
         blend_prototypes(representations, labels, &mask, prototypes, self.beta.val())
     }
@@ -172,7 +185,10 @@ impl Method for Sarb {
         let mut drops = at.rng(Stream::Dropout);
         let representations = self.network.represent_dropped(maps, &mut drops);
         let draw = self.draw(labels, at);
-        let losses = self.supervised(representations.clone(), labels, at.epoch, &draw, &mut drops);
+        let losses = {
+            let clean = representations.clone();
+            self.supervised(clean, labels, at.epoch, &draw, batch.normalization, &mut drops)
+        };
         if self.recipe.contrastive_weight == 0.0 {
             return losses;
         }
@@ -196,7 +212,12 @@ impl Method for Sarb {
             return Ok(());
         }
         let network = self.network.valid();
-        self.prototypes.refresh(|maps| network.represent(maps.without_autodiff()), train, epoch)
+        let represent = |maps: Tensor<4>| network.represent(maps.without_autodiff());
+        let reading = match self.recipe.prototype_reading {
+            PrototypeReading::Clean => Reading::Clean,
+            PrototypeReading::AsTrained => Reading::AsTrained { epoch },
+        };
+        self.prototypes.refresh(represent, train, reading, epoch, self.recipe.prototype_restarts)
     }
 
     fn after_step(&mut self) {

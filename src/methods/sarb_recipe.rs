@@ -3,10 +3,12 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::network_recipe::NetworkRecipe;
+use super::Settings;
+use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::sarb::Sarb;
 use super::ssgrl::CategoryKnowledge;
 use crate::loss::contrastive::NegativePairs;
+use crate::nn::attention::Pooling;
 use crate::{Error, Result};
 
 /// Settings of [`Sarb`](super::sarb::Sarb); the defaults are the official ones.
@@ -15,6 +17,10 @@ use crate::{Error, Result};
 pub struct SarbRecipe {
     /// The network that is trained.
     pub network: NetworkRecipe,
+    /// How a feature map becomes one representation a category.
+    pub representation: Representation,
+    /// With `representation = "attention"`: how positions are added up.
+    pub attention_pooling: Pooling,
     /// Which blends are trained; none is SSGRL with the contrastive loss.
     pub blends: Vec<Blend>,
     /// α, the share of its own representation that an image keeps at instance level, 0 to 1.
@@ -37,6 +43,13 @@ pub struct SarbRecipe {
     pub prototypes_per_category: usize,
     /// Epochs between two computations of the prototypes.
     pub prototype_interval: usize,
+    /// Which reading of the training images prototypes are computed from.
+    pub prototype_reading: PrototypeReading,
+    /// Clusterings of which a category's best is kept: 10 in scikit-learn before version 1.4, 1 since.
+    pub prototype_restarts: usize,
+    /// Whether the first label of an image without an unknown one is overwritten by a blended one, as the
+    /// official code does by mistake.
+    pub overwrite_known: bool,
     /// Weight of the instance-level loss.
     pub instance_weight: f64,
     /// Weight of the prototype-level loss.
@@ -53,6 +66,8 @@ impl Default for SarbRecipe {
     fn default() -> Self {
         Self {
             network: NetworkRecipe::default(),
+            representation: Representation::Decoupling,
+            attention_pooling: Pooling::Mean,
             blends: vec![Blend::Instance, Blend::Prototype],
             alpha: 0.5,
             beta: 0.5,
@@ -64,6 +79,9 @@ impl Default for SarbRecipe {
             prototype_scope: PrototypeScope::One,
             prototypes_per_category: 10,
             prototype_interval: 5,
+            prototype_reading: PrototypeReading::Clean,
+            prototype_restarts: 1,
+            overwrite_known: false,
             instance_weight: 1.0,
             prototype_weight: 1.0,
             contrastive_weight: 0.05,
@@ -73,14 +91,21 @@ impl Default for SarbRecipe {
     }
 }
 
-impl SarbRecipe {
-    /// The network with its initial weights; see [`Sarb::new`].
-    pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sarb {
+impl Settings for SarbRecipe {
+    type Head = Sarb;
+
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sarb {
         Sarb::new(self, channels, knowledge, seed, device)
     }
 
-    /// Refuses values out of range.
-    pub fn check(&self) -> Result<()> {
+    fn follow_reference(&mut self) {
+        self.network.output_bias = OutputBias::Random;
+        self.prototype_reading = PrototypeReading::AsTrained;
+        self.prototype_restarts = 10;
+        self.overwrite_known = true;
+    }
+
+    fn check(&self) -> Result<()> {
         self.network.check()?;
         let refuse = |key: &str, value: String, expected: &str| {
             Err(Error::Recipe(format!("{key} is {value}; expected {expected}")))
@@ -103,13 +128,47 @@ impl SarbRecipe {
         for (key, value) in [
             ("prototypes_per_category", self.prototypes_per_category),
             ("prototype_interval", self.prototype_interval),
+            ("prototype_restarts", self.prototype_restarts),
         ] {
             if value == 0 {
                 return refuse(key, value.to_string(), "1 or more");
             }
         }
+        match (self.representation, self.network.start, self.attention_pooling) {
+            (Representation::Attention, Start::Ridge, _) => refuse(
+                "network.start",
+                "\"ridge\"".into(),
+                "\"random\" with representation = \"attention\", which cannot start uniform",
+            ),
+            (Representation::Decoupling, _, Pooling::Sum) => refuse(
+                "attention_pooling",
+                "\"sum\"".into(),
+                "representation = \"attention\" with it; decoupling's weights sum to 1",
+            ),
+            _ => Ok(()),
+        }?;
         Ok(())
     }
+}
+
+/// How a feature map becomes one representation a category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Representation {
+    /// Semantic decoupling (SD), guided by word vectors.
+    Decoupling,
+    /// Semantic attention (SAM), guided by class activation maps.
+    Attention,
+}
+
+/// Which reading of the training images prototypes are computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrototypeReading {
+    /// Every image once through the test-time transform.
+    Clean,
+    /// The epoch's own: augmented, shuffled, without the last batch where `train.drop_last` says so.
+    AsTrained,
 }
 
 /// What an unknown label is blended with.

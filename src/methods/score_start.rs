@@ -2,10 +2,10 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::TrainSet;
 use super::linear::calibrated;
 use super::pooled::pooled_features;
-use super::ssgrl::Ssgrl;
+use super::ssgrl::{Represent, Ssgrl};
+use super::{Reading, TrainSet};
 use crate::nn::batch_norm::set_running;
 use crate::nn::linear::set;
 use crate::{Error, Result, ridge};
@@ -96,8 +96,13 @@ impl Ssgrl {
         set(&mut self.norm.weight, vec![1.0; dim]);
         set(&mut self.norm.bias, vec![0.0; dim]);
 
-        let joint = self.decoupling.fc4.weight.dims()[0];
-        set(&mut self.decoupling.fc4.weight, vec![0.0; joint]);
+        let Represent::Decoupling(decoupling) = &mut self.pool else {
+            return Err(Error::Recipe(
+                "method.representation is \"attention\"; start = \"ridge\" needs \"decoupling\", whose attention can start uniform".into(),
+            ));
+        };
+        let joint = decoupling.fc4.weight.dims()[0];
+        set(&mut decoupling.fc4.weight, vec![0.0; joint]);
 
         let mut fuse = self.fuse.weight.val().into_data().try_into_vec::<f32>().expect("f32 weights");
         for input in 0..2 * dim {
@@ -141,7 +146,7 @@ fn position_moments(train: &dyn TrainSet, rows: &[f32], channels: usize) -> Resu
     let mut responses = vec![0.0f64; rows.len() / channels];
     let mut positions = 0;
     let directions = TensorData::new(rows.to_vec(), [rows.len() / channels, channels]);
-    train.for_each_maps(&mut |_, maps| {
+    train.for_each_maps(Reading::Clean, &mut |_, maps| {
         let [batch, _, height, width] = maps.dims();
         positions += batch * height * width;
         let features = maps.permute([0, 2, 3, 1]).reshape([batch * height * width, channels]);
@@ -277,7 +282,8 @@ mod tests {
         let moves = |w: Tensor<2>| w.abs().sum().into_scalar::<f32>() > 0.0;
         let gradient = |w: Tensor<2>| w.grad(&gradients).expect("tracked");
         assert!(moves(gradient(network.reduce.weight.val())), "reduction");
-        assert!(moves(gradient(network.decoupling.fc4.weight.val())), "attention");
+        let Represent::Decoupling(decoupling) = &network.pool else { panic!("decoupling") };
+        assert!(moves(gradient(decoupling.fc4.weight.val())), "attention");
         assert!(moves(gradient(network.classifiers.weight.val())), "classifiers");
         let from_graph = gradient(network.fuse.weight.val()).slice([0..12, 0..5]);
         assert!(moves(from_graph), "what the passed-on scores take from the graph, 0 at first");

@@ -9,11 +9,12 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
-use super::{Method, TrainSet};
+use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress, Stream, rng};
 use crate::data::categories::Categories;
 use crate::loss::partial_bce::partial_bce;
+use crate::nn::attention::{Pooling, SemanticAttention};
 use crate::nn::batch_norm::BatchNorm;
 use crate::nn::decoupling::SemanticDecoupling;
 use crate::nn::gated_graph::GatedGraph;
@@ -29,15 +30,19 @@ pub struct SsgrlRecipe {
     pub network: NetworkRecipe,
 }
 
-impl SsgrlRecipe {
-    /// Refuses values out of range.
-    pub fn check(&self) -> Result<()> {
+impl Settings for SsgrlRecipe {
+    type Head = Ssgrl;
+
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Ssgrl {
+        Ssgrl::new(&self.network, channels, knowledge, seed, device)
+    }
+
+    fn check(&self) -> Result<()> {
         self.network.check()
     }
 
-    /// The network with its initial weights; see [`Ssgrl::new`].
-    pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Ssgrl {
-        Ssgrl::new(&self.network, channels, knowledge, seed, device)
+    fn follow_reference(&mut self) {
+        self.network.output_bias = OutputBias::Random;
     }
 }
 
@@ -70,12 +75,23 @@ pub enum Words {
 }
 
 impl Words {
-    fn vectors(&self, device: &Device) -> Tensor<2> {
+    /// `[C, E]` on a device.
+    pub fn vectors(&self, device: &Device) -> Tensor<2> {
         match self {
             Words::Fixed(vectors) => vectors.value().to_device(device),
             Words::Learned(vectors) => vectors.val(),
         }
     }
+}
+
+/// How a feature map becomes one representation a category.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Represent {
+    /// Pooled where the category's word vector looks.
+    Decoupling(SemanticDecoupling),
+    /// Pooled where the category's activation map is high.
+    Attention(SemanticAttention),
 }
 
 /// The head: feature maps to category-specific representations to scores.
@@ -88,7 +104,7 @@ pub struct Ssgrl {
     /// Word vectors.
     pub words: Words,
     /// Pools the positions, category by category.
-    pub decoupling: SemanticDecoupling,
+    pub pool: Represent,
     /// Passes messages between categories.
     pub graph: GatedGraph,
     /// Joins a representation after and before propagation, `[2D, D]`; official `fc`.
@@ -122,12 +138,14 @@ impl Ssgrl {
             "co-occurrences of other categories"
         );
         let mut classifiers = PerClassLinear::new(categories, dim, rng, device);
-        set(&mut classifiers.bias, output_bias(recipe.output_bias, &knowledge.counts));
+        if let Some(start) = output_bias(recipe.output_bias, &knowledge.counts) {
+            set(&mut classifiers.bias, start);
+        }
         Self {
             reduce: Linear::without_bias(channels, dim, rng, device),
             norm: BatchNorm::new(dim, device),
             words,
-            decoupling: SemanticDecoupling::new(dim, word_width, recipe.joint, rng, device),
+            pool: Represent::Decoupling(SemanticDecoupling::new(dim, word_width, recipe.joint, rng, device)),
             graph: GatedGraph::new(dim, &knowledge.cooccurrence, recipe.steps, rng, device),
             fuse: Linear::new(2 * dim, dim, rng, device),
             classifiers,
@@ -137,10 +155,23 @@ impl Ssgrl {
         }
     }
 
+    /// The same network with semantic attention in place of decoupling.
+    pub fn with_attention(self, pooling: Pooling, seed: u64, device: &Device) -> Self {
+        let channels = self.reduce.weight.dims()[0];
+        // Other draws than the network's.
+        let rng = &mut rng(seed, Stream::Init, 1, 0);
+        let attention = SemanticAttention::new(channels, self.categories(), pooling, rng, device);
+        Self { pool: Represent::Attention(attention), ..self }
+    }
+
     /// Category-specific representations of a feature map, `[B, F, H, W] -> [B, C, D]`.
     pub fn represent(&self, maps: Tensor<4>) -> Tensor<3> {
-        let words = self.words.vectors(&maps.device());
-        self.decoupling.forward(self.positions(maps), words)
+        let (words, maps) = (self.words.vectors(&maps.device()), by_position(maps));
+        let reduced = self.reduced(maps.clone());
+        match &self.pool {
+            Represent::Decoupling(decoupling) => decoupling.forward(reduced, words),
+            Represent::Attention(attention) => attention.forward(maps, reduced),
+        }
     }
 
     /// Scores after propagation over the co-occurrence graph, `[B, C, D] -> [B, C]`.
@@ -155,8 +186,18 @@ impl Ssgrl {
 
     /// [`classify`](Self::classify) with dropout, for training.
     pub fn classify_dropped(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<2> {
-        let propagated = self.propagate(representations);
-        self.classifiers.forward(dropout(propagated, self.dropout_classifier, rng))
+        self.classifiers.forward(self.propagate_dropped(representations, rng))
+    }
+
+    /// [`propagate`](Self::propagate) with dropout, for training.
+    pub fn propagate_dropped(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<3> {
+        dropout(self.propagate(representations), self.dropout_classifier, rng)
+    }
+
+    /// Scores with dropout, `[B, F, H, W] -> [B, C]`, for training.
+    pub fn forward_dropped(&self, maps: Tensor<4>, rng: &mut impl Rng) -> Tensor<2> {
+        let representations = self.represent_dropped(maps, rng);
+        self.classify_dropped(representations, rng)
     }
 
     /// Width D of a representation.
@@ -169,19 +210,17 @@ impl Ssgrl {
         self.classifiers.weight.dims()[0]
     }
 
-    /// The reduced map, position by position, `[B, F, H, W] -> [B, P, D]`.
+    /// The reduced map, position by position, `[B, P, F] -> [B, P, D]`.
     ///
     /// One flat product over all positions: as a 1×1 convolution its gradient is several times slower.
-    fn positions(&self, maps: Tensor<4>) -> Tensor<3> {
-        let [batch, channels, height, width] = maps.dims();
-        let positions = height * width;
-        let rows = maps.reshape([batch, channels, positions]).swap_dims(1, 2);
-        let reduced = self.reduce.forward(rows.reshape([batch * positions, channels])); // [B·P, D]
+    fn reduced(&self, maps: Tensor<3>) -> Tensor<3> {
+        let [batch, positions, channels] = maps.dims();
+        let reduced = self.reduce.forward(maps.reshape([batch * positions, channels])); // [B·P, D]
         self.norm.forward(reduced).reshape([batch, positions, self.dim()])
     }
 
     /// tanh(W [h_T ; f] + b) of each category, `[B, C, D] -> [B, C, D]`.
-    fn propagate(&self, representations: Tensor<3>) -> Tensor<3> {
+    pub fn propagate(&self, representations: Tensor<3>) -> Tensor<3> {
         let [batch, categories, dim] = representations.dims();
         let propagated = self.graph.forward(representations.clone());
         let both = Tensor::cat(vec![propagated, representations], 2); // [B, C, 2D]
@@ -196,11 +235,9 @@ impl Method for Ssgrl {
     }
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
-        let mut drops = at.rng(Stream::Dropout);
         let targets = batch.targets(&maps.device());
-        let representations = self.represent_dropped(maps, &mut drops);
-        let logits = self.classify_dropped(representations, &mut drops);
-        Losses::default().with("bce", 1.0, partial_bce(logits, targets))
+        let logits = self.forward_dropped(maps, &mut at.rng(Stream::Dropout));
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets, batch.normalization))
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
@@ -211,23 +248,33 @@ impl Method for Ssgrl {
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        let words = self.words.vectors(&maps.device());
-        self.decoupling.attention(self.positions(maps), words)
+        let (words, maps) = (self.words.vectors(&maps.device()), by_position(maps));
+        match &self.pool {
+            Represent::Decoupling(decoupling) => decoupling.attention(self.reduced(maps), words),
+            Represent::Attention(attention) => attention.attention(maps),
+        }
     }
 }
 
-/// Where the biases of C classifiers start.
-pub(super) fn output_bias(start: OutputBias, counts: &[(usize, usize)]) -> Vec<f32> {
+/// `[B, F, H, W] -> [B, P, F]`.
+fn by_position(maps: Tensor<4>) -> Tensor<3> {
+    maps.flatten::<3>(2, 3).swap_dims(1, 2)
+}
+
+/// Where the biases of C classifiers start; nothing where they stay as they are drawn.
+pub(super) fn output_bias(start: OutputBias, counts: &[(usize, usize)]) -> Option<Vec<f32>> {
     let prior = |&(positive, known): &(usize, usize)| {
         ((positive as f32 + 1.0) / ((known - positive) as f32 + 1.0)).ln()
     };
     match start {
-        OutputBias::Prior => counts.iter().map(prior).collect(),
-        OutputBias::Zero => vec![0.0; counts.len()],
+        OutputBias::Prior => Some(counts.iter().map(prior).collect()),
+        OutputBias::Zero => Some(vec![0.0; counts.len()]),
+        OutputBias::Random => None,
     }
 }
 
-fn words(
+/// The word vectors x_c and their width: those given, or learned ones of width `learned_width`.
+pub(super) fn words(
     knowledge: &CategoryKnowledge,
     learned_width: usize,
     rng: &mut impl Rng,
@@ -251,7 +298,7 @@ fn words(
 
 /// Sets a share of `rate` of the values to 0 and scales the others by 1 / (1 − rate). The mask is
 /// drawn on the host, so that a resumed run draws the same.
-fn dropout<const R: usize>(x: Tensor<R>, rate: f64, rng: &mut impl Rng) -> Tensor<R> {
+pub(super) fn dropout<const R: usize>(x: Tensor<R>, rate: f64, rng: &mut impl Rng) -> Tensor<R> {
     if rate == 0.0 {
         return x;
     }
@@ -290,7 +337,8 @@ pub(super) mod tests {
     }
 
     pub fn batch(maps: &Tensor<4>, labels: LabelMatrix) -> Batch {
-        Batch { input: Input::Maps(maps.clone()), indices: (0..labels.images()).collect(), labels }
+        let indices = (0..labels.images()).collect();
+        Batch { input: Input::Maps(maps.clone()), labels, indices, ..Batch::empty() }
     }
 
     #[test]

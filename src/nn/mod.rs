@@ -1,4 +1,5 @@
 //! Layers.
+pub mod attention;
 pub mod backbone;
 pub mod batch_norm;
 pub mod conv_norm;
@@ -7,6 +8,7 @@ mod depthwise;
 pub mod efficientnet_lite;
 mod folded;
 pub mod gated_graph;
+pub mod graph_convolution;
 pub mod linear;
 pub mod per_class_linear;
 pub mod plain;

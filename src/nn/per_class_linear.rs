@@ -24,7 +24,12 @@ impl PerClassLinear {
 
     /// `[B, C, D] -> [B, C]`.
     pub fn forward(&self, representations: Tensor<3>) -> Tensor<2> {
-        let products = representations * self.weight.val().unsqueeze::<3>();
+        self.forward_with(representations, self.weight.val())
+    }
+
+    /// The same with other vectors, `[B, C, D], [C, D] -> [B, C]`.
+    pub fn forward_with(&self, representations: Tensor<3>, weight: Tensor<2>) -> Tensor<2> {
+        let products = representations * weight.unsqueeze::<3>();
         products.sum_dim(2).squeeze_dim::<2>(2) + self.bias.val().unsqueeze()
     }
 }

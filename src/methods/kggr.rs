@@ -1,0 +1,115 @@
+//! `kggr`: SSGRL whose classifiers exchange messages over the co-occurrence graph too (Chen, Lin, Hui,
+//! Chen, Wu; TPAMI 2020). A re-implementation from the paper: its authors published no code.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::network_recipe::{NetworkRecipe, OutputBias, Start};
+use super::ssgrl::{CategoryKnowledge, Ssgrl};
+use super::{Method, Settings};
+use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::loss::partial_bce::partial_bce;
+use crate::nn::gated_graph::GatedGraph;
+use crate::nn::linear::Linear;
+use crate::{Error, Result};
+
+/// Settings of `kggr`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KggrRecipe {
+    /// The network that reads images, and the widths of the one that reads classifiers.
+    pub network: NetworkRecipe,
+    /// Whether a score also multiplies by the classifier that propagation started from, as a third
+    /// party's code does (zizizihua/WS-MLR); the abstract's reading is not to.
+    pub double: bool,
+}
+
+impl Settings for KggrRecipe {
+    type Head = Kggr;
+
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Kggr {
+        Kggr::new(self, channels, knowledge, seed, device)
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.network.start {
+            Start::Random => self.network.check(),
+            Start::Ridge => Err(Error::Recipe(
+                "network.start is \"ridge\"; expected \"random\": propagated classifiers cannot start at given ones".into(),
+            )),
+        }
+    }
+
+    fn follow_reference(&mut self) {
+        self.network.output_bias = OutputBias::Random;
+    }
+}
+
+/// s_c = ⟨w'_c, o_c⟩ + b_c with o as in SSGRL and w' = W [GGNN₂(W) ; W] + b.
+#[derive(Module, Debug)]
+pub struct Kggr {
+    /// Representations and their propagation; its classifiers' weights are the nodes W of the other.
+    pub network: Ssgrl,
+    /// GGNN₂, over classifiers.
+    pub weight_graph: GatedGraph,
+    /// Joins a classifier after and before propagation, `[2D, D]`.
+    pub weight_fuse: Linear,
+    double: bool,
+}
+
+impl Kggr {
+    /// For maps of F `channels`. The initial weights depend on `seed` alone.
+    pub fn new(
+        recipe: &KggrRecipe,
+        channels: usize,
+        knowledge: &CategoryKnowledge,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let (dim, steps) = (recipe.network.dim, recipe.network.steps);
+        // Other draws than the network's.
+        let rng = &mut rng(seed, Stream::Init, 1, 0);
+        Self {
+            network: Ssgrl::new(&recipe.network, channels, knowledge, seed, device),
+            weight_graph: GatedGraph::new(dim, &knowledge.cooccurrence, steps, rng, device),
+            weight_fuse: Linear::new(2 * dim, dim, rng, device),
+            double: recipe.double,
+        }
+    }
+
+    /// w', the classifiers after propagation, `[C, D]`.
+    pub fn propagated_classifiers(&self) -> Tensor<2> {
+        let classifiers = self.network.classifiers.weight.val();
+        let propagated = self.weight_graph.forward(classifiers.clone().unsqueeze::<3>()).squeeze_dim::<2>(0);
+        let fused = self.weight_fuse.forward(Tensor::cat(vec![propagated, classifiers.clone()], 1));
+        if self.double { fused * classifiers } else { fused }
+    }
+
+    /// Scores of propagated representations, `[B, C, D] -> [B, C]`.
+    fn score(&self, propagated: Tensor<3>) -> Tensor<2> {
+        self.network.classifiers.forward_with(propagated, self.propagated_classifiers())
+    }
+
+    fn forward_dropped(&self, maps: Tensor<4>, drops: &mut impl Rng) -> Tensor<2> {
+        let representations = self.network.represent_dropped(maps, drops);
+        self.score(self.network.propagate_dropped(representations, drops))
+    }
+}
+
+impl Method for Kggr {
+    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
+        self.score(self.network.propagate(self.network.represent(maps)))
+    }
+
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+        let targets = batch.targets(&maps.device());
+        let logits = self.forward_dropped(maps, &mut at.rng(Stream::Dropout));
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets, batch.normalization))
+    }
+
+    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
+        self.network.attention(maps)
+    }
+}

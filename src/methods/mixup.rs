@@ -1,0 +1,169 @@
+//! What IP-Mixup and FM-Mixup share: how much is mixed, and the loss of a mixed image.
+//!
+//! SARB's ablation compares blending of category representations with mixup (Zhang et al. ICLR 2018)
+//! of input pixels and of feature maps. Distribution of the share, layer and loss are unpublished;
+//! here λ ~ Beta(a, a), one a batch, the partner of image b is image B − 1 − b, and the loss is
+//! λ BCE(s, y) + (1 − λ) BCE(s, y'), each over its own known labels.
+
+use burn::tensor::{Tensor, TensorData};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, Progress, Stream, targets};
+use crate::data::labels::LabelMatrix;
+use crate::loss::normalization::Normalization;
+use crate::loss::partial_bce::{entries, supervised};
+use crate::{Error, Result};
+
+/// When and how much is mixed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mixing {
+    /// First epoch, from 0, in which images are mixed; SARB's blends start there too.
+    pub from_epoch: usize,
+    /// a of λ ~ Beta(a, a): a whole number. 1 is the uniform distribution, more is nearer to ½.
+    pub concentration: u32,
+}
+
+impl Default for Mixing {
+    fn default() -> Self {
+        Self { from_epoch: 5, concentration: 1 }
+    }
+}
+
+impl Mixing {
+    /// Refuses values out of range.
+    pub fn check(&self) -> Result<()> {
+        match self.concentration {
+            1..=100 => Ok(()),
+            other => Err(Error::Recipe(format!(
+                "mixing.concentration is {other}; expected a whole number 1 to 100"
+            ))),
+        }
+    }
+
+    /// Whether images are mixed in this epoch.
+    pub fn mixes(&self, epoch: usize) -> bool {
+        epoch >= self.from_epoch
+    }
+
+    /// λ of a step.
+    pub fn kept(&self, at: Progress) -> f32 {
+        beta(self.concentration, &mut at.rng(Stream::Mixup))
+    }
+}
+
+/// A draw from Beta(a, a): the a-th smallest of 2a − 1 uniform draws.
+pub fn beta(concentration: u32, rng: &mut impl Rng) -> f32 {
+    let mut draws: Vec<f32> = (1..2 * concentration).map(|_| rng.random()).collect();
+    draws.sort_by(f32::total_cmp);
+    draws[concentration as usize - 1]
+}
+
+/// For every image of a batch what is known of the image mixed into it, and the share λ it kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixture {
+    /// Labels of the partners, `B × C`.
+    pub partners: LabelMatrix,
+    /// λ, `B` values in 0…1.
+    pub kept: Vec<f32>,
+}
+
+impl Mixture {
+    /// Image b with image B − 1 − b, all with the same λ.
+    pub fn flipped(batch: &Batch, kept: f32) -> Self {
+        let images = batch.labels.images();
+        let partners: Vec<usize> = (0..images).rev().collect();
+        Self { partners: batch.labels.select(&partners), kept: vec![kept; images] }
+    }
+}
+
+/// x ← λ x + (1 − λ) x', the partner of b being B − 1 − b, `[B, …] -> [B, …]`.
+pub fn mix<const R: usize>(x: Tensor<R>, kept: f32) -> Tensor<R> {
+    let partners = x.clone().flip([0]);
+    x.mul_scalar(kept) + partners.mul_scalar(1.0 - kept)
+}
+
+/// λ BCE(s, y) + (1 − λ) BCE(s, y') over the known labels of each, `[B, C] -> [1]`. With the default
+/// normalisation the divisor is the weight of what is known, λ for own and 1 − λ for partners' labels.
+pub fn mixed_bce(
+    logits: Tensor<2>,
+    labels: &LabelMatrix,
+    mixture: &Mixture,
+    normalization: Normalization,
+) -> Tensor<1> {
+    let device = logits.device();
+    let images = labels.images();
+    let kept = TensorData::new(mixture.kept.clone(), [images, 1]);
+    let kept = Tensor::<2>::from_data(kept, &device);
+    let (own, partners) = (targets(labels, &device), targets(&mixture.partners, &device));
+    let weights = Tensor::cat(
+        vec![supervised(&own) * kept.clone(), supervised(&partners) * kept.neg().add_scalar(1.0)],
+        1,
+    );
+    // One row of 2C entries an image: its own labels, then its partner's.
+    let losses = Tensor::cat(vec![entries(logits.clone(), own), entries(logits, partners)], 1);
+    let loss = normalization.reduce(losses, weights);
+    // Over all entries an image counts C of them, not 2C.
+    if normalization == Normalization::All { loss.mul_scalar(2.0) } else { loss }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::rng;
+    use crate::fixture::Fixture;
+    use crate::loss::partial_bce::partial_bce;
+    use burn::tensor::Device;
+
+    #[test]
+    fn loss_and_gradient_equal_the_restatement_in_pytorch() {
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/mixup.safetensors"));
+        let device = Device::flex().autodiff();
+        let logits = fixture.tensor::<2>("logits", &device).require_grad();
+        let mixture = Mixture { partners: fixture.labels("partner_target"), kept: fixture.values("share") };
+        let labels = fixture.labels("target");
+        let loss = mixed_bce(logits.clone(), &labels, &mixture, Normalization::Supervised);
+        let gradients = loss.backward();
+        fixture.assert_equals("loss", loss);
+        fixture.assert_equals("grad.logits", logits.grad(&gradients).expect("tracked"));
+    }
+
+    #[test]
+    fn an_image_that_keeps_all_of_itself_has_its_own_loss() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_data([[0.5, -1.0], [2.0, 0.1]], &device);
+        let labels = LabelMatrix::from_values(2, &[1, 0, -1, 1]);
+        let mixture = Mixture { partners: labels.select(&[1, 0]), kept: vec![1.0; 2] };
+        for how in [Normalization::Supervised, Normalization::Image, Normalization::All, Normalization::Sum] {
+            let mixed = mixed_bce(logits.clone(), &labels, &mixture, how).into_scalar::<f32>();
+            let own = partial_bce(logits.clone(), targets(&labels, &device), how).into_scalar::<f32>();
+            assert!((mixed - own).abs() < 1e-6, "{how:?}: {mixed} and {own}");
+        }
+    }
+
+    #[test]
+    fn shares_lie_in_0_to_1_and_a_larger_concentration_brings_them_nearer_to_a_half() {
+        let mut rng = rng(0, Stream::Mixup, 0, 0);
+        let mut spread = |concentration| {
+            let draws: Vec<f32> = (0..2000).map(|_| beta(concentration, &mut rng)).collect();
+            assert!(draws.iter().all(|kept| (0.0..=1.0).contains(kept)));
+            let mean = draws.iter().sum::<f32>() / 2000.0;
+            assert!((mean - 0.5).abs() < 0.03, "{mean}");
+            draws.iter().map(|kept| (kept - 0.5).powi(2)).sum::<f32>() / 2000.0
+        };
+        // Var Beta(a, a) = 1 / (4 (2a + 1)).
+        for concentration in [1, 4] {
+            let expected = 1.0 / (4.0 * (2.0 * concentration as f32 + 1.0));
+            let found = spread(concentration);
+            assert!((found / expected - 1.0).abs() < 0.1, "{concentration}: {found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_mixed_with_the_one_across_the_batch() {
+        let x = Tensor::<2>::from_data([[1.0], [10.0], [100.0]], &Device::flex());
+        let mixed = mix(x, 0.75).into_data().try_to_vec::<f32>().expect("f32");
+        assert_eq!(mixed, [25.75, 10.0, 75.25]);
+    }
+}

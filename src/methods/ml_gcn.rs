@@ -1,0 +1,203 @@
+//! `ml-gcn`: GCN-ML, classifiers generated from word vectors by a graph convolutional network (Chen,
+//! Wei, Wang, Guo; CVPR 2019).
+//!
+//! The graph is estimated from the known labels of the training data, as every method's here. The
+//! published network has no output bias; ours has one that starts at the prior, because with few
+//! known positives the first epochs otherwise move the weights instead (`output_bias = "zero"` is the
+//! published network).
+
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Device, Tensor, TensorData, activation::leaky_relu};
+use serde::{Deserialize, Serialize};
+
+use super::network_recipe::OutputBias;
+use super::pooled::class_activation;
+use super::ssgrl::{CategoryKnowledge, Words, dropout, output_bias, words};
+use super::{Method, Settings};
+use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::loss::partial_bce::partial_bce;
+use crate::nn::graph_convolution::{GraphConvolution, normalized_adjacency};
+use crate::{Error, Result};
+
+/// Slope of the activation between the layers below 0.
+const SLOPE: f64 = 0.2;
+
+/// Settings of `ml-gcn`; the defaults are the published ones, but for the output bias.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MlGcnRecipe {
+    /// Width of the layer between word vectors and classifiers.
+    pub hidden: usize,
+    /// Where the output bias starts; at `zero` it stays there, as published.
+    pub output_bias: OutputBias,
+    /// Share of the pooled features dropped in training, from 0 to below 1.
+    pub dropout: f64,
+    /// Width E of word vectors when they are learned, because none are given.
+    pub word_width: usize,
+}
+
+impl Default for MlGcnRecipe {
+    fn default() -> Self {
+        Self { hidden: 1024, output_bias: OutputBias::Prior, dropout: 0.0, word_width: 300 }
+    }
+}
+
+impl Settings for MlGcnRecipe {
+    type Head = MlGcn;
+
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> MlGcn {
+        MlGcn::new(self, channels, knowledge, seed, device)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (key, value) in [("hidden", self.hidden), ("word_width", self.word_width)] {
+            if value == 0 {
+                return Err(Error::Recipe(format!("{key} is 0; expected 1 or more")));
+            }
+        }
+        match (0.0..1.0).contains(&self.dropout) {
+            true => Ok(()),
+            false => {
+                Err(Error::Recipe(format!("dropout is {}; expected 0 or more and less than 1", self.dropout)))
+            }
+        }
+    }
+
+    fn follow_reference(&mut self) {
+        self.output_bias = OutputBias::Zero;
+    }
+}
+
+/// s = F · H₂ᵀ + b with F the maximum over positions and H₂ = Â LeakyReLU(Â X W₁) W₂.
+#[derive(Module, Debug)]
+pub struct MlGcn {
+    /// X, word vectors.
+    pub words: Words,
+    /// Â, `[C, C]`; fixed, in the checkpoint.
+    pub adjacency: RunningState<Tensor<2>>,
+    /// W₁, `[E, hidden]`.
+    pub first: GraphConvolution,
+    /// W₂, `[hidden, F]`.
+    pub second: GraphConvolution,
+    /// b, `[C]`.
+    pub bias: Param<Tensor<1>>,
+    dropout: f64,
+}
+
+impl MlGcn {
+    /// For maps of F `channels`. The initial weights depend on `seed` alone.
+    pub fn new(
+        recipe: &MlGcnRecipe,
+        channels: usize,
+        knowledge: &CategoryKnowledge,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let rng = &mut rng(seed, Stream::Init, 0, 0);
+        let categories = knowledge.counts.len();
+        let (words, word_width) = words(knowledge, recipe.word_width, rng, device);
+        let adjacency =
+            TensorData::new(normalized_adjacency(&knowledge.cooccurrence), [categories, categories]);
+        let start = output_bias(recipe.output_bias, &knowledge.counts);
+        let start = start.unwrap_or_else(|| vec![0.0; categories]);
+        let bias = Param::from_tensor(Tensor::from_data(start.as_slice(), device));
+        Self {
+            words,
+            adjacency: RunningState::new(Tensor::from_data(adjacency, device)),
+            first: GraphConvolution::new(word_width, recipe.hidden, rng, device),
+            second: GraphConvolution::new(recipe.hidden, channels, rng, device),
+            bias: bias.set_require_grad(recipe.output_bias != OutputBias::Zero),
+            dropout: recipe.dropout,
+        }
+    }
+
+    /// H₂, one classifier a category, `[C, F]`.
+    pub fn classifiers(&self, device: &Device) -> Tensor<2> {
+        let adjacency = self.adjacency.value().to_device(device);
+        let hidden = self.first.forward(self.words.vectors(device), adjacency.clone());
+        self.second.forward(leaky_relu(hidden, SLOPE), adjacency)
+    }
+
+    fn score(&self, features: Tensor<2>) -> Tensor<2> {
+        let classifiers = self.classifiers(&features.device());
+        features.matmul(classifiers.transpose()) + self.bias.val().unsqueeze()
+    }
+}
+
+/// The maximum over positions, `[B, F, H, W] -> [B, F]`.
+fn max_pooled(maps: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, width] = maps.dims();
+    maps.reshape([batch, channels, height * width]).max_dim(2).reshape([batch, channels])
+}
+
+impl Method for MlGcn {
+    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
+        self.score(max_pooled(maps))
+    }
+
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+        let targets = batch.targets(&maps.device());
+        let features = dropout(max_pooled(maps), self.dropout, &mut at.rng(Stream::Dropout));
+        Losses::default().with("bce", 1.0, partial_bce(self.score(features), targets, batch.normalization))
+    }
+
+    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
+        let classifiers = self.classifiers(&maps.device());
+        class_activation(maps, classifiers.transpose())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, TOLERANCE, assert_close};
+    use crate::loss::normalization::Normalization;
+    use crate::nn::linear::set;
+
+    /// The network of tests/fixtures/ml_gcn.safetensors, which has no bias.
+    fn official(fixture: &Fixture, device: &Device) -> MlGcn {
+        let recipe = MlGcnRecipe { hidden: 8, output_bias: OutputBias::Zero, ..MlGcnRecipe::default() };
+        let knowledge = CategoryKnowledge {
+            words: Some((fixture.values("words"), 7)),
+            cooccurrence: vec![0.0; 36],
+            counts: vec![(0, 0); 6],
+        };
+        let mut network = MlGcn::new(&recipe, 12, &knowledge, 0, device);
+        network.adjacency = RunningState::new(fixture.tensor("adjacency.normalized", device));
+        set(&mut network.first.weight, fixture.values("gc1.weight"));
+        set(&mut network.second.weight, fixture.values("gc2.weight"));
+        network
+    }
+
+    #[test]
+    fn outputs_loss_and_gradients_equal_the_official_modules() {
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/ml_gcn.safetensors"));
+        let device = Device::flex().autodiff();
+        let network = official(&fixture, &device);
+        fixture.assert_equals("classifiers", network.classifiers(&device));
+        let maps = fixture.tensor::<4>("feature_map", &device).require_grad();
+        let logits = network.forward(maps.clone());
+        fixture.assert_equals("logits", logits.clone());
+        let targets = fixture.tensor::<2>("target", &device);
+        let loss = partial_bce(logits, targets, Normalization::Supervised);
+        let gradients = loss.backward();
+        fixture.assert_equals("loss", loss);
+        fixture.assert_equals("grad.feature_map", maps.grad(&gradients).expect("tracked"));
+        let gradient = |weight: &Param<Tensor<2>>| weight.val().grad(&gradients).expect("trained");
+        fixture.assert_equals("grad.gc1.weight", gradient(&network.first.weight));
+        fixture.assert_equals("grad.gc2.weight", gradient(&network.second.weight));
+        assert!(network.bias.val().grad(&gradients).is_none(), "as published there is no bias");
+    }
+
+    #[test]
+    fn each_position_alone_scores_what_attention_says() {
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/ml_gcn.safetensors"));
+        let device = Device::flex();
+        let network = official(&fixture, &device);
+        let maps = fixture.tensor::<4>("feature_map", &device);
+        let attention = network.attention(maps.clone()).narrow(2, 4, 1); // the middle of 3 × 3
+        let alone = network.forward(maps.narrow(2, 1, 1).narrow(3, 1, 1)).into_data();
+        let attention = attention.into_data().try_into_vec::<f32>().expect("f32");
+        assert_close("attention", &attention, &alone.try_into_vec::<f32>().expect("f32"), TOLERANCE);
+    }
+}

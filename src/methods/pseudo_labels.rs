@@ -1,0 +1,217 @@
+//! How curriculum labeling chooses the unknown labels it believes (Durand et al. CVPR 2019, Sec. 3.4).
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::labels::{Label, LabelMatrix};
+use crate::{Error, Result};
+
+/// Which scores of unknown labels are believed; known labels always stay as they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Strategy {
+    /// [a] Logits from the threshold up are positive, those below minus the threshold negative.
+    ScoreThreshold {
+        /// θ.
+        #[serde(default = "two")]
+        threshold: f64,
+    },
+    /// [b] The share of all unknown labels with the largest |logit| gets the logit's sign. (lcalem ranks
+    /// within a batch of 16; here over the training set.)
+    ScoreProportion {
+        /// The share, 0 to 1.
+        #[serde(default = "four_fifths")]
+        proportion: f64,
+    },
+    /// [c] Logits from the threshold up are positive; no negative is believed.
+    PositivesOnly {
+        /// θ.
+        #[serde(default = "five")]
+        threshold: f64,
+    },
+    /// [e] Logits that vary little over passes with dropout get the sign of their mean.
+    Uncertainty {
+        /// The variance below which a logit is believed.
+        #[serde(default = "three_tenths")]
+        variance: f64,
+        /// Passes with dropout.
+        #[serde(default = "twenty")]
+        passes: usize,
+    },
+}
+
+impl Default for Strategy {
+    fn default() -> Self {
+        Self::ScoreThreshold { threshold: two() }
+    }
+}
+
+fn two() -> f64 {
+    2.0
+}
+
+fn four_fifths() -> f64 {
+    0.8
+}
+
+fn five() -> f64 {
+    5.0
+}
+
+fn three_tenths() -> f64 {
+    0.3
+}
+
+fn twenty() -> usize {
+    20
+}
+
+impl Strategy {
+    /// Refuses values out of range.
+    pub fn check(&self) -> Result<()> {
+        let (key, value, ok) = match *self {
+            Self::ScoreThreshold { threshold } | Self::PositivesOnly { threshold } => {
+                ("threshold", threshold, threshold >= 0.0 && threshold.is_finite())
+            }
+            Self::ScoreProportion { proportion } => {
+                ("proportion", proportion, (0.0..=1.0).contains(&proportion))
+            }
+            Self::Uncertainty { passes, .. } if passes < 2 => ("passes", passes as f64, false),
+            Self::Uncertainty { variance, .. } => {
+                ("variance", variance, variance > 0.0 && variance.is_finite())
+            }
+        };
+        match ok {
+            true => Ok(()),
+            false => Err(Error::Recipe(format!("strategy.{key} is {value}; expected {}", self.expected()))),
+        }
+    }
+
+    fn expected(&self) -> &'static str {
+        match self {
+            Self::ScoreThreshold { .. } | Self::PositivesOnly { .. } => "a logit of 0 or more",
+            Self::ScoreProportion { .. } => "0 to 1",
+            Self::Uncertainty { .. } => "a variance above 0 and at least 2 passes",
+        }
+    }
+
+    /// The labels with those unknown ones filled that are believed; logits row by row, `N · C` values:
+    /// of one pass, or of [`Uncertainty`](Self::Uncertainty) the mean, with their variance over passes.
+    pub fn fill(&self, labels: &LabelMatrix, logits: &[f32], variance: &[f32]) -> LabelMatrix {
+        let unknown: Vec<usize> = (0..labels.images() * labels.categories())
+            .filter(|cell| label(labels, *cell) == Label::Unknown)
+            .collect();
+        let believed: Vec<(usize, Label)> = match *self {
+            Self::ScoreThreshold { threshold } => {
+                let threshold = threshold as f32;
+                let believe = |cell: usize| match logits[cell] {
+                    s if s >= threshold => Some((cell, Label::Positive)),
+                    s if s < -threshold => Some((cell, Label::Negative)),
+                    _ => None,
+                };
+                unknown.into_iter().filter_map(believe).collect()
+            }
+            Self::PositivesOnly { threshold } => {
+                let sure = unknown.into_iter().filter(|&cell| logits[cell] >= threshold as f32);
+                sure.map(|cell| (cell, Label::Positive)).collect()
+            }
+            Self::ScoreProportion { proportion } => {
+                let count = (proportion * unknown.len() as f64) as usize;
+                let mut ranked = unknown;
+                ranked.sort_by(|&a, &b| logits[b].abs().total_cmp(&logits[a].abs()).then(a.cmp(&b)));
+                ranked.into_iter().take(count).map(|cell| (cell, sign(logits[cell]))).collect()
+            }
+            Self::Uncertainty { variance: bound, .. } => {
+                let sure = unknown.into_iter().filter(|&cell| f64::from(variance[cell]) < bound);
+                sure.map(|cell| (cell, sign(logits[cell]))).collect()
+            }
+        };
+        let mut filled = labels.clone();
+        for (cell, label) in believed {
+            filled.set(cell / labels.categories(), cell % labels.categories(), label);
+        }
+        filled
+    }
+}
+
+fn label(labels: &LabelMatrix, cell: usize) -> Label {
+    labels.get(cell / labels.categories(), cell % labels.categories())
+}
+
+fn sign(logit: f32) -> Label {
+    if logit >= 0.0 { Label::Positive } else { Label::Negative }
+}
+
+/// Mean and variance of every logit over passes, each `N · C` values; the variance is the
+/// population's, as `torch.var(unbiased=False)`.
+#[derive(Debug, Clone, Default)]
+pub struct Spread {
+    passes: usize,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Spread {
+    /// Of `cells` logits.
+    pub fn new(cells: usize) -> Self {
+        Self { passes: 0, mean: vec![0.0; cells], squares: vec![0.0; cells] }
+    }
+
+    /// Takes in one more pass (Welford's update).
+    pub fn add(&mut self, logits: &[f32]) {
+        self.passes += 1;
+        for ((mean, squares), &logit) in self.mean.iter_mut().zip(&mut self.squares).zip(logits) {
+            let before = f64::from(logit) - *mean;
+            *mean += before / self.passes as f64;
+            *squares += before * (f64::from(logit) - *mean);
+        }
+    }
+
+    /// The mean of every logit.
+    pub fn mean(&self) -> Vec<f32> {
+        self.mean.iter().map(|&mean| mean as f32).collect()
+    }
+
+    /// The variance of every logit.
+    pub fn variance(&self) -> Vec<f32> {
+        self.squares.iter().map(|&squares| (squares / self.passes.max(1) as f64) as f32).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, assert_close};
+
+    #[test]
+    fn every_strategy_believes_what_its_restatement_in_pytorch_does() {
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/curriculum.safetensors"));
+        let (labels, logits) = (fixture.labels("target"), fixture.values("logits"));
+        let mut spread = Spread::new(logits.len());
+        fixture.values("passes").chunks_exact(logits.len()).for_each(|pass| spread.add(pass));
+        assert_close("mean", &spread.mean(), &fixture.values("mean"), 1e-5);
+        assert_close("variance", &spread.variance(), &fixture.values("variance"), 1e-5);
+        for (name, strategy, logits) in [
+            ("threshold", Strategy::ScoreThreshold { threshold: 2.0 }, &logits),
+            ("proportion", Strategy::ScoreProportion { proportion: 0.8 }, &logits),
+            ("positives", Strategy::PositivesOnly { threshold: 5.0 }, &logits),
+            ("uncertainty", Strategy::Uncertainty { variance: 0.3, passes: 20 }, &spread.mean()),
+        ] {
+            let filled = strategy.fill(&labels, logits, &spread.variance());
+            assert!(filled == fixture.labels(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_strategy_reads_its_own_keys_and_refuses_others() {
+        let read = |text: &str| toml::from_str::<Strategy>(text).map_err(|e| e.message().to_string());
+        assert_eq!(read("name = 'score-threshold'"), Ok(Strategy::default()));
+        assert_eq!(
+            read("name = 'uncertainty'\npasses = 5"),
+            Ok(Strategy::Uncertainty { variance: 0.3, passes: 5 })
+        );
+        assert!(read("name = 'score-proportion'\nthreshold = 2.0").unwrap_err().contains("threshold"));
+        let refused = Strategy::ScoreProportion { proportion: 1.5 }.check().unwrap_err().to_string();
+        assert_eq!(refused, "strategy.proportion is 1.5; expected 0 to 1");
+        assert!(Strategy::Uncertainty { variance: 0.3, passes: 1 }.check().is_err());
+    }
+}

@@ -1,0 +1,132 @@
+use std::path::Path;
+
+use super::*;
+use crate::data::cooccurrence::Cooccurrence;
+
+fn recipe_file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn a_typo_is_an_error_with_its_line() {
+    let file = recipe_file("seed = 1\n[train]\nepochs = 3\nlearing_rate = 0.1\n");
+    let error = Recipe::read(Some(file.path()), None, &[]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let text = error.to_string();
+    assert!(text.contains(":4: unknown field `learing_rate`") && text.contains("learning_rate"), "{text}");
+}
+
+#[test]
+fn a_typo_in_the_methods_settings_is_an_error() {
+    let error = Recipe::read(None, Some("sarb"), &["method.alhpa=0.3".into()]).unwrap_err().to_string();
+    assert!(error.contains("alhpa"), "{error}");
+}
+
+#[test]
+fn values_out_of_range_name_key_value_and_range() {
+    let error = Recipe::read(None, None, &["data.known=1.5".into()]).unwrap_err().to_string();
+    assert_eq!(error, "recipe: data.known is 1.5; expected a proportion in (0, 1]");
+    assert!(Recipe::read(None, None, &["train.epochs=-1".into()]).is_err());
+    assert!(Recipe::read(None, None, &["train.learning_rate=nan".into()]).is_err());
+}
+
+#[test]
+fn an_override_wins_and_a_bare_word_is_a_string() {
+    let file = recipe_file("[train]\nepochs = 3\n[method]\nname = \"sarb\"\n");
+    let sets =
+        ["train.epochs=5".to_string(), "train.select=last".to_string(), "method.network.dim=64".to_string()];
+    let recipe = Recipe::read(Some(file.path()), None, &sets).unwrap();
+    assert_eq!((recipe.train.epochs, recipe.train.select), (5, Select::Last));
+    assert_eq!(recipe.method.name(), "sarb");
+}
+
+#[test]
+fn the_resolved_recipe_reads_back_equal() {
+    let recipe = Recipe::read(None, Some("sarb"), &["data.known=0.1".into()]).unwrap();
+    let file = recipe_file(&recipe.to_toml());
+    assert_eq!(Recipe::read(Some(file.path()), None, &[]).unwrap(), recipe);
+}
+
+#[test]
+fn every_recipe_of_the_repository_is_valid() {
+    let mut read = 0;
+    for profile in ["coco18", "paper", "quickstart"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes").join(profile);
+        for file in std::fs::read_dir(folder).unwrap() {
+            Recipe::read(Some(&file.unwrap().path()), None, &[]).unwrap();
+            read += 1;
+        }
+    }
+    assert!(read >= 10, "{read} recipes");
+}
+
+#[test]
+fn step_schedule_decays_at_the_papers_epoch() {
+    let train = TrainRecipe::default();
+    assert_eq!(train.learning_rate_at(9 * 100 + 99, 100), 1e-5);
+    assert!((train.learning_rate_at(10 * 100, 100) - 1e-6).abs() < 1e-18);
+}
+
+/// Files in a folder, by name.
+fn recipe_folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_recipe_that_extends_another_says_what_differs() {
+    let folder = recipe_folder(&[
+        (
+            "ssgrl.toml",
+            "[train]\nepochs = 3\nbatch_size = 4\n[method]\nname = 'ssgrl'\n[method.network]\ndim = 64\njoint = 32",
+        ),
+        (
+            "sarb.toml",
+            "extends = 'ssgrl.toml'\n[train]\nepochs = 5\n[method]\nname = 'sarb'\nalpha = 0.25\n[method.network]\njoint = 16",
+        ),
+        ("instance.toml", "extends = 'sarb.toml'\n[method]\nname = 'sarb'\nblends = ['instance']"),
+        ("linear.toml", "extends = 'sarb.toml'\n[method]\nname = 'linear'"),
+        ("circle.toml", "extends = 'circle.toml'"),
+        ("lost.toml", "extends = 'nowhere.toml'"),
+    ]);
+    let read = |name: &str| Recipe::read(Some(&folder.path().join(name)), None, &[]);
+    let recipe = read("instance.toml").unwrap();
+    assert_eq!((recipe.train.epochs, recipe.train.batch_size), (5, 4));
+    let MethodRecipe::Sarb(sarb) = &recipe.method else { panic!("{:?}", recipe.method) };
+    assert_eq!((sarb.network.dim, sarb.network.joint, sarb.alpha, sarb.blends.len()), (64, 16, 0.25, 1));
+    assert!(recipe.extends.is_none(), "a resolved recipe stands alone");
+    assert_eq!(read("linear.toml").unwrap().method.name(), "linear");
+    assert!(read("circle.toml").unwrap_err().to_string().contains("circle"));
+    assert_eq!(read("lost.toml").unwrap_err().exit_code(), 4);
+}
+
+#[test]
+fn the_reference_protocol_sets_what_the_official_code_does() {
+    let recipe = Recipe::read(None, Some("sarb"), &["protocol=reference".into()]).unwrap();
+    assert_eq!(
+        (recipe.data.cooccurrence, recipe.data.validation, recipe.train.drop_last, recipe.train.select),
+        (Cooccurrence::Reference, 0.0, true, Select::Test)
+    );
+    let MethodRecipe::Sarb(sarb) = &recipe.method else { panic!("{:?}", recipe.method) };
+    assert!(sarb.overwrite_known && sarb.prototype_restarts == 10);
+    // Saved and read again it is the same.
+    let file = recipe_file(&recipe.to_toml());
+    assert_eq!(Recipe::read(Some(file.path()), None, &[]).unwrap(), recipe);
+}
+
+#[test]
+fn a_setting_that_contradicts_the_reference_protocol_is_an_error() {
+    let read = |set: &str| Recipe::read(None, Some("sarb"), &["protocol=reference".into(), set.into()]);
+    let error = read("train.drop_last=false").unwrap_err().to_string();
+    assert!(error.contains("means train.drop_last = true"), "{error}");
+    let error = read("method.network.output_bias=prior").unwrap_err().to_string();
+    assert!(error.contains("method.network.output_bias = \"random\""), "{error}");
+    assert!(read("train.epochs=3").is_ok());
+    let error = Recipe::read(None, None, &["train.select=test".into()]).unwrap_err().to_string();
+    assert!(error.contains("optimistic"), "{error}");
+}
