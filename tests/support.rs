@@ -108,15 +108,19 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
     } else {
         sets.push("train.epochs=4");
     }
-    if ["ssgrl", "sarb"].contains(&method) {
+    if ["ssgrl", "kggr", "fm-mixup", "sarb"].contains(&method) {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
-    if method == "sarb" {
-        sets.extend([
+    match method {
+        "sarb" => sets.extend([
             "method.blend_from_epoch=1",
             "method.prototype_interval=2",
             "method.prototypes_per_category=3",
-        ]);
+        ]),
+        "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
+        "curriculum" => sets.push("method.relabel_before=[1, 3]"),
+        "ml-gcn" => sets.extend(["method.hidden=32", "method.word_width=8"]),
+        _ => {}
     }
     for set in sets {
         args.extend(["--set".into(), set.into()]);

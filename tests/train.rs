@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{arg, borrow, command, data, features, quick, sarb_fails, sarb_ok, test_scores};
 
+/// Every method that trains on features: ip-mixup needs images.
+fn heads() -> impl Iterator<Item = &'static str> {
+    sarb::methods::NAMES.iter().copied().filter(|name| *name != "ip-mixup")
+}
+
 fn map_of(run: &std::path::Path) -> f64 {
     let features = arg(features().join("test.npy"));
     let json = sarb_ok(&["evaluate", &arg(run), "--features", &features, "--json"]);
@@ -13,10 +18,10 @@ fn map_of(run: &std::path::Path) -> f64 {
 #[test]
 fn every_method_learns_from_half_of_the_labels() {
     let dir = tempfile::tempdir().unwrap();
-    for method in sarb::methods::NAMES {
+    for method in heads() {
         let run = dir.path().join(method);
         let mut args = quick(method, &run);
-        if *method != "linear" {
+        if method != "linear" {
             args.extend(["--set".into(), "train.epochs=25".into()]);
         }
         sarb_ok(&borrow(&args));
@@ -63,23 +68,165 @@ fn the_number_of_threads_does_not_change_the_scores() {
 #[test]
 fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
     let dir = tempfile::tempdir().unwrap();
-    let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
-    let select_last = ["--set".to_string(), "train.select=last".to_string()];
-    let mut args = quick("sarb", &whole);
-    args.extend(select_last.clone());
-    sarb_ok(&borrow(&args));
-    let mut args = quick("sarb", &parts);
-    args.extend(select_last);
-    args.extend(["--set".into(), "train.epochs=2".into()]);
-    sarb_ok(&borrow(&args));
-    let len = args.len();
-    args[len - 1] = "train.epochs=4".into();
-    args.push("--resume".into());
-    sarb_ok(&borrow(&args));
-    assert!(test_scores(&whole) == test_scores(&parts), "the resumed run took another way");
-    let rows =
-        |run: &std::path::Path| std::fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count();
-    assert_eq!(rows(&whole), rows(&parts));
+    for method in heads().filter(|name| *name != "linear") {
+        let (whole, parts) = (dir.path().join(method), dir.path().join(format!("{method}-in-parts")));
+        let select_last = ["--set".to_string(), "train.select=last".to_string()];
+        let mut args = quick(method, &whole);
+        args.extend(select_last.clone());
+        sarb_ok(&borrow(&args));
+        let mut args = quick(method, &parts);
+        args.extend(select_last);
+        args.extend(["--set".into(), "train.epochs=2".into()]);
+        sarb_ok(&borrow(&args));
+        let len = args.len();
+        args[len - 1] = "train.epochs=4".into();
+        args.push("--resume".into());
+        sarb_ok(&borrow(&args));
+        assert!(test_scores(&whole) == test_scores(&parts), "{method}: the resumed run took another way");
+        let rows =
+            |run: &std::path::Path| std::fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count();
+        assert_eq!(rows(&whole), rows(&parts), "{method}");
+    }
+}
+
+#[test]
+fn variants_of_a_method_learn_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let uncertainty = ["method.head.dropout=0.2", "method.strategy={name='uncertainty', passes=5}"];
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("attention", "sarb", &["method.representation=attention"]),
+        ("instance", "sarb", &["method.blends=['instance']", "method.learn_alpha=false"]),
+        ("prototype", "sarb", &["method.blends=['prototype']", "method.learn_beta=false"]),
+        ("double", "kggr", &["method.double=true"]),
+        ("proportion", "curriculum", &["method.strategy={name='score-proportion'}", "method.keep=true"]),
+        ("positives", "curriculum", &["method.strategy={name='positives-only', threshold=2.0}"]),
+        ("uncertainty", "curriculum", &uncertainty),
+        ("weighted", "curriculum", &["method.weight={alpha=-4.45}"]),
+        ("on-ssgrl", "partial-bce", &["method.head={kind='ssgrl', dim=32, joint=16, word_width=8}"]),
+        ("all", "partial-bce", &["train.normalization=all"]),
+        ("image", "ssgrl", &["train.normalization=image"]),
+    ];
+    for (name, method, sets) in cases {
+        let run = dir.path().join(name);
+        let mut args = quick(method, &run);
+        sets.iter().chain(&["train.epochs=25"]).for_each(|set| args.extend(["--set".into(), (*set).into()]));
+        sarb_ok(&borrow(&args));
+        let map = map_of(&run);
+        assert!(map > 0.6, "{name}: mAP {map}");
+    }
+}
+
+/// Arguments that train a method on the generated images for two epochs, with a frozen random trunk.
+fn on_frozen_trunk(method: &str, weights: &str, run: &str, more: &[&str]) -> Vec<String> {
+    let data = arg(data());
+    let mut args: Vec<String> =
+        ["train", "--method", method, "--known", "0.5", "--data", &data, "--out", run, "--weights", weights]
+            .map(String::from)
+            .to_vec();
+    let sets = [
+        "data.size_px=32",
+        "backbone.name=resnet-small",
+        "backbone.freeze=all",
+        "backbone.pool=false",
+        "backbone.views=2",
+        "train.epochs=2",
+        "train.batch_size=16",
+        "method.network.dim=16",
+        "method.network.joint=8",
+    ];
+    sets.iter().chain(more).for_each(|set| args.extend(["--set".to_string(), (*set).to_string()]));
+    args
+}
+
+fn random_trunk(dir: &std::path::Path) -> String {
+    let path = dir.join("trunk.safetensors");
+    let device = burn::tensor::Device::flex();
+    device.seed(1);
+    sarb::nn::backbone::Backbone::new(sarb::nn::backbone::BackboneName::ResnetSmall, &device)
+        .save(&path)
+        .unwrap();
+    arg(path)
+}
+
+#[test]
+fn ip_mixup_mixes_cached_images_resumes_and_predicts() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = random_trunk(dir.path());
+    let scores = |name: &str, more: &[&[&str]]| {
+        let run = dir.path().join(name);
+        for (part, more) in more.iter().enumerate() {
+            let mut args = on_frozen_trunk("ip-mixup", &weights, &arg(&run), more);
+            args.extend((part > 0).then(|| "--resume".to_string()));
+            sarb_ok(&borrow(&args));
+        }
+        sarb_ok(&["evaluate", &arg(&run)]);
+        std::fs::read(run.join("evaluation/scores.npy")).unwrap()
+    };
+    let (mixed, last) = ("method.mixing.from_epoch=0", "train.select=last");
+    let whole = scores("whole", &[&[mixed, last]]);
+    assert!(scores("never", &[&["method.mixing.from_epoch=9", last]]) != whole, "mixing changes nothing");
+    let parts: [&[&str]; 2] = [&[mixed, last, "train.epochs=1"], &[mixed, last]];
+    assert!(scores("parts", &parts) == whole, "the resumed run took another way");
+    let images = arg(data().join("images"));
+    assert!(!sarb_ok(&["predict", &arg(dir.path().join("whole")), &images]).is_empty());
+}
+
+#[test]
+fn ip_mixup_mixes_images_that_are_read_anew_and_refuses_features() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = arg(data());
+    let train = |name: &str, from_epoch: &str| {
+        let run = arg(dir.path().join(name));
+        let mut args = vec!["train", "--method", "ip-mixup", "--data", &data, "--out", &run];
+        for set in [
+            "data.size_px=32",
+            "backbone.name=resnet-small",
+            "backbone.freeze=none",
+            "backbone.pool=false",
+            "train.epochs=1",
+            "train.batch_size=16",
+            "train.learning_rate=0.001",
+            "train.select=last",
+            "method.network.dim=16",
+            "method.network.joint=8",
+            from_epoch,
+        ] {
+            args.extend(["--set", set]);
+        }
+        sarb_ok(&args);
+        sarb_ok(&["evaluate", &run]);
+        std::fs::read(std::path::Path::new(&run).join("evaluation/scores.npy")).unwrap()
+    };
+    assert!(train("mixed", "method.mixing.from_epoch=0") != train("not", "method.mixing.from_epoch=9"));
+    let message = sarb_fails(2, &borrow(&quick("ip-mixup", &dir.path().join("features"))));
+    assert!(message.contains("fm-mixup"), "{message}");
+}
+
+#[test]
+fn the_reference_protocol_selects_on_the_test_set_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = random_trunk(dir.path());
+    let run = dir.path().join("run");
+    let more = ["protocol=reference", "method.blend_from_epoch=0", "method.prototypes_per_category=2"];
+    let output = command(&borrow(&on_frozen_trunk("sarb", &weights, &arg(&run), &more))).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("chosen on the test set"), "{stderr}");
+    assert!(!run.join("data/val.csv").exists(), "nothing is held out");
+    let json = sarb_ok(&["evaluate", &arg(&run), "--json"]);
+    let map = serde_json::from_str::<serde_json::Value>(&json).unwrap()["map"].as_f64().unwrap();
+    let metrics = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let column =
+        metrics.lines().next().unwrap().split(',').position(|name| name == "validation_map").unwrap();
+    let best = metrics
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(column).unwrap().parse::<f64>().unwrap())
+        .fold(0.0, f64::max);
+    assert!((map - best).abs() < 1e-5, "evaluate says {map}, the best epoch was {best}");
+
+    let features = quick("sarb", &dir.path().join("features"));
+    let features = [&borrow(&features)[..], &["--set", "protocol=reference"]].concat();
+    assert!(sarb_fails(2, &features).contains("--features"));
 }
 
 #[cfg(unix)]

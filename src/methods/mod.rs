@@ -297,3 +297,17 @@ impl Default for MethodRecipe {
         Self::Sarb(sarb_recipe::SarbRecipe::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_guide_shows_the_smallest_method_as_it_is() {
+        let guide = include_str!("../../docs/adding_a_method.md");
+        assert!(guide.contains(include_str!("bce.rs")), "docs/adding_a_method.md shows another bce.rs");
+        let listed =
+            guide.split("```rust\n").skip(2).map(|part| part.split("```").next().unwrap_or_default());
+        let listed: Vec<&str> = listed.collect();
+        assert_eq!(listed.len(), 2, "the two lines of the list");
+        listed.iter().for_each(|lines| assert!(include_str!("mod.rs").contains(lines), "{lines}"));
+    }
+}
