@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod heat_map;
 pub mod predict;
 pub mod quickstart;
+pub mod report;
 pub mod train;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Name what is in images
     Predict(predict::Predict),
+    /// Tables and figures of a sweep
+    Report(report::Report),
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -58,6 +61,7 @@ pub fn run(cli: Cli) -> Result<()> {
             command.run()
         }
         Command::Predict(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Data(command) => data::run(command),
         Command::Doctor(command) => command.run(),
     }

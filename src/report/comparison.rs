@@ -71,7 +71,8 @@ pub fn deviation_of_average(results: &Results, row: usize) -> Option<f64> {
     if by_known.iter().any(|cells| seeds(cells) != first) {
         return None;
     }
-    let of_seed = |seed: usize| mean(&by_known.iter().map(|cells| cells[seed].scores.map).collect::<Vec<_>>());
+    let of_seed =
+        |seed: usize| mean(&by_known.iter().map(|cells| cells[seed].scores.map).collect::<Vec<_>>());
     let averages: Option<Vec<f64>> = (0..first.len()).map(of_seed).collect();
     Mean::of(&averages?)?.deviation
 }
@@ -157,13 +158,13 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// The scores of a cell on the test split, checked against the labels and the mAP that it reports.
+/// The scores of a cell, checked against the labels and the mAP that it reports.
 fn scores_of(cell: &Measured, labels: &LabelMatrix) -> Result<Vec<f32>> {
     let path = cell.run.path("evaluation/scores.npy");
     let matrix = read_matrix(&path)?;
     if (matrix.rows, matrix.cols) != (labels.images(), labels.categories()) {
         return Err(Error::Data(format!(
-            "{}: {} × {} scores, but the test split has {} images × {} categories; give the data of the sweep with --data",
+            "{}: {} × {} scores, but the labels are of {} images × {} categories; give the data of the sweep with --data",
             path.display(),
             matrix.rows,
             matrix.cols,
@@ -174,7 +175,7 @@ fn scores_of(cell: &Measured, labels: &LabelMatrix) -> Result<Vec<f32>> {
     let map = bootstrap::map_of(&matrix.values, labels);
     if (map - cell.scores.map).abs() > 1e-6 {
         return Err(Error::Data(format!(
-            "{}: mAP {map:.4} with the labels of the test split, but evaluation/test.json says {:.4}; give the data of the sweep with --data, or evaluate the run again",
+            "{}: mAP {map:.4} with these labels, but the evaluation of the run says {:.4}; give the data of the sweep with --data, or evaluate the run again",
             path.display(),
             cell.scores.map
         )));
@@ -218,8 +219,7 @@ mod tests {
         let results = fixture.results();
         let reference = results.reference().unwrap();
         assert_eq!(results.name(reference), "SARB");
-        let comparison =
-            Comparison::resampled(&results, reference, &fixture.labels(), 200, 0).unwrap();
+        let comparison = Comparison::resampled(&results, reference, &fixture.labels(), 200, 0).unwrap();
         let other = 1;
         let difference = comparison.at(other, 0.1).unwrap();
         let expected = results.at(other, 0.1)[0].scores.map - results.at(reference, 0.1)[0].scores.map;
@@ -239,14 +239,13 @@ mod tests {
     fn labels_of_another_split_are_refused() {
         let fixture = Fixture::new(PLAN);
         let results = fixture.results();
-        let other = |labels: &LabelMatrix| {
-            Comparison::resampled(&results, 0, labels, 2, 0).unwrap_err().to_string()
-        };
+        let other =
+            |labels: &LabelMatrix| Comparison::resampled(&results, 0, labels, 2, 0).unwrap_err().to_string();
         let mut labels = fixture.labels();
         labels.set(0, 0, crate::data::labels::Label::Unknown);
         labels.set(1, 0, crate::data::labels::Label::Unknown);
         labels.set(2, 0, crate::data::labels::Label::Unknown);
-        assert!(other(&labels).contains("evaluation/test.json says"), "{}", other(&labels));
-        assert!(other(&labels.select(&[0, 1])).contains("but the test split has 2 images × 3 categories"));
+        assert!(other(&labels).contains("the evaluation of the run says"), "{}", other(&labels));
+        assert!(other(&labels.select(&[0, 1])).contains("but the labels are of 2 images × 3 categories"));
     }
 }

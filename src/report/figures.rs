@@ -63,12 +63,14 @@ pub fn training_loss(results: &Results) -> Result<(Option<Chart>, Vec<String>)> 
         match panel(results, &rows, known)? {
             Ok((panel, seed)) => {
                 panels.push(panel);
-                seeds.push(seed.to_string());
+                seeds.push(seed);
             }
             Err(why) => notes.push(format!("Training loss at {}: not drawn, {why}.", known_label(known))),
         }
     }
+    seeds.sort_unstable();
     seeds.dedup();
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let chart = (!panels.is_empty()).then(|| Chart {
         name: "training-loss".into(),
         title: "Training loss by epoch".into(),
@@ -92,8 +94,11 @@ pub fn training_loss(results: &Results) -> Result<(Option<Chart>, Vec<String>)> 
 fn panel(results: &Results, rows: &[usize], known: f64) -> Result<Result<(Panel, u64), String>> {
     let done: Vec<Vec<&Measured>> = rows.iter().map(|&row| results.at(row, known)).collect();
     let has = |cells: &Vec<&Measured>, seed: u64| cells.iter().any(|cell| cell.cell.seed == seed);
-    let common =
-        done.iter().flatten().map(|cell| cell.cell.seed).filter(|&seed| done.iter().all(|cells| has(cells, seed)));
+    let common = done
+        .iter()
+        .flatten()
+        .map(|cell| cell.cell.seed)
+        .filter(|&seed| done.iter().all(|cells| has(cells, seed)));
     let Some(seed) = common.min() else {
         return Ok(Err("no seed is done in all of these rows".into()));
     };
@@ -145,7 +150,10 @@ mod tests {
     fn a_line_a_row_of_the_main_table_with_bars_where_seeds_differ() {
         let fixture = Fixture::new(PLAN);
         let chart = map_by_known(&fixture.results()).unwrap();
-        assert_eq!((chart.names.as_slice(), chart.emphasis), (&["SARB".to_owned(), "SSGRL".into()][..], Some(0)));
+        assert_eq!(
+            (chart.names.as_slice(), chart.emphasis),
+            (&["SARB".to_owned(), "SSGRL".into()][..], Some(0))
+        );
         let points = &chart.panels[0].lines[0].points;
         assert_eq!(points.iter().map(|point| point.deviation.is_some()).collect::<Vec<_>>(), [true, false]);
         assert_eq!(points.iter().map(|point| point.x).collect::<Vec<_>>(), [10.0, 50.0]);
@@ -160,7 +168,10 @@ mod tests {
         assert_eq!(chart.panels.len(), 2);
         // The fixture's epoch 0 has no loss; its term falls as 1 / epoch.
         let points = &chart.panels[0].lines[1].points;
-        assert_eq!(points.iter().map(|point| (point.x, point.y)).collect::<Vec<_>>(), [(1.0, 1.0), (2.0, 0.5), (3.0, 0.333_333)]);
+        assert_eq!(
+            points.iter().map(|point| (point.x, point.y)).collect::<Vec<_>>(),
+            [(1.0, 1.0), (2.0, 0.5), (3.0, 0.333_333)]
+        );
     }
 
     #[test]

@@ -63,7 +63,9 @@ impl Numbers {
             let names = DATA_SETS.map(|data| data.name);
             let hint = did_you_mean(name, names);
             let names = names.join(", ");
-            return Err(Error::Recipe(format!("the plan's published is {name:?}; expected one of {names}{hint}")));
+            return Err(Error::Recipe(format!(
+                "the plan's published is {name:?}; expected one of {names}{hint}"
+            )));
         };
         Ok(Self { data, numbers: all().into_iter().filter(|number| number.data == name).collect() })
     }
@@ -86,7 +88,8 @@ impl Numbers {
 }
 
 fn all() -> Vec<Published> {
-    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(include_bytes!("published.csv") as &[u8]);
+    let mut reader =
+        csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(include_bytes!("published.csv") as &[u8]);
     reader.deserialize().map(|row| row.expect("published.csv is part of the program")).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::data::Split;
 use crate::metrics::Scores;
 use crate::run::{Run, RunInfo};
 use crate::sweep::Sweep;
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 pub struct Measured {
     /// Row, proportion and seed.
     pub cell: Cell,
-    /// The scores on the test split.
+    /// The scores on the sweep's split.
     pub scores: Scores,
     /// What the run says of itself.
     pub info: RunInfo,
@@ -28,6 +29,8 @@ pub struct Results {
     pub plan: Plan,
     /// The data folder.
     pub data: PathBuf,
+    /// The split that the cells are measured on.
+    pub split: Split,
     /// The done cells, in the plan's order.
     pub cells: Vec<Measured>,
 }
@@ -45,11 +48,12 @@ impl Results {
             let merged = merged.get_or_insert_with(|| Self {
                 plan: sweep.plan.clone(),
                 data: sweep.data.clone(),
+                split: sweep.split,
                 cells: Vec::new(),
             });
-            if !same(&merged.plan, &sweep.plan) {
+            if !same(&merged.plan, &sweep.plan) || merged.split != sweep.split {
                 return Err(Error::Usage(format!(
-                    "{} and {} are sweeps of different plans; report them one by one",
+                    "{} and {} are sweeps of different plans or splits; report them one by one",
                     dirs[0].display(),
                     dir.display()
                 )));
@@ -72,15 +76,16 @@ impl Results {
     }
 
     /// Adds a done cell; one that is already there must have the same scores.
-    fn add(&mut self, cell: Cell, run: Run) -> Result<()> {
-        let path = run.path("evaluation/test.json");
+    pub(super) fn add(&mut self, cell: Cell, run: Run) -> Result<()> {
+        let file = format!("evaluation/{}.json", self.split);
+        let path = run.path(&file);
         let scores: Scores = read_json(&path)?;
         if let Some(known) = self.cells.iter().find(|known| known.cell == cell) {
             return match known.scores == scores {
                 true => Ok(()),
                 false => Err(Error::Data(format!(
                     "{} and {} hold different results of one cell (mAP {:.4} and {:.4}); leave one of the folders out",
-                    known.run.path("evaluation/test.json").display(),
+                    known.run.path(&file).display(),
                     path.display(),
                     known.scores.map,
                     scores.map
@@ -91,11 +96,11 @@ impl Results {
             && !same_split(&first.scores, &scores)
         {
             return Err(Error::Data(format!(
-                "{} is of {} images and {} categories, {} of {} and {}, or their names differ; all cells must be measured on one test split",
+                "{} is of {} images and {} categories, {} of {} and {}, or their names differ; all cells must be measured on the same images",
                 path.display(),
                 scores.images,
                 scores.categories,
-                first.run.path("evaluation/test.json").display(),
+                first.run.path(&file).display(),
                 first.scores.images,
                 first.scores.categories
             )));

@@ -349,7 +349,10 @@ mod tests {
         let (values, decimals) = ticks((47.2, 63.9), 6.0);
         assert_eq!((values, decimals), (vec![50.0, 55.0, 60.0], 0));
         let (values, decimals) = ticks((0.012, 0.031), 4.0);
-        assert_eq!(values.iter().map(|v| format!("{v:.decimals$}")).collect::<Vec<_>>(), ["0.015", "0.020", "0.025", "0.030"]);
+        assert_eq!(
+            values.iter().map(|v| format!("{v:.decimals$}")).collect::<Vec<_>>(),
+            ["0.015", "0.020", "0.025", "0.030"]
+        );
     }
 
     #[test]

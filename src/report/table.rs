@@ -81,9 +81,7 @@ impl Cell {
     /// A fraction as percent, one decimal for people and two for programs.
     pub fn percent(fraction: Option<f64>) -> Self {
         match fraction {
-            Some(fraction) => {
-                Self { text: percent(fraction), csv: vec![csv_percent(fraction)], best: false }
-            }
+            Some(fraction) => Self { text: percent(fraction), csv: vec![csv_percent(fraction)], best: false },
             None => Self::nothing(1),
         }
     }
@@ -133,7 +131,8 @@ impl Table {
 
     /// Comma-separated values, a header line and a line a row.
     pub fn to_csv(&self) -> String {
-        let line = |fields: Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
+        let line =
+            |fields: Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
         let header = line(self.columns.iter().flat_map(|column| column.csv.clone()).collect());
         let rows = self.rows.iter().map(|row| line(row.iter().flat_map(|cell| cell.csv.clone()).collect()));
         std::iter::once(header).chain(rows).map(|line| line + "\n").collect()

@@ -112,7 +112,8 @@ impl Context<'_> {
         let Some(comparison) = &self.comparison else { return Table::default() };
         let (reference, known) = (&self.results.plan.compare_with, self.results.known());
         let names = ["difference_percent", "low_percent", "high_percent", "seeds"];
-        let column = |heading: &str, csv: [String; 4]| Column { csv: csv.into(), ..Column::text(heading, "") };
+        let column =
+            |heading: &str, csv: [String; 4]| Column { csv: csv.into(), ..Column::text(heading, "") };
         let mut columns = vec![Column::text("system", "system"), column("mean", names.map(String::from))];
         columns.extend(
             known.iter().map(|&known| column(&known_label(known), names.map(|name| at_percent(name, known)))),
@@ -120,7 +121,8 @@ impl Context<'_> {
         let mut rows = self.all_rows();
         rows.retain(|row| self.results.name(*row) != reference);
         let cells = |&row: &usize| {
-            let mut cells = vec![Cell::text(self.results.name(row)), difference_cell(comparison.average(row))];
+            let mut cells =
+                vec![Cell::text(self.results.name(row)), difference_cell(comparison.average(row))];
             cells.extend(known.iter().map(|&known| difference_cell(comparison.at(row, known))));
             cells
         };
@@ -300,7 +302,11 @@ impl Context<'_> {
         if self.results.known().len() != 9 {
             other.push("choice of proportions".to_owned());
         }
-        let what = if other.is_empty() { "as ours".to_owned() } else { format!("another {} than ours", listed(&other)) };
+        let what = if other.is_empty() {
+            "as ours".to_owned()
+        } else {
+            format!("another {} than ours", listed(&other))
+        };
         format!("The paper's numbers are of {} with {BACKBONE}, {what}.", numbers.data.title)
     }
 
@@ -393,9 +399,9 @@ fn mark_best(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
         if measured.clone().count() < 2 {
             continue;
         }
-        let best = measured.map(|row| &row[column]).max_by(|a, b| {
-            number(a).partial_cmp(&number(b)).unwrap_or(std::cmp::Ordering::Equal)
-        });
+        let best = measured
+            .map(|row| &row[column])
+            .max_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(std::cmp::Ordering::Equal));
         let Some(best) = best.map(shown) else { continue };
         table.rows.iter_mut().for_each(|row| row[column].best = shown(&row[column]) == best);
     }

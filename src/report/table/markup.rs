@@ -14,7 +14,8 @@ impl Table {
         };
         let cell = |cell: &Cell| bold(escape_markdown(&cell.text), cell.best, "**", "**");
         let rule = |column: &Column| if column.right { "---:" } else { "---" }.to_owned();
-        let mut text = format!("### {}\n\n{}\n\n", escape_markdown(&self.title), escape_markdown(&self.caption));
+        let mut text =
+            format!("### {}\n\n{}\n\n", escape_markdown(&self.title), escape_markdown(&self.caption));
         text += &line(self.columns.iter().map(heading).collect());
         text += &line(self.columns.iter().map(rule).collect());
         self.rows.iter().for_each(|row| text += &line(row.iter().map(cell).collect()));
@@ -84,9 +85,10 @@ impl Table {
             }
             text += "</tr>\n";
         }
-        let headings = self.columns.iter().map(|column| {
-            format!("<th scope=\"col\"{}>{}</th>", side(column), escape_xml(&column.heading))
-        });
+        let headings = self
+            .columns
+            .iter()
+            .map(|column| format!("<th scope=\"col\"{}>{}</th>", side(column), escape_xml(&column.heading)));
         text += &format!("<tr>{}</tr>\n</thead>\n<tbody>\n", headings.collect::<String>());
         self.rows.iter().for_each(|row| text += &self.html_row(row));
         text += "</tbody>\n</table>\n";
@@ -200,7 +202,10 @@ mod tests {
         ] {
             assert!(latex.contains(part), "{part}\nis not in\n{latex}");
         }
-        assert_eq!(escape_latex("\\x~^{}$#"), "\\textbackslash{}x\\textasciitilde{}\\textasciicircum{}\\{\\}\\$\\#");
+        assert_eq!(
+            escape_latex("\\x~^{}$#"),
+            "\\textbackslash{}x\\textasciitilde{}\\textasciicircum{}\\{\\}\\$\\#"
+        );
     }
 
     #[test]
