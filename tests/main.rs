@@ -3,4 +3,5 @@
 mod bad_input;
 mod evaluate;
 mod support;
+mod sweep;
 mod train;
