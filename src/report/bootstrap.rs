@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use crate::data::labels::LabelMatrix;
+use crate::data::labels::{Label, LabelMatrix};
 use crate::metrics::ranking;
 
 /// Keeps these draws apart from every other use of the same seed.
@@ -19,14 +19,31 @@ const STREAM: u64 = u64::from_le_bytes(*b"resample");
 /// Resamples of the images of one test split, the same for every system.
 pub struct Resamples<'a> {
     labels: &'a LabelMatrix,
-    /// How often each image was drawn, resample by resample.
-    draws: Vec<Vec<u32>>,
+    draws: Vec<Draw>,
+}
+
+/// One resample.
+struct Draw {
+    /// How often each image was drawn.
+    times: Vec<u32>,
+    /// For each category, which is the same for every system.
+    drawn: Vec<Drawn>,
+}
+
+/// How many known labels of a category were drawn, and how many positive ones.
+#[derive(Clone, Copy, Default)]
+struct Drawn {
+    known: u32,
+    positive: u32,
 }
 
 impl<'a> Resamples<'a> {
     /// Draws `count` resamples; each has a generator of its own, so that they do not depend on threads.
     pub fn draw(labels: &'a LabelMatrix, count: usize, seed: u64) -> Self {
-        let draws = (0..count as u64).into_par_iter().map(|number| draw(labels.images(), seed, number));
+        let draws = (0..count as u64).into_par_iter().map(|number| {
+            let times = draw(labels.images(), seed, number);
+            Draw { drawn: drawn(labels, &times), times }
+        });
         Self { labels, draws: draws.collect() }
     }
 
@@ -48,7 +65,7 @@ impl<'a> Resamples<'a> {
     /// If there are not as many scores as labels.
     pub fn maps(&self, scores: &[f32]) -> Vec<f64> {
         let rankings = rankings(scores, self.labels);
-        self.draws.par_iter().map(|times| map(&rankings, |image| times[image])).collect()
+        self.draws.par_iter().map(|draw| map(&rankings, draw)).collect()
     }
 }
 
@@ -57,7 +74,8 @@ impl<'a> Resamples<'a> {
 /// # Panics
 /// If there are not as many scores as labels.
 pub fn map_of(scores: &[f32], labels: &LabelMatrix) -> f64 {
-    map(&rankings(scores, labels), |_| 1)
+    let times = vec![1; labels.images()];
+    map(&rankings(scores, labels), &Draw { drawn: drawn(labels, &times), times })
 }
 
 /// The interval that holds the middle `level` of `values` (percentile method; quantiles are
@@ -89,32 +107,39 @@ fn draw(images: usize, seed: u64, number: u64) -> Vec<u32> {
     times
 }
 
+fn drawn(labels: &LabelMatrix, times: &[u32]) -> Vec<Drawn> {
+    let mut drawn = vec![Drawn::default(); labels.categories()];
+    for (image, &times) in times.iter().enumerate().filter(|(_, times)| **times > 0) {
+        for (drawn, label) in drawn.iter_mut().zip(labels.row(image)) {
+            drawn.known += times * u32::from(label != Label::Unknown);
+            drawn.positive += times * u32::from(label == Label::Positive);
+        }
+    }
+    drawn
+}
+
 fn rankings(scores: &[f32], labels: &LabelMatrix) -> Vec<Vec<u32>> {
     assert_eq!(scores.len(), labels.images() * labels.categories(), "a score for every label");
     (0..labels.categories()).into_par_iter().map(|category| ranking(scores, labels, category)).collect()
 }
 
 /// Mean over the categories with a drawn positive; 0 without any.
-fn map(rankings: &[Vec<u32>], times: impl Fn(usize) -> u32) -> f64 {
-    let precisions = rankings.iter().filter_map(|ranking| average_precision(ranking, &times));
+fn map(rankings: &[Vec<u32>], draw: &Draw) -> f64 {
+    let counted = rankings.iter().zip(&draw.drawn).filter(|(_, drawn)| drawn.positive > 0);
+    let precisions = counted.map(|(ranking, drawn)| average_precision(ranking, &draw.times, *drawn));
     let (sum, count) = precisions.fold((0.0, 0), |(sum, count), precision| (sum + precision, count + 1));
     if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
-/// All-point interpolated average precision of a ranking in which each image stands `times` times,
-/// repeats side by side.
-fn average_precision(ranking: &[u32], times: impl Fn(usize) -> u32) -> Option<f64> {
-    let drawn = |entry: u32| times(entry as usize >> 1);
-    let (mut rank, mut hits) = (0, 0);
-    for &entry in ranking {
-        rank += drawn(entry);
-        hits += drawn(entry) * (entry & 1);
-    }
-    let (positives, mut envelope, mut sum) = (hits, 0.0, 0.0);
+/// All-point interpolated average precision of a ranking in which each image stands as often as it
+/// was drawn, repeats side by side.
+fn average_precision(ranking: &[u32], times: &[u32], drawn: Drawn) -> f64 {
+    let (mut rank, mut hits) = (drawn.known, drawn.positive);
+    let (mut envelope, mut sum) = (0.0, 0.0);
     // From the right: among the repeats of a positive the precision rises to that of the last one,
     // hits / rank, so all of them share one value of the envelope.
     for &entry in ranking.iter().rev() {
-        let repeats = drawn(entry);
+        let repeats = times[entry as usize >> 1];
         if entry & 1 == 1 && repeats > 0 {
             envelope = f64::max(envelope, f64::from(hits) / f64::from(rank));
             sum += f64::from(repeats) * envelope;
@@ -122,7 +147,7 @@ fn average_precision(ranking: &[u32], times: impl Fn(usize) -> u32) -> Option<f6
         }
         rank -= repeats;
     }
-    (positives > 0).then(|| sum / f64::from(positives))
+    sum / f64::from(drawn.positive)
 }
 
 #[cfg(test)]
@@ -157,7 +182,7 @@ mod tests {
             let (scores, labels) = random_data(seed, 17, 4);
             let names: Vec<String> = (0..4).map(|category| category.to_string()).collect();
             let resamples = Resamples::draw(&labels, 25, seed);
-            for (times, map) in resamples.draws.iter().zip(resamples.maps(&scores)) {
+            for (Draw { times, .. }, map) in resamples.draws.iter().zip(resamples.maps(&scores)) {
                 assert_eq!(times.iter().sum::<u32>(), 17);
                 let (scores, labels) = repeated(&scores, &labels, times);
                 let expected = evaluate(&scores, &labels, &names, 0.0).unwrap();
@@ -174,10 +199,9 @@ mod tests {
     fn repeats_of_a_positive_share_the_precision_of_the_last() {
         // By hand. Ranking + − +, drawn 2, 1, 3 times: + + − + + +; precisions 1, 1, then 3/4, 4/5, 5/6
         // whose envelope is 5/6.
-        let entries = [0 << 1 | 1, 1 << 1, 2 << 1 | 1];
-        let precision = average_precision(&entries, |image| [2, 1, 3][image]).unwrap();
+        let entries = [1, 1 << 1, 2 << 1 | 1];
+        let precision = average_precision(&entries, &[2, 1, 3], Drawn { known: 6, positive: 5 });
         assert!((precision - (2.0 + 3.0 * 5.0 / 6.0) / 5.0).abs() < 1e-15);
-        assert_eq!(average_precision(&entries, |image| [0, 5, 0][image]), None);
     }
 
     #[test]
