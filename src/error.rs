@@ -60,6 +60,14 @@ pub enum Error {
     /// Stopped by SIGINT or SIGTERM where nothing has to be kept.
     #[error("stopped by a signal; what was computed is kept in the cache: run the same command again")]
     Stopped,
+    /// Cells of a sweep failed, or it was stopped before all were done.
+    #[error("{message}")]
+    Sweep {
+        /// The exit code of the first cell that failed; 75 if it was stopped.
+        code: i32,
+        /// What happened to which cells.
+        message: String,
+    },
 }
 
 impl Error {
@@ -73,6 +81,7 @@ impl Error {
             Error::Gate(_) => 6,
             Error::Incompatible(_) => 7,
             Error::Interrupted { .. } | Error::Stopped => 75,
+            Error::Sweep { code, .. } => *code,
         }
     }
 

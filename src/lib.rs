@@ -42,6 +42,7 @@ pub mod nn;
 pub mod prepare;
 pub mod recipe;
 pub mod recognizer;
+pub mod report;
 pub mod ridge;
 pub mod run;
 pub mod sweep;

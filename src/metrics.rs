@@ -157,6 +157,12 @@ struct AveragePrecision {
 
 /// Whether each known label is positive, by descending score; ties keep file order.
 fn ranked(scores: &[f32], labels: &LabelMatrix, category: usize) -> Vec<bool> {
+    ranking(scores, labels, category).into_iter().map(|entry| entry & 1 == 1).collect()
+}
+
+/// The images whose label of `category` is known, by descending score; ties keep file order. An entry
+/// is twice the image, plus 1 where the label is positive.
+pub(crate) fn ranking(scores: &[f32], labels: &LabelMatrix, category: usize) -> Vec<u32> {
     let categories = labels.categories();
     // Score, image and label in one integer: the image breaks ties, so an unstable sort is stable.
     let mut keys: Vec<u64> = labels
@@ -169,7 +175,7 @@ fn ranked(scores: &[f32], labels: &LabelMatrix, category: usize) -> Vec<bool> {
         })
         .collect();
     keys.sort_unstable();
-    keys.into_iter().map(|key| key & 1 == 1).collect()
+    keys.into_iter().map(|key| key as u32).collect()
 }
 
 /// An integer that is smaller the higher the score is; −0 and +0 are equal.

@@ -2,5 +2,7 @@
 
 mod bad_input;
 mod evaluate;
+mod report;
 mod support;
+mod sweep;
 mod train;

@@ -6,8 +6,11 @@ pub mod evaluate;
 pub mod heat_map;
 pub mod predict;
 pub mod quickstart;
+pub mod report;
+pub mod sweep;
 pub mod train;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
@@ -15,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::data::feature_cache::default_cache_dir;
 use crate::prepare::Cache;
+use crate::sweep::child::stop_with_parent;
 use crate::{Error, Result, interrupt};
 
 /// Multi-label image recognition from partial labels: SARB and the systems it is compared with.
@@ -38,6 +42,10 @@ enum Command {
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Train and measure methods × known proportions × seeds
+    Sweep(sweep::Sweep),
+    /// Tables and figures of a sweep
+    Report(report::Report),
     /// Show devices and caches
     Doctor(doctor::Doctor),
 }
@@ -51,14 +59,18 @@ pub fn run(cli: Cli) -> Result<()> {
         }
         Command::Train(command) => {
             interrupt::listen();
+            stop_with_parent();
             command.run()
         }
         Command::Evaluate(command) => {
             interrupt::listen();
+            stop_with_parent();
             command.run()
         }
         Command::Predict(command) => command.run(),
         Command::Data(command) => data::run(command),
+        Command::Sweep(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Doctor(command) => command.run(),
     }
 }
@@ -79,6 +91,12 @@ impl CacheArgs {
     pub fn cache(&self) -> Result<Cache> {
         let dir = self.dir.clone().map_or_else(default_cache_dir, Ok)?;
         Ok(Cache { dir, limit_bytes: self.limit })
+    }
+
+    /// The arguments that say the same to another process of this program.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let dir = self.dir.iter().flat_map(|dir| ["--cache".into(), dir.into()]);
+        dir.chain(["--cache-limit".into(), self.limit.to_string().into()]).collect()
     }
 
     /// A cache in a folder of its own, with the default limit.

@@ -21,6 +21,7 @@
 //! ```
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,13 @@ impl Plan {
         if let Some(more) = more.clone().find(|more| !self.known.contains(&more.known)) {
             return Err(format!("more_seeds has known {}, which the plan's known does not list", more.known));
         }
+        // A cell is its folder: none may be there twice.
+        if let Some(known) = first_repeated(&self.known, |known| (known * 1e6).round() as u64) {
+            return Err(format!("known lists {known} twice"));
+        }
+        if let Some(seed) = first_repeated(&self.seeds, |seed| *seed) {
+            return Err(format!("seeds lists {seed} twice"));
+        }
         let mut folders = HashSet::new();
         for row in &self.rows {
             if row.folder().is_empty() || !folders.insert(row.folder()) {
@@ -207,6 +215,12 @@ impl Row {
     }
 }
 
+/// The first value whose key an earlier one has.
+fn first_repeated<T, K: Eq + Hash>(values: &[T], key: impl Fn(&T) -> K) -> Option<&T> {
+    let mut seen = HashSet::new();
+    values.iter().find(|value| !seen.insert(key(value)))
+}
+
 fn one_seed() -> Vec<u64> {
     vec![0]
 }
@@ -255,6 +269,8 @@ mod tests {
         assert!(refused(&format!("known = [0.1]\nloss_curves = ['Z']\n{row}")).contains("no row"));
         let more = "more_seeds = [{ known = 0.2, seeds = [1] }]\n";
         assert!(refused(&format!("known = [0.1]\n{row}{more}")).contains("does not list"));
+        assert!(refused(&format!("known = [0.1, 0.1]\n{row}")).contains("known lists 0.1 twice"));
+        assert!(refused(&format!("known = [0.1]\nseeds = [1, 1]\n{row}")).contains("seeds lists 1 twice"));
         assert!(refused("known = [0.1]\nrow = []").contains("must not be empty"));
     }
 }

@@ -1,0 +1,134 @@
+//! `sarb sweep`: methods × known proportions × seeds; and how far a sweep is.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::CacheArgs;
+use crate::console::print;
+use crate::data::Split;
+use crate::files::folder_of;
+use crate::sweep::plan::Plan;
+use crate::sweep::runner::{self, Options};
+use crate::sweep::shard::Shard;
+use crate::sweep::{self, status};
+use crate::{Error, Result, interrupt};
+
+/// Arguments of `sarb sweep`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Sweep {
+    #[command(subcommand)]
+    command: Option<SweepCommand>,
+    /// The plan: rows with their recipes, known proportions, seeds
+    #[arg(required = true)]
+    plan: Option<PathBuf>,
+    /// Data folder with train.csv and the split to evaluate
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Option<PathBuf>,
+    /// Folder of the sweep; one that was begun there goes on
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
+    /// Pretrained weights of the backbone: .pth or .safetensors
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Word vectors: .npy [C, E] in column order, or GloVe text looked up by name
+    #[arg(long, value_name = "FILE")]
+    words: Option<PathBuf>,
+    /// Your own features in place of images, rows in file order; with --test-features
+    #[arg(long, value_name = "FILE", requires = "test_features")]
+    features: Option<PathBuf>,
+    /// Those of the images to evaluate
+    #[arg(long, value_name = "FILE", requires = "features")]
+    test_features: Option<PathBuf>,
+    /// Which split cells are evaluated on: train, val or test
+    #[arg(long, default_value = "test", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
+    split: Split,
+    /// Cells at a time; they share the cores
+    #[arg(long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
+    /// Only every N-th cell, beginning with number I from 0; N alone takes I from the array index of
+    /// Slurm, AWS Batch or Kubernetes, whose arrays are used without --shard too
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+    /// Try again what failed before
+    #[arg(long)]
+    retry_failed: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum SweepCommand {
+    /// Show how far a sweep is
+    Status(StatusArgs),
+}
+
+/// Arguments of `sarb sweep status`.
+#[derive(Debug, Clone, Args)]
+struct StatusArgs {
+    /// Folder of the sweep
+    dir: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Sweep {
+    /// Runs a sweep, or shows how far one is.
+    pub fn run(&self) -> Result<()> {
+        match (&self.command, &self.plan, &self.data, &self.out) {
+            (Some(SweepCommand::Status(status)), ..) => status.run(),
+            (None, Some(plan), Some(data), Some(out)) => {
+                interrupt::listen();
+                self.sweep(plan, data, out)
+            }
+            _ => Err(Error::Usage("give a PLAN.toml with --data DIR and --out DIR, or `status DIR`".into())),
+        }
+    }
+
+    fn sweep(&self, plan: &Path, data: &Path, out: &Path) -> Result<()> {
+        let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
+        let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
+        let sweep = sweep::Sweep {
+            dir: absolute(out)?,
+            base: absolute(folder_of(plan))?,
+            data: absolute(data)?,
+            weights: given(&self.weights)?,
+            words: given(&self.words)?,
+            features: given(&self.features)?,
+            test_features: given(&self.test_features)?,
+            split: self.split,
+            plan: Plan::read(plan)?,
+        };
+        let recipes = sweep.begin()?;
+        let (jobs, retry_failed) = (self.jobs, self.retry_failed);
+        let options = Options { jobs, retry_failed, shard, cache: self.cache.arguments() };
+        let result = runner::run(&sweep, &recipes, &options);
+        let ended = match &result {
+            Ok(()) => true,
+            Err(Error::Sweep { code, .. }) => *code != 75,
+            Err(_) => false,
+        };
+        if ended {
+            print(&status::to_table(&sweep, &sweep.cells()?))?;
+        }
+        result
+    }
+}
+
+impl StatusArgs {
+    fn run(&self) -> Result<()> {
+        let sweep = sweep::Sweep::open(&self.dir)?;
+        let cells = sweep.cells()?;
+        if self.json {
+            return print(&status::to_json(&sweep, &cells).to_string());
+        }
+        print(&status::to_table(&sweep, &cells))
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(path, e))
+}

@@ -1,0 +1,238 @@
+//! Beginning a sweep or taking one up: what is wrong is found here, before anything is trained.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use super::state::{FILE, Sweep};
+use crate::data::{self, Split};
+use crate::recipe::Recipe;
+use crate::run::Run;
+use crate::{Error, Result};
+
+/// Held while `sweep.toml` is read and written.
+const LOCK: &str = "sweep.lock";
+
+impl Sweep {
+    /// Begins a sweep in its folder, or takes up the one in it; returns the recipe of each cell.
+    ///
+    /// The plan may grow. Nothing else may change: numbers of other settings or other inputs must
+    /// not stand beside those that are there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a folder that is no sweep's, other inputs, or cells that are done and no
+    /// longer planned; [`Error::Recipe`] with all recipes that do not resolve; [`Error::Incompatible`]
+    /// for begun cells whose settings changed; what reading the labels says.
+    pub fn begin(&self) -> Result<Vec<Recipe>> {
+        let recipes = self.recipes()?;
+        self.check_inputs()?;
+        self.check_folder()?;
+        std::fs::create_dir_all(&self.dir).map_err(|e| Error::io(&self.dir, e))?;
+        let lock = self.dir.join(LOCK);
+        let file = OpenOptions::new().append(true).create(true).open(&lock);
+        let file = file.map_err(|e| Error::io(&lock, e))?;
+        file.lock().map_err(|e| Error::io(&lock, e))?;
+        if !self.dir.join(FILE).is_file() {
+            self.save()?;
+            return Ok(recipes);
+        }
+        let begun = Sweep::open(&self.dir)?;
+        self.check_same_inputs(&begun)?;
+        self.check_dropped_cells(&begun)?;
+        self.check_settings(&recipes)?;
+        if begun != *self {
+            self.save()?;
+        }
+        Ok(recipes)
+    }
+
+    /// The recipe of each cell, or everything that is wrong with them.
+    fn recipes(&self) -> Result<Vec<Recipe>> {
+        let (mut recipes, mut problems) = (Vec::new(), Vec::new());
+        let mut all_missing = true;
+        for cell in self.plan.cells() {
+            match self.plan.recipe(&cell, &self.base) {
+                Ok(recipe) => recipes.push(recipe),
+                Err(error) => {
+                    all_missing &= matches!(error, Error::Missing(_) | Error::Io { .. });
+                    let problem = format!("row {:?}: {error}", self.plan.rows[cell.row].name);
+                    // A row has many cells, mostly with the same problem.
+                    if !problems.contains(&problem) {
+                        problems.push(problem);
+                    }
+                }
+            }
+        }
+        match problems.join("\n") {
+            none if none.is_empty() => Ok(recipes),
+            problems if all_missing => Err(Error::Missing(problems)),
+            problems => Err(Error::Recipe(problems)),
+        }
+    }
+
+    /// Labels of both splits are readable, and the other files are there.
+    fn check_inputs(&self) -> Result<()> {
+        data::open_split(&self.data, Split::Train)?;
+        data::open_split(&self.data, self.split)?;
+        for (_, path) in self.files() {
+            if let Some(path) = path {
+                std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files beside the data folder, with the flags that name them.
+    fn files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
+        [
+            ("--weights", self.weights.as_ref()),
+            ("--words", self.words.as_ref()),
+            ("--features", self.features.as_ref()),
+            ("--test-features", self.test_features.as_ref()),
+        ]
+    }
+
+    /// A folder that holds something and is no sweep's is not written to.
+    fn check_folder(&self) -> Result<()> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        let ours = |name: &str| name == LOCK || (name.starts_with(".sarb-") && name.ends_with(".tmp"));
+        let mut foreign = false;
+        for entry in std::fs::read_dir(&self.dir).map_err(|e| Error::io(&self.dir, e))? {
+            let entry = entry.map_err(|e| Error::io(&self.dir, e))?;
+            foreign |= !entry.file_name().to_str().is_some_and(ours);
+        }
+        // After the listing: another process may be beginning this very sweep.
+        if foreign && !self.dir.join(FILE).is_file() {
+            return Err(Error::Usage(format!(
+                "{} is not empty and no sweep; give another --out",
+                self.dir.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_same_inputs(&self, begun: &Sweep) -> Result<()> {
+        let differs = |flag: &str, was: String, now: String| {
+            Error::Usage(format!(
+                "{}: the sweep was begun with {flag} {was}, not {now}; give the same, or sweep into another --out",
+                self.dir.display()
+            ))
+        };
+        let shown = |path: Option<&PathBuf>| path.map_or("none".into(), |path| path.display().to_string());
+        let (was, now) = (("--data", Some(&begun.data)), ("--data", Some(&self.data)));
+        for ((flag, was), (_, now)) in
+            [(was, now)].into_iter().chain(begun.files().into_iter().zip(self.files()))
+        {
+            if !same_file(was, now) {
+                return Err(differs(flag, shown(was), shown(now)));
+            }
+        }
+        if begun.split != self.split {
+            return Err(differs("--split", begun.split.to_string(), self.split.to_string()));
+        }
+        Ok(())
+    }
+
+    /// What has been computed does not silently leave the plan.
+    fn check_dropped_cells(&self, begun: &Sweep) -> Result<()> {
+        let kept: Vec<PathBuf> = self.plan.cells().iter().map(|cell| self.folder(cell)).collect();
+        let dropped = begun
+            .plan
+            .cells()
+            .into_iter()
+            .find(|cell| !kept.contains(&begun.folder(cell)) && has_run(&begun.folder(cell)));
+        match dropped {
+            None => Ok(()),
+            Some(cell) => Err(Error::Usage(format!(
+                "the plan has no cell {} (any more), but the sweep holds its run; keep its row, proportion and seed, or delete {}",
+                begun.name(&cell),
+                begun.folder(&cell).display()
+            ))),
+        }
+    }
+
+    /// The runs that are there were begun with what the plan says now.
+    fn check_settings(&self, recipes: &[Recipe]) -> Result<()> {
+        let mut problems = Vec::new();
+        for (cell, recipe) in self.plan.cells().iter().zip(recipes) {
+            let folder = self.folder(cell);
+            if !has_run(&folder) {
+                continue;
+            }
+            let changes = match Run::open(&folder)?.recipe() {
+                Ok(begun) if begun == *recipe => continue,
+                Ok(begun) => changes(&begun, recipe),
+                Err(error) => error.to_string(),
+            };
+            problems.push(format!(
+                "{}: begun with other settings than the plan's ({changes}); restore them, delete {} to train it anew, or sweep into another --out",
+                self.name(cell),
+                folder.display()
+            ));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Incompatible(problems.join("\n"))) }
+    }
+}
+
+fn has_run(folder: &Path) -> bool {
+    folder.join("recipe.toml").is_file()
+}
+
+/// Whether two paths lead to the same file; textually, if it is gone.
+fn same_file(a: Option<&PathBuf>, b: Option<&PathBuf>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            let real = |path: &Path| path.canonicalize().ok();
+            a == b || real(a).is_some_and(|a| Some(a) == real(b))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// The settings that differ, as `train.epochs was 4, is 5`.
+fn changes(begun: &Recipe, planned: &Recipe) -> String {
+    let flat = |recipe: &Recipe| {
+        let mut settings = BTreeMap::new();
+        let table = toml::from_str(&recipe.to_toml()).expect("a recipe that was just written");
+        flatten("", &table, &mut settings);
+        settings
+    };
+    let (was, is) = (flat(begun), flat(planned));
+    let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let shown = |value: Option<&String>| value.map_or("not set".into(), String::clone);
+    let changed = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
+    changed
+        .map(|key| format!("{key} was {}, is {}", shown(was.get(key)), shown(is.get(key))))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn flatten(prefix: &str, table: &toml::Table, settings: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(table) => flatten(&key, table, settings),
+            value => {
+                settings.insert(key, value.to_string());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_settings_are_named_with_both_values() {
+        let recipe = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+            Recipe::read(None, Some("linear"), &sets).unwrap()
+        };
+        let (a, b) = (recipe(&[]), recipe(&["train.epochs=5", "data.known=0.1"]));
+        assert_eq!(changes(&a, &b), "data.known was 1.0, is 0.1; train.epochs was 20, is 5");
+        assert_eq!(changes(&a, &a), "");
+    }
+}

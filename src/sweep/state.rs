@@ -1,0 +1,299 @@
+//! What the folder of a sweep holds: its plan, where its inputs lie, and how far each cell is.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::claim;
+use super::plan::{Cell, Plan};
+use crate::data::Split;
+use crate::files::{folder_of, write_atomically};
+use crate::run::{Run, Status};
+use crate::{Error, Result};
+
+/// The file that makes a folder a sweep's.
+pub(crate) const FILE: &str = "sweep.toml";
+
+/// A sweep: `sweep.toml` and the folder it lies in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// The sweep's folder.
+    #[serde(skip)]
+    pub dir: PathBuf,
+    /// The folder that the plan's recipes are relative to.
+    pub base: PathBuf,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Pretrained weights of the backbone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Word vectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<PathBuf>,
+    /// The user's own features of the training images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<PathBuf>,
+    /// Those of the images that are evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_features: Option<PathBuf>,
+    /// The split that cells are evaluated on.
+    #[serde(with = "split_name")]
+    pub split: Split,
+    /// Rows, proportions and seeds.
+    pub plan: Plan,
+}
+
+/// How far a cell is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellStatus {
+    /// Trained and evaluated.
+    Done,
+    /// Some process is at it.
+    Running,
+    /// Begun, and nobody is at it.
+    Interrupted,
+    /// Ended with an error.
+    Failed,
+    /// Not begun.
+    Waiting,
+}
+
+/// A cell and how far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellState {
+    /// The cell.
+    pub cell: Cell,
+    /// Its run folder, as an absolute path if the sweep's folder was given as one.
+    pub folder: PathBuf,
+    /// How far it is.
+    pub status: CellStatus,
+    /// Its mAP in 0…1, if it is done.
+    pub map: Option<f64>,
+    /// Seconds of its training, if it is done.
+    pub seconds: Option<f64>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+}
+
+/// What is kept of a cell that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The exit code of its training or evaluation; 1 if it was killed.
+    pub code: i32,
+    /// What it said last.
+    pub reason: String,
+}
+
+impl Sweep {
+    /// Opens the folder of a sweep to read it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if it is none, [`Error::Usage`] if its `sweep.toml` is damaged.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::Missing(format!("{}: no folder of a sweep (it has no {FILE})", dir.display()))
+            }
+            _ => Error::io(&path, e),
+        })?;
+        let mut sweep: Self = toml::from_str(&text).map_err(|e| {
+            Error::Usage(format!("{}: {}", path.display(), e.message().trim().replace('\n', "; ")))
+        })?;
+        sweep.dir = std::path::absolute(dir).map_err(|e| Error::io(dir, e))?;
+        Ok(sweep)
+    }
+
+    /// Writes `sweep.toml`.
+    pub(crate) fn save(&self) -> Result<()> {
+        let text = toml::to_string(self).expect("a sweep is a plain table");
+        write_atomically(&self.dir.join(FILE), |file| file.write_all(text.as_bytes()))
+    }
+
+    /// Every cell and how far it is, in the order of the plan.
+    pub fn cells(&self) -> Result<Vec<CellState>> {
+        self.plan.cells().into_iter().map(|cell| self.state(cell)).collect()
+    }
+
+    /// The cells that are done, with their runs, in the order of the plan.
+    pub fn done(&self) -> Result<Vec<(Cell, Run)>> {
+        let mut done = Vec::new();
+        for cell in self.plan.cells() {
+            if self.result(&cell)?.is_some() {
+                let run = Run::open(&self.folder(&cell))?;
+                done.push((cell, run));
+            }
+        }
+        Ok(done)
+    }
+
+    /// How far a cell is.
+    pub fn state(&self, cell: Cell) -> Result<CellState> {
+        // The lock first: a cell that ends between the two looks is done then.
+        let held = claim::is_held(&self.log(&cell))?;
+        let result = self.result(&cell)?;
+        let failure = if result.is_none() && !held { self.failure(&cell)? } else { None };
+        let folder = self.folder(&cell);
+        let status = match (&result, &failure) {
+            (Some(_), _) => CellStatus::Done,
+            _ if held => CellStatus::Running,
+            (_, Some(_)) => CellStatus::Failed,
+            _ if folder.join("recipe.toml").is_file() => CellStatus::Interrupted,
+            _ => CellStatus::Waiting,
+        };
+        Ok(CellState {
+            cell,
+            folder,
+            status,
+            map: result.map(|(map, _)| map),
+            seconds: result.map(|(_, seconds)| seconds),
+            error: failure.map(|failure| failure.reason),
+        })
+    }
+
+    /// mAP and training seconds of a cell that is trained and evaluated.
+    pub(crate) fn result(&self, cell: &Cell) -> Result<Option<(f64, f64)>> {
+        #[derive(Deserialize)]
+        struct Scores {
+            map: f64,
+        }
+        if !self.is_trained(cell)? {
+            return Ok(None);
+        }
+        let run = Run::open(&self.folder(cell))?;
+        // Scores are written last: without them a kill came between the two files.
+        let scores = run.path(&format!("evaluation/{}.json", self.split));
+        if !scores.is_file() || !run.path("evaluation/scores.npy").is_file() {
+            return Ok(None);
+        }
+        let Scores { map } = read_json(&scores)?;
+        Ok(Some((map, run.info()?.seconds)))
+    }
+
+    /// Whether nothing but the evaluation is left.
+    pub(crate) fn is_trained(&self, cell: &Cell) -> Result<bool> {
+        let folder = self.folder(cell);
+        if !folder.join("run.json").is_file() || !folder.join("recipe.toml").is_file() {
+            return Ok(false);
+        }
+        Ok(Run::open(&folder)?.info()?.status == Status::Done)
+    }
+
+    /// The run folder of a cell.
+    pub fn folder(&self, cell: &Cell) -> PathBuf {
+        self.dir.join(self.plan.folder(cell))
+    }
+
+    /// Where the output of a cell's training and evaluation goes.
+    pub fn log(&self, cell: &Cell) -> PathBuf {
+        self.file("logs", cell, "log")
+    }
+
+    /// Where the resolved recipe of a cell lies once it is begun.
+    pub(crate) fn recipe_file(&self, cell: &Cell) -> PathBuf {
+        self.file("recipes", cell, "toml")
+    }
+
+    /// `KIND/ROW/known-10-seed-0.EXTENSION`.
+    fn file(&self, kind: &str, cell: &Cell, extension: &str) -> PathBuf {
+        let folder = self.dir.join(kind).join(self.plan.rows[cell.row].folder());
+        folder.join(format!("known-{}-seed-{}.{extension}", percent(cell.known), cell.seed))
+    }
+
+    /// A cell as messages call it.
+    pub fn name(&self, cell: &Cell) -> String {
+        format!("{}, {} % known, seed {}", self.plan.rows[cell.row].name, percent(cell.known), cell.seed)
+    }
+
+    /// Why a cell failed, if it did.
+    pub fn failure(&self, cell: &Cell) -> Result<Option<Failure>> {
+        let path = self.file("failed", cell, "json");
+        if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Notes that a cell failed, or that it no longer has.
+    pub(crate) fn set_failure(&self, cell: &Cell, failure: Option<&Failure>) -> Result<()> {
+        let path = self.file("failed", cell, "json");
+        if let Some(failure) = failure {
+            let text = serde_json::to_vec_pretty(failure).expect("plain data");
+            return write_with_folder(&path, &text);
+        }
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file whose folder may not be there yet.
+pub(crate) fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    write_atomically(path, |file| file.write_all(bytes))
+}
+
+/// A proportion in percent without floating-point dust, as [`Plan::folder`] writes it.
+pub(crate) fn percent(known: f64) -> f64 {
+    (known * 1e6).round() / 1e4
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))
+}
+
+/// A split by its name.
+mod split_name {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::data::Split;
+
+    pub(super) fn serialize<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(split)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Split, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_reads_back_as_it_was_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = "known = [0.1]\nset = ['train.epochs=1']\n[[row]]\nname = 'A'\nrecipe = 'a.toml'\n\
+                    more_seeds = [{ known = 0.1, seeds = [1] }]\ntables = ['ablation']\n\
+                    [[row]]\nname = 'B'\nrecipe = 'b.toml'";
+        let sweep = Sweep {
+            dir: dir.path().to_path_buf(),
+            base: "/plans".into(),
+            data: "/data".into(),
+            weights: Some("/w.pth".into()),
+            words: None,
+            features: None,
+            test_features: None,
+            split: Split::Test,
+            plan: toml::from_str(plan).unwrap(),
+        };
+        sweep.save().unwrap();
+        assert_eq!(Sweep::open(dir.path()).unwrap(), sweep);
+        assert_eq!(sweep.cells().unwrap()[2].status, CellStatus::Waiting);
+        assert!(sweep.done().unwrap().is_empty());
+        let log = sweep.log(&sweep.plan.cells()[2]);
+        assert!(log.ends_with("logs/a/known-10-seed-1.log"), "{}", log.display());
+    }
+
+    #[test]
+    fn a_folder_that_is_no_sweep_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Sweep::open(dir.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains("no folder of a sweep"), "{error}");
+    }
+}
