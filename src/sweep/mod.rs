@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! OUT/sweep.toml                             the plan as read, and where its inputs lie
+//!     sweep.lock                             held while that file is read and written
 //!     recipes/ROW/known-10-seed-0.toml       the resolved recipe of a cell that was begun
 //!     runs/ROW/known-10/seed-0/              its run folder
 //!     logs/ROW/known-10-seed-0.log           what its training and evaluation printed; also its lock
