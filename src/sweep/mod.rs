@@ -11,7 +11,7 @@
 //!
 //! [`plan`] says what is to be done, [`state`] what has been done, [`runner`] does the rest. A cell is
 //! computed by children of this program ([`child`]), under a lock that lives as long as any of them
-//! ([`claim`]): a sweep may be killed at any point, and several may share one folder.
+//! (`claim`): a sweep may be killed at any point, and several may share one folder.
 
 mod begin;
 pub mod child;
