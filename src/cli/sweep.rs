@@ -45,6 +45,9 @@ pub struct Sweep {
     /// Which split cells are evaluated on: train, val or test
     #[arg(long, default_value = "test", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
     split: Split,
+    /// Where cells are trained: cpu, vulkan, cuda or metal
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    device: String,
     /// Cells at a time; they share the cores
     #[arg(long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
@@ -89,6 +92,7 @@ impl Sweep {
     }
 
     fn sweep(&self, plan: &Path, data: &Path, out: &Path) -> Result<()> {
+        super::device(&self.device)?;
         let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
         let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
         let sweep = sweep::Sweep {
@@ -103,8 +107,8 @@ impl Sweep {
             plan: Plan::read(plan)?,
         };
         let recipes = sweep.begin()?;
-        let (jobs, retry_failed) = (self.jobs, self.retry_failed);
-        let options = Options { jobs, retry_failed, shard, cache: self.cache.arguments() };
+        let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
+        let options = Options { jobs, retry_failed, shard, device, cache: self.cache.arguments() };
         let result = runner::run(&sweep, &recipes, &options);
         let ended = match &result {
             Ok(()) => true,

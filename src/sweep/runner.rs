@@ -30,6 +30,8 @@ pub struct Options {
     pub retry_failed: bool,
     /// The part of the cells that is this process's.
     pub shard: Option<Shard>,
+    /// Where cells are trained, as of `sarb train --device`.
+    pub device: String,
     /// Arguments for the children that say where feature maps are cached.
     pub cache: Vec<OsString>,
 }
@@ -238,6 +240,7 @@ impl<'a> Runner<'a> {
         {
             args.extend(path.iter().flat_map(|path| [flag.into(), path.into()]));
         }
+        args.extend(["--device".into(), self.options.device.clone().into()]);
         args.extend(how.map(OsString::from));
         args.extend(self.options.cache.iter().cloned());
         args
