@@ -143,7 +143,7 @@ impl Chart {
     fn draw_panel(&self, svg: &mut String, panel: &Panel, frame: &Frame, x_label: &str, y_label: &str) {
         let Frame { left, top, width, height, .. } = *frame;
         let (middle, bottom) = (left + width / 2.0, top + height);
-        let (ticks, decimals) = ticks(frame.y, (height / 50.0).round());
+        let (ticks, decimals) = ticks(frame.y);
         for tick in ticks {
             let y = frame.y(tick);
             line(svg, "chart-grid", (left, y), (left + width, y));
@@ -270,14 +270,15 @@ fn padded(values: impl Iterator<Item = f64>, share: f64) -> (f64, f64) {
     }
 }
 
-/// About `count` round numbers in a range, and the decimals that tell them apart.
-fn ticks((low, high): (f64, f64), count: f64) -> (Vec<f64>, usize) {
-    let rough = (high - low) / count.max(1.0);
-    let magnitude = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
-    let step = step.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * magnitude);
-    let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
-    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+/// At least four round numbers in a range, as few as can be, and the decimals that tell them apart.
+fn ticks((low, high): (f64, f64)) -> (Vec<f64>, usize) {
+    let largest = 10f64.powf((high - low).log10().floor());
+    let steps = [1.0, 0.5, 0.2, 0.1, 0.05].map(|factor| factor * largest);
+    let between = |step: f64| ((low / step).ceil() as i64, (high / step).floor() as i64);
+    let enough = |step: &f64| between(*step).1 - between(*step).0 >= 3;
+    let step = steps.into_iter().find(enough).unwrap_or(steps[4]);
+    let decimals = (-(step * 1.001).log10().floor()).clamp(0.0, 12.0) as usize;
+    let (first, last) = between(step);
     ((first..=last).map(|number| number as f64 * step).collect(), decimals)
 }
 
@@ -346,13 +347,13 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_within_the_range() {
-        let (values, decimals) = ticks((47.2, 63.9), 6.0);
-        assert_eq!((values, decimals), (vec![50.0, 55.0, 60.0], 0));
-        let (values, decimals) = ticks((0.012, 0.031), 4.0);
-        assert_eq!(
-            values.iter().map(|v| format!("{v:.decimals$}")).collect::<Vec<_>>(),
-            ["0.015", "0.020", "0.025", "0.030"]
-        );
+        let (values, decimals) = ticks((47.2, 63.9));
+        assert_eq!((values, decimals), ((24..32).map(|number| 2.0 * f64::from(number)).collect(), 0));
+        let (values, decimals) = ticks((28.0, 95.0));
+        assert_eq!((values.len(), values[0], decimals), (7, 30.0, 0));
+        let (values, decimals) = ticks((0.012, 0.031));
+        let shown: Vec<String> = values.iter().map(|value| format!("{value:.decimals$}")).collect();
+        assert_eq!(shown, ["0.015", "0.020", "0.025", "0.030"]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::iter::zip;
 
 pub use markup::escape_xml;
 
+/// Characters in a line of sentences below or above a table of text.
+const LINE: usize = 100;
 /// What is shown where nothing was measured.
 pub const NOTHING: &str = "–";
 
@@ -111,7 +113,7 @@ impl Table {
     /// Aligned text, as a terminal shows it.
     pub fn to_text(&self) -> String {
         let widths = self.widths();
-        let mut lines = vec![self.title.clone(), self.caption.clone(), String::new()];
+        let mut lines = vec![self.title.clone(), wrapped(&self.caption), String::new()];
         if self.has_groups() {
             lines.push(self.group_line(&widths));
         }
@@ -124,7 +126,7 @@ impl Table {
         }
         if !self.notes.is_empty() {
             lines.push(String::new());
-            lines.extend(self.notes.iter().cloned());
+            lines.extend(self.notes.iter().map(|note| wrapped(note)));
         }
         lines.join("\n") + "\n"
     }
@@ -189,6 +191,22 @@ impl Table {
         }
         groups
     }
+}
+
+/// Sentences in lines of at most [`LINE`] characters, broken at spaces.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split(' ') {
+        if !line.is_empty() && length(&line) + 1 + length(word) > LINE {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    lines.push(line);
+    lines.join("\n")
 }
 
 /// Characters, which is what a terminal gives a place each in the scripts that tables are written in.
@@ -258,6 +276,13 @@ pub(super) mod tests {
             "system,map_percent,of1_percent,paper\n\"a & b_c, 5 %\",50.00,8.14,\nx|y < z,100.00,8.00,± α\n"
         );
         assert_eq!(quoted("a \"b\""), "\"a \"\"b\"\"\"");
+    }
+
+    #[test]
+    fn sentences_are_broken_at_spaces() {
+        let text = format!("{} {}", "a".repeat(98), "b c");
+        assert_eq!(wrapped(&text), format!("{} b\nc", "a".repeat(98)));
+        assert_eq!(wrapped(&"a".repeat(120)), "a".repeat(120));
     }
 
     #[test]

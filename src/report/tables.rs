@@ -82,8 +82,7 @@ impl Context<'_> {
         let paper: Vec<f64> = known.iter().copied().filter(|&known| self.has_paper(&rows, known)).collect();
         columns.extend(paper.iter().map(|&known| {
             let csv = ["paper_map_percent", "paper_mark"].map(|name| at_percent(name, known));
-            Column { csv: csv.into(), ..Column::number(&known_label(known), "") }
-                .under(&self.paper_heading(""))
+            Column { csv: csv.into(), ..Column::text(&known_label(known), "") }.under(&self.paper_heading(""))
         }));
         let cells = |&row: &usize| {
             let mut cells = vec![Cell::text(self.results.name(row))];
@@ -138,8 +137,9 @@ impl Context<'_> {
             name: "differences".into(),
             title: format!("Difference of mAP to {reference}"),
             caption: format!(
-                "Row − {reference} in points of percent, over the seeds that both have: below 0, {reference} is \
-                 better. The mean is that over the proportions.{intervals}"
+                "Row − {reference} in percentage points, over the seeds that both have, so with several seeds it \
+                 need not be that of the means: below 0, {reference} is better. The mean is that over the \
+                 proportions.{intervals}"
             ),
             columns,
             rows: rows.iter().map(cells).collect(),
@@ -158,7 +158,7 @@ impl Context<'_> {
         ];
         if self.comparison.is_some() {
             let csv = csv(&["difference_percent", "low_percent", "high_percent", "seeds"]);
-            let heading = format!("to {}", self.results.plan.compare_with);
+            let heading = format!("difference to {}", self.results.plan.compare_with);
             columns.push(Column { csv, ..Column::text(&heading, "") }.under(self.ours()));
         }
         columns.extend(known.iter().map(|&known| self.map_column(known)));
@@ -166,7 +166,11 @@ impl Context<'_> {
         let cells = |&row: &usize| {
             let mut cells = vec![Cell::text(self.results.name(row)), self.average_cell(row)];
             if let Some(comparison) = &self.comparison {
-                cells.push(difference_cell(comparison.average(row)));
+                cells.push(match Some(row) == self.results.reference() {
+                    // Nothing to measure, which is not the same as nothing measured.
+                    true => Cell { text: String::new(), ..Cell::nothing(4) },
+                    false => difference_cell(comparison.average(row)),
+                });
             }
             cells.extend(known.iter().map(|&known| mean_cell(Mean::of(&self.maps(row, known)))));
             cells.extend(self.paper_average(row));
@@ -177,8 +181,9 @@ impl Context<'_> {
             title: "Variants".into(),
             caption: format!(
                 "mAP in percent: the mean over {} known labels of the mean over seeds ({}), and by proportion; ± is \
-                 the sample standard deviation over seeds. The difference and its interval are those of the table \
-                 of differences. {}",
+                 the sample standard deviation over seeds. The difference, with its interval, is that of the table of \
+                 differences: over the seeds that both rows have, so with several seeds it need not be that of the \
+                 means. {}",
                 proportions(&known),
                 seeds_phrase(self.results, &rows),
                 self.paper_sentence()
@@ -260,7 +265,7 @@ impl Context<'_> {
     fn paper_average_column(&self) -> Option<Column> {
         self.published.as_ref()?;
         let csv = ["paper_map_percent", "paper_mark"].map(String::from);
-        let column = Column { csv: csv.into(), ..Column::number("mAP", "") };
+        let column = Column { csv: csv.into(), ..Column::text("mAP", "") };
         Some(column.under(&self.paper_heading(", mean over 10–90 %")))
     }
 
