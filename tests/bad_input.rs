@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::{arg, borrow, data_copy, features, quick, sarb, sarb_fails, sarb_ok, test_scores};
+use crate::support::{
+    arg, borrow, data_copy, features, heads, quick, sarb, sarb_fails, sarb_ok, test_scores,
+};
 
 /// Trains a tiny backbone from scratch on the images of `data`.
 fn train_on_images(data: &Path, out: &Path) -> Vec<String> {
@@ -119,7 +121,7 @@ fn recipes_with_unknown_keys_or_values_exit_with_2() {
     );
     assert!(
         sarb_fails(2, &["train", "--data", &data, "--out", &out, "--method", "sarg"])
-            .contains("unknown method `sarg`")
+            .contains("a similar value exists: 'sarb'")
     );
     assert!(sarb_fails(4, &["train", "--data", &data, "--out", &out]).contains("--weights"));
     assert!(!Path::new(&out).exists());
@@ -141,7 +143,7 @@ fn a_category_without_positives_and_an_image_without_labels_train() {
         })
         .collect();
     std::fs::write(&csv, rows.join("\n")).unwrap();
-    for method in sarb::methods::NAMES {
+    for method in heads() {
         let run = data.path().join(method);
         let mut args = quick(method, &run);
         let at = args.iter().position(|a| a == "--data").unwrap();
@@ -299,7 +301,7 @@ fn one_category_and_no_validation_split_train() {
             text.lines().map(|row| row.split(',').take(2).collect::<Vec<_>>().join(",")).collect();
         std::fs::write(&path, rows.join("\n")).unwrap();
     }
-    for method in sarb::methods::NAMES {
+    for method in heads() {
         let run = data.path().join(method);
         let mut args = quick(method, &run);
         let at = args.iter().position(|a| a == "--data").unwrap();
@@ -308,7 +310,7 @@ fn one_category_and_no_validation_split_train() {
         sarb_ok(&borrow(&args));
         test_scores(&run);
         let info = std::fs::read_to_string(run.join("run.json")).unwrap();
-        let last = if *method == "linear" { "0" } else { "4" };
+        let last = if method == "linear" { "0" } else { "4" };
         assert!(info.contains(&format!("\"best_epoch\": {last}")), "{method}: {info}");
     }
 }

@@ -95,6 +95,11 @@ pub fn sarb_fails(code: i32, args: &[&str]) -> String {
     stderr
 }
 
+/// Every method that trains on features: ip-mixup needs images.
+pub fn heads() -> impl Iterator<Item = &'static str> {
+    sarb::methods::NAMES.iter().copied().filter(|name| *name != "ip-mixup")
+}
+
 /// Arguments that train `method` on the generated features in about a second.
 pub fn quick(method: &str, out: &Path) -> Vec<String> {
     let mut args: Vec<String> =

@@ -2,12 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{arg, borrow, command, data, features, quick, sarb_fails, sarb_ok, test_scores};
-
-/// Every method that trains on features: ip-mixup needs images.
-fn heads() -> impl Iterator<Item = &'static str> {
-    sarb::methods::NAMES.iter().copied().filter(|name| *name != "ip-mixup")
-}
+use crate::support::{arg, borrow, command, data, features, heads, quick, sarb_fails, sarb_ok, test_scores};
 
 fn map_of(run: &std::path::Path) -> f64 {
     let features = arg(features().join("test.npy"));
