@@ -34,7 +34,7 @@ impl Fixture {
     }
 
     fn plan(&self, head: &str, rows: &[&str]) {
-        let set = "set = ['train.batch_size=8', 'train.learning_rate=0.003', 'train.schedule=constant', 'train.epochs=200']";
+        let set = "set = ['train.batch_size=8', 'train.learning_rate=0.003', 'train.schedule=constant', 'train.epochs=100']";
         let text = format!("{head}\n{set}\n{}", rows.concat());
         std::fs::write(self.dir.path().join("plan.toml"), text).unwrap();
     }
@@ -167,7 +167,7 @@ fn a_cell_is_what_train_and_evaluate_make_of_its_recipe() {
         "train.batch_size=8",
         "train.learning_rate=0.003",
         "train.schedule=constant",
-        "train.epochs=200",
+        "train.epochs=100",
         "method.network.dim=32",
         "method.network.joint=16",
         "method.network.word_width=8",
@@ -194,7 +194,9 @@ fn a_killed_sweep_goes_on_where_it_was() {
     fixture.expect(0, &[]);
     assert!(fixture.scores() == uninterrupted(), "the resumed sweep took another way");
     let log = fixture.log(SSGRL_LOG);
-    assert_eq!((count(&log, "$ sarb train"), count(&log, "--resume")), (2, 1), "{log}");
+    assert_eq!((count(&log, "$ sarb train"), count(&log, "--resume --cache")), (2, 1), "{log}");
+    // The child noticed that its sweep was gone, and saved what it had.
+    assert_eq!(count(&log, "sarb: stopped after epoch"), 1, "{log}");
     assert_eq!(count(&fixture.log(LINEAR_LOG), "$ sarb train"), 1, "a done cell was trained again");
 }
 
@@ -262,7 +264,7 @@ fn shards_are_disjoint_and_together_everything() {
     let output = second.env("JOB_COMPLETION_INDEX", "1").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    assert!(stderr.contains("1 cells of shard 1/2, from JOB_COMPLETION_INDEX"), "{stderr}");
+    assert!(stderr.contains("1 to do in shard 1/2, from JOB_COMPLETION_INDEX"), "{stderr}");
     assert_eq!(count(&stderr, ": started"), 1, "{stderr}");
     assert_eq!(fixture.statuses(), ["done", "done", "done"]);
     assert!(fixture.expect(2, &["--shard", "2/2"]).contains("no shard 2 of 2"));

@@ -155,6 +155,7 @@ impl Sweep {
 
     /// The runs that are there were begun with what the plan says now.
     fn check_settings(&self, recipes: &[Recipe]) -> Result<()> {
+        const SHOWN: usize = 20;
         let mut problems = Vec::new();
         for (cell, recipe) in self.plan.cells().iter().zip(recipes) {
             let folder = self.folder(cell);
@@ -166,13 +167,20 @@ impl Sweep {
                 Ok(begun) => changes(&begun, recipe),
                 Err(error) => error.to_string(),
             };
-            problems.push(format!(
-                "{}: begun with other settings than the plan's ({changes}); restore them, delete {} to train it anew, or sweep into another --out",
-                self.name(cell),
-                folder.display()
-            ));
+            let name = self.name(cell);
+            problems.push(format!("{name}: its run {} has other settings: {changes}", folder.display()));
         }
-        if problems.is_empty() { Ok(()) } else { Err(Error::Incompatible(problems.join("\n"))) }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let more = problems.len().saturating_sub(SHOWN);
+        problems.truncate(SHOWN);
+        problems.extend((more > 0).then(|| format!("… and {more} more cells")));
+        problems.push(
+            "restore the settings, delete such a folder to train it anew (with --retry-failed, if it failed), or sweep into another --out"
+                .into(),
+        );
+        Err(Error::Incompatible(problems.join("\n")))
     }
 }
 

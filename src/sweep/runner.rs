@@ -117,13 +117,12 @@ impl<'a> Runner<'a> {
             None => String::new(),
             Some(Shard { index, count, variable }) => {
                 let from = variable.map_or(String::new(), |name| format!(", from {name}"));
-                format!(" of shard {index}/{count}{from}")
+                format!(" in shard {index}/{count}{from}")
             }
         };
         say(&format!(
-            "{}: {} cells{part}, {} done before, {} failed before, {} to do",
+            "{}: {} done before, {} failed before, {} to do{part}",
             self.sweep.dir.display(),
-            progress.total,
             progress.done,
             progress.failed.len(),
             progress.left()
@@ -291,8 +290,7 @@ fn how_to_begin(folder: &Path) -> Result<Option<&'static str>> {
     match Run::open(folder) {
         Ok(run) if run.has_checkpoint() => Ok(Some("--resume")),
         Ok(run) if run.path("checkpoints").is_dir() => Ok(Some("--force")),
-        // Killed before it was a run: `sarb train` could tell it from nothing, but this folder is
-        // the sweep's own.
+        // Killed before it was a run; `sarb train` would refuse it, but this folder is the sweep's own.
         _ => std::fs::remove_dir_all(folder).map(|()| None).map_err(|e| Error::io(folder, e)),
     }
 }
