@@ -17,10 +17,10 @@ table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px sol
 caption, figcaption, .note { text-align: left; color: var(--quiet); font-size: 0.92rem; max-width: 60rem; }
 caption { padding-bottom: 0.5rem; }
 caption strong, figcaption strong { color: var(--ink); }
-th, td { padding: 0.2rem 0.75rem 0.2rem 0; text-align: left; white-space: nowrap; font-weight: normal; }
+th, td { padding: 0.2rem 1.25rem 0.2rem 0; text-align: left; white-space: nowrap; font-weight: normal; }
 thead tr:last-child th, thead tr:last-child td { border-bottom: 1px solid; }
 .group { border-bottom: 1px solid var(--rule); color: var(--quiet); }
-.number { text-align: right; padding-left: 0.75rem; }
+.number { text-align: right; }
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
 .note { margin: 0.3rem 0; }
 figure { margin: 2.5rem 0; overflow-x: auto; }

@@ -1,16 +1,15 @@
 //! The tables of a report: systems side by side, by proportion, the variants of one, and the cost.
 
-use std::iter::zip;
+mod cells;
 
 use crate::metrics::Scores;
-use crate::report::comparison::{
-    Comparison, Difference, Mean, average, average_of_done, deviation_of_average, mean,
-};
+use crate::report::comparison::{Comparison, Mean, average, average_of_done, deviation_of_average};
 use crate::report::published::{BACKBONE, Numbers};
-use crate::report::results::{Measured, Results};
-use crate::report::table::{Cell, Column, NOTHING, Table, csv_percent, percent, signed_percent};
+use crate::report::results::Results;
+use crate::report::table::{Cell, Column, NOTHING, Table, csv_percent, percent};
 use crate::report::words::{at_percent, known_label, listed, proportions, seeds_phrase};
 use crate::sweep::plan::Table as Of;
+use cells::{cost_row, difference_cell, mean_cell, with_deviation};
 
 /// What all tables are made of.
 #[derive(Debug)]
@@ -341,59 +340,6 @@ impl Context<'_> {
     }
 }
 
-fn cost_row(name: &str, known: f64, done: &[&Measured]) -> Vec<Cell> {
-    let value = |of: fn(&Measured) -> f64| mean(&done.iter().map(|cell| of(cell)).collect::<Vec<_>>());
-    // 0 is what a run says that has no epoch, or a system that does not count memory.
-    let number = |value: Option<f64>, decimals: usize| match value {
-        Some(value) if value > 0.0 => {
-            Cell { text: format!("{value:.decimals$}"), csv: vec![format!("{value:.2}")], best: false }
-        }
-        _ => Cell::nothing(1),
-    };
-    let epochs: Vec<String> = done.iter().map(|cell| cell.info.best_epoch.to_string()).collect();
-    vec![
-        Cell::text(name),
-        Cell { text: known_label(known), csv: vec![known_label(known).replace(" %", "")], best: false },
-        Cell::text(&done.len().to_string()),
-        number(value(|cell| cell.info.seconds), 0),
-        number(value(|cell| cell.info.images_per_second), 0),
-        number(value(|cell| cell.info.peak_rss_mb), 0),
-        Cell { text: epochs.join(", "), csv: vec![epochs.join(" ")], best: false },
-    ]
-}
-
-fn with_deviation(value: f64, deviation: Option<f64>) -> String {
-    percent(value) + &deviation.map_or(String::new(), |deviation| format!(" ± {}", percent(deviation)))
-}
-
-fn mean_cell(mean: Option<Mean>) -> Cell {
-    let Some(Mean { mean, deviation, seeds }) = mean else { return Cell::nothing(3) };
-    let count = if seeds > 1 { format!(" ({seeds})") } else { String::new() };
-    Cell {
-        text: with_deviation(mean, deviation) + &count,
-        csv: vec![csv_percent(mean), deviation.map_or(String::new(), csv_percent), seeds.to_string()],
-        best: false,
-    }
-}
-
-fn difference_cell(difference: Option<Difference>) -> Cell {
-    let Some(difference) = difference else { return Cell::nothing(4) };
-    let mut text = signed_percent(difference.value);
-    let mut csv = vec![csv_percent(difference.value)];
-    match difference.interval {
-        Some((low, high)) => {
-            text += &format!(" [{}, {}]", signed_percent(low), signed_percent(high));
-            csv.extend([csv_percent(low), csv_percent(high)]);
-        }
-        None => csv.extend([String::new(), String::new()]),
-    }
-    if difference.excludes_zero() {
-        text += " *";
-    }
-    csv.push(difference.seeds.to_string());
-    Cell { text, csv, best: false }
-}
-
 /// Marks the highest value of each of `columns`; all that print alike.
 fn mark_best(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
     // The first CSV value of these columns is the number; what prints alike is equally good.
@@ -412,11 +358,9 @@ fn mark_best(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
     }
 }
 
-/// A table whose caption ends where its last word does.
+/// A caption may end in a sentence that is not there.
 fn finished(mut table: Table) -> Table {
     table.caption = table.caption.trim_end().to_owned();
-    debug_assert!(table.rows.iter().all(|row| row.len() == table.columns.len()
-        && zip(row, &table.columns).all(|(cell, column)| cell.csv.len() == column.csv.len())));
     table
 }
 

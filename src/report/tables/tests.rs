@@ -1,4 +1,7 @@
+use std::iter::zip;
+
 use super::*;
+use crate::report::comparison::Difference;
 use crate::report::fixture::{Fixture, PLAN};
 
 fn tables(results: &Results) -> Vec<Table> {
