@@ -9,7 +9,6 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::data::labels::LabelMatrix;
 use crate::loss::normalization::Normalization;
-use crate::methods::mixup::Mixture;
 
 /// What a network reads.
 #[derive(Debug, Clone)]
@@ -38,6 +37,7 @@ pub struct Batch {
 
 impl Batch {
     /// No example at all, to be filled.
+    #[cfg(test)]
     pub fn empty() -> Self {
         Self {
             input: Input::Maps(Tensor::empty([0, 0, 0, 0], &Device::flex())),
@@ -51,6 +51,24 @@ impl Batch {
     /// The labels as a tensor of −1, 0 and +1, `[B, C]`.
     pub fn targets(&self, device: &Device) -> Tensor<2> {
         targets(&self.labels, device)
+    }
+}
+
+/// For every image of a batch what is known of the image mixed into it, and the share λ it kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixture {
+    /// Labels of the partners, `B × C`.
+    pub partners: LabelMatrix,
+    /// λ, `B` values in 0…1.
+    pub kept: Vec<f32>,
+}
+
+impl Mixture {
+    /// Image b with image B − 1 − b, all with the same λ.
+    pub fn flipped(batch: &Batch, kept: f32) -> Self {
+        let images = batch.labels.images();
+        let partners: Vec<usize> = (0..images).rev().collect();
+        Self { partners: batch.labels.select(&partners), kept: vec![kept; images] }
     }
 }
 

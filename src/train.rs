@@ -11,12 +11,11 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::batch::{Batch, Input, Losses, Progress};
+use crate::batch::{Batch, Input, Losses, Mixture, Progress};
 use crate::data::labels::{Label, LabelMatrix};
 use crate::data::loader::{LoadedBatch, Loader, View, epoch_batches};
 use crate::evaluate::{input_of, scores};
 use crate::loss::partial_bce::masked_loss;
-use crate::methods::mixup::Mixture;
 use crate::methods::{Method, Reading, TrainSet};
 use crate::model::Model;
 use crate::prepare::{Prepared, Selection};

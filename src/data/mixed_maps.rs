@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 
 use crate::batch::{Stream, rng};
 use crate::data::cache_filling::{Extract, Filling, HashedImage, ToCache};
@@ -14,7 +15,6 @@ use crate::data::cache_limit::make_room;
 use crate::data::feature_cache::{CacheSpec, CachedMaps, CachedView, content_hashes, drawn_view, want};
 use crate::data::loader::{Examples, View};
 use crate::data::map_store::{ContentHash, MapStore, StorePlace};
-use crate::methods::mixup::beta;
 use crate::{Error, Result};
 
 /// Who is mixed with whom.
@@ -43,6 +43,13 @@ impl MixtureDraw {
         }
         mixtures
     }
+}
+
+/// A draw from Beta(a, a): the a-th smallest of 2a − 1 uniform draws.
+pub fn beta(concentration: u32, rng: &mut impl Rng) -> f32 {
+    let mut draws: Vec<f32> = (1..2 * concentration).map(|_| rng.random()).collect();
+    draws.sort_by(f32::total_cmp);
+    draws[concentration as usize - 1]
 }
 
 /// Cached maps with mixed views beside the others.
@@ -160,6 +167,24 @@ mod tests {
         assert_eq!(draw.of_view(1), mixtures);
         assert_ne!(draw.of_view(2), mixtures);
         assert_ne!(MixtureDraw { seed: 4, ..draw }.of_view(1), mixtures);
+    }
+
+    #[test]
+    fn shares_lie_in_0_to_1_and_a_larger_concentration_brings_them_nearer_to_a_half() {
+        let mut rng = rng(0, Stream::MixedView, 0, 0);
+        let mut spread = |concentration| {
+            let draws: Vec<f32> = (0..2000).map(|_| beta(concentration, &mut rng)).collect();
+            assert!(draws.iter().all(|kept| (0.0..=1.0).contains(kept)));
+            let mean = draws.iter().sum::<f32>() / 2000.0;
+            assert!((mean - 0.5).abs() < 0.03, "{mean}");
+            draws.iter().map(|kept| (kept - 0.5).powi(2)).sum::<f32>() / 2000.0
+        };
+        // Var Beta(a, a) = 1 / (4 (2a + 1)).
+        for concentration in [1, 4] {
+            let expected = 1.0 / (4.0 * (2.0 * concentration as f32 + 1.0));
+            let found = spread(concentration);
+            assert!((found / expected - 1.0).abs() < 0.1, "{concentration}: {found}, not {expected}");
+        }
     }
 
     #[test]

@@ -8,12 +8,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::mixup::{Mixing, Mixture, mix, mixed_bce};
+use super::mixup::{Mixing, mix, mixed_bce};
 use super::network_recipe::{NetworkRecipe, OutputBias};
 use super::ssgrl::{CategoryKnowledge, Ssgrl};
 use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress, Stream};
+use crate::batch::{Batch, Losses, Mixture, Progress, Stream};
 
 /// Settings of `ip-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,11 +6,11 @@
 //! λ BCE(s, y) + (1 − λ) BCE(s, y'), each over its own known labels.
 
 use burn::tensor::{Tensor, TensorData};
-use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, Progress, Stream, targets};
+use crate::batch::{Mixture, Progress, Stream, targets};
 use crate::data::labels::LabelMatrix;
+use crate::data::mixed_maps::beta;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};
@@ -53,31 +53,6 @@ impl Mixing {
     }
 }
 
-/// A draw from Beta(a, a): the a-th smallest of 2a − 1 uniform draws.
-pub fn beta(concentration: u32, rng: &mut impl Rng) -> f32 {
-    let mut draws: Vec<f32> = (1..2 * concentration).map(|_| rng.random()).collect();
-    draws.sort_by(f32::total_cmp);
-    draws[concentration as usize - 1]
-}
-
-/// For every image of a batch what is known of the image mixed into it, and the share λ it kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mixture {
-    /// Labels of the partners, `B × C`.
-    pub partners: LabelMatrix,
-    /// λ, `B` values in 0…1.
-    pub kept: Vec<f32>,
-}
-
-impl Mixture {
-    /// Image b with image B − 1 − b, all with the same λ.
-    pub fn flipped(batch: &Batch, kept: f32) -> Self {
-        let images = batch.labels.images();
-        let partners: Vec<usize> = (0..images).rev().collect();
-        Self { partners: batch.labels.select(&partners), kept: vec![kept; images] }
-    }
-}
-
 /// x ← λ x + (1 − λ) x', the partner of b being B − 1 − b, `[B, …] -> [B, …]`.
 pub fn mix<const R: usize>(x: Tensor<R>, kept: f32) -> Tensor<R> {
     let partners = x.clone().flip([0]);
@@ -111,7 +86,6 @@ pub fn mixed_bce(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::rng;
     use crate::fixture::Fixture;
     use crate::loss::partial_bce::partial_bce;
     use burn::tensor::Device;
@@ -139,24 +113,6 @@ mod tests {
             let mixed = mixed_bce(logits.clone(), &labels, &mixture, how).into_scalar::<f32>();
             let own = partial_bce(logits.clone(), targets(&labels, &device), how).into_scalar::<f32>();
             assert!((mixed - own).abs() < 1e-6, "{how:?}: {mixed} and {own}");
-        }
-    }
-
-    #[test]
-    fn shares_lie_in_0_to_1_and_a_larger_concentration_brings_them_nearer_to_a_half() {
-        let mut rng = rng(0, Stream::Mixup, 0, 0);
-        let mut spread = |concentration| {
-            let draws: Vec<f32> = (0..2000).map(|_| beta(concentration, &mut rng)).collect();
-            assert!(draws.iter().all(|kept| (0.0..=1.0).contains(kept)));
-            let mean = draws.iter().sum::<f32>() / 2000.0;
-            assert!((mean - 0.5).abs() < 0.03, "{mean}");
-            draws.iter().map(|kept| (kept - 0.5).powi(2)).sum::<f32>() / 2000.0
-        };
-        // Var Beta(a, a) = 1 / (4 (2a + 1)).
-        for concentration in [1, 4] {
-            let expected = 1.0 / (4.0 * (2.0 * concentration as f32 + 1.0));
-            let found = spread(concentration);
-            assert!((found / expected - 1.0).abs() < 0.1, "{concentration}: {found}, not {expected}");
         }
     }
 

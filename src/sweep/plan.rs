@@ -159,8 +159,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Every cell once, in the order in which they are run: seed by seed, proportion by proportion,
-    /// row by row, so that the first seed's table is complete before another seed begins.
+    /// Every cell once, in the order in which they are run, most valuable first: seed by seed; of a seed
+    /// the rows of the main table before the others; then proportion by proportion, row by row.
     pub fn cells(&self) -> Vec<Cell> {
         let mut seeds: Vec<u64> = self.seeds.clone();
         for seed in self.rows.iter().flat_map(|row| &row.more_seeds).flat_map(|more| &more.seeds) {
@@ -170,17 +170,23 @@ impl Plan {
         }
         let mut cells = Vec::new();
         for &seed in &seeds {
-            for &known in &self.known {
-                for (row, plan) in self.rows.iter().enumerate() {
-                    let more =
-                        plan.more_seeds.iter().any(|more| more.known == known && more.seeds.contains(&seed));
-                    if more || self.seeds.contains(&seed) {
-                        cells.push(Cell { row, known, seed });
-                    }
+            for main in [true, false] {
+                let rows = || {
+                    self.rows.iter().enumerate().filter(|(_, row)| row.tables.contains(&Table::Main) == main)
+                };
+                for &known in &self.known {
+                    let wanted = rows().filter(|(_, row)| self.has(row, known, seed));
+                    cells.extend(wanted.map(|(row, _)| Cell { row, known, seed }));
                 }
             }
         }
         cells
+    }
+
+    /// Whether a row is run at this proportion with this seed.
+    fn has(&self, row: &Row, known: f64, seed: u64) -> bool {
+        let more = row.more_seeds.iter().any(|more| more.known == known && more.seeds.contains(&seed));
+        more || self.seeds.contains(&seed)
     }
 
     /// The run's folder of a cell within the sweep's: `runs/ROW/known-PERCENT/seed-N`.
@@ -243,8 +249,9 @@ mod tests {
     }
 
     #[test]
-    fn cells_come_seed_by_seed_then_by_proportion_and_row() {
-        let text = "known = [0.1, 0.5]\n[[row]]\nname = 'A'\nrecipe = 'a.toml'\n\
+    fn cells_come_seed_by_seed_the_main_table_first_then_by_proportion_and_row() {
+        let text = "known = [0.1, 0.5]\n[[row]]\nname = 'Z'\nrecipe = 'z.toml'\ntables = ['ablation']\n\
+                    [[row]]\nname = 'A'\nrecipe = 'a.toml'\n\
                     more_seeds = [{ known = 0.1, seeds = [1] }]\n[[row]]\nname = 'B (x)'\nrecipe = 'b.toml'";
         let plan = plan(text).unwrap();
         let cells: Vec<_> = plan.cells().iter().map(|cell| plan.folder(cell).display().to_string()).collect();
@@ -255,6 +262,8 @@ mod tests {
                 "runs/b-x/known-10/seed-0",
                 "runs/a/known-50/seed-0",
                 "runs/b-x/known-50/seed-0",
+                "runs/z/known-10/seed-0",
+                "runs/z/known-50/seed-0",
                 "runs/a/known-10/seed-1",
             ]
         );
