@@ -213,9 +213,9 @@ mod tests {
         };
         let mut progress = |_: usize, _: usize| Ok(());
         let draw = MixtureDraw { rows: vec![0, 1, 3], seed: 0, concentration: 1 };
-        let mut open = |computed_so_far: &mut dyn FnMut(&[f32], usize) -> Result<Vec<f32>>| {
-            let plain = cached_maps(&spec, &paths, [1, 1, 1], computed_so_far, &mut progress).unwrap();
-            with_mixtures(plain, &spec, &paths, &draw, computed_so_far, &mut progress).unwrap()
+        let mut open = |extract: &mut Extract| {
+            let plain = cached_maps(&spec, &paths, [1, 1, 1], extract, &mut progress).unwrap();
+            with_mixtures(plain, &spec, &paths, &draw, extract, &mut progress).unwrap()
         };
         let maps = open(&mut extract);
         let read = |row, view| {

@@ -19,19 +19,13 @@ use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};
 
 /// Settings of `partial-bce`; the defaults are the paper's, with which g(1) = 1 and g(0.1) = 5.005.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartialBceRecipe {
     /// The head under the loss.
     pub head: HeadRecipe,
     /// How images weigh.
     pub weight: KnownShareWeight,
-}
-
-impl Default for PartialBceRecipe {
-    fn default() -> Self {
-        Self { head: HeadRecipe::default(), weight: KnownShareWeight::default() }
-    }
 }
 
 impl Settings for PartialBceRecipe {
