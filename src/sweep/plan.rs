@@ -282,4 +282,20 @@ mod tests {
         assert!(refused(&format!("known = [0.1]\nseeds = [1, 1]\n{row}")).contains("seeds lists 1 twice"));
         assert!(refused("known = [0.1]\nrow = []").contains("must not be empty"));
     }
+
+    #[test]
+    fn every_plan_of_the_repository_resolves() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/plans");
+        let mut cells = 0;
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let plan = Plan::read(&file.unwrap().path()).unwrap();
+            assert!(plan.rows.iter().any(|row| row.name == plan.compare_with));
+            for cell in plan.cells() {
+                let recipe = plan.recipe(&cell, &folder).unwrap();
+                assert_eq!((recipe.data.known, recipe.seed), (cell.known, cell.seed));
+                cells += 1;
+            }
+        }
+        assert!(cells > 100, "{cells} cells");
+    }
 }
