@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod evaluate;
+mod frozen;
 mod report;
 mod support;
 mod sweep;
