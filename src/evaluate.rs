@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::batch::Input;
 use crate::data::loader::{Examples, LoadedBatch, Loader, View};
-use crate::model::Model;
+use crate::model::Inference;
 use crate::{Error, Result, interrupt};
 
 /// Examples a step of evaluation: large enough to fill the cores, small beside a training step.
@@ -18,7 +18,7 @@ const BATCH: usize = 32;
 /// # Errors
 /// Whatever reading an example says.
 pub fn scores(
-    model: &Model,
+    model: &Inference,
     examples: &Arc<dyn Examples>,
     rows: &[usize],
     loader: &Loader,
@@ -30,7 +30,7 @@ pub fn scores(
         if interrupt::flag().load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
-        let input = input_of(loaded?, model.backbone.is_some(), device);
+        let input = input_of(loaded?, model.reads_images(), device);
         logits.extend(model.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32"));
     }
     Ok(logits)

@@ -45,6 +45,7 @@ pub mod recognizer;
 pub mod report;
 pub mod ridge;
 pub mod run;
+pub mod step;
 pub mod sweep;
 pub mod tensorboard;
 pub mod train;

@@ -7,7 +7,7 @@ use crate::batch::Input;
 use crate::data::categories::Categories;
 use crate::methods::ssgrl::CategoryKnowledge;
 use crate::methods::{Head, Method};
-use crate::nn::backbone::Backbone;
+use crate::nn::backbone::{Backbone, FixedTrunk, FoldedBackbone};
 use crate::recipe::Recipe;
 
 /// What is trained, saved and served.
@@ -34,6 +34,55 @@ impl Model {
         Self { backbone, head: recipe.method.init(channels, &knowledge, recipe.seed, device) }
     }
 
+    /// What of the backbone training leaves as it is, made fast; see [`Backbone::fixed_trunk`].
+    pub fn fixed_trunk(&self) -> Option<FixedTrunk> {
+        self.backbone.as_ref().and_then(Backbone::fixed_trunk)
+    }
+
+    /// Feature maps of a batch for training, `[B, 3, S, S]` or `[B, F, H, W]` `-> [B, F, H, W]`; `trunk` is
+    /// this model's [`fixed_trunk`](Self::fixed_trunk).
+    ///
+    /// # Panics
+    /// If images are given to a model whose backbone is kept apart.
+    pub fn maps(&self, input: Input, trunk: Option<&FixedTrunk>) -> Tensor<4> {
+        match (input, &self.backbone) {
+            (Input::Maps(maps), _) => maps,
+            (Input::Images(images), Some(backbone)) => match trunk {
+                Some(trunk) => backbone.forward_from(trunk, images),
+                None => backbone.forward(images),
+            },
+            (Input::Images(_), None) => panic!("this model reads feature maps, not images"),
+        }
+    }
+
+    /// Learning-rate factors: the backbone's, and those that the method asks for.
+    pub fn groups(&self, backbone_factor: f64) -> Vec<(ParamGroup, f64)> {
+        let backbone =
+            self.backbone.iter().map(|b| (ParamGroup::ids_from_module(b.clone()), backbone_factor));
+        backbone.chain(self.head.groups()).collect()
+    }
+}
+
+/// A model that is only used: its backbone folded, no gradients. Later changes of the model's weights do
+/// not reach it.
+#[derive(Debug)]
+pub struct Inference {
+    backbone: Option<FoldedBackbone>,
+    /// The method's head.
+    pub head: Head,
+}
+
+impl Inference {
+    /// Of a model as it is now.
+    pub fn new(model: &Model) -> Self {
+        Self { backbone: model.backbone.as_ref().map(Backbone::folded), head: model.head.valid() }
+    }
+
+    /// Whether it reads images; otherwise, feature maps only.
+    pub fn reads_images(&self) -> bool {
+        self.backbone.is_some()
+    }
+
     /// Feature maps of a batch, `[B, 3, S, S]` or `[B, F, H, W]` `-> [B, F, H, W]`.
     ///
     /// # Panics
@@ -49,12 +98,5 @@ impl Model {
     /// Category scores (logits) of a batch, `-> [B, C]`.
     pub fn forward(&self, input: Input) -> Tensor<2> {
         self.head.forward(self.maps(input))
-    }
-
-    /// Learning-rate factors: the backbone's, and those that the method asks for.
-    pub fn groups(&self, backbone_factor: f64) -> Vec<(ParamGroup, f64)> {
-        let backbone =
-            self.backbone.iter().map(|b| (ParamGroup::ids_from_module(b.clone()), backbone_factor));
-        backbone.chain(self.head.groups()).collect()
     }
 }

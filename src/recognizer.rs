@@ -18,7 +18,7 @@ use crate::data::categories::Categories;
 use crate::data::image::decode;
 use crate::data::transform::Transform;
 use crate::methods::Method;
-use crate::model::Model;
+use crate::model::{Inference, Model};
 use crate::nn::backbone::Freeze;
 use crate::prepare::{Extractor, frozen, initial_backbone};
 use crate::recipe::Recipe;
@@ -35,8 +35,10 @@ pub struct Recognizer {
     pub recipe: Recipe,
     /// What it can name.
     pub categories: Categories,
-    /// The network, for inference.
+    /// The network as it was trained.
     pub model: Model,
+    /// The same, for use.
+    pub inference: Inference,
     /// The frozen backbone in front of it, where there is one.
     pub extractor: Option<Extractor>,
     device: Device,
@@ -109,12 +111,13 @@ impl Recognizer {
         let counts = vec![(0, 0); categories.names.len()];
         let model = Model::new(&recipe, &categories, counts, info.channels, backbone, device);
         let model = run.load_model(which, model)?;
-        Ok(Self { recipe, categories, model, extractor, device: device.clone() })
+        let inference = Inference::new(&model);
+        Ok(Self { recipe, categories, model, inference, extractor, device: device.clone() })
     }
 
     /// Whether the run reads images; one trained with `--features` reads feature files only.
     pub fn reads_images(&self) -> bool {
-        self.extractor.is_some() || self.model.backbone.is_some()
+        self.extractor.is_some() || self.inference.reads_images()
     }
 
     /// What is in the image of a file.
@@ -134,16 +137,16 @@ impl Recognizer {
         let images = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, size, size]), &self.device);
         let maps = match &self.extractor {
             Some(extractor) => extractor.network.forward(images),
-            None => self.model.maps(Input::Images(images)),
+            None => self.inference.maps(Input::Images(images)),
         };
-        let logits = values(self.model.head.forward(maps.clone()));
+        let logits = values(self.inference.head.forward(maps.clone()));
         Ok(Recognition { names: &self.categories.names, logits, maps })
     }
 
     /// Where each category of a recognition is seen.
     pub fn attention(&self, recognition: &Recognition) -> Attention {
         let side = recognition.maps.dims()[3];
-        Attention { values: values(self.model.head.attention(recognition.maps.clone())), side }
+        Attention { values: values(self.inference.head.attention(recognition.maps.clone())), side }
     }
 }
 

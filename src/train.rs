@@ -5,22 +5,23 @@
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::batch::{Batch, Input, Losses, Mixture, Progress};
+use crate::batch::{Batch, Losses, Mixture, Progress};
 use crate::data::labels::{Label, LabelMatrix};
 use crate::data::loader::{LoadedBatch, Loader, View, epoch_batches};
 use crate::evaluate::{input_of, scores};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
-use crate::model::Model;
+use crate::model::{Inference, Model};
+use crate::nn::backbone::FixedTrunk;
 use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Which};
+use crate::step::{Rates, step};
 use crate::{Error, Result, interrupt, metrics};
 
 /// How many steps lie between two looks at the loss: reading it waits for the device.
@@ -80,18 +81,19 @@ impl Trainer<'_> {
     /// [`Error::Diverged`] when a loss term is not finite; [`Error::Interrupted`] after a signal, with
     /// a checkpoint of that very step; whatever reading an example says.
     pub fn train(&self, training: &mut Training, report: &mut dyn FnMut(Report)) -> Result<()> {
+        let trunk = training.model.fixed_trunk();
         if training.state.history.is_empty() {
-            let model = training.model.valid();
+            let model = Inference::new(&training.model.valid());
             training.model.head.before_training(&self.pass(&model))?;
             self.finish_epoch(training, 0.0, report)?;
         }
         let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };
         for epoch in training.state.epoch..epochs {
             if training.state.step == 0 {
-                let model = training.model.valid();
+                let model = Inference::new(&training.model.valid());
                 training.model.head.before_epoch(epoch, &self.pass(&model))?;
             }
-            let images_per_second = self.epoch(training, epoch, report)?;
+            let images_per_second = self.epoch(training, trunk.as_ref(), epoch, report)?;
             self.finish_epoch(training, images_per_second, report)?;
         }
         Ok(())
@@ -99,7 +101,13 @@ impl Trainer<'_> {
 
     /// The remaining steps of one epoch; leaves the means of the loss terms in the state and returns
     /// images a second.
-    fn epoch(&self, training: &mut Training, epoch: usize, report: &mut dyn FnMut(Report)) -> Result<f64> {
+    fn epoch(
+        &self,
+        training: &mut Training,
+        trunk: Option<&FixedTrunk>,
+        epoch: usize,
+        report: &mut dyn FnMut(Report),
+    ) -> Result<f64> {
         let seed = self.recipe.seed;
         let batches = self.batches(epoch);
         let steps = batches.len();
@@ -117,7 +125,12 @@ impl Trainer<'_> {
         for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
             let batch = self.batch(loaded?, view);
             let at = Progress { seed, epoch, step: training.state.step, steps };
-            sums.add(self.step(training, &batch, at));
+            let rates = Rates {
+                rate: self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps),
+                backbone_factor: self.recipe.backbone.learning_rate_factor,
+            };
+            let Training { model, optimizer, .. } = training;
+            sums.add(step(model, optimizer, rates, trunk, &batch, at));
 
             images += batch.indices.len();
             training.state.step += 1;
@@ -172,29 +185,6 @@ impl Trainer<'_> {
         rows.iter().map(|row| self.prepared.rows.partition_point(|r| r < row)).collect()
     }
 
-    /// One step: forward, loss, backward, Adam.
-    fn step(&self, training: &mut Training, batch: &Batch, at: Progress) -> Losses {
-        let head = &training.model.head;
-        let input = match batch.input.clone() {
-            Input::Images(images) if head.mixes_pixels(at.epoch) => {
-                Input::Images(head.mix_pixels(images, at))
-            }
-            input => input,
-        };
-        let maps = training.model.maps(input);
-        let losses = training.model.head.loss(maps, batch, at);
-        let gradients = GradientsParams::from_grads(losses.total().backward(), &training.model);
-
-        let rate = self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps);
-        let mut rates = ModuleLrScheduler::new(rate);
-        for (group, factor) in training.model.groups(self.recipe.backbone.learning_rate_factor) {
-            rates = rates.with_group(group, rate * factor);
-        }
-        training.model = training.optimizer.step(rates.step(), training.model.clone(), gradients);
-        training.model.head.after_step();
-        losses
-    }
-
     /// Validates, notes the epoch, and saves it; as the best too, if it is.
     fn finish_epoch(
         &self,
@@ -203,7 +193,7 @@ impl Trainer<'_> {
         report: &mut dyn FnMut(Report),
     ) -> Result<()> {
         let started = Instant::now();
-        let validation = match self.validate(&training.model.valid(), training.state.epoch) {
+        let validation = match self.validate(&Inference::new(&training.model.valid()), training.state.epoch) {
             // Its steps are done: a resume goes on with the validation.
             Err(Error::Stopped) if training.state.step > 0 => {
                 self.save(training, Which::Last)?;
@@ -255,7 +245,7 @@ impl Trainer<'_> {
     }
 
     /// Mean BCE and mAP over the known labels that epochs are selected on.
-    fn validate(&self, model: &Model, epoch: usize) -> Result<Validation> {
+    fn validate(&self, model: &Inference, epoch: usize) -> Result<Validation> {
         let Selection { examples, rows, labels } = &self.prepared.selection;
         let positives = labels.count(Label::Positive);
         let known = positives + labels.count(Label::Negative);
@@ -274,7 +264,7 @@ impl Trainer<'_> {
         self.run.save_checkpoint(which, &training.model.valid(), &training.optimizer, &training.state)
     }
 
-    fn pass<'a>(&'a self, model: &'a Model) -> Pass<'a> {
+    fn pass<'a>(&'a self, model: &'a Inference) -> Pass<'a> {
         let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
         Pass { trainer: self, model, labels }
     }
@@ -316,7 +306,7 @@ fn not_finite(model: &Model) -> Option<String> {
 /// The training rows, for what a method computes between epochs.
 struct Pass<'a> {
     trainer: &'a Trainer<'a>,
-    model: &'a Model,
+    model: &'a Inference,
     labels: LabelMatrix,
 }
 

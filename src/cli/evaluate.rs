@@ -97,7 +97,7 @@ impl Evaluate {
             data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
         let examples = self.examples(&recognizer, &annotations, run.info()?.channels)?;
         let rows: Vec<usize> = (0..annotations.images.len()).collect();
-        let logits = scores(&recognizer.model, &examples, &rows, &Loader::default(), &device)?;
+        let logits = scores(&recognizer.inference, &examples, &rows, &Loader::default(), &device)?;
         let result = metrics::evaluate(&logits, &annotations.labels, &recognizer.categories.names, 0.0)?;
         let json = serde_json::to_vec_pretty(&result).expect("plain data");
         run.write(&format!("evaluation/{}.json", self.split), &json)?;

@@ -1,5 +1,6 @@
 //! The command line: one command a file. Results go to stdout, everything else to stderr.
 
+pub mod bench;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;
@@ -46,6 +47,9 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Tables and figures of a sweep
     Report(report::Report),
+    /// Measure this program on this machine
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Show devices and caches
     Doctor(doctor::Doctor),
 }
@@ -71,6 +75,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Data(command) => data::run(command),
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
     }
 }

@@ -14,7 +14,7 @@ use super::{Reading, TrainSet};
 use crate::Result;
 use crate::batch::{Stream, rng};
 use crate::data::labels::Label;
-use crate::kmeans::kmeans_of_restarts;
+use crate::kmeans::{Clusters, kmeans_of_restarts};
 
 /// Prototypes of all categories; none until the first [`refresh`](Self::refresh).
 #[derive(Module, Debug)]
@@ -46,18 +46,9 @@ impl Prototypes {
     ) -> Result<()> {
         let [categories, per_category, dim] = self.centres.value().dims();
         let positives = positive_representations(represent, train, reading, [categories, dim])?;
-        let seed = train.seed();
-        let centres: Vec<Vec<f32>> = positives
-            .into_par_iter()
-            .enumerate()
-            .map(|(category, points)| {
-                let mut rng = rng(seed, Stream::KMeans, epoch as u64, category as u64);
-                match points.is_empty() {
-                    true => points,
-                    false => kmeans_of_restarts(&points, dim, per_category, restarts, &mut rng).centres,
-                }
-            })
-            .collect();
+        let points: Vec<&[f32]> = positives.iter().map(Vec::as_slice).collect();
+        let clusters = cluster(&points, dim, per_category, restarts, train.seed(), epoch);
+        let centres: Vec<Vec<f32>> = clusters.into_iter().map(|clusters| clusters.centres).collect();
         let filled: Vec<usize> = centres.iter().map(|centres| centres.len() / dim).collect();
         let padded = centres.into_iter().flat_map(|mut centres| {
             centres.resize(per_category * dim, 0.0);
@@ -95,6 +86,25 @@ impl Prototypes {
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), device);
         centres.reshape([categories * per_category, dim]).select(0, rows)
     }
+}
+
+/// At most `per_category` clusters of every category's points, `n_c · D` values each: the best of
+/// `restarts` clusterings, all categories at once.
+pub fn cluster(
+    points: &[&[f32]],
+    dim: usize,
+    per_category: usize,
+    restarts: usize,
+    seed: u64,
+    epoch: usize,
+) -> Vec<Clusters> {
+    let categories = points.par_iter().enumerate();
+    categories
+        .map(|(category, points)| {
+            let mut rng = rng(seed, Stream::KMeans, epoch as u64, category as u64);
+            kmeans_of_restarts(points, dim, per_category, restarts, &mut rng)
+        })
+        .collect()
 }
 
 /// The representations of every category's known positives, `n_c · D` values each.

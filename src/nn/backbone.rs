@@ -7,11 +7,11 @@ use std::str::FromStr;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
-use burn::tensor::{Device, Tensor, TensorData, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use crate::nn::efficientnet_lite::{self, EfficientNetLite};
-use crate::nn::folded::Folded;
+use crate::nn::folded::{Folded, Layer};
 use crate::nn::resnet::{ResNet, ResNetConfig};
 use crate::nn::weights::{self, Visit};
 use crate::{Error, Result};
@@ -218,7 +218,7 @@ impl Backbone {
             Network::ResNet(network) => run(&network.trunk, &network.last, images),
             Network::EfficientNetLite(network) => run(&network.trunk, &network.last, images),
         };
-        if self.pool { avg_pool2d(maps, AvgPoolOptions::new([2, 2])) } else { maps }
+        self.pooled(maps)
     }
 
     fn check_size(&self, images: &Tensor<4>) {
@@ -271,6 +271,37 @@ impl Backbone {
         FoldedBackbone { folded: Folded::new(layers, self.pool), backbone: self.valid() }
     }
 
+    /// The frozen trunk in front of a trained last stage, folded for the CPU; nothing where the trunk is
+    /// trained or the network lies on another device. Later changes of its weights do not reach it.
+    pub fn fixed_trunk(&self) -> Option<FixedTrunk> {
+        fn fold(trunk: &impl Module, layers: impl FnOnce() -> Vec<Layer>) -> Option<FixedTrunk> {
+            let on_cpu = trunk.devices().iter().all(|device| device.clone().inner() == Device::flex());
+            (on_cpu && !is_trained(trunk)).then(|| FixedTrunk(Folded::new(layers(), false)))
+        }
+        match &self.network {
+            Network::ResNet(network) => fold(&network.trunk, || network.fold_trunk()),
+            Network::EfficientNetLite(network) => fold(&network.trunk, || network.fold_trunk()),
+        }
+    }
+
+    /// [`forward`](Self::forward) through this backbone's own [`fixed_trunk`](Self::fixed_trunk).
+    ///
+    /// # Panics
+    /// As [`Backbone::forward`].
+    pub fn forward_from(&self, trunk: &FixedTrunk, images: Tensor<4>) -> Tensor<4> {
+        self.check_size(&images);
+        let maps = lifted_as(&images, trunk.0.forward_rows(images.clone().inner()));
+        let maps = match &self.network {
+            Network::ResNet(network) => network.last.forward_rows(maps).permute([0, 3, 1, 2]),
+            Network::EfficientNetLite(network) => network.last.forward(maps.permute([0, 3, 1, 2])),
+        };
+        self.pooled(maps)
+    }
+
+    fn pooled(&self, maps: Tensor<4>) -> Tensor<4> {
+        if self.pool { avg_pool2d(maps, AvgPoolOptions::new([2, 2])) } else { maps }
+    }
+
     /// Shows every tensor under its official name, in the order of a PyTorch state dict.
     pub(crate) fn tensors(&mut self, visit: &mut Visit<'_>) {
         match &mut self.network {
@@ -301,12 +332,7 @@ impl FoldedBackbone {
         if device != Device::flex() {
             return self.backbone.forward(images);
         }
-        let [batch, _, height, width] = images.dims();
-        let (rows, columns) = (self.backbone.map_size(height), self.backbone.map_size(width));
-        let images: Vec<f32> = images.into_data().try_into_vec().expect("images are f32 tensors");
-        let channels = self.backbone.channels();
-        let maps = self.folded.run(&images, [height, width], [channels, rows, columns]);
-        Tensor::from_data(TensorData::new(maps, [batch, channels, rows, columns]), &device)
+        self.folded.forward(images)
     }
 
     /// The backbone that was folded.
@@ -314,6 +340,10 @@ impl FoldedBackbone {
         &self.backbone
     }
 }
+
+/// What training leaves as it is, without gradients; see [`Backbone::fixed_trunk`].
+#[derive(Debug)]
+pub struct FixedTrunk(Folded);
 
 /// Trunk, then last stage, each with a graph only if it is needed.
 fn run(trunk: &impl Stage, last: &impl Stage, images: Tensor<4>) -> Tensor<4> {
@@ -327,9 +357,12 @@ fn run(trunk: &impl Stage, last: &impl Stage, images: Tensor<4>) -> Tensor<4> {
 
 /// Runs a stage on the device without autodiff and lifts the result back to the maps' own.
 fn without_graph(stage: &impl Stage, maps: Tensor<4>) -> Tensor<4> {
-    let strategy = maps.gradient_checkpointing_strategy();
-    let maps = stage.valid().forward(maps.inner());
-    match strategy {
+    lifted_as(&maps, stage.valid().forward(maps.clone().inner()))
+}
+
+/// `maps` with a graph to come, on the device of `like`, if that has one.
+fn lifted_as(like: &Tensor<4>, maps: Tensor<4>) -> Tensor<4> {
+    match like.gradient_checkpointing_strategy() {
         Some(strategy) => maps.autodiff().with_gradient_checkpointing_strategy(strategy),
         None => maps,
     }

@@ -6,6 +6,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
+use crate::nn::conv_rows::convolve_rows;
 use crate::nn::folded::{Activation, FoldedConv};
 use crate::nn::weights::{Slot, Visit};
 
@@ -95,6 +96,14 @@ impl ConvNorm {
     /// `[B, in, H, W] -> [B, out, H', W']`, without an activation.
     pub fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
         self.norm.forward(self.convolve(maps))
+    }
+
+    /// The same on the CPU with channels last, `[B, H, W, in] -> [B, H', W', out]`; not depthwise.
+    pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
+        let maps = convolve_rows(maps, self.weight.val(), self.window);
+        let [batch, height, width, outputs] = maps.dims();
+        let normalised = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
+        normalised.reshape([batch, height, width, outputs])
     }
 
     fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {

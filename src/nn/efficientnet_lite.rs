@@ -188,9 +188,16 @@ impl EfficientNetLite {
 
     /// The network with batch normalisation folded into the convolutions.
     pub(crate) fn fold(&self) -> Vec<Layer> {
-        let mut layers = vec![Layer::Conv(self.trunk.stem.fold(Activation::Relu6))];
-        layers.extend(self.trunk.blocks.iter().chain(&self.last.blocks).flat_map(Block::fold));
+        let mut layers = self.fold_trunk();
+        layers.extend(self.last.blocks.iter().flat_map(Block::fold));
         layers.push(Layer::Conv(self.last.head.fold(Activation::Relu6)));
+        layers
+    }
+
+    /// All but the last stage of it.
+    pub(crate) fn fold_trunk(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::Conv(self.trunk.stem.fold(Activation::Relu6))];
+        layers.extend(self.trunk.blocks.iter().flat_map(Block::fold));
         layers
     }
 }

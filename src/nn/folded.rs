@@ -1,18 +1,32 @@
 //! Fast inference of a fixed backbone on the CPU.
 //!
-//! Batch normalisation is folded into the convolutions, and each image runs through the whole
-//! network on one thread, channels last: a dense convolution is then a matrix product over rows of
-//! pixels, a depthwise one a loop over vectors of channels, and bias and activation are applied
-//! while a tile is still in the cache. Exact up to rounding; no gradients.
+//! Batch normalisation is folded into the convolutions, and maps lie channels last: a dense convolution
+//! is then a matrix product over rows of pixels, a depthwise one a loop over vectors of channels, and
+//! bias and activation are applied while a tile is still in the cache. Each image runs through the whole
+//! network on one thread; where there are fewer images than threads, the tiles of a layer are shared
+//! out instead, with the same result. Exact up to rounding; no gradients.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::nn::conv_norm::Window;
 use crate::nn::depthwise::Depthwise;
+use crate::nn::patches::Patches;
+use crate::nn::product::{Cores, Into, Matrix, MatrixMut, product};
+
+/// Values of the patches and results of a tile: they stay in a second-level cache of 1–2 MB.
+const TILE: usize = 128 * 1024;
+
+/// How the tiles of a layer are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tiles {
+    /// One after the other: the other cores have images of their own.
+    InTurn,
+    /// On all cores.
+    InParallel,
+}
 
 /// What follows a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +116,11 @@ impl FoldedConv {
         Self { window, weight: laid_out, bias, activation }
     }
 
-    fn run(&self, map: &Map, scratch: &mut Scratch) -> Map {
+    fn shape(&self, [height, width, _]: [usize; 3]) -> [usize; 3] {
+        [self.window.positions(height), self.window.positions(width), self.bias.len()]
+    }
+
+    fn run(&self, map: &Map, scratch: &mut Scratch, tiles: Tiles) -> Map {
         let (height, width) = (self.window.positions(map.height), self.window.positions(map.width));
         let mut next = Map {
             values: scratch.take(height * width * self.bias.len()),
@@ -113,7 +131,7 @@ impl FoldedConv {
         if self.window.depthwise {
             self.run_depthwise(map, &mut next);
         } else {
-            self.run_dense(map, &mut next, scratch);
+            self.run_dense(map, &mut next, tiles);
         }
         next
     }
@@ -132,72 +150,62 @@ impl FoldedConv {
     }
 
     /// A matrix product of pixels, or of the patches around them, with the weights, tile by tile.
-    fn run_dense(&self, map: &Map, next: &mut Map, scratch: &mut Scratch) {
+    fn run_dense(&self, map: &Map, next: &mut Map, tiles: Tiles) {
         let outputs = self.bias.len();
         let depth = self.weight.len() / outputs;
-        // Patches and results of a tile stay in a second-level cache of 1 MB.
-        let tile = (128 * 1024 / (depth + outputs)).clamp(32, 1024);
-        let mut patches = scratch.take(if self.window.is_pointwise() { 0 } else { tile * depth });
-        for (index, values) in next.values.chunks_mut(tile * outputs).enumerate() {
+        let tile = (TILE / (depth + outputs)).clamp(64, 1024);
+        let (window, channels) = (self.window, map.channels);
+        let windows = Patches { window, height: map.height, width: map.width, channels };
+        let run_tile = |patches: &mut Vec<f32>, (index, values): (usize, &mut [f32])| {
             let pixels = values.len() / outputs;
             let first = index * tile;
             let rows = if self.window.is_pointwise() {
                 &map.values[first * depth..(first + pixels) * depth]
             } else {
-                self.gather(map, next.width, first, &mut patches[..pixels * depth]);
-                &patches[..pixels * depth]
+                patches.resize(pixels * depth, 0.0);
+                windows.gather(&map.values, first, patches);
+                patches
             };
-            // Row-major [pixels, out] = [pixels, depth] × [depth, out], seen by columns.
-            matmul(
-                MatMut::from_column_major_slice_mut(values, outputs, pixels),
-                Accum::Replace,
-                MatRef::from_column_major_slice(&self.weight, outputs, depth),
-                MatRef::from_column_major_slice(rows, depth, pixels),
-                1.0,
-                Par::Seq,
-            );
+            // [pixels, out] = [pixels, depth] × [depth, out]
+            let (rows, weight) = (Matrix::new(rows, depth), Matrix::new(&self.weight, outputs));
+            product(MatrixMut::new(values, outputs), Into::Replace, rows, weight, Cores::One);
             let (low, high) = self.activation.bounds();
             for pixel in values.chunks_exact_mut(outputs) {
                 for (value, bias) in pixel.iter_mut().zip(&self.bias) {
                     *value = (*value + bias).clamp(low, high);
                 }
             }
-        }
-        scratch.give(patches);
-    }
-
-    /// Fills `patches`, `[pixels, k, k, in]`, with the windows of the output pixels from `first` on.
-    fn gather(&self, map: &Map, width: usize, first: usize, patches: &mut [f32]) {
-        let Window { kernel, stride, .. } = self.window;
-        let (top, _) = self.window.border(map.height);
-        let (left, _) = self.window.border(map.width);
-        let run = kernel * map.channels;
-        for (offset, patch) in patches.chunks_exact_mut(kernel * run).enumerate() {
-            let (y, x) = ((first + offset) / width * stride, (first + offset) % width * stride);
-            // Columns of the window within the map: a run of contiguous values.
-            let from = left.saturating_sub(x);
-            let to = (map.width + left).saturating_sub(x).min(kernel);
-            for (ky, taps) in patch.chunks_exact_mut(run).enumerate() {
-                let row = (y + ky).checked_sub(top).filter(|&row| row < map.height);
-                let Some(row) = row.filter(|_| from < to) else {
-                    taps.fill(0.0);
-                    continue;
-                };
-                let start = (row * map.width + x + from - left) * map.channels;
-                let (from, to) = (from * map.channels, to * map.channels);
-                taps[..from].fill(0.0);
-                taps[from..to].copy_from_slice(&map.values[start..start + to - from]);
-                taps[to..].fill(0.0);
+        };
+        match tiles {
+            Tiles::InTurn => {
+                let mut patches = Vec::new();
+                let tiles = next.values.chunks_mut(tile * outputs).enumerate();
+                tiles.for_each(|tile| run_tile(&mut patches, tile));
+            }
+            Tiles::InParallel => {
+                let tiles = next.values.par_chunks_mut(tile * outputs).enumerate();
+                tiles.for_each_init(Vec::new, run_tile);
             }
         }
     }
 }
 
 impl Layer {
-    fn run(&self, map: Map, scratch: &mut Scratch) -> Map {
+    /// `[H, W, C]` of its output from that of its input.
+    fn shape(&self, [height, width, channels]: [usize; 3]) -> [usize; 3] {
+        match self {
+            Layer::Conv(conv) => conv.shape([height, width, channels]),
+            Layer::MaxPool => [height.div_ceil(2), width.div_ceil(2), channels],
+            Layer::Residual { branch, .. } => {
+                branch.iter().fold([height, width, channels], |shape, conv| conv.shape(shape))
+            }
+        }
+    }
+
+    fn run(&self, map: Map, scratch: &mut Scratch, tiles: Tiles) -> Map {
         match self {
             Layer::Conv(conv) => {
-                let next = conv.run(&map, scratch);
+                let next = conv.run(&map, scratch, tiles);
                 scratch.give(map.values);
                 next
             }
@@ -208,27 +216,37 @@ impl Layer {
             }
             Layer::Residual { branch, shortcut, activation } => {
                 let (first, rest) = branch.split_first().expect("a branch has layers");
-                let mut next = first.run(&map, scratch);
+                let mut next = first.run(&map, scratch, tiles);
                 for conv in rest {
-                    let after = conv.run(&next, scratch);
+                    let after = conv.run(&next, scratch, tiles);
                     scratch.give(std::mem::replace(&mut next, after).values);
                 }
                 let shortcut = match shortcut {
                     Some(conv) => {
-                        let projected = conv.run(&map, scratch);
+                        let projected = conv.run(&map, scratch, tiles);
                         scratch.give(map.values);
                         projected
                     }
                     None => map,
                 };
-                let (low, high) = activation.bounds();
-                for (value, skipped) in next.values.iter_mut().zip(&shortcut.values) {
-                    *value = (*value + skipped).clamp(low, high);
-                }
+                add_clamped(&mut next.values, &shortcut.values, activation.bounds(), tiles);
                 scratch.give(shortcut.values);
                 next
             }
         }
+    }
+}
+
+/// Adds the shortcut and applies the activation.
+fn add_clamped(values: &mut [f32], shortcut: &[f32], (low, high): (f32, f32), tiles: Tiles) {
+    let add = |(values, shortcut): (&mut [f32], &[f32])| {
+        values.iter_mut().zip(shortcut).for_each(|(value, skipped)| {
+            *value = (*value + skipped).clamp(low, high);
+        });
+    };
+    match tiles {
+        Tiles::InTurn => add((values, shortcut)),
+        Tiles::InParallel => values.par_chunks_mut(TILE / 2).zip(shortcut.par_chunks(TILE / 2)).for_each(add),
     }
 }
 
@@ -265,22 +283,71 @@ impl Folded {
         Self { layers, pool, scratch: Mutex::new(Vec::new()) }
     }
 
-    /// `images` `[B, 3, S, S]` to `maps` `[B, F, H, W]`, both flat, where `map` is `[F, H, W]`.
-    pub(crate) fn run(&self, images: &[f32], size: [usize; 2], map: [usize; 3]) -> Vec<f32> {
-        let image = 3 * size[0] * size[1];
-        let len: usize = map.iter().product();
-        let mut maps = vec![0.0; images.len() / image * len];
-        maps.par_chunks_mut(len).zip(images.par_chunks(image)).for_each(|(out, image)| {
-            let lock = || self.scratch.lock().expect("no thread panics while it holds the buffers");
-            let mut scratch = lock().pop().unwrap_or_default();
-            self.run_image(image, size, out, &mut scratch);
-            lock().push(scratch);
-        });
-        maps
+    /// Normalised images to maps, on the CPU, `[B, 3, S, S] -> [B, F, H, W]`.
+    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let pool = self.pool;
+        let (maps, [rows, columns, channels]) =
+            self.run(images, |map, out| if pool { write_pooled(map, out) } else { write_planes(map, out) });
+        let batch = maps.len() / (rows * columns * channels);
+        Tensor::from_data(TensorData::new(maps, [batch, channels, rows, columns]), &Device::flex())
     }
 
-    fn run_image(&self, image: &[f32], size: [usize; 2], out: &mut [f32], scratch: &mut Scratch) {
-        let [height, width] = size;
+    /// The same channels last and never pooled, `[B, 3, S, S] -> [B, H, W, F]`.
+    pub(crate) fn forward_rows(&self, images: Tensor<4>) -> Tensor<4> {
+        let (maps, [rows, columns, channels]) = self.run(images, |map, out| out.copy_from_slice(&map.values));
+        let batch = maps.len() / (rows * columns * channels);
+        Tensor::from_data(TensorData::new(maps, [batch, rows, columns, channels]), &Device::flex())
+    }
+
+    /// Runs every image and lets `write` put its last map where it belongs; `[H, W, C]` of that.
+    fn run(&self, images: Tensor<4>, write: impl Fn(&Map, &mut [f32]) + Sync) -> (Vec<f32>, [usize; 3]) {
+        let [batch, _, height, width] = images.dims();
+        let images: Vec<f32> = images.into_data().try_into_vec().expect("images are f32 tensors");
+        let [rows, columns, channels] = self.map_shape([height, width, 3]);
+        let mut maps = vec![0.0; batch * channels * rows * columns];
+        let (of_map, of_image) = (channels * rows * columns, 3 * height * width);
+        let run = |scratch: &mut Scratch, (out, image): (&mut [f32], &[f32]), tiles| {
+            let map = self.run_image(image, [height, width], scratch, tiles);
+            write(&map, out);
+            scratch.give(map.values);
+        };
+        if batch >= rayon::current_num_threads() {
+            maps.par_chunks_mut(of_map).zip(images.par_chunks(of_image)).for_each(|pair| {
+                let mut scratch = self.lent_scratch();
+                run(&mut scratch, pair, Tiles::InTurn);
+                self.scratch().push(scratch);
+            });
+        } else {
+            let mut scratch = self.lent_scratch();
+            maps.chunks_mut(of_map)
+                .zip(images.chunks(of_image))
+                .for_each(|pair| run(&mut scratch, pair, Tiles::InParallel));
+            self.scratch().push(scratch);
+        }
+        (maps, [rows, columns, channels])
+    }
+
+    fn lent_scratch(&self) -> Scratch {
+        self.scratch().pop().unwrap_or_default()
+    }
+
+    fn scratch(&self) -> MutexGuard<'_, Vec<Scratch>> {
+        self.scratch.lock().expect("no thread panics while it holds the buffers")
+    }
+
+    /// `[H, W, C]` of the maps of an image of `[H, W, C]`.
+    fn map_shape(&self, image: [usize; 3]) -> [usize; 3] {
+        let [rows, columns, channels] = self.layers.iter().fold(image, |shape, layer| layer.shape(shape));
+        if self.pool { [rows / 2, columns / 2, channels] } else { [rows, columns, channels] }
+    }
+
+    fn run_image(
+        &self,
+        image: &[f32],
+        [height, width]: [usize; 2],
+        scratch: &mut Scratch,
+        tiles: Tiles,
+    ) -> Map {
         let mut values = scratch.take(image.len());
         for (channel, plane) in image.chunks_exact(height * width).enumerate() {
             for (pixel, &value) in values.chunks_exact_mut(3).zip(plane) {
@@ -288,13 +355,7 @@ impl Folded {
             }
         }
         let image = Map { values, height, width, channels: 3 };
-        let map = self.layers.iter().fold(image, |map, layer| layer.run(map, scratch));
-        if self.pool {
-            write_pooled(&map, out)
-        } else {
-            write_planes(&map, out)
-        }
-        scratch.give(map.values);
+        self.layers.iter().fold(image, |map, layer| layer.run(map, scratch, tiles))
     }
 }
 

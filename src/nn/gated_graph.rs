@@ -1,9 +1,10 @@
 //! Gated propagation over the co-occurrence graph (SSGRL Eq. 7–8, after Li et al. ICLR 2016).
 
 use burn::module::{Module, RunningState};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 
+use super::gated_propagation::{Gates, propagate};
 use super::linear::Linear;
 use super::vectorised::{sigmoid, tanh};
 
@@ -19,11 +20,6 @@ pub struct Gate {
 impl Gate {
     fn new(dim: usize, rng: &mut impl Rng, device: &Device) -> Self {
         Self { messages: Linear::new(2 * dim, dim, rng, device), state: Linear::new(dim, dim, rng, device) }
-    }
-
-    /// `[N, 2D], [N, D] -> [N, D]`.
-    fn forward(&self, messages: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
-        self.messages.forward(messages) + self.state.forward(state)
     }
 }
 
@@ -62,20 +58,48 @@ impl GatedGraph {
 
     /// States after T steps, `[B, C, D] -> [B, C, D]`.
     pub fn forward(&self, states: Tensor<3>) -> Tensor<3> {
+        let device = states.device();
+        let on_cpu = device == Device::flex() || device == Device::flex().autodiff();
+        match on_cpu && states.dtype() == DType::F32 {
+            true => propagate(states, self.gates(&device), self.steps),
+            false => self.forward_plain(states),
+        }
+    }
+
+    /// The same from plain tensor operations, for any device.
+    fn forward_plain(&self, states: Tensor<3>) -> Tensor<3> {
         let [batch, categories, dim] = states.dims();
         let rows = batch * categories;
         let neighbours = self.neighbours(&states.device());
+        let Gates { messages, state, bias, .. } = self.gates(&states.device());
         let mut h = states.reshape([rows, dim]);
         for _ in 0..self.steps {
             // m = [A h ; Aᵀ h], [B, 2C, D] read as [B·C, 2D]
             let m = neighbours.clone().matmul(h.clone().reshape([batch, categories, dim]));
             let m = m.reshape([rows, 2 * dim]);
-            let z = sigmoid(self.update.forward(m.clone(), h.clone()));
-            let r = sigmoid(self.reset.forward(m.clone(), h.clone()));
-            let candidate = tanh(self.candidate.forward(m, r * h.clone()));
+            let of_messages = m.matmul(messages.clone()) + bias.clone().unsqueeze(); // [B·C, 3D]
+            let zr = h.clone().matmul(state.clone().narrow(1, 0, 2 * dim));
+            let zr = sigmoid(of_messages.clone().narrow(1, 0, 2 * dim) + zr);
+            let (z, r) = (zr.clone().narrow(1, 0, dim), zr.narrow(1, dim, dim));
+            let candidate = (r * h.clone()).matmul(state.clone().narrow(1, 2 * dim, dim));
+            let candidate = tanh(of_messages.narrow(1, 2 * dim, dim) + candidate);
             h = h.clone() + z * (candidate - h); // (1 − z) h + z h~
         }
         h.reshape([batch, categories, dim])
+    }
+
+    /// The three gates' parameters side by side, so that the messages' part of all is one product.
+    fn gates(&self, device: &Device) -> Gates {
+        let gates = [&self.update, &self.reset, &self.candidate];
+        let beside = |parts: [Tensor<2>; 3]| Tensor::cat(parts.to_vec(), 1);
+        let bias = |linear: &Linear| linear.bias.as_ref().expect("gates have biases").val();
+        let biases = gates.map(|gate| bias(&gate.messages) + bias(&gate.state));
+        Gates {
+            cooccurrence: self.cooccurrence.value().to_device(device),
+            messages: beside(gates.map(|gate| gate.messages.weight.val())),
+            state: beside(gates.map(|gate| gate.state.weight.val())),
+            bias: Tensor::cat(biases.to_vec(), 0),
+        }
     }
 
     /// A and Aᵀ with their rows in turn, `[1, 2C, C]`, so that one product gives [A h ; Aᵀ h].
@@ -127,6 +151,36 @@ mod tests {
             .forward(h.clone())
             .into_data()
             .assert_approx_eq::<f32>(&h.into_data(), Tolerance::absolute(1e-6));
+    }
+
+    /// What the steps leave of random states, and the gradients of a random projection of it: of the
+    /// states and of every parameter.
+    fn outcome(graph: &GatedGraph, forward: impl Fn(&GatedGraph, Tensor<3>) -> Tensor<3>) -> Vec<TensorData> {
+        let device = Device::flex().autodiff();
+        let h = random([3, 3, 4], &device).detach().require_grad();
+        let states = forward(graph, h.clone());
+        let weights = random([3, 3, 4], &device).detach().flip([0, 2]);
+        let gradients = (states.clone() * weights).sum().backward();
+        let mut all = vec![states.into_data(), h.grad(&gradients).expect("tracked").into_data()];
+        for gate in [&graph.update, &graph.reset, &graph.candidate] {
+            for linear in [&gate.messages, &gate.state] {
+                all.push(linear.weight.val().grad(&gradients).expect("trained").into_data());
+                let bias = linear.bias.as_ref().expect("gates have biases");
+                all.push(bias.val().grad(&gradients).expect("trained").into_data());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_cpus_operation_and_plain_tensors_give_the_same_states_and_gradients() {
+        let graph = GatedGraph::new(4, &A, 3, &mut rng(0, Stream::Init, 0, 0), &Device::flex().autodiff());
+        let fused = outcome(&graph, GatedGraph::forward);
+        let plain = outcome(&graph, GatedGraph::forward_plain);
+        assert_eq!(fused.len(), 14);
+        for (fused, plain) in fused.iter().zip(&plain) {
+            fused.assert_approx_eq::<f32>(plain, Tolerance::absolute(1e-6));
+        }
     }
 
     #[test]

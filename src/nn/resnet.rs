@@ -112,14 +112,15 @@ impl Block {
         Self { branch, downsample: differs.then(|| layer([inputs, outputs], 1, stride)) }
     }
 
-    fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+    /// `forward` is that of a layer, for whichever order of the maps' axes.
+    fn forward(&self, maps: Tensor<4>, forward: impl Fn(&ConvNorm, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(layer) => layer.forward(maps.clone()),
+            Some(layer) => forward(layer, maps.clone()),
             None => maps.clone(),
         };
         let (last, first) = self.branch.split_last().expect("a block has layers");
-        let maps = first.iter().fold(maps, |maps, layer| relu(layer.forward(maps)));
-        relu(last.forward(maps) + shortcut)
+        let maps = first.iter().fold(maps, |maps, layer| relu(forward(layer, maps)));
+        relu(forward(last, maps) + shortcut)
     }
 
     fn freeze_batch_norm(self) -> Self {
@@ -184,7 +185,7 @@ impl Stage for Trunk {
     /// Normalised images to the maps before the last stage, `[B, 3, S, S] -> [B, F', H', W']`.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let maps = self.stem(images);
-        self.stages.iter().flatten().fold(maps, |maps, block| block.forward(maps))
+        self.stages.iter().flatten().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward))
     }
 }
 
@@ -201,10 +202,17 @@ impl LastStage {
     }
 }
 
+impl LastStage {
+    /// [`Stage::forward`] on the CPU with channels last, `[B, H', W', F'] -> [B, H'/2, W'/2, F]`.
+    pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
+        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward_rows))
+    }
+}
+
 impl Stage for LastStage {
     /// `[B, F', H', W'] -> [B, F, H'/2, W'/2]`.
     fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(maps, |maps, block| block.forward(maps))
+        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward))
     }
 }
 
@@ -250,11 +258,18 @@ impl ResNet {
 
     /// The network with batch normalisation folded into the convolutions.
     pub(crate) fn fold(&self) -> Vec<Layer> {
+        let mut layers = self.fold_trunk();
+        layers.extend(self.last.blocks.iter().map(Block::fold));
+        layers
+    }
+
+    /// All but the last stage of it.
+    pub(crate) fn fold_trunk(&self) -> Vec<Layer> {
         let mut layers = vec![Layer::Conv(self.trunk.stem.fold(Activation::Relu))];
         if self.trunk.max_pool {
             layers.push(Layer::MaxPool);
         }
-        layers.extend(self.trunk.stages.iter().flatten().chain(&self.last.blocks).map(Block::fold));
+        layers.extend(self.trunk.stages.iter().flatten().map(Block::fold));
         layers
     }
 }

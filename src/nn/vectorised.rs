@@ -10,10 +10,11 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::flex::{tensor, values};
 use super::{plain, simd};
 
 /// tanh of every value, `[..] -> [..]`.
@@ -175,14 +176,6 @@ fn owned(x: FlexTensor) -> FlexTensor {
         && x.layout().start_offset() == 0
         && x.storage::<f32>().len() == x.layout().num_elements();
     if whole { x } else { x.to_contiguous() }
-}
-
-fn values(x: &FlexTensor) -> &[f32] {
-    x.as_slice().expect("a contiguous tensor of f32")
-}
-
-fn tensor<const R: usize>(values: Vec<f32>, shape: [usize; R]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
 }
 
 fn scale_rows(rows: &mut [f32], scale: &[f32]) {

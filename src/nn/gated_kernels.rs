@@ -1,0 +1,211 @@
+//! Gated propagation and its gradient on the CPU, over slices: products go straight to where they are
+//! needed, and everything between them is done in one pass over rows that are still in the cache.
+//!
+//! N = B · C rows of width D. Gates lie side by side, `[update | reset | candidate]`, so that the
+//! messages' part of all three is one product.
+
+use rayon::prelude::*;
+
+use super::product::{Cores, Into, Matrix, MatrixMut, product};
+use super::simd;
+
+/// Rows that one task passes over.
+const ROWS: usize = 16;
+
+/// What a propagation is computed from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Graph<'a> {
+    /// A, `[C, C]`.
+    pub cooccurrence: &'a [f32],
+    /// W of the three gates, `[2D, 3D]`.
+    pub messages: &'a [f32],
+    /// U of the three gates, `[D, 3D]`.
+    pub state: &'a [f32],
+    /// Both biases of the three gates added, `[3D]`.
+    pub bias: &'a [f32],
+    /// T.
+    pub steps: usize,
+}
+
+/// What a step leaves for the gradient.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    /// The state before it, `[N, D]`.
+    h: Vec<f32>,
+    /// What the neighbours send, `[N, 2D]`.
+    m: Vec<f32>,
+    /// z, r and h~, `[N, 3D]`.
+    gates: Vec<f32>,
+}
+
+/// The gradients of the states before the first step and of what is learned; shapes as in [`Graph`].
+#[derive(Debug)]
+pub(super) struct GraphGradients {
+    pub h: Vec<f32>,
+    pub messages: Vec<f32>,
+    pub state: Vec<f32>,
+    pub bias: Vec<f32>,
+}
+
+impl Graph<'_> {
+    fn dim(&self) -> usize {
+        self.bias.len() / 3
+    }
+
+    fn categories(&self) -> usize {
+        self.cooccurrence.len().isqrt()
+    }
+
+    /// States after T steps, `[N, D] -> [N, D]`; calls `keep` with what each step leaves.
+    pub fn forward(&self, h: Vec<f32>, mut keep: impl FnMut(Step)) -> Vec<f32> {
+        let rows = h.len() / self.dim();
+        let mut rh = vec![0.0; h.len()];
+        (0..self.steps).fold(h, |h, _| {
+            let mut m = vec![0.0; 2 * h.len()];
+            self.send(&h, &mut m);
+            let mut gates = self.bias.repeat(rows);
+            let next = self.step(&h, &m, &mut gates, &mut rh);
+            keep(Step { h, m, gates });
+            next
+        })
+    }
+
+    /// m = [A h ; Aᵀ h], `[N, D] -> [N, 2D]`.
+    fn send(&self, h: &[f32], m: &mut [f32]) {
+        let (dim, image) = (self.dim(), self.categories() * self.dim());
+        let a = Matrix::new(self.cooccurrence, self.categories());
+        m.par_chunks_mut(2 * image).zip(h.par_chunks(image)).for_each(|(m, h)| {
+            let h = Matrix::new(h, dim);
+            product(MatrixMut::new(m, 2 * dim).columns(0, dim), Into::Replace, a, h, Cores::One);
+            let incoming = MatrixMut::new(m, 2 * dim).columns(dim, dim);
+            product(incoming, Into::Replace, a.transposed(), h, Cores::One);
+        });
+    }
+
+    /// Turns `gates`, which hold the bias, into z, r and h~; `rh` is filled with r h.
+    fn step(&self, h: &[f32], m: &[f32], gates: &mut [f32], rh: &mut [f32]) -> Vec<f32> {
+        let dim = self.dim();
+        let state = Matrix::new(self.state, 3 * dim);
+        let (m, messages) = (Matrix::new(m, 2 * dim), Matrix::new(self.messages, 3 * dim));
+        product(MatrixMut::new(gates, 3 * dim), Into::Add, m, messages, Cores::All);
+        let two = MatrixMut::new(gates, 3 * dim).columns(0, 2 * dim);
+        product(two, Into::Add, Matrix::new(h, dim), state.columns(0, 2 * dim), Cores::All);
+        let rows = (rh.par_chunks_mut(dim), gates.par_chunks_mut(3 * dim), h.par_chunks(dim));
+        rows.into_par_iter().with_min_len(ROWS).for_each(|(rh, gates, h)| {
+            let zr = &mut gates[..2 * dim];
+            simd::sigmoid_in_place(zr);
+            rh.iter_mut().zip(&zr[dim..]).zip(h).for_each(|((rh, r), h)| *rh = r * h);
+        });
+        let candidate = MatrixMut::new(gates, 3 * dim).columns(2 * dim, dim);
+        product(candidate, Into::Add, Matrix::new(rh, dim), state.columns(2 * dim, dim), Cores::All);
+        let mut next = vec![0.0; h.len()];
+        let rows = (next.par_chunks_mut(dim), gates.par_chunks_mut(3 * dim), h.par_chunks(dim));
+        rows.into_par_iter().with_min_len(ROWS).for_each(|(next, gates, h)| {
+            let (zr, candidate) = gates.split_at_mut(2 * dim);
+            simd::tanh_in_place(candidate);
+            let values = next.iter_mut().zip(&zr[..dim]).zip(&*candidate).zip(h);
+            values.for_each(|(((next, z), c), h)| *next = h + z * (c - h)); // (1 − z) h + z h~
+        });
+        next
+    }
+
+    /// The gradients, from that of the last states, `[N, D]`, and what the steps left.
+    pub fn backward(&self, steps: &[Step], gradient: Vec<f32>) -> GraphGradients {
+        let dim = self.dim();
+        let mut gradients = GraphGradients {
+            h: gradient,
+            messages: vec![0.0; 6 * dim * dim],
+            state: vec![0.0; 3 * dim * dim],
+            bias: vec![0.0; 3 * dim],
+        };
+        let len = gradients.h.len();
+        let (mut dgates, mut drh, mut dm) = (vec![0.0; 3 * len], vec![0.0; len], vec![0.0; 2 * len]);
+        for step in steps.iter().rev() {
+            self.step_backward(step, &mut gradients, &mut dgates, &mut drh, &mut dm);
+        }
+        gradients
+    }
+
+    /// From the gradient of the state after the step to that before it, both in `gradients.h`; adds the
+    /// step's part of what is learned. `dgates` is the gradient of the gates before their activations.
+    fn step_backward(
+        &self,
+        Step { h, m, gates }: &Step,
+        gradients: &mut GraphGradients,
+        dgates: &mut [f32],
+        drh: &mut [f32],
+        dm: &mut [f32],
+    ) {
+        let dim = self.dim();
+        let wide = 3 * dim;
+        let state = Matrix::new(self.state, wide);
+        let chunks = (dgates.par_chunks_mut(wide), gradients.h.par_chunks_mut(dim));
+        let rows = (chunks.0, chunks.1, gates.par_chunks(wide), h.par_chunks(dim));
+        rows.into_par_iter().with_min_len(ROWS).for_each(|(dgates, dh, gates, h)| {
+            update_backward(dim, dgates, dh, gates, h);
+        });
+        let dcandidate = Matrix::new(dgates, wide).columns(2 * dim, dim);
+        let u = state.columns(2 * dim, dim).transposed();
+        product(MatrixMut::new(drh, dim), Into::Replace, dcandidate, u, Cores::All);
+        // Leaves r h in `drh`, of which U's gradient is made.
+        let chunks = (dgates.par_chunks_mut(wide), gradients.h.par_chunks_mut(dim), drh.par_chunks_mut(dim));
+        let rows = (chunks.0, chunks.1, chunks.2, gates.par_chunks(wide), h.par_chunks(dim));
+        rows.into_par_iter().with_min_len(ROWS).for_each(|(dgates, dh, drh, gates, h)| {
+            reset_backward(dim, dgates, dh, drh, gates, h);
+        });
+        let dgates = Matrix::new(dgates, wide);
+        let (dtwo, dcandidate) = (dgates.columns(0, 2 * dim), dgates.columns(2 * dim, dim));
+
+        let messages = Matrix::new(self.messages, wide).transposed();
+        product(MatrixMut::new(dm, 2 * dim), Into::Replace, dgates, messages, Cores::All);
+        let dh = MatrixMut::new(&mut gradients.h, dim);
+        product(dh, Into::Add, dtwo, state.columns(0, 2 * dim).transposed(), Cores::All);
+        self.send_backward(dm, &mut gradients.h);
+
+        let m = Matrix::new(m, 2 * dim).transposed();
+        product(MatrixMut::new(&mut gradients.messages, wide), Into::Add, m, dgates, Cores::All);
+        let du = MatrixMut::new(&mut gradients.state, wide).columns(0, 2 * dim);
+        product(du, Into::Add, Matrix::new(h, dim).transposed(), dtwo, Cores::All);
+        let du = MatrixMut::new(&mut gradients.state, wide).columns(2 * dim, dim);
+        product(du, Into::Add, Matrix::new(drh, dim).transposed(), dcandidate, Cores::All);
+        let ones = vec![1.0; h.len() / dim];
+        let db = MatrixMut::new(&mut gradients.bias, wide);
+        product(db, Into::Add, Matrix::new(&ones, ones.len()), dgates, Cores::All);
+    }
+
+    /// Adds Aᵀ dm_outgoing + A dm_incoming to the gradient of the states.
+    fn send_backward(&self, dm: &[f32], dh: &mut [f32]) {
+        let (dim, image) = (self.dim(), self.categories() * self.dim());
+        let a = Matrix::new(self.cooccurrence, self.categories());
+        dh.par_chunks_mut(image).zip(dm.par_chunks(2 * image)).for_each(|(dh, dm)| {
+            let dm = Matrix::new(dm, 2 * dim);
+            product(MatrixMut::new(dh, dim), Into::Add, a.transposed(), dm.columns(0, dim), Cores::One);
+            product(MatrixMut::new(dh, dim), Into::Add, a, dm.columns(dim, dim), Cores::One);
+        });
+    }
+}
+
+/// h' = h + z (h~ − h): writes the gradients of z and h~ before their activations and leaves (1 − z) dh'
+/// in `dh`; one row.
+fn update_backward(dim: usize, dgates: &mut [f32], dh: &mut [f32], gates: &[f32], h: &[f32]) {
+    let (dz, rest) = dgates.split_at_mut(dim);
+    let dc = &mut rest[dim..];
+    let (z, c) = (&gates[..dim], &gates[2 * dim..]);
+    let places = dz.iter_mut().zip(dc).zip(dh).zip(z.iter().zip(c).zip(h));
+    for (((dz, dc), dh), ((z, c), h)) in places {
+        *dz = *dh * (c - h) * z * (1.0 - z);
+        *dc = *dh * z * (1.0 - c * c);
+        *dh *= 1.0 - z;
+    }
+}
+
+/// The candidate sees r h: writes the gradient of r before its activation, adds r d(rh) to `dh`, and
+/// replaces d(rh) by r h; one row.
+fn reset_backward(dim: usize, dgates: &mut [f32], dh: &mut [f32], drh: &mut [f32], gates: &[f32], h: &[f32]) {
+    let (dr, r) = (&mut dgates[dim..2 * dim], &gates[dim..2 * dim]);
+    for ((((dr, dh), drh), r), h) in dr.iter_mut().zip(dh).zip(drh).zip(r).zip(h) {
+        *dr = *drh * h * r * (1.0 - r);
+        *dh += *drh * r;
+        *drh = r * h;
+    }
+}

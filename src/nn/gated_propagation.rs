@@ -1,0 +1,146 @@
+//! The whole of gated propagation as one operation with its own gradient, for the CPU.
+//!
+//! As separate tensor operations a step is some forty passes over its `N × 3D` gates, most of them on
+//! one thread; here it is six products and two passes ([`super::gated_kernels`]). Other devices take the
+//! plain form in [`super::gated_graph`], which says the same.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+
+use super::flex::{tensor, values, vector};
+use super::gated_kernels::{Graph, Step};
+
+/// What is fixed, and the parameters side by side.
+#[derive(Debug, Clone)]
+pub(super) struct Gates {
+    /// A, `[C, C]`; gets no gradient.
+    pub cooccurrence: Tensor<2>,
+    /// W of update, reset and candidate, `[2D, 3D]`.
+    pub messages: Tensor<2>,
+    /// U of the same, `[D, 3D]`.
+    pub state: Tensor<2>,
+    /// The biases of W and U added, `[3D]`.
+    pub bias: Tensor<1>,
+}
+
+/// States after `steps` steps on the CPU, f32, `[B, C, D] -> [B, C, D]`.
+pub(super) fn propagate(h: Tensor<3>, gates: Gates, steps: usize) -> Tensor<3> {
+    let [h, a] = [h.into_dispatch(), gates.cooccurrence.into_dispatch()];
+    let [w, u, b] = [gates.messages.into_dispatch(), gates.state.into_dispatch(), gates.bias.into_dispatch()];
+    Tensor::from_dispatch(Dispatch::propagate(h, a, w, u, b, steps))
+}
+
+/// The operation.
+#[backend_extension(Flex, Autodiff)]
+pub trait Propagation: Backend {
+    /// States `[B, C, D]`, A `[C, C]`, W `[2D, 3D]`, U `[D, 3D]` and b `[3D]` to states `[B, C, D]`.
+    fn propagate(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        steps: usize,
+    ) -> FloatTensor<Self>;
+}
+
+impl Propagation for Flex {
+    fn propagate(
+        h: FlexTensor,
+        a: FlexTensor,
+        w: FlexTensor,
+        u: FlexTensor,
+        b: FlexTensor,
+        steps: usize,
+    ) -> FlexTensor {
+        let shape: [usize; 3] = h.shape().dims();
+        let operands = Operands::new(a, w, u, b, steps);
+        tensor(operands.graph().forward(vector(h), |_| ()), shape)
+    }
+}
+
+impl<C: CheckpointStrategy> Propagation for Autodiff<Flex, C> {
+    fn propagate(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        steps: usize,
+    ) -> FloatTensor<Self> {
+        let ((h, h_node), (w, w_node)) = (h.into_parts(), w.into_parts());
+        let ((u, u_node), (b, b_node)) = (u.into_parts(), b.into_parts());
+        let nodes = [h_node, w_node, u_node, b_node];
+        match PropagationBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let shape: [usize; 3] = h.shape().dims();
+                let operands = Operands::new(a.into_parts().0, w, u, b, steps);
+                let mut kept = Vec::new();
+                let states = operands.graph().forward(vector(h), |step| kept.push(step));
+                prepared.finish((operands, kept), tensor(states, shape))
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(Flex::propagate(h, a.into_parts().0, w, u, b, steps))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PropagationBackward;
+
+impl Backward<Flex, 4> for PropagationBackward {
+    type State = (Operands, Vec<Step>);
+
+    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let shape: [usize; 3] = gradient.shape().dims();
+        let (operands, kept) = ops.state;
+        let dim = operands.b.shape()[0] / 3;
+        let learned = operands.graph().backward(&kept, vector(gradient));
+        let of_parents = [
+            tensor(learned.h, shape),
+            tensor(learned.messages, [2 * dim, 3 * dim]),
+            tensor(learned.state, [dim, 3 * dim]),
+            tensor(learned.bias, [3 * dim]),
+        ];
+        for (parent, gradient) in ops.parents.into_iter().zip(of_parents) {
+            if let Some(parent) = parent {
+                gradients.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+/// The operands but the states, contiguous.
+#[derive(Debug, Clone)]
+struct Operands {
+    a: FlexTensor,
+    w: FlexTensor,
+    u: FlexTensor,
+    b: FlexTensor,
+    steps: usize,
+}
+
+impl Operands {
+    fn new(a: FlexTensor, w: FlexTensor, u: FlexTensor, b: FlexTensor, steps: usize) -> Self {
+        let [a, w, u, b] = [a, w, u, b].map(|x| x.to_contiguous());
+        Self { a, w, u, b, steps }
+    }
+
+    fn graph(&self) -> Graph<'_> {
+        Graph {
+            cooccurrence: values(&self.a),
+            messages: values(&self.w),
+            state: values(&self.u),
+            bias: values(&self.b),
+            steps: self.steps,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The matrix product of our own CPU kernels: one interface to the `gemm` crate, which Burn's CPU
+//! backend uses too. It picks AVX-512, AVX2, NEON or plain code at run time; a faster product, such as
+//! one of bf16 tiles, would go here.
+
+/// A matrix in memory: element (i, j) at `i · row_step + j · column_step`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    layout: Layout,
+}
+
+/// A matrix that is written; its elements do not overlap.
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    values: &'a mut [f32],
+    layout: Layout,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    column_step: usize,
+}
+
+/// What becomes of the values that were there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Into {
+    /// They are overwritten.
+    Replace,
+    /// The product is added to them.
+    Add,
+}
+
+/// Who computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cores {
+    /// The calling thread, which is itself one of many.
+    One,
+    /// All of rayon's threads.
+    All,
+}
+
+impl Layout {
+    /// Row by row without gaps.
+    fn dense(len: usize, columns: usize) -> Self {
+        assert!(columns > 0 && len.is_multiple_of(columns), "{len} values are no rows of {columns}");
+        Self { rows: len / columns, columns, row_step: columns, column_step: 1 }
+    }
+
+    /// Some of the columns, and where they start.
+    fn slice(self, first: usize, count: usize) -> (usize, Self) {
+        assert!(first + count <= self.columns, "columns {first}+{count} of {}", self.columns);
+        (first * self.column_step, Self { columns: count, ..self })
+    }
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` values.
+    ///
+    /// # Panics
+    /// If `values` are no whole rows.
+    pub fn new(values: &'a [f32], columns: usize) -> Self {
+        Self { values, layout: Layout::dense(values.len(), columns) }
+    }
+
+    /// The transpose of the same memory.
+    pub fn transposed(self) -> Self {
+        let Layout { rows, columns, row_step, column_step } = self.layout;
+        let layout = Layout { rows: columns, columns: rows, row_step: column_step, column_step: row_step };
+        Self { layout, ..self }
+    }
+
+    /// `count` columns from `first` on.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn columns(self, first: usize, count: usize) -> Self {
+        let (start, layout) = self.layout.slice(first, count);
+        Self { values: &self.values[start..], layout }
+    }
+}
+
+impl<'a> MatrixMut<'a> {
+    /// As [`Matrix::new`].
+    pub fn new(values: &'a mut [f32], columns: usize) -> Self {
+        let layout = Layout::dense(values.len(), columns);
+        Self { values, layout }
+    }
+
+    /// As [`Matrix::columns`].
+    pub fn columns(self, first: usize, count: usize) -> Self {
+        let (start, layout) = self.layout.slice(first, count);
+        Self { values: &mut self.values[start..], layout }
+    }
+}
+
+/// `out ← a b` or `out ← out + a b`, `[M, K] × [K, N] -> [M, N]`. The result does not depend on `cores`.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn product(out: MatrixMut, into: Into, a: Matrix, b: Matrix, cores: Cores) {
+    let (o, l, r) = (out.layout, a.layout, b.layout);
+    let fits = l.columns == r.rows && o.rows == l.rows && o.columns == r.columns;
+    assert!(
+        fits,
+        "[{}, {}] × [{}, {}] is not [{}, {}]",
+        l.rows, l.columns, r.rows, r.columns, o.rows, o.columns
+    );
+    let parallelism = match cores {
+        Cores::One => gemm::Parallelism::None,
+        Cores::All => gemm::Parallelism::Rayon(0),
+    };
+    let add = into == Into::Add;
+    // SAFETY: every layout was built over its slice, so all its elements lie within; `out` is borrowed
+    // mutably and its elements are distinct, because steps come from dense rows.
+    unsafe {
+        gemm::gemm(
+            o.rows,
+            o.columns,
+            l.columns,
+            out.values.as_mut_ptr(),
+            o.column_step as isize,
+            o.row_step as isize,
+            add,
+            a.values.as_ptr(),
+            l.column_step as isize,
+            l.row_step as isize,
+            b.values.as_ptr(),
+            r.column_step as isize,
+            r.row_step as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: [f32; 6] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // [2, 3]
+
+    #[test]
+    fn products_of_rows_transposes_and_columns_are_worked_out_by_hand() {
+        for cores in [Cores::One, Cores::All] {
+            let mut square = [0.0; 4];
+            let a = Matrix::new(&A, 3);
+            product(MatrixMut::new(&mut square, 2), Into::Replace, a, a.transposed(), cores);
+            assert_eq!(square, [14.0, 32.0, 32.0, 77.0]);
+            product(MatrixMut::new(&mut square, 2), Into::Add, a, a.transposed(), cores);
+            assert_eq!(square, [28.0, 64.0, 64.0, 154.0]);
+
+            // The last two columns of A times A's first, into the middle column of three.
+            let mut wide = [9.0; 6];
+            let b = [1.0, 10.0];
+            let middle = MatrixMut::new(&mut wide, 3).columns(1, 1);
+            product(middle, Into::Replace, a.columns(1, 2), Matrix::new(&b, 1), cores);
+            assert_eq!(wide, [9.0, 32.0, 9.0, 9.0, 65.0, 9.0]);
+        }
+    }
+
+    #[test]
+    fn one_core_and_all_give_the_same_bits() {
+        let value = |i: usize| (i as f32 * 0.37).sin();
+        let a: Vec<f32> = (0..300 * 200).map(value).collect();
+        let mut results = [Cores::One, Cores::All].map(|cores| {
+            let mut out = vec![0.0; 300 * 300];
+            let a = Matrix::new(&a, 200);
+            product(MatrixMut::new(&mut out, 300), Into::Replace, a, a.transposed(), cores);
+            out
+        });
+        assert_eq!(std::mem::take(&mut results[0]), results[1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "[2, 3] × [2, 3] is not [2, 3]")]
+    fn shapes_that_do_not_fit_are_refused() {
+        let mut out = [0.0; 6];
+        product(
+            MatrixMut::new(&mut out, 3),
+            Into::Replace,
+            Matrix::new(&A, 3),
+            Matrix::new(&A, 3),
+            Cores::One,
+        );
+    }
+}
