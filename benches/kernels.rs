@@ -1,5 +1,5 @@
-//! Times of the kernels, so that a later change that slows one is seen: `cargo bench`, or
-//! `cargo bench --bench kernels -- NAME` for some of them.
+//! Times of the kernels, so that a later change that slows one is seen: `cargo bench -p sarb-benches`, or
+//! `cargo bench -p sarb-benches -- NAME` for some of them.
 
 use std::hint::black_box;
 

@@ -251,6 +251,7 @@ impl<B: Vectorised> Backward<B, 3> for JointScoresBackward {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::TensorData;
     use burn::tensor::{Device, Tolerance};
 
     fn wave<const R: usize>(shape: [usize; R], phase: f32, device: &Device) -> Tensor<R> {
