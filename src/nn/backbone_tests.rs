@@ -1,6 +1,7 @@
 //! Tests of `backbone.rs`.
 
 use super::*;
+use crate::nn::weights::Slot;
 use crate::nn::weights::testing::{closed_form, fixture, lite0_weights, relative_error};
 use burn::tensor::Distribution;
 
@@ -147,6 +148,39 @@ fn a_fixed_batch_normalisation_uses_and_keeps_its_running_statistics() {
 
 /// `cargo test --release --lib speed -- --ignored --nocapture`: the best of several runs, because
 /// other processes only ever slow one down.
+#[test]
+fn training_on_a_fixed_trunk_gives_the_maps_and_gradients_of_the_plain_network() {
+    let device = Device::flex().autodiff();
+    for name in [BackboneName::ResnetSmall, BackboneName::Resnet50, BackboneName::EfficientnetLite0] {
+        let mut backbone = Backbone::new(name, &device);
+        closed_form(&mut |visit| backbone.tensors(visit));
+        // With the statistics of so few positions, rounding in the trunk would move the gradients by percents.
+        let mut backbone = backbone.with_pool(true).freeze(Freeze::Trunk).freeze_batch_norm();
+        let trunk = backbone.fixed_trunk().expect("a frozen trunk on the CPU");
+        let images = images(128).autodiff();
+        let plain = backbone.forward(images.clone());
+        let fixed = backbone.forward_from(&trunk, images);
+        let error = relative_error(fixed.clone().inner(), plain.clone().inner());
+        assert!(error < 1e-4, "maps of {name}: {error}");
+
+        let ramp = Tensor::<1, burn::tensor::Int>::arange(0..plain.shape().num_elements() as i64, &device);
+        let weights = (ramp.float() * 0.7).sin().reshape(plain.dims());
+        let gradients = [plain, fixed].map(|maps| (maps * weights.clone()).sum().backward());
+        let mut compared = 0;
+        backbone.tensors(&mut |parameter, slot| {
+            let Slot::Filters(filters) = slot else { return };
+            let [plain, fixed] = gradients.each_ref().map(|gradients| filters.val().grad(gradients));
+            assert_eq!(plain.is_some(), fixed.is_some(), "{parameter}");
+            if let (Some(plain), Some(fixed)) = (plain, fixed) {
+                let error = relative_error(fixed, plain);
+                assert!(error < 1e-4, "gradient of {name}'s {parameter}: {error}");
+                compared += 1;
+            }
+        });
+        assert!(compared >= 3, "{name} trains {compared} convolutions");
+    }
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn speed() {

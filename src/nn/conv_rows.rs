@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use super::conv_norm::Window;
 use super::flex::{tensor, values};
 use super::patches::Patches;
-use super::product::{Cores, Into, Matrix, MatrixMut, product};
+use super::product::{Accum, Cores, Matrix, MatrixMut, product};
 
 /// Values of the patches of several images that are multiplied at once: 32 MB.
 const PATCHES: usize = 8 << 20;
@@ -103,7 +103,7 @@ impl ConvolveRows for Flex {
         let mut out = vec![0.0; shape.batch * of_output];
         shape.for_each_rows(values(&maps), |images, rows| {
             let out = MatrixMut::new(&mut out[images.outputs], shape.outputs);
-            product(out, Into::Replace, Matrix::new(rows, depth), filters, Cores::All);
+            product(out, Accum::Replace, Matrix::new(rows, depth), filters, Cores::All);
         });
         let [rows, columns] = shape.patches.positions();
         tensor(out, [shape.batch, rows, columns, shape.outputs])
@@ -128,16 +128,16 @@ impl ConvolveRows for Flex {
         shape.for_each_rows(values(&maps), |images, rows| {
             let gradient = Matrix::new(&values(&gradient)[images.outputs], shape.outputs);
             let (out, rows_of) = (MatrixMut::new(&mut dweight, depth), Matrix::new(rows, depth));
-            product(out, Into::Add, gradient.transposed(), rows_of, Cores::All);
+            product(out, Accum::Add, gradient.transposed(), rows_of, Cores::All);
             if !of_maps {
                 return;
             }
             let dmaps = &mut dmaps[images.maps];
             if window.is_pointwise() {
-                return product(MatrixMut::new(dmaps, depth), Into::Replace, gradient, filters, Cores::All);
+                return product(MatrixMut::new(dmaps, depth), Accum::Replace, gradient, filters, Cores::All);
             }
             dpatches.resize(rows.len(), 0.0);
-            product(MatrixMut::new(&mut dpatches, depth), Into::Replace, gradient, filters, Cores::All);
+            product(MatrixMut::new(&mut dpatches, depth), Accum::Replace, gradient, filters, Cores::All);
             let pairs = dmaps.par_chunks_mut(of_map).zip(dpatches.par_chunks(of_patches));
             pairs.for_each(|(dmap, dpatches)| shape.patches.scatter(dpatches, 0, dmap));
         });

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::nn::conv_norm::Window;
 use crate::nn::depthwise::Depthwise;
 use crate::nn::patches::Patches;
-use crate::nn::product::{Cores, Into, Matrix, MatrixMut, product};
+use crate::nn::product::{Accum, Cores, Matrix, MatrixMut, product};
 
 /// Values of the patches and results of a tile: they stay in a second-level cache of 1–2 MB.
 const TILE: usize = 128 * 1024;
@@ -121,13 +121,8 @@ impl FoldedConv {
     }
 
     fn run(&self, map: &Map, scratch: &mut Scratch, tiles: Tiles) -> Map {
-        let (height, width) = (self.window.positions(map.height), self.window.positions(map.width));
-        let mut next = Map {
-            values: scratch.take(height * width * self.bias.len()),
-            height,
-            width,
-            channels: self.bias.len(),
-        };
+        let [height, width, channels] = self.shape([map.height, map.width, map.channels]);
+        let mut next = Map { values: scratch.take(height * width * channels), height, width, channels };
         if self.window.depthwise {
             self.run_depthwise(map, &mut next);
         } else {
@@ -168,7 +163,7 @@ impl FoldedConv {
             };
             // [pixels, out] = [pixels, depth] × [depth, out]
             let (rows, weight) = (Matrix::new(rows, depth), Matrix::new(&self.weight, outputs));
-            product(MatrixMut::new(values, outputs), Into::Replace, rows, weight, Cores::One);
+            product(MatrixMut::new(values, outputs), Accum::Replace, rows, weight, Cores::One);
             let (low, high) = self.activation.bounds();
             for pixel in values.chunks_exact_mut(outputs) {
                 for (value, bias) in pixel.iter_mut().zip(&self.bias) {

@@ -66,7 +66,8 @@ impl GatedGraph {
         }
     }
 
-    /// The same from plain tensor operations, for any device.
+    /// The same from plain tensor operations, for any device and to read; a change of the mathematics goes
+    /// here and into `gated_kernels.rs`, and a test compares the two.
     fn forward_plain(&self, states: Tensor<3>) -> Tensor<3> {
         let [batch, categories, dim] = states.dims();
         let rows = batch * categories;

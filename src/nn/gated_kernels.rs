@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::product::{Cores, Into, Matrix, MatrixMut, product};
+use super::product::{Accum, Cores, Matrix, MatrixMut, product};
 use super::simd;
 
 /// Rows that one task passes over.
@@ -76,9 +76,9 @@ impl Graph<'_> {
         let a = Matrix::new(self.cooccurrence, self.categories());
         m.par_chunks_mut(2 * image).zip(h.par_chunks(image)).for_each(|(m, h)| {
             let h = Matrix::new(h, dim);
-            product(MatrixMut::new(m, 2 * dim).columns(0, dim), Into::Replace, a, h, Cores::One);
+            product(MatrixMut::new(m, 2 * dim).columns(0, dim), Accum::Replace, a, h, Cores::One);
             let incoming = MatrixMut::new(m, 2 * dim).columns(dim, dim);
-            product(incoming, Into::Replace, a.transposed(), h, Cores::One);
+            product(incoming, Accum::Replace, a.transposed(), h, Cores::One);
         });
     }
 
@@ -87,9 +87,9 @@ impl Graph<'_> {
         let dim = self.dim();
         let state = Matrix::new(self.state, 3 * dim);
         let (m, messages) = (Matrix::new(m, 2 * dim), Matrix::new(self.messages, 3 * dim));
-        product(MatrixMut::new(gates, 3 * dim), Into::Add, m, messages, Cores::All);
+        product(MatrixMut::new(gates, 3 * dim), Accum::Add, m, messages, Cores::All);
         let two = MatrixMut::new(gates, 3 * dim).columns(0, 2 * dim);
-        product(two, Into::Add, Matrix::new(h, dim), state.columns(0, 2 * dim), Cores::All);
+        product(two, Accum::Add, Matrix::new(h, dim), state.columns(0, 2 * dim), Cores::All);
         let rows = (rh.par_chunks_mut(dim), gates.par_chunks_mut(3 * dim), h.par_chunks(dim));
         rows.into_par_iter().with_min_len(ROWS).for_each(|(rh, gates, h)| {
             let zr = &mut gates[..2 * dim];
@@ -97,7 +97,7 @@ impl Graph<'_> {
             rh.iter_mut().zip(&zr[dim..]).zip(h).for_each(|((rh, r), h)| *rh = r * h);
         });
         let candidate = MatrixMut::new(gates, 3 * dim).columns(2 * dim, dim);
-        product(candidate, Into::Add, Matrix::new(rh, dim), state.columns(2 * dim, dim), Cores::All);
+        product(candidate, Accum::Add, Matrix::new(rh, dim), state.columns(2 * dim, dim), Cores::All);
         let mut next = vec![0.0; h.len()];
         let rows = (next.par_chunks_mut(dim), gates.par_chunks_mut(3 * dim), h.par_chunks(dim));
         rows.into_par_iter().with_min_len(ROWS).for_each(|(next, gates, h)| {
@@ -146,7 +146,7 @@ impl Graph<'_> {
         });
         let dcandidate = Matrix::new(dgates, wide).columns(2 * dim, dim);
         let u = state.columns(2 * dim, dim).transposed();
-        product(MatrixMut::new(drh, dim), Into::Replace, dcandidate, u, Cores::All);
+        product(MatrixMut::new(drh, dim), Accum::Replace, dcandidate, u, Cores::All);
         // Leaves r h in `drh`, of which U's gradient is made.
         let chunks = (dgates.par_chunks_mut(wide), gradients.h.par_chunks_mut(dim), drh.par_chunks_mut(dim));
         let rows = (chunks.0, chunks.1, chunks.2, gates.par_chunks(wide), h.par_chunks(dim));
@@ -157,20 +157,20 @@ impl Graph<'_> {
         let (dtwo, dcandidate) = (dgates.columns(0, 2 * dim), dgates.columns(2 * dim, dim));
 
         let messages = Matrix::new(self.messages, wide).transposed();
-        product(MatrixMut::new(dm, 2 * dim), Into::Replace, dgates, messages, Cores::All);
+        product(MatrixMut::new(dm, 2 * dim), Accum::Replace, dgates, messages, Cores::All);
         let dh = MatrixMut::new(&mut gradients.h, dim);
-        product(dh, Into::Add, dtwo, state.columns(0, 2 * dim).transposed(), Cores::All);
+        product(dh, Accum::Add, dtwo, state.columns(0, 2 * dim).transposed(), Cores::All);
         self.send_backward(dm, &mut gradients.h);
 
         let m = Matrix::new(m, 2 * dim).transposed();
-        product(MatrixMut::new(&mut gradients.messages, wide), Into::Add, m, dgates, Cores::All);
+        product(MatrixMut::new(&mut gradients.messages, wide), Accum::Add, m, dgates, Cores::All);
         let du = MatrixMut::new(&mut gradients.state, wide).columns(0, 2 * dim);
-        product(du, Into::Add, Matrix::new(h, dim).transposed(), dtwo, Cores::All);
+        product(du, Accum::Add, Matrix::new(h, dim).transposed(), dtwo, Cores::All);
         let du = MatrixMut::new(&mut gradients.state, wide).columns(2 * dim, dim);
-        product(du, Into::Add, Matrix::new(drh, dim).transposed(), dcandidate, Cores::All);
+        product(du, Accum::Add, Matrix::new(drh, dim).transposed(), dcandidate, Cores::All);
         let ones = vec![1.0; h.len() / dim];
         let db = MatrixMut::new(&mut gradients.bias, wide);
-        product(db, Into::Add, Matrix::new(&ones, ones.len()), dgates, Cores::All);
+        product(db, Accum::Add, Matrix::new(&ones, ones.len()), dgates, Cores::All);
     }
 
     /// Adds Aᵀ dm_outgoing + A dm_incoming to the gradient of the states.
@@ -179,8 +179,8 @@ impl Graph<'_> {
         let a = Matrix::new(self.cooccurrence, self.categories());
         dh.par_chunks_mut(image).zip(dm.par_chunks(2 * image)).for_each(|(dh, dm)| {
             let dm = Matrix::new(dm, 2 * dim);
-            product(MatrixMut::new(dh, dim), Into::Add, a.transposed(), dm.columns(0, dim), Cores::One);
-            product(MatrixMut::new(dh, dim), Into::Add, a, dm.columns(dim, dim), Cores::One);
+            product(MatrixMut::new(dh, dim), Accum::Add, a.transposed(), dm.columns(0, dim), Cores::One);
+            product(MatrixMut::new(dh, dim), Accum::Add, a, dm.columns(dim, dim), Cores::One);
         });
     }
 }

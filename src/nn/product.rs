@@ -24,9 +24,9 @@ struct Layout {
     column_step: usize,
 }
 
-/// What becomes of the values that were there.
+/// What becomes of the values that are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Into {
+pub enum Accum {
     /// They are overwritten.
     Replace,
     /// The product is added to them.
@@ -100,7 +100,7 @@ impl<'a> MatrixMut<'a> {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn product(out: MatrixMut, into: Into, a: Matrix, b: Matrix, cores: Cores) {
+pub fn product(out: MatrixMut, accum: Accum, a: Matrix, b: Matrix, cores: Cores) {
     let (o, l, r) = (out.layout, a.layout, b.layout);
     let fits = l.columns == r.rows && o.rows == l.rows && o.columns == r.columns;
     assert!(
@@ -112,7 +112,7 @@ pub fn product(out: MatrixMut, into: Into, a: Matrix, b: Matrix, cores: Cores) {
         Cores::One => gemm::Parallelism::None,
         Cores::All => gemm::Parallelism::Rayon(0),
     };
-    let add = into == Into::Add;
+    let add = accum == Accum::Add;
     // SAFETY: every layout was built over its slice, so all its elements lie within; `out` is borrowed
     // mutably and its elements are distinct, because steps come from dense rows.
     unsafe {
@@ -151,16 +151,16 @@ mod tests {
         for cores in [Cores::One, Cores::All] {
             let mut square = [0.0; 4];
             let a = Matrix::new(&A, 3);
-            product(MatrixMut::new(&mut square, 2), Into::Replace, a, a.transposed(), cores);
+            product(MatrixMut::new(&mut square, 2), Accum::Replace, a, a.transposed(), cores);
             assert_eq!(square, [14.0, 32.0, 32.0, 77.0]);
-            product(MatrixMut::new(&mut square, 2), Into::Add, a, a.transposed(), cores);
+            product(MatrixMut::new(&mut square, 2), Accum::Add, a, a.transposed(), cores);
             assert_eq!(square, [28.0, 64.0, 64.0, 154.0]);
 
             // The last two columns of A times A's first, into the middle column of three.
             let mut wide = [9.0; 6];
             let b = [1.0, 10.0];
             let middle = MatrixMut::new(&mut wide, 3).columns(1, 1);
-            product(middle, Into::Replace, a.columns(1, 2), Matrix::new(&b, 1), cores);
+            product(middle, Accum::Replace, a.columns(1, 2), Matrix::new(&b, 1), cores);
             assert_eq!(wide, [9.0, 32.0, 9.0, 9.0, 65.0, 9.0]);
         }
     }
@@ -172,7 +172,7 @@ mod tests {
         let mut results = [Cores::One, Cores::All].map(|cores| {
             let mut out = vec![0.0; 300 * 300];
             let a = Matrix::new(&a, 200);
-            product(MatrixMut::new(&mut out, 300), Into::Replace, a, a.transposed(), cores);
+            product(MatrixMut::new(&mut out, 300), Accum::Replace, a, a.transposed(), cores);
             out
         });
         assert_eq!(std::mem::take(&mut results[0]), results[1]);
@@ -184,7 +184,7 @@ mod tests {
         let mut out = [0.0; 6];
         product(
             MatrixMut::new(&mut out, 3),
-            Into::Replace,
+            Accum::Replace,
             Matrix::new(&A, 3),
             Matrix::new(&A, 3),
             Cores::One,

@@ -1,5 +1,5 @@
 //! `sarb bench`: how long the parts of the work take on this machine, next to
-//! `shared/tools/peer_step.py` and `tools/peers.py`, which print the same keys.
+//! PyTorch's `peer_step.py` and the `tools/peers.py` of this repository, which do the same work.
 
 mod loader;
 mod metrics;
@@ -62,7 +62,7 @@ struct Common {
 
 impl Common {
     /// Runs `measure` on as many threads as were asked for, and prints what it found with the machine.
-    fn run(&self, measure: impl FnOnce() -> Result<Value> + Send) -> Result<()> {
+    fn run(&self, measure: impl FnOnce() -> Result<Value>) -> Result<()> {
         let threads = self.threads.map_or(0, usize::from);
         // The global pool, because Burn computes on it.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use rand::RngExt;
 
+use super::Common;
 use crate::batch::{Batch, Input, Stream, rng};
 use crate::data::labels::LabelMatrix;
 use crate::loss::normalization::Normalization;
@@ -11,7 +12,7 @@ use crate::methods::network_recipe::NetworkRecipe;
 use crate::methods::sarb_recipe::SarbRecipe;
 use crate::methods::ssgrl::CategoryKnowledge;
 use crate::methods::{Head, MethodRecipe};
-use crate::model::Model;
+use crate::model::{Inference, Model};
 use crate::nn::backbone::{Backbone, BackboneName, Freeze};
 use crate::{Error, Result};
 
@@ -45,12 +46,25 @@ pub fn positive(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("`{text}` is no whole number above 0"))
 }
 
+/// The smallest image of which the backbone and the mean over 2×2 leave a position.
+const SMALLEST_SIZE: usize = 33;
+
 /// Prototypes a category.
 const PROTOTYPES: usize = 10;
 
 impl Network {
     /// The device without autodiff.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what cannot be measured, [`Error::Missing`] for a device not built in.
     pub fn open_device(&self) -> Result<Device> {
+        let smallest = SMALLEST_SIZE;
+        if self.cached.is_none() && self.size < smallest {
+            let size = self.size;
+            return Err(Error::Usage(format!(
+                "--size {size} is too small for a ResNet-101; {smallest} or more"
+            )));
+        }
         if self.bf16 {
             return Err(Error::Usage("--bf16 is not built yet: computing is in f32".into()));
         }
@@ -106,6 +120,21 @@ impl Network {
             mixture: None,
             normalization: Normalization::default(),
         }
+    }
+
+    /// Seconds of an inference pass over a batch of `images`.
+    pub fn inference_s(
+        &self,
+        inference: &Inference,
+        images: usize,
+        device: &Device,
+        common: &Common,
+    ) -> Result<f64> {
+        let input = self.batch(images, device).input;
+        common.best(|| {
+            inference.forward(input.clone()).into_data();
+            Ok(())
+        })
     }
 
     /// What is measured, for the report.

@@ -31,11 +31,7 @@ impl Predict {
         let inference = Inference::new(&self.network.model(&device).valid());
         let mut found = self.network.describe();
         for &batch in &self.batch {
-            let input = self.network.batch(batch, &device).input;
-            let seconds = self.common.best(|| {
-                inference.forward(input.clone()).into_data();
-                Ok(())
-            })?;
+            let seconds = self.network.inference_s(&inference, batch, &device, &self.common)?;
             found[format!("inference_s_batch_{batch}")] = seconds.into();
         }
         Ok(found)

@@ -2,16 +2,17 @@
 //! `shared/tools/peer_step.py` measures them.
 
 use burn::module::Module;
-use burn::optim::AdamConfig;
-use burn::optim::decay::WeightDecayConfig;
+use burn::tensor::Device;
 use clap::Args;
 
 use super::Common;
 use super::network::{Network, positive, wait};
 use crate::Result;
 use crate::batch::Progress;
-use crate::model::Inference;
+use crate::model::{Inference, Model};
+use crate::recipe::Recipe;
 use crate::step::{Rates, step};
+use crate::train::adam;
 
 /// Arguments of `sarb bench step`.
 #[derive(Debug, Clone, Args)]
@@ -40,19 +41,14 @@ impl Step {
 
         let inference = Inference::new(&model.valid());
         drop(model);
-        let input = self.network.batch(self.batch, &device).input;
-        let seconds = self.common.best(|| {
-            inference.forward(input.clone()).into_data();
-            Ok(())
-        })?;
+        let seconds = self.network.inference_s(&inference, self.batch, &device, &self.common)?;
         found["inference_s"] = seconds.into();
         Ok(found)
     }
 
     /// Seconds of a step with Adam and weight decay, as the paper trains.
-    fn train(&self, model: &mut crate::model::Model, device: &burn::tensor::Device) -> Result<f64> {
-        let decay = WeightDecayConfig::new(5e-4);
-        let mut adam = AdamConfig::new().with_epsilon(1e-8).with_weight_decay(Some(decay)).init();
+    fn train(&self, model: &mut Model, device: &Device) -> Result<f64> {
+        let mut adam = adam(&Recipe::default());
         let batch = self.network.batch(self.batch, &device.clone().autodiff());
         let trunk = model.fixed_trunk();
         let rates = Rates { rate: 1e-5, backbone_factor: 1.0 };

@@ -7,14 +7,11 @@ use burn::tensor::{Device, Tensor};
 
 use super::{GradientCheck, knowledge, load_network, maps, network_recipe};
 use crate::batch::{Losses, Stream, rng};
-use crate::data::labels::LabelMatrix;
 use crate::fixture::{Fixture, assert_close};
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
-use crate::methods::network_recipe::NetworkRecipe;
 use crate::methods::sarb::{PrototypeDraw, Sarb};
 use crate::methods::sarb_recipe::{Representation, SarbRecipe};
-use crate::methods::ssgrl::CategoryKnowledge;
 use crate::nn::attention::Pooling;
 
 /// With semantic decoupling, from the official modules.
@@ -156,50 +153,4 @@ fn ten_steps_of_adam_equal_pytorchs() {
     close("ten_steps.beta", &data(sarb.beta.val()));
     close("ten_steps.running_mean", &data(sarb.network.norm.running_mean.value()));
     close("ten_steps.running_var", &data(sarb.network.norm.running_var.value()));
-}
-
-/// Seconds of one training step of the whole head at the yardstick's size (tools/peer_step.py in
-/// PyTorch takes about 0.76 s on two idle cores); `cargo test --release step_seconds -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn step_seconds() {
-    for width in [512, 256] {
-        let [categories, batch] = [18, 32];
-        let device = Device::flex().autodiff();
-        let recipe = SarbRecipe {
-            network: NetworkRecipe { dim: width, joint: width, ..NetworkRecipe::default() },
-            blend_from_epoch: 0,
-            ..SarbRecipe::default()
-        };
-        let knowledge = CategoryKnowledge {
-            words: Some((vec![0.1; categories * 300], 300)),
-            cooccurrence: vec![0.2; categories * categories],
-            counts: vec![(1, 2); categories],
-        };
-        let mut sarb = Sarb::new(&recipe, 1280, &knowledge, 0, &device);
-        sarb.prototypes.set(vec![0.1; categories * 10 * width], &vec![10; categories]);
-        let mut random = rng(0, Stream::Synthetic, 0, 0);
-        let maps = crate::nn::linear::uniform([batch, 1280, 7, 7], 1, &mut random, &device).val().detach();
-        let thirds: Vec<i8> = (0..batch * categories).map(|i| ((i * 7 + i / 5) % 3) as i8 - 1).collect();
-        let batch = crate::methods::ssgrl::tests::batch(&maps, LabelMatrix::from_values(categories, &thirds));
-        let mut adam = AdamConfig::new().with_epsilon(1e-8).init();
-        let mut best = [f64::INFINITY; 4];
-        for step in 0..12 {
-            let at = crate::batch::Progress { seed: 0, epoch: 1, step, steps: 12 };
-            let start = std::time::Instant::now();
-            let loss = sarb.loss(maps.clone(), &batch, at).total();
-            let forward = start.elapsed().as_secs_f64();
-            let gradients = GradientsParams::from_grads(loss.backward(), &sarb);
-            let backward = start.elapsed().as_secs_f64();
-            sarb = adam.step(1e-5, sarb, gradients);
-            sarb.after_step();
-            let total = start.elapsed().as_secs_f64();
-            let now = [forward, backward - forward, total - backward, total];
-            best = std::array::from_fn(|i| best[i].min(now[i]));
-        }
-        println!(
-            "D = M = {width}: forward {:.3} backward {:.3} Adam {:.3} step {:.3} s",
-            best[0], best[1], best[2], best[3]
-        );
-    }
 }
