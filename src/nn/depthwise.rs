@@ -35,54 +35,54 @@ pub(crate) struct Depthwise<'a> {
 }
 
 impl Depthwise<'_> {
-    /// Writes the result, `[H', W', C]`.
+    /// Writes rows of the result from `first` on, `[rows, W', C]`.
     ///
     /// # Panics
     /// If the channels are not a multiple of 16.
-    pub(crate) fn run(&self, out: &mut [f32]) {
+    pub(crate) fn run(&self, first: usize, out: &mut [f32]) {
         assert_eq!(self.bias.len() % LANES, 0, "depthwise layers here have a multiple of {LANES} channels");
-        self.run_best(out);
+        self.run_best(first, out);
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn run_best(&self, out: &mut [f32]) {
+    fn run_best(&self, first: usize, out: &mut [f32]) {
         if std::arch::is_x86_feature_detected!("avx512f") {
             // SAFETY: the processor has AVX-512.
-            unsafe { self.run_avx512(out) }
+            unsafe { self.run_avx512(first, out) }
         } else if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
             // SAFETY: the processor has AVX2 and FMA.
-            unsafe { self.run_avx2(out) }
+            unsafe { self.run_avx2(first, out) }
         } else {
-            self.rows::<false>(out);
+            self.rows::<false>(first, out);
         }
     }
 
     /// Elsewhere the compiler's baseline decides; AArch64's has fused multiply-add.
     #[cfg(not(target_arch = "x86_64"))]
-    fn run_best(&self, out: &mut [f32]) {
-        self.rows::<{ cfg!(target_arch = "aarch64") }>(out);
+    fn run_best(&self, first: usize, out: &mut [f32]) {
+        self.rows::<{ cfg!(target_arch = "aarch64") }>(first, out);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
-    fn run_avx512(&self, out: &mut [f32]) {
-        self.rows::<true>(out);
+    fn run_avx512(&self, first: usize, out: &mut [f32]) {
+        self.rows::<true>(first, out);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(&self, out: &mut [f32]) {
-        self.rows::<true>(out);
+    fn run_avx2(&self, first: usize, out: &mut [f32]) {
+        self.rows::<true>(first, out);
     }
 
     #[inline(always)]
-    fn rows<const FUSED: bool>(&self, out: &mut [f32]) {
+    fn rows<const FUSED: bool>(&self, first: usize, out: &mut [f32]) {
         let groups = self.bias.len() / LANES;
         let stride = self.window.stride;
         let [height, width] = self.size;
         let [top, left] = self.before;
         let out_width = self.window.positions(width);
-        for (y, row) in vectors_mut(out).chunks_exact_mut(out_width * groups).enumerate() {
+        for (y, row) in (first..).zip(vectors_mut(out).chunks_exact_mut(out_width * groups)) {
             let rows = self.taps_inside(y * stride, top, height);
             for group in 0..groups {
                 let mut x = 0;
@@ -205,10 +205,10 @@ mod tests {
             *value = sum.clamp(-50.0, 50.0);
         }
         let mut best = vec![f32::NAN; expected.len()];
-        layer.run(&mut best);
+        layer.run(0, &mut best);
         assert_eq!(best, expected, "{kernel} {stride}");
         let mut baseline = vec![f32::NAN; expected.len()];
-        layer.rows::<false>(&mut baseline);
+        layer.rows::<false>(0, &mut baseline);
         assert_eq!(baseline, expected, "{kernel} {stride}");
         assert!(expected.contains(&50.0) && expected.iter().any(|value| value.abs() < 50.0));
     }

@@ -108,8 +108,7 @@ impl Block {
         let project = self.project.fold(Activation::None);
         let branch = expand.into_iter().chain([depthwise, project]);
         if self.residual {
-            let activation = Activation::None;
-            vec![Layer::Residual { branch: branch.collect(), shortcut: None, activation }]
+            vec![Layer::Residual { branch: branch.collect(), shortcut: None }]
         } else {
             branch.map(Layer::Conv).collect()
         }

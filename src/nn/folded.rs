@@ -16,8 +16,12 @@ use crate::nn::depthwise::Depthwise;
 use crate::nn::patches::Patches;
 use crate::nn::product::{Accum, Cores, Matrix, MatrixMut, product};
 
-/// Values of the patches and results of a tile: they stay in a second-level cache of 1–2 MB.
-const TILE: usize = 128 * 1024;
+/// Most values of the patches and results of a tile. Smaller tiles would stay in the second-level cache,
+/// but every product packs the weights anew, which costs more (measured: 128 K is 10 % slower).
+const TILE: usize = 512 * 1024;
+
+/// Values that a core takes at a time where there is little to do for each.
+const PIECE: usize = 64 * 1024;
 
 /// How the tiles of a layer are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,34 @@ enum Tiles {
     InTurn,
     /// On all cores.
     InParallel,
+}
+
+impl Tiles {
+    /// Pixels of a tile of a layer that has `values` values for each of its `pixels` pixels: as many tiles
+    /// as there are cores to share them, and all of one size.
+    fn pixels(self, pixels: usize, values: usize) -> usize {
+        let most = (TILE / values).clamp(64, 4096);
+        let cores = match self {
+            Tiles::InTurn => 1,
+            Tiles::InParallel => rayon::current_num_threads(),
+        };
+        pixels.div_ceil(pixels.div_ceil(most * cores) * cores)
+    }
+
+    /// Calls `compute` with every piece of `len` values, its index and a buffer that it may use.
+    fn each(self, values: &mut [f32], len: usize, compute: impl Fn(&mut Vec<f32>, usize, &mut [f32]) + Sync) {
+        match self {
+            Tiles::InTurn => {
+                let mut buffer = Vec::new();
+                let pieces = values.chunks_mut(len).enumerate();
+                pieces.for_each(|(index, piece)| compute(&mut buffer, index, piece));
+            }
+            Tiles::InParallel => {
+                let pieces = values.par_chunks_mut(len).enumerate();
+                pieces.for_each_init(Vec::new, |buffer, (index, piece)| compute(buffer, index, piece));
+            }
+        }
+    }
 }
 
 /// What follows a convolution.
@@ -64,8 +96,9 @@ pub(crate) enum Layer {
     Conv(FoldedConv),
     /// The ResNets' 3×3 max-pooling with stride 2 and padding 1.
     MaxPool,
-    /// Convolutions added to a shortcut, which is the identity if there is none.
-    Residual { branch: Vec<FoldedConv>, shortcut: Option<FoldedConv>, activation: Activation },
+    /// Convolutions, and a shortcut (the identity if there is none) that is added before the activation of
+    /// the last of them.
+    Residual { branch: Vec<FoldedConv>, shortcut: Option<FoldedConv> },
 }
 
 /// The map of one image, `[H, W, C]`.
@@ -120,18 +153,20 @@ impl FoldedConv {
         [self.window.positions(height), self.window.positions(width), self.bias.len()]
     }
 
-    fn run(&self, map: &Map, scratch: &mut Scratch, tiles: Tiles) -> Map {
+    /// The next map; `shortcut` is added before the activation.
+    fn run(&self, map: &Map, shortcut: Option<&Map>, scratch: &mut Scratch, tiles: Tiles) -> Map {
         let [height, width, channels] = self.shape([map.height, map.width, map.channels]);
         let mut next = Map { values: scratch.take(height * width * channels), height, width, channels };
         if self.window.depthwise {
-            self.run_depthwise(map, &mut next);
+            assert!(shortcut.is_none(), "no branch here ends with a depthwise layer");
+            self.run_depthwise(map, &mut next, tiles);
         } else {
-            self.run_dense(map, &mut next, tiles);
+            self.run_dense(map, &mut next, shortcut, tiles);
         }
         next
     }
 
-    fn run_depthwise(&self, map: &Map, next: &mut Map) {
+    fn run_depthwise(&self, map: &Map, next: &mut Map, tiles: Tiles) {
         let layer = Depthwise {
             window: self.window,
             weight: &self.weight,
@@ -141,17 +176,19 @@ impl FoldedConv {
             size: [map.height, map.width],
             before: [self.window.border(map.height).0, self.window.border(map.width).0],
         };
-        layer.run(&mut next.values);
+        let row = next.width * next.channels;
+        let rows = PIECE.div_ceil(row);
+        tiles.each(&mut next.values, rows * row, |_, index, values| layer.run(index * rows, values));
     }
 
     /// A matrix product of pixels, or of the patches around them, with the weights, tile by tile.
-    fn run_dense(&self, map: &Map, next: &mut Map, tiles: Tiles) {
+    fn run_dense(&self, map: &Map, next: &mut Map, shortcut: Option<&Map>, tiles: Tiles) {
         let outputs = self.bias.len();
         let depth = self.weight.len() / outputs;
-        let tile = (TILE / (depth + outputs)).clamp(64, 1024);
+        let tile = tiles.pixels(next.height * next.width, depth + outputs);
         let (window, channels) = (self.window, map.channels);
         let windows = Patches { window, height: map.height, width: map.width, channels };
-        let run_tile = |patches: &mut Vec<f32>, (index, values): (usize, &mut [f32])| {
+        tiles.each(&mut next.values, tile * outputs, |patches, index, values| {
             let pixels = values.len() / outputs;
             let first = index * tile;
             let rows = if self.window.is_pointwise() {
@@ -164,24 +201,9 @@ impl FoldedConv {
             // [pixels, out] = [pixels, depth] × [depth, out]
             let (rows, weight) = (Matrix::new(rows, depth), Matrix::new(&self.weight, outputs));
             product(MatrixMut::new(values, outputs), Accum::Replace, rows, weight, Cores::One);
-            let (low, high) = self.activation.bounds();
-            for pixel in values.chunks_exact_mut(outputs) {
-                for (value, bias) in pixel.iter_mut().zip(&self.bias) {
-                    *value = (*value + bias).clamp(low, high);
-                }
-            }
-        };
-        match tiles {
-            Tiles::InTurn => {
-                let mut patches = Vec::new();
-                let tiles = next.values.chunks_mut(tile * outputs).enumerate();
-                tiles.for_each(|tile| run_tile(&mut patches, tile));
-            }
-            Tiles::InParallel => {
-                let tiles = next.values.par_chunks_mut(tile * outputs).enumerate();
-                tiles.for_each_init(Vec::new, run_tile);
-            }
-        }
+            let shortcut = shortcut.map(|map| &map.values[first * outputs..(first + pixels) * outputs]);
+            finish(values, &self.bias, shortcut, self.activation.bounds());
+        });
     }
 }
 
@@ -200,68 +222,69 @@ impl Layer {
     fn run(&self, map: Map, scratch: &mut Scratch, tiles: Tiles) -> Map {
         match self {
             Layer::Conv(conv) => {
-                let next = conv.run(&map, scratch, tiles);
+                let next = conv.run(&map, None, scratch, tiles);
                 scratch.give(map.values);
                 next
             }
             Layer::MaxPool => {
-                let next = max_pool(&map, scratch);
+                let next = max_pool(&map, scratch, tiles);
                 scratch.give(map.values);
                 next
             }
-            Layer::Residual { branch, shortcut, activation } => {
-                let (first, rest) = branch.split_first().expect("a branch has layers");
-                let mut next = first.run(&map, scratch, tiles);
-                for conv in rest {
-                    let after = conv.run(&next, scratch, tiles);
-                    scratch.give(std::mem::replace(&mut next, after).values);
-                }
-                let shortcut = match shortcut {
-                    Some(conv) => {
-                        let projected = conv.run(&map, scratch, tiles);
-                        scratch.give(map.values);
-                        projected
+            Layer::Residual { branch, shortcut } => {
+                let shortcut = shortcut.as_ref().map(|conv| conv.run(&map, None, scratch, tiles));
+                let (last, before) = branch.split_last().expect("a branch has layers");
+                let mut inner: Option<Map> = None;
+                for conv in before {
+                    let after = conv.run(inner.as_ref().unwrap_or(&map), None, scratch, tiles);
+                    if let Some(done) = inner.replace(after) {
+                        scratch.give(done.values);
                     }
-                    None => map,
-                };
-                add_clamped(&mut next.values, &shortcut.values, activation.bounds(), tiles);
-                scratch.give(shortcut.values);
+                }
+                let skipped = shortcut.as_ref().unwrap_or(&map);
+                let next = last.run(inner.as_ref().unwrap_or(&map), Some(skipped), scratch, tiles);
+                [Some(map), shortcut, inner].into_iter().flatten().for_each(|map| scratch.give(map.values));
                 next
             }
         }
     }
 }
 
-/// Adds the shortcut and applies the activation.
-fn add_clamped(values: &mut [f32], shortcut: &[f32], (low, high): (f32, f32), tiles: Tiles) {
-    let add = |(values, shortcut): (&mut [f32], &[f32])| {
-        values.iter_mut().zip(shortcut).for_each(|(value, skipped)| {
-            *value = (*value + skipped).clamp(low, high);
-        });
-    };
-    match tiles {
-        Tiles::InTurn => add((values, shortcut)),
-        Tiles::InParallel => values.par_chunks_mut(TILE / 2).zip(shortcut.par_chunks(TILE / 2)).for_each(add),
+/// Adds bias and shortcut to `[pixels, out]` and applies the activation.
+fn finish(values: &mut [f32], bias: &[f32], shortcut: Option<&[f32]>, (low, high): (f32, f32)) {
+    let pixels = values.chunks_exact_mut(bias.len());
+    match shortcut {
+        None => pixels.for_each(|pixel| {
+            for (value, bias) in pixel.iter_mut().zip(bias) {
+                *value = (*value + bias).clamp(low, high);
+            }
+        }),
+        Some(shortcut) => pixels.zip(shortcut.chunks_exact(bias.len())).for_each(|(pixel, skipped)| {
+            for ((value, bias), skipped) in pixel.iter_mut().zip(bias).zip(skipped) {
+                *value = (*value + bias + skipped).clamp(low, high);
+            }
+        }),
     }
 }
 
 /// 3×3, stride 2, padding 1; a window never lies wholly in the padding.
-fn max_pool(map: &Map, scratch: &mut Scratch) -> Map {
-    let (height, width) = (map.height.div_ceil(2), map.width.div_ceil(2));
-    let mut values = scratch.take(height * width * map.channels);
-    values.fill(f32::NEG_INFINITY);
-    for (index, largest) in values.chunks_exact_mut(map.channels).enumerate() {
-        let (y, x) = (index / width * 2, index % width * 2);
-        for row in y.saturating_sub(1)..(y + 2).min(map.height) {
-            for column in x.saturating_sub(1)..(x + 2).min(map.width) {
-                let start = (row * map.width + column) * map.channels;
-                for (largest, value) in largest.iter_mut().zip(&map.values[start..]) {
-                    *largest = largest.max(*value);
+fn max_pool(map: &Map, scratch: &mut Scratch, tiles: Tiles) -> Map {
+    let (height, width, channels) = (map.height.div_ceil(2), map.width.div_ceil(2), map.channels);
+    let mut values = scratch.take(height * width * channels);
+    tiles.each(&mut values, width * channels, |_, y, row| {
+        row.fill(f32::NEG_INFINITY);
+        for (x, largest) in row.chunks_exact_mut(channels).enumerate() {
+            for row in (2 * y).saturating_sub(1)..(2 * y + 2).min(map.height) {
+                for column in (2 * x).saturating_sub(1)..(2 * x + 2).min(map.width) {
+                    let start = (row * map.width + column) * channels;
+                    for (largest, value) in largest.iter_mut().zip(&map.values[start..]) {
+                        *largest = largest.max(*value);
+                    }
                 }
             }
         }
-    }
-    Map { values, height, width, channels: map.channels }
+    });
+    Map { values, height, width, channels }
 }
 
 /// A network of folded layers.
@@ -313,11 +336,15 @@ impl Folded {
                 self.scratch().push(scratch);
             });
         } else {
-            let mut scratch = self.lent_scratch();
-            maps.chunks_mut(of_map)
-                .zip(images.chunks(of_image))
-                .for_each(|pair| run(&mut scratch, pair, Tiles::InParallel));
-            self.scratch().push(scratch);
+            // On one of rayon's threads, so that it computes its share of every layer itself: handed over
+            // from outside, each of a hundred layers would wait for two threads to wake.
+            rayon::scope(|_| {
+                let mut scratch = self.lent_scratch();
+                maps.chunks_mut(of_map)
+                    .zip(images.chunks(of_image))
+                    .for_each(|pair| run(&mut scratch, pair, Tiles::InParallel));
+                self.scratch().push(scratch);
+            });
         }
         (maps, [rows, columns, channels])
     }
@@ -344,11 +371,13 @@ impl Folded {
         tiles: Tiles,
     ) -> Map {
         let mut values = scratch.take(image.len());
-        for (channel, plane) in image.chunks_exact(height * width).enumerate() {
-            for (pixel, &value) in values.chunks_exact_mut(3).zip(plane) {
-                pixel[channel] = value;
+        tiles.each(&mut values, 3 * width, |_, y, row| {
+            for (channel, plane) in image.chunks_exact(height * width).enumerate() {
+                for (pixel, &value) in row.chunks_exact_mut(3).zip(&plane[y * width..]) {
+                    pixel[channel] = value;
+                }
             }
-        }
+        });
         let image = Map { values, height, width, channels: 3 };
         self.layers.iter().fold(image, |map, layer| layer.run(map, scratch, tiles))
     }

@@ -2,6 +2,15 @@
 //! backend uses too. It picks AVX-512, AVX2, NEON or plain code at run time; a faster product, such as
 //! one of bf16 tiles, would go here.
 
+use rayon::prelude::*;
+
+/// Up to so many rows the cores share the columns: gemm's own division lets each of them read the whole
+/// right side, which for the rows of one image takes three times as long.
+const FEW_ROWS: usize = 192;
+
+/// Columns that the kernels compute together.
+const LANES: usize = 64;
+
 /// A matrix in memory: element (i, j) at `i · row_step + j · column_step`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
@@ -108,35 +117,80 @@ pub fn product(out: MatrixMut, accum: Accum, a: Matrix, b: Matrix, cores: Cores)
         "[{}, {}] × [{}, {}] is not [{}, {}]",
         l.rows, l.columns, r.rows, r.columns, o.rows, o.columns
     );
-    let parallelism = match cores {
-        Cores::One => gemm::Parallelism::None,
-        Cores::All => gemm::Parallelism::Rayon(0),
+    let task = Task {
+        out: out.values.as_mut_ptr(),
+        out_layout: o,
+        a: a.values.as_ptr(),
+        a_layout: l,
+        b: b.values.as_ptr(),
+        b_layout: r,
+        add: accum == Accum::Add,
     };
-    let add = accum == Accum::Add;
+    let threads = rayon::current_num_threads();
     // SAFETY: every layout was built over its slice, so all its elements lie within; `out` is borrowed
-    // mutably and its elements are distinct, because steps come from dense rows.
+    // mutably and its elements are distinct, because steps come from dense rows. Ranges of columns share
+    // no element.
     unsafe {
-        gemm::gemm(
-            o.rows,
-            o.columns,
-            l.columns,
-            out.values.as_mut_ptr(),
-            o.column_step as isize,
-            o.row_step as isize,
-            add,
-            a.values.as_ptr(),
-            l.column_step as isize,
-            l.row_step as isize,
-            b.values.as_ptr(),
-            r.column_step as isize,
-            r.row_step as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+        match cores {
+            Cores::One => task.run(0, o.columns, gemm::Parallelism::None),
+            Cores::All if o.rows <= FEW_ROWS && o.columns >= 2 * LANES * threads => {
+                let width = o.columns.div_ceil(threads).next_multiple_of(LANES);
+                let starts = (0..o.columns.div_ceil(width)).into_par_iter().map(|part| part * width);
+                starts.for_each(|first| {
+                    task.run(first, width.min(o.columns - first), gemm::Parallelism::None);
+                });
+            }
+            Cores::All => task.run(0, o.columns, gemm::Parallelism::Rayon(0)),
+        }
+    }
+}
+
+/// A product whose shapes fit, for several threads to share.
+struct Task {
+    out: *mut f32,
+    out_layout: Layout,
+    a: *const f32,
+    a_layout: Layout,
+    b: *const f32,
+    b_layout: Layout,
+    add: bool,
+}
+
+// SAFETY: the pointers are only used by `run`, whose callers keep the parts that threads write apart.
+unsafe impl Sync for Task {}
+
+impl Task {
+    /// `count` columns of the product, from `first` on.
+    ///
+    /// # Safety
+    /// The layouts lie within the memory that the pointers lead to, nobody else touches those columns of
+    /// `out`, and nobody writes `a` and `b`.
+    unsafe fn run(&self, first: usize, count: usize, parallelism: gemm::Parallelism) {
+        let (o, l, r) = (self.out_layout, self.a_layout, self.b_layout);
+        // SAFETY: as promised by the caller; `first` is a column of `out` and so of `b`.
+        unsafe {
+            gemm::gemm(
+                o.rows,
+                count,
+                l.columns,
+                self.out.add(first * o.column_step),
+                o.column_step as isize,
+                o.row_step as isize,
+                self.add,
+                self.a,
+                l.column_step as isize,
+                l.row_step as isize,
+                self.b.add(first * r.column_step),
+                r.column_step as isize,
+                r.row_step as isize,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -167,15 +221,18 @@ mod tests {
 
     #[test]
     fn one_core_and_all_give_the_same_bits() {
-        let value = |i: usize| (i as f32 * 0.37).sin();
-        let a: Vec<f32> = (0..300 * 200).map(value).collect();
-        let mut results = [Cores::One, Cores::All].map(|cores| {
-            let mut out = vec![0.0; 300 * 300];
-            let a = Matrix::new(&a, 200);
-            product(MatrixMut::new(&mut out, 300), Accum::Replace, a, a.transposed(), cores);
-            out
-        });
-        assert_eq!(std::mem::take(&mut results[0]), results[1]);
+        let values = |len: usize| -> Vec<f32> { (0..len).map(|i| (i as f32 * 0.37).sin()).collect() };
+        // Many rows, and few rows of many columns, which are divided in another way.
+        for [m, k, n] in [[300, 200, 300], [80, 700, 3000]] {
+            let (a, b) = (values(m * k), values(k * n));
+            let [one, all] = [Cores::One, Cores::All].map(|cores| {
+                let mut out = vec![0.5; m * n];
+                let (a, b) = (Matrix::new(&a, k), Matrix::new(&b, n));
+                product(MatrixMut::new(&mut out, n), Accum::Add, a, b, cores);
+                out
+            });
+            assert!(one == all, "[{m}, {k}] × [{k}, {n}]");
+        }
     }
 
     #[test]

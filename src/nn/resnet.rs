@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::nn::backbone::Stage;
 use crate::nn::conv_norm::{ConvNorm, Window};
-use crate::nn::folded::{Activation, FoldedConv, Layer};
+use crate::nn::folded::{Activation, Layer};
 use crate::nn::weights::Visit;
 
 /// PyTorch's batch normalisation constant.
@@ -141,13 +141,9 @@ impl Block {
     }
 
     fn fold(&self) -> Layer {
-        let (last, first) = self.branch.split_last().expect("a block has layers");
-        let mut branch: Vec<FoldedConv> = first.iter().map(|layer| layer.fold(Activation::Relu)).collect();
-        branch.push(last.fold(Activation::None));
         Layer::Residual {
-            branch,
+            branch: self.branch.iter().map(|layer| layer.fold(Activation::Relu)).collect(),
             shortcut: self.downsample.as_ref().map(|layer| layer.fold(Activation::None)),
-            activation: Activation::Relu,
         }
     }
 }
