@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::labels::column_counts::ColumnCounts;
 use super::labels::{LabelMatrix, for_each_bit};
 
 /// How P(j | i) is estimated from partial labels.
@@ -123,19 +124,20 @@ pub struct PairCounts {
 impl PairCounts {
     /// Counts over all images, in time that grows with the known positives, not with C².
     pub fn of(labels: &LabelMatrix) -> Self {
-        let (images, categories) = (labels.images(), labels.categories());
+        let images = labels.images();
         // A table for each thread, so that many categories do not cost a table for each small piece.
         let piece = images.div_ceil(rayon::current_num_threads()).max(4096);
         let pieces: Vec<usize> = (0..images).step_by(piece).collect();
         pieces
             .into_par_iter()
             .map(|first| {
-                let mut counts = Self::zero(categories);
-                (first..images.min(first + piece)).for_each(|image| counts.add(labels.planes(image)));
-                counts
+                let mut rows = RowCounts::new(labels);
+                (first..images.min(first + piece)).for_each(|image| rows.add(labels.planes(image)));
+                rows
             })
-            .reduce_with(Self::merged)
-            .unwrap_or_else(|| Self::zero(categories))
+            .reduce_with(RowCounts::merged)
+            .unwrap_or_else(|| RowCounts::new(labels))
+            .tables(labels.categories())
     }
 
     /// Images in which i and j are both known positives; for i = j the known positives of i.
@@ -147,34 +149,49 @@ impl PairCounts {
     pub fn positive_and_known(&self, i: usize, j: usize) -> u32 {
         self.positive_and_known[i * self.categories + j]
     }
+}
 
-    fn zero(categories: usize) -> Self {
-        let table = vec![0; categories * categories];
-        Self { categories, both: table.clone(), positive_and_known: table }
+/// For each category what is positive and what is known in the images where it is a known positive.
+struct RowCounts {
+    positive: Vec<ColumnCounts>,
+    known: Vec<ColumnCounts>,
+}
+
+impl RowCounts {
+    fn new(labels: &LabelMatrix) -> Self {
+        let counts = vec![ColumnCounts::new(labels.words_per_row()); labels.categories()];
+        Self { positive: counts.clone(), known: counts }
     }
 
     fn add(&mut self, (known, positive): (&[u64], &[u64])) {
-        for_each_set(positive, |i| {
-            let row = i * self.categories..(i + 1) * self.categories;
-            let both = &mut self.both[row.clone()];
-            for_each_set(positive, |j| both[j] += 1);
-            let known_with = &mut self.positive_and_known[row];
-            for_each_set(known, |j| known_with[j] += 1);
-        });
+        add_where(positive, &mut self.positive, positive);
+        add_where(positive, &mut self.known, known);
     }
 
-    fn merged(mut self, other: Self) -> Self {
-        self.both.iter_mut().zip(other.both).for_each(|(sum, count)| *sum += count);
-        let known = self.positive_and_known.iter_mut().zip(other.positive_and_known);
-        known.for_each(|(sum, count)| *sum += count);
-        self
+    fn merged(self, other: Self) -> Self {
+        let merge = |ours: Vec<ColumnCounts>, theirs: Vec<ColumnCounts>| {
+            ours.into_iter().zip(theirs).map(|(ours, theirs)| ours.merged(theirs)).collect()
+        };
+        Self { positive: merge(self.positive, other.positive), known: merge(self.known, other.known) }
+    }
+
+    fn tables(self, categories: usize) -> PairCounts {
+        let table = |rows: Vec<ColumnCounts>| {
+            rows.into_iter().flat_map(|row| row.totals().into_iter().take(categories)).collect()
+        };
+        PairCounts { categories, both: table(self.positive), positive_and_known: table(self.known) }
     }
 }
 
-/// Calls `each` with the category of every set bit.
-fn for_each_set(plane: &[u64], mut each: impl FnMut(usize)) {
-    for (word, &bits) in plane.iter().enumerate() {
-        for_each_bit(bits, |bit| each(word * 64 + bit));
+/// Adds `row` to the counts of every category that is set in `positive`.
+fn add_where(positive: &[u64], counts: &mut [ColumnCounts], row: &[u64]) {
+    let set: usize = row.iter().map(|word| word.count_ones() as usize).sum();
+    let few = set < ColumnCounts::FEW * row.len();
+    for (word, &bits) in positive.iter().enumerate() {
+        for_each_bit(bits, |bit| {
+            let counts = &mut counts[word * 64 + bit];
+            if few { counts.add_few(row) } else { counts.add(row) }
+        });
     }
 }
 

@@ -5,6 +5,12 @@
 
 use crate::{Error, Result};
 
+#[path = "column_counts.rs"]
+pub(crate) mod column_counts;
+#[path = "column_selection.rs"]
+mod column_selection;
+use column_counts::ColumnCounts;
+
 /// What is known of one category in one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i8)]
@@ -35,6 +41,15 @@ impl LabelMatrix {
         Self { images, categories, words_per_row, known: vec![0; words], positive: vec![0; words] }
     }
 
+    /// The same label everywhere.
+    pub fn filled(images: usize, categories: usize, label: Label) -> Self {
+        let mut labels = Self::unknown(0, categories);
+        let row = vec![label; categories];
+        labels.push(&row);
+        let repeat = |plane: &[u64]| plane.repeat(images);
+        Self { images, known: repeat(&labels.known), positive: repeat(&labels.positive), ..labels }
+    }
+
     /// From values row by row: above 0 is positive, below 0 negative, 0 unknown.
     ///
     /// # Panics
@@ -45,15 +60,8 @@ impl LabelMatrix {
             "{} values are no whole rows of {categories} categories",
             values.len()
         );
-        let mut labels = Self::unknown(values.len() / categories, categories);
-        for (cell, value) in values.iter().enumerate() {
-            let label = match value.signum() {
-                1 => Label::Positive,
-                -1 => Label::Negative,
-                _ => Label::Unknown,
-            };
-            labels.set(cell / categories, cell % categories, label);
-        }
+        let mut labels = Self::unknown(0, categories);
+        values.chunks_exact(categories).for_each(|row| labels.push_cells(row, |value| value));
         labels
     }
 
@@ -98,20 +106,12 @@ impl LabelMatrix {
     /// The rows `images`, in that order.
     pub fn select(&self, images: &[usize]) -> Self {
         let w = self.words_per_row;
-        let gather =
-            |plane: &[u64]| images.iter().flat_map(|&n| plane[n * w..(n + 1) * w].to_vec()).collect();
+        let gather = |plane: &[u64]| {
+            let mut rows = Vec::with_capacity(images.len() * w);
+            images.iter().for_each(|&n| rows.extend_from_slice(&plane[n * w..(n + 1) * w]));
+            rows
+        };
         Self { images: images.len(), known: gather(&self.known), positive: gather(&self.positive), ..*self }
-    }
-
-    /// The columns `categories`, in that order.
-    pub fn select_categories(&self, categories: &[usize]) -> Self {
-        let mut labels = Self::unknown(self.images, categories.len());
-        for image in 0..self.images {
-            for (to, &from) in categories.iter().enumerate() {
-                labels.set(image, to, self.get(image, from));
-            }
-        }
-        labels
     }
 
     /// Appends the labels of one more image.
@@ -120,13 +120,15 @@ impl LabelMatrix {
     /// If `row` does not hold a label for every category.
     pub fn push(&mut self, row: &[Label]) {
         assert_eq!(row.len(), self.categories, "a row of {} categories", self.categories);
+        self.push_cells(row, |label| label as i8);
+    }
+
+    /// Appends a row of cells by the signs of their values.
+    fn push_cells<T: Copy>(&mut self, row: &[T], value: impl Fn(T) -> i8) {
         self.images += 1;
-        for labels in row.chunks(64) {
-            let bits = |on: fn(Label) -> bool| {
-                labels.iter().enumerate().fold(0, |word, (bit, &label)| word | u64::from(on(label)) << bit)
-            };
-            self.known.push(bits(|label| label != Label::Unknown));
-            self.positive.push(bits(|label| label == Label::Positive));
+        for cells in row.chunks(64) {
+            self.known.push(bits(cells, |cell| value(cell) != 0));
+            self.positive.push(bits(cells, |cell| value(cell) > 0));
         }
     }
 
@@ -162,23 +164,29 @@ impl LabelMatrix {
 
     /// Known positives and known labels of every category, `C` pairs.
     pub fn counts(&self) -> Vec<(usize, usize)> {
-        let mut counts = vec![(0, 0); self.categories];
-        for image in 0..self.images {
-            let row = image * self.words_per_row..(image + 1) * self.words_per_row;
-            for (word, (&known, &positive)) in
-                self.known[row.clone()].iter().zip(&self.positive[row]).enumerate()
-            {
-                for_each_bit(known, |bit| counts[word * 64 + bit].1 += 1);
-                for_each_bit(positive, |bit| counts[word * 64 + bit].0 += 1);
-            }
-        }
-        counts
+        let of = |plane: &[u64]| {
+            let mut counts = ColumnCounts::new(self.words_per_row);
+            plane.chunks_exact(self.words_per_row.max(1)).for_each(|row| counts.add(row));
+            counts.totals().into_iter().take(self.categories).map(|count| count as usize)
+        };
+        of(&self.positive).zip(of(&self.known)).collect()
     }
 
     /// The bit planes (known, positive) of one image, 64 categories a word, lowest bit first.
     pub fn planes(&self, image: usize) -> (&[u64], &[u64]) {
         let row = image * self.words_per_row..(image + 1) * self.words_per_row;
         (&self.known[row.clone()], &self.positive[row])
+    }
+
+    /// Words of one image in each bit plane, `⌈C / 64⌉`.
+    pub fn words_per_row(&self) -> usize {
+        self.words_per_row
+    }
+
+    /// The bit planes (known, positive) of all images, row by row, to hide labels in: nothing may become
+    /// positive that is not known, and no bit beyond C may be set.
+    pub(crate) fn planes_mut(&mut self) -> (&mut [u64], &mut [u64]) {
+        (&mut self.known, &mut self.positive)
     }
 
     /// Everything in bytes, for a checkpoint: both sizes, then the planes, all little-endian.
@@ -221,6 +229,17 @@ impl LabelMatrix {
         );
         (image * self.words_per_row + category / 64, 1 << (category % 64))
     }
+}
+
+/// For which of up to 64 cells `on` holds, the first in the lowest bit.
+fn bits<T: Copy>(cells: &[T], on: impl Fn(T) -> bool) -> u64 {
+    let (eights, rest) = cells.as_chunks::<8>();
+    let last = rest.iter().rev().fold(0, |bits, &cell| bits << 1 | u64::from(on(cell)));
+    eights.iter().rev().fold(last, |bits, eight| {
+        let bytes = u64::from_le_bytes(eight.map(|cell| u8::from(on(cell))));
+        // Moves bit 8i to bit 56 + i.
+        bits << 8 | bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
 }
 
 /// Calls `each` with the index of every set bit of `word`, lowest first.
@@ -292,12 +311,6 @@ mod tests {
         assert_eq!(asked, (0..2).flat_map(|n| (0..65).map(move |c| (n, c))).collect::<Vec<_>>());
         assert_eq!(labels.count(Label::Positive), 2);
         assert_eq!((labels.get(0, 64), labels.get(1, 63)), (Label::Positive, Label::Positive));
-    }
-
-    #[test]
-    fn columns_come_in_the_order_asked_for() {
-        let labels = LabelMatrix::from_values(3, &[1, 0, -1, -1, 1, 0]);
-        assert_eq!(labels.select_categories(&[2, 0]).to_floats(), [-1.0, 1.0, 0.0, -1.0]);
     }
 
     #[test]

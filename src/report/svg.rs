@@ -271,7 +271,7 @@ fn padded(values: impl Iterator<Item = f64>, share: f64) -> (f64, f64) {
 }
 
 /// At least four round numbers in a range, as few as can be, and the decimals that tell them apart.
-fn ticks((low, high): (f64, f64)) -> (Vec<f64>, usize) {
+pub(crate) fn ticks((low, high): (f64, f64)) -> (Vec<f64>, usize) {
     let largest = 10f64.powf((high - low).log10().floor());
     let steps = [1.0, 0.5, 0.2, 0.1, 0.05].map(|factor| factor * largest);
     let between = |step: f64| ((low / step).ceil() as i64, (high / step).floor() as i64);
@@ -282,7 +282,7 @@ fn ticks((low, high): (f64, f64)) -> (Vec<f64>, usize) {
     ((first..=last).map(|number| number as f64 * step).collect(), decimals)
 }
 
-fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
+pub(crate) fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
     let _ = writeln!(
         svg,
         "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -290,7 +290,7 @@ fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
     );
 }
 
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, words: &str) {
+pub(crate) fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, words: &str) {
     if !words.is_empty() {
         let words = escape_xml(words);
         let _ = writeln!(

@@ -13,8 +13,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::data::Annotations;
+use crate::data::formats::Reading;
+use crate::data::formats::options::Options;
+use crate::data::formats::report::{Report, shown};
 use crate::data::labels::{Label, LabelMatrix};
-use crate::error::Problems;
 use crate::files::{Relocation, folder_of, tidy, write_atomically};
 use crate::{Error, Result};
 
@@ -61,6 +63,34 @@ pub fn read(path: &Path) -> Result<Annotations> {
     })
 }
 
+/// As [`read`], as a format among others. The paths of its images are relative to the file; with
+/// `--images`, to that folder.
+pub fn read_with(path: &Path, options: &Options) -> Result<Reading> {
+    options.only("sarb's CSV", &[])?;
+    let mut annotations = read(path)?;
+    if let Some(folder) = &options.images {
+        let own = tidy(folder_of(path));
+        for image in &mut annotations.images {
+            *image = tidy(&folder.join(image.strip_prefix(&own).unwrap_or(image)));
+        }
+    }
+    Ok(Reading { annotations, notes: Vec::new() })
+}
+
+/// Whether a file begins with `image,<category>` and, below that, a line of labels.
+pub fn recognise(_path: &Path, head: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(head);
+    let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
+    let header = split(lines.next()?).ok()?;
+    let below = lines.next().and_then(|line| split(line).ok());
+    let labels = match &below {
+        Some(fields) => fields[1..].iter().all(|field| label(field).is_some()),
+        None => header.len() > 2,
+    };
+    let own = header.len() > 1 && header[0].trim() == "image" && labels;
+    own.then(|| format!("a header image,{},… above cells of 1, 0 and nothing", shown(header[1].trim())))
+}
+
 /// Writes a label file whole or not at all; its image paths are valid from its folder, which must be
 /// there: relative where the two share more than the root of the file system, else absolute.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
@@ -89,47 +119,27 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
 }
 
 /// A path as text, with `/` between its parts where it is relative.
-fn portable(path: &Path) -> Result<String> {
+pub(crate) fn portable(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| {
         Error::Data(format!("{}: a label file is UTF-8 text and cannot hold this path", path.display()))
     })?;
     Ok(if path.is_relative() { text.replace(std::path::MAIN_SEPARATOR, "/") } else { text.to_owned() })
 }
 
-/// Problems of one file, each with the line where it was found.
-struct Report<'a> {
-    path: &'a Path,
-    line: usize,
-    problems: Problems,
-}
-
-impl Report<'_> {
-    /// Notes a problem of the current line; the text is only made when it will be shown.
-    fn note(&mut self, what: impl FnOnce() -> String) {
-        let shown = self.problems.len() < Problems::SHOWN;
-        let line = self.line.max(1);
-        self.problems.push(if shown {
-            format!("{}:{line}: {}", self.path.display(), what())
-        } else {
-            String::new()
-        });
-    }
-}
-
 /// The lines of a text file, without their ends and without blank ones.
-struct Lines<'a, R> {
+pub(super) struct Lines<'a, R> {
     reader: R,
-    bytes: Vec<u8>,
-    report: Report<'a>,
+    pub bytes: Vec<u8>,
+    pub report: Report<'a>,
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
-    fn new(path: &'a Path, reader: R) -> Self {
-        Self { reader, bytes: Vec::new(), report: Report { path, line: 0, problems: Problems::default() } }
+    pub fn new(path: &'a Path, reader: R) -> Self {
+        Self { reader, bytes: Vec::new(), report: Report::new(path) }
     }
 
     /// Goes to the next line that is not blank; false at the end of the file.
-    fn advance(&mut self) -> Result<bool> {
+    pub fn advance(&mut self) -> Result<bool> {
         loop {
             self.bytes.clear();
             let read = self.reader.read_until(b'\n', &mut self.bytes);
@@ -148,7 +158,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
 }
 
 /// The fields of a line of the file; a line that is no text or has an open quote is noted.
-fn fields<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<Vec<Cow<'a, str>>> {
+pub(super) fn fields<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<Vec<Cow<'a, str>>> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = match std::str::from_utf8(line) {
@@ -332,15 +342,6 @@ fn header_hint(fields: &[Cow<'_, str>]) -> &'static str {
             ": a header line image,<category>,… is missing"
         }
         _ => "",
-    }
-}
-
-/// A value in quotes, cut where it is long, control characters escaped.
-fn shown(value: &str) -> String {
-    const LONGEST: usize = 80;
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}…", &value[..end]),
-        None => format!("{value:?}"),
     }
 }
 

@@ -1,4 +1,43 @@
-//! One file format a file. A label format returns [`Annotations`](super::Annotations): paths and
-//! labels, nothing of tensors.
+//! One file format a file. A label format gives [`Annotations`](super::Annotations): paths and labels,
+//! nothing of tensors, and no image is opened. [`format`] lists the formats of labels.
+mod array_convention;
+mod array_numbers;
+pub mod arrays;
+pub mod chexpert;
+pub mod coco;
 pub mod csv;
+pub mod cvat;
+mod cvat_write;
+pub mod fiftyone;
+pub mod format;
+mod hierarchy;
+mod instances;
+mod json;
+pub mod label_studio;
+pub mod lvis;
+mod marks;
+mod name_list;
 pub mod npy;
+pub mod open_images;
+pub mod options;
+pub mod parquet;
+mod report;
+#[cfg(test)]
+mod samples;
+pub mod tags;
+pub mod vg;
+pub mod voc;
+mod voc_lists;
+pub mod webdataset;
+mod xml;
+
+use super::Annotations;
+
+/// What a source gave.
+#[derive(Debug)]
+pub struct Reading {
+    /// Images, categories and labels; image paths joined to their folder.
+    pub annotations: Annotations,
+    /// What the user should know: how doubtful entries were read, each with a count.
+    pub notes: Vec<String>,
+}

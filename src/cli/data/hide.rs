@@ -1,48 +1,28 @@
-//! `sarb data`: looks at label files and hides labels.
+//! `sarb data hide`: partial labels from complete ones.
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
+use super::out_folder::{WordFiles, prepare};
+use super::{counts, proportion};
 use crate::console::{print, say};
 use crate::data::formats::csv;
-use crate::data::inspect::Inspection;
-use crate::data::labels::{Label, LabelMatrix};
-use crate::data::words::Words;
+use crate::data::hiding::{Scheme, hide};
 use crate::data::{self, Annotations, Split};
-use crate::files::write_atomically;
 use crate::{Error, Result};
 
-/// Commands on data folders.
-#[derive(Debug, clap::Subcommand)]
-pub enum DataCommand {
-    /// Count images, categories and known labels
-    Inspect(Inspect),
-    /// Hide labels of the training split as the official data sets do
-    Hide(Hide),
-}
-
-/// Arguments of `sarb data inspect`.
-#[derive(Debug, clap::Args)]
-pub struct Inspect {
-    /// Data folder: holds train.csv and, if wanted, val.csv and test.csv
-    dir: PathBuf,
-    /// Which label file: train, val or test
-    #[arg(long, default_value_t = Split::Train)]
-    split: Split,
-    /// Print one JSON object, proportions as fractions
-    #[arg(long)]
-    json: bool,
-}
-
 /// Arguments of `sarb data hide`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 pub struct Hide {
     /// Data folder: train.csv is needed, val.csv, test.csv and words.* are taken along unchanged
     dir: PathBuf,
     /// Proportion of the labels that stay known, 0 to 1
     #[arg(long, value_name = "P", value_parser = proportion)]
-    known: f64,
+    known: Option<f64>,
+    /// Which labels stay known
+    #[arg(long, default_value = "official")]
+    scheme: Scheme,
     /// Seed of the mask; 0 gives the official masks, and the masks of one seed are nested
     #[arg(long, default_value_t = 0)]
     seed: u32,
@@ -54,102 +34,60 @@ pub struct Hide {
     force: bool,
 }
 
-/// Runs one command.
-pub fn run(command: DataCommand) -> Result<()> {
-    match command {
-        DataCommand::Inspect(arguments) => inspect(&arguments),
-        DataCommand::Hide(arguments) => hide(&arguments),
+impl Hide {
+    /// Writes the data folder and counts what stayed known.
+    pub fn run(&self) -> Result<()> {
+        let train =
+            hide_folder(&self.dir, self.scheme, self.proportion()?, self.seed, &self.out, self.force)?;
+        let blind = |&image: &usize| train.labels.planes(image).0.iter().all(|&word| word == 0);
+        let without = (0..train.labels.images()).filter(blind).count();
+        say(&format!("{without} images without a known label"));
+        print(&format!("{}: {}", self.out.join(Split::Train.file_name()).display(), counts(&train)))
     }
-}
 
-/// A proportion as an argument.
-fn proportion(text: &str) -> std::result::Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| "expected a proportion from 0 to 1, such as 0.1 for 10 %".into())
-}
-
-fn inspect(arguments: &Inspect) -> Result<()> {
-    let inspection = Inspection::of(&data::open_split(&arguments.dir, arguments.split)?);
-    if arguments.json {
-        print(&serde_json::to_string_pretty(&inspection).expect("counts and names are plain JSON"))
-    } else {
-        print(inspection.to_string().trim_end())
+    /// `--known`, which every scheme but single-positive needs.
+    fn proportion(&self) -> Result<f64> {
+        match (self.known, self.scheme.takes_proportion()) {
+            (Some(known), true) => Ok(known),
+            (None, false) => Ok(1.0),
+            (None, true) => Err(Error::Usage("--known P is needed: the proportion that stays known".into())),
+            (Some(_), false) => {
+                Err(Error::Usage("--known: single-positive keeps one label an image; leave it out".into()))
+            }
+        }
     }
-}
-
-fn hide(arguments: &Hide) -> Result<()> {
-    let Hide { dir, known, seed, out, force } = arguments;
-    let labels = hide_folder(dir, *known, *seed, out, *force)?;
-    let cells = labels.images() * labels.categories();
-    let without = (0..labels.images()).filter(|&image| labels.planes(image).0.iter().all(|&word| word == 0));
-    say(&format!(
-        "{} images, {} categories, {cells} labels; {} images without a known label",
-        labels.images(),
-        labels.categories(),
-        without.count()
-    ));
-    print(&format!(
-        "{}: {} positive, {} negative, {} unknown",
-        out.join(Split::Train.file_name()).display(),
-        labels.count(Label::Positive),
-        labels.count(Label::Negative),
-        labels.count(Label::Unknown)
-    ))
 }
 
 /// Writes the data folder `out`: the training labels of `dir` with some hidden, the other splits and the
 /// word vectors as they are. Returns the partial labels.
-fn hide_folder(dir: &Path, known: f64, seed: u32, out: &Path, force: bool) -> Result<LabelMatrix> {
+fn hide_folder(
+    dir: &Path,
+    scheme: Scheme,
+    known: f64,
+    seed: u32,
+    out: &Path,
+    force: bool,
+) -> Result<Annotations> {
     let dataset = data::open(dir)?;
     let others = [(Split::Val, dataset.val), (Split::Test, dataset.test)];
     let others: Vec<(Split, Annotations)> =
         others.into_iter().filter_map(|(split, annotations)| Some((split, annotations?))).collect();
-    let words = Words::files(dir)?;
-    let word_names: Vec<&str> = words.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let words = WordFiles::of(dir)?;
 
     let mut written = vec![Split::Train.file_name()];
     written.extend(others.iter().map(|(split, _)| split.file_name()));
-    written.extend(word_names.iter().map(|name| name.to_string()));
+    written.extend(words.names());
     prepare(dir, out, force, &written)?;
 
     for (split, annotations) in &others {
         csv::write(&out.join(split.file_name()), annotations)?;
     }
-    for (path, name) in words.iter().zip(word_names) {
-        let mut source = File::open(path).map_err(|error| Error::io(path, error))?;
-        write_atomically(&out.join(name), |writer| io::copy(&mut source, writer).map(drop))?;
-    }
+    words.copy(out)?;
     // Last, so that a folder that was left half-written is no data folder.
-    let labels = dataset.train.labels.hide(known, seed);
+    let labels = hide(&dataset.train.labels, scheme, known, u64::from(seed));
     let train = Annotations { labels, ..dataset.train };
     csv::write(&out.join(Split::Train.file_name()), &train)?;
-    Ok(train.labels)
-}
-
-/// Makes the folder `out`, and refuses one whose files would be lost or would mix with the new ones.
-fn prepare(dir: &Path, out: &Path, force: bool, written: &[String]) -> Result<()> {
-    let failed = |error| Error::io(out, error);
-    std::fs::create_dir_all(out).map_err(failed)?;
-    let real = |path: &Path| std::fs::canonicalize(path).map_err(|error| Error::io(path, error));
-    if real(dir)? == real(out)? {
-        let what = "is the data folder itself; choose another, so that the complete labels stay";
-        return Err(Error::Usage(format!("--out {}: {what}", out.display())));
-    }
-    let mut entries = std::fs::read_dir(out).map_err(failed)?;
-    if !force && entries.next().is_some() {
-        let what = "the folder is not empty; choose another or add --force";
-        return Err(Error::Usage(format!("--out {}: {what}", out.display())));
-    }
-    let of_a_data_folder = Split::ALL.map(Split::file_name).into_iter();
-    let strangers = of_a_data_folder
-        .chain(["words.npy", "words.txt"].map(str::to_owned))
-        .filter(|name| !written.contains(name) && out.join(name).exists());
-    let strangers: Vec<String> = strangers.collect();
-    if !strangers.is_empty() {
-        let what = format!("holds {}, which {} does not have", strangers.join(", "), dir.display());
-        return Err(Error::Usage(format!("--out {}: {what}; remove it first", out.display())));
-    }
-    Ok(())
+    Ok(train)
 }
 
 #[cfg(test)]
@@ -157,6 +95,9 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::data::DataCommand;
+    use crate::data::inspect::Inspection;
+    use crate::data::words::Words;
 
     #[derive(Parser)]
     struct Cli {
@@ -167,7 +108,7 @@ mod tests {
     fn call(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Result<()> {
         let words = arguments.iter().map(|argument| argument.as_ref().to_owned());
         let cli = Cli::try_parse_from([std::ffi::OsString::from("data")].into_iter().chain(words));
-        run(cli.map_err(|error| Error::Usage(error.to_string()))?.command)
+        crate::cli::data::run(cli.map_err(|error| Error::Usage(error.to_string()))?.command)
     }
 
     fn usage(result: Result<()>) -> String {

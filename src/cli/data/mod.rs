@@ -1,0 +1,57 @@
+//! `sarb data`: reads, checks, shows, hides, splits and converts labels.
+
+pub mod check;
+pub mod convert;
+pub mod hide;
+pub mod inspect;
+mod out_folder;
+pub mod source;
+pub mod split;
+
+use crate::Result;
+use crate::data::Annotations;
+use crate::data::labels::Label;
+
+/// Commands on labels.
+#[derive(Debug, clap::Subcommand)]
+pub enum DataCommand {
+    /// Count images, categories and known labels, or show them on a page
+    Inspect(inspect::Inspect),
+    /// Look for what is wrong with labels and images
+    Check(check::Check),
+    /// Hide labels of the training split, as the official data sets do or otherwise
+    Hide(hide::Hide),
+    /// Split images into training, validation and test images, each with its share of every category
+    Split(split::Split),
+    /// Read labels of any format and write them in another
+    Convert(convert::Convert),
+}
+
+/// Runs one command.
+pub fn run(command: DataCommand) -> Result<()> {
+    match command {
+        DataCommand::Inspect(command) => command.run(),
+        DataCommand::Check(command) => command.run(),
+        DataCommand::Hide(command) => command.run(),
+        DataCommand::Split(command) => command.run(),
+        DataCommand::Convert(command) => command.run(),
+    }
+}
+
+/// Labels in one line: how many images, categories and labels of each kind.
+fn counts(annotations: &Annotations) -> String {
+    let labels = &annotations.labels;
+    let [positive, negative, unknown] =
+        [Label::Positive, Label::Negative, Label::Unknown].map(|label| labels.count(label));
+    format!(
+        "{} images, {} categories: {positive} positive, {negative} negative, {unknown} unknown",
+        labels.images(),
+        labels.categories()
+    )
+}
+
+/// A proportion as an argument.
+fn proportion(text: &str) -> std::result::Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "expected a proportion from 0 to 1, such as 0.1 for 10 %".into())
+}

@@ -1,0 +1,60 @@
+//! A new data folder beside the one that it is made of.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::data::Split;
+use crate::data::words::Words;
+use crate::files::write_atomically;
+use crate::{Error, Result};
+
+/// Makes the folder `out`, and refuses one whose files would be lost or would mix with the new ones.
+pub fn prepare(dir: &Path, out: &Path, force: bool, written: &[String]) -> Result<()> {
+    let failed = |error| Error::io(out, error);
+    std::fs::create_dir_all(out).map_err(failed)?;
+    let real = |path: &Path| std::fs::canonicalize(path).map_err(|error| Error::io(path, error));
+    if real(dir)? == real(out)? {
+        let what = "is the data folder itself; choose another, so that the complete labels stay";
+        return Err(Error::Usage(format!("--out {}: {what}", out.display())));
+    }
+    let mut entries = std::fs::read_dir(out).map_err(failed)?;
+    if !force && entries.next().is_some() {
+        let what = "the folder is not empty; choose another or add --force";
+        return Err(Error::Usage(format!("--out {}: {what}", out.display())));
+    }
+    let of_a_data_folder = Split::ALL.map(Split::file_name).into_iter();
+    let strangers = of_a_data_folder
+        .chain(["words.npy", "words.txt"].map(str::to_owned))
+        .filter(|name| !written.contains(name) && out.join(name).exists());
+    let strangers: Vec<String> = strangers.collect();
+    if !strangers.is_empty() {
+        let what = format!("holds {}, which {} does not have", strangers.join(", "), dir.display());
+        return Err(Error::Usage(format!("--out {}: {what}; remove it first", out.display())));
+    }
+    Ok(())
+}
+
+/// The word vectors of a data folder, which its copies take along.
+pub struct WordFiles(Vec<PathBuf>);
+
+impl WordFiles {
+    /// Those of `dir`.
+    pub fn of(dir: &Path) -> Result<Self> {
+        Words::files(dir).map(Self)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+    }
+
+    /// Copies them into the folder `out`.
+    pub fn copy(&self, out: &Path) -> Result<()> {
+        for (path, name) in self.0.iter().zip(self.names()) {
+            let mut source = File::open(path).map_err(|error| Error::io(path, error))?;
+            write_atomically(&out.join(name), |writer| io::copy(&mut source, writer).map(drop))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Where labels are read from: a data folder, or a file or folder of any format.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::console::say;
+use crate::data::formats::arrays::Convention;
+use crate::data::formats::format::Format;
+use crate::data::formats::options::{Difficult, Options, Uncertain, Unlisted};
+use crate::data::{self, Annotations, Split};
+use crate::{Error, Result};
+
+/// How a source is read; each option belongs to some formats, and the others refuse it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "How the labels are read")]
+pub struct ReadArgs {
+    /// Format of the source; without it the content says
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<Format>,
+    /// What a category is that is not listed for an image, where the source does not say
+    #[arg(long)]
+    unlisted: Option<Unlisted>,
+    /// Folder of the images; without it the format says where they lie
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Categories, one a line, in the order wanted; names of the columns of an array
+    #[arg(long, value_name = "FILE")]
+    categories: Option<PathBuf>,
+    /// Arrays, VG-200: names of the images, one a line
+    #[arg(long, value_name = "FILE")]
+    image_list: Option<PathBuf>,
+    /// Arrays: what 1, 0 and -1 mean
+    #[arg(long)]
+    convention: Option<Convention>,
+    /// Pascal VOC: which list of images, such as trainval; Parquet: which split
+    #[arg(long, value_name = "NAME")]
+    set: Option<String>,
+    /// Pascal VOC: what a category is whose objects are all difficult [default: unknown]
+    #[arg(long)]
+    difficult: Option<Difficult>,
+    /// CheXpert: what an uncertain label is [default: unknown]
+    #[arg(long)]
+    uncertain: Option<Uncertain>,
+    /// Open Images: JSON file of the hierarchy, whose implied labels are filled in
+    #[arg(long, value_name = "FILE")]
+    hierarchy: Option<PathBuf>,
+}
+
+impl ReadArgs {
+    /// Reads the labels of a source; says on stderr what it was taken for and how it was read. Of a data
+    /// folder, `split` is read.
+    pub fn read(&self, source: &Path, split: Split) -> Result<Annotations> {
+        if is_data_folder(source) {
+            self.refuse_all(source)?;
+            return data::open_split(source, split);
+        }
+        let (format, why) = match self.from {
+            Some(format) => (format, "as you say".to_owned()),
+            None => Format::detect(source)?,
+        };
+        if format != Format::Csv {
+            say(&format!("{}: {format}: {why}", source.display()));
+        }
+        let reading = format.read(source, &self.options())?;
+        reading.notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
+        Ok(reading.annotations)
+    }
+
+    /// All labels of a source: of a data folder every split that it has, else one, with their names.
+    pub fn read_all(&self, source: &Path) -> Result<Vec<(String, Annotations)>> {
+        if !is_data_folder(source) {
+            return Ok(vec![(source.display().to_string(), self.read(source, Split::Train)?)]);
+        }
+        self.refuse_all(source)?;
+        let present = |split: &Split| source.join(split.file_name()).exists();
+        let splits = Split::ALL.into_iter().filter(present);
+        splits.map(|split| Ok((split.to_string(), data::open_split(source, split)?))).collect()
+    }
+
+    fn options(&self) -> Options {
+        let arguments = self.clone();
+        Options {
+            unlisted: arguments.unlisted,
+            images: arguments.images,
+            image_list: arguments.image_list,
+            categories: arguments.categories,
+            convention: arguments.convention,
+            set: arguments.set,
+            difficult: arguments.difficult,
+            uncertain: arguments.uncertain,
+            hierarchy: arguments.hierarchy,
+        }
+    }
+
+    /// A data folder takes none of the options.
+    fn refuse_all(&self, folder: &Path) -> Result<()> {
+        let Options { images, categories, .. } = self.options();
+        self.options().only("a data folder", &[])?;
+        if self.from.is_some() || images.is_some() || categories.is_some() {
+            let what = "a data folder needs no --from, --images or --categories";
+            return Err(Error::Usage(format!("{}: {what}; name a label file in it", folder.display())));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is a folder with a label file of ours.
+pub fn is_data_folder(path: &Path) -> bool {
+    path.is_dir() && Split::ALL.iter().any(|split| path.join(split.file_name()).is_file())
+}

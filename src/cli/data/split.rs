@@ -1,0 +1,85 @@
+//! `sarb data split`: training, validation and test images with equal shares of every category.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::counts;
+use super::out_folder::{WordFiles, prepare};
+use super::source::{ReadArgs, is_data_folder};
+use crate::console::print;
+use crate::data::formats::csv;
+use crate::data::stratified::{shares, split};
+use crate::data::{self, Annotations, Split as Part};
+use crate::files::folder_of;
+use crate::{Error, Result};
+
+/// Arguments of `sarb data split`.
+#[derive(Debug, Args)]
+pub struct Split {
+    /// Data folder, whose train.csv is split, or label file of any format
+    source: PathBuf,
+    /// Proportion of the images for validation
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    val: f64,
+    /// Proportion of the images for the test
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    test: f64,
+    /// Seed of the split
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the new label files; images stay where they are
+    #[arg(short, long)]
+    out: PathBuf,
+    /// Write into a folder that is not empty
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+impl Split {
+    /// Splits, writes a data folder, and counts each part.
+    pub fn run(&self) -> Result<()> {
+        let shares = shares(self.val, self.test)?;
+        let train = self.read.read(&self.source, Part::Train)?;
+        let (dir, others) = self.others(&train)?;
+        let rows = split(&train.labels, &shares, self.seed);
+        let parts = Part::ALL.into_iter().zip(rows).zip(shares).filter(|(_, share)| *share > 0.0);
+        let parts = parts.map(|((part, rows), _)| (part, train.select(&rows)));
+        // Training last, so that a folder that was left half-written is no data folder.
+        let parts: Vec<(Part, Annotations)> = parts.chain(others).collect();
+        let words = WordFiles::of(dir)?;
+        let written = parts.iter().map(|(part, _)| part.file_name()).chain(words.names());
+        prepare(dir, &self.out, self.force, &written.collect::<Vec<_>>())?;
+        words.copy(&self.out)?;
+        for (part, annotations) in parts.iter().rev() {
+            csv::write(&self.out.join(part.file_name()), annotations)?;
+        }
+        for (part, annotations) in &parts {
+            print(&format!("{}: {}", self.out.join(part.file_name()).display(), counts(annotations)))?;
+        }
+        Ok(())
+    }
+
+    /// The source's folder, and the splits of a data folder that stay as they are.
+    fn others(&self, train: &Annotations) -> Result<(&Path, Vec<(Part, Annotations)>)> {
+        if !is_data_folder(&self.source) {
+            return Ok((folder_of(&self.source), Vec::new()));
+        }
+        let mut others = Vec::new();
+        for (part, share) in [(Part::Val, self.val), (Part::Test, self.test)] {
+            let path = self.source.join(part.file_name());
+            if !path.exists() {
+                continue;
+            }
+            if share > 0.0 {
+                let what = format!("--{part}: {} is there already", path.display());
+                return Err(Error::Usage(format!("{what}; leave --{part} out to keep it")));
+            }
+            let other = data::open_split(&self.source, part)?.aligned(&train.categories, &train.source)?;
+            others.push((part, other));
+        }
+        Ok((&self.source, others))
+    }
+}

@@ -1,0 +1,158 @@
+//! What a user says about a source of labels.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::array_convention::Convention;
+use crate::data::labels::Label;
+use crate::{Error, Result};
+
+/// What a category is that a source does not list for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Unlisted {
+    /// Nobody looked.
+    Unknown,
+    /// Somebody looked at every category, and it is not there.
+    Negative,
+}
+
+/// What an image holds if all its objects of a category are marked difficult (Pascal VOC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Difficult {
+    /// Unknown: nobody can say.
+    #[default]
+    Unknown,
+    /// Not there, as the official code of SARB reads it.
+    Negative,
+    /// There.
+    Positive,
+    /// The image is left out.
+    Dropped,
+}
+
+/// What a label is that its source calls uncertain (CheXpert's -1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Uncertain {
+    /// Unknown.
+    #[default]
+    Unknown,
+    /// Not there.
+    Negative,
+    /// There.
+    Positive,
+}
+
+/// How a source is read. A format that has no use for an option refuses it; see [`Options::only`].
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What a category is that is not listed for an image; needed where the source does not say.
+    pub unlisted: Option<Unlisted>,
+    /// The folder of the images; by default the format says where they lie.
+    pub images: Option<PathBuf>,
+    /// Names of the images in row order, where the labels are an array without names.
+    pub image_list: Option<PathBuf>,
+    /// Names of the categories, one a line, in the order wanted; others are left out.
+    pub categories: Option<PathBuf>,
+    /// What 1, 0 and −1 mean in an array.
+    pub convention: Option<Convention>,
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split).
+    pub set: Option<String>,
+    /// Pascal VOC's difficult objects; unknown by default.
+    pub difficult: Option<Difficult>,
+    /// CheXpert's uncertain labels; unknown by default.
+    pub uncertain: Option<Uncertain>,
+    /// The category hierarchy that implies labels: Open Images' JSON file.
+    pub hierarchy: Option<PathBuf>,
+}
+
+impl Unlisted {
+    /// The label of a cell that is not listed.
+    pub fn label(self) -> Label {
+        match self {
+            Unlisted::Unknown => Label::Unknown,
+            Unlisted::Negative => Label::Negative,
+        }
+    }
+}
+
+impl Uncertain {
+    /// The label of an uncertain cell.
+    pub fn label(self) -> Label {
+        match self {
+            Uncertain::Unknown => Label::Unknown,
+            Uncertain::Negative => Label::Negative,
+            Uncertain::Positive => Label::Positive,
+        }
+    }
+}
+
+/// An option that only some formats take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// `--unlisted`
+    Unlisted,
+    /// `--image-list`
+    ImageList,
+    /// `--convention`
+    Convention,
+    /// `--set`
+    Set,
+    /// `--difficult`
+    Difficult,
+    /// `--uncertain`
+    Uncertain,
+    /// `--hierarchy`
+    Hierarchy,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Choice::Unlisted => "--unlisted",
+            Choice::ImageList => "--image-list",
+            Choice::Convention => "--convention",
+            Choice::Set => "--set",
+            Choice::Difficult => "--difficult",
+            Choice::Uncertain => "--uncertain",
+            Choice::Hierarchy => "--hierarchy",
+        })
+    }
+}
+
+impl Options {
+    /// Refuses options that a format would ignore.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
+    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+        let set = [
+            (Choice::Unlisted, self.unlisted.is_some()),
+            (Choice::ImageList, self.image_list.is_some()),
+            (Choice::Convention, self.convention.is_some()),
+            (Choice::Set, self.set.is_some()),
+            (Choice::Difficult, self.difficult.is_some()),
+            (Choice::Uncertain, self.uncertain.is_some()),
+            (Choice::Hierarchy, self.hierarchy.is_some()),
+        ];
+        match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
+            Some((choice, _)) => {
+                Err(Error::Usage(format!("{choice}: {format} says that itself; leave the option out")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The policy for what is not listed, of a format that does not say it; `why` says what it leaves open.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the user did not choose.
+    pub fn unlisted(&self, why: &str) -> Result<Unlisted> {
+        self.unlisted.ok_or_else(|| {
+            Error::Usage(format!(
+                "{why}; say --unlisted unknown (nobody looked) or --unlisted negative (all were looked for)"
+            ))
+        })
+    }
+}

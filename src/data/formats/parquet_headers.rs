@@ -1,0 +1,258 @@
+//! Headers of a Parquet file, checked before anything believes the sizes that they give.
+//!
+//! The `parquet` crate allocates what a page header asks for, up to 2 GB for a page of a few bytes, and
+//! follows a schema however deep it is nested. Format: <https://github.com/apache/parquet-format>.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use ::parquet::file::metadata::ColumnChunkMetaData;
+
+use super::thrift::{Thrift, malformed};
+
+/// Most bytes of a page when decompressed. Writers make pages of about 1 MB.
+const MOST_BYTES: i64 = 64 << 20;
+/// Most values in the lists of a column chunk, besides [`MOST_PER_ROW`] for each row.
+const MOST_VALUES: i64 = 4 << 20;
+const MOST_PER_ROW: i64 = 1024;
+/// Deepest nesting of columns.
+const DEEPEST: usize = 32;
+
+/// Encodings whose sizes are inside the page, where they cannot be checked here.
+const REFUSED: [(i64, &str); 2] = [(6, "DELTA_LENGTH_BYTE_ARRAY"), (7, "DELTA_BYTE_ARRAY")];
+
+/// Numbers of fields in `FileMetaData`, `SchemaElement` and `PageHeader`.
+const SCHEMA: i64 = 2;
+const CHILDREN: i64 = 5;
+const BYTES: i64 = 2;
+const COMPRESSED: i64 = 3;
+const DATA: i64 = 5;
+const DICTIONARY: i64 = 7;
+const DATA_V2: i64 = 8;
+
+/// Checks that the schema at the end of a file is not nested too deep. Whatever else is wrong with the
+/// end is left to the `parquet` crate, which says it better.
+pub(super) fn check_schema(mut file: &File) -> Result<(), String> {
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut tail = [0; 8];
+    let mut read_tail = || {
+        file.seek(SeekFrom::Start(size.checked_sub(8).ok_or_else(malformed)?))?;
+        file.read_exact(&mut tail)
+    };
+    let Ok(()) = read_tail() else { return Ok(()) };
+    let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    let Some(start) = (size - 8).checked_sub(length) else { return Ok(()) };
+    match depth(file, start, length) {
+        Ok(depth) if depth <= DEEPEST => Ok(()),
+        Ok(_) => Err(format!("columns are nested more than {DEEPEST} deep")),
+        Err(_) => Err("not read as a Parquet table: its schema is damaged".into()),
+    }
+}
+
+/// How deep the schema is nested, which lists each column before those inside it.
+fn depth(mut file: &File, start: u64, length: u64) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut thrift = Thrift::new(BufReader::new(file.take(length)));
+    let mut last = 0;
+    while let Some((field, kind)) = thrift.field(&mut last)? {
+        if field != SCHEMA {
+            thrift.skip(kind)?;
+            continue;
+        }
+        // How many columns are still to come inside each open one.
+        let mut open: Vec<i64> = Vec::new();
+        for _ in 0..thrift.structures(kind)? {
+            let mut children = 0;
+            let mut last = 0;
+            while let Some((field, kind)) = thrift.field(&mut last)? {
+                match field {
+                    CHILDREN => children = thrift.size(kind)?,
+                    _ => thrift.skip(kind)?,
+                }
+            }
+            if let Some(left) = open.last_mut() {
+                *left -= 1;
+            }
+            if children > 0 {
+                open.push(children);
+            }
+            if open.len() > DEEPEST {
+                return Ok(open.len());
+            }
+            while open.last().is_some_and(|left| *left == 0) {
+                open.pop();
+            }
+        }
+        return Ok(0);
+    }
+    Err(malformed())
+}
+
+/// Checks a column chunk of a row group with `rows` rows that lies in `file`.
+///
+/// # Errors
+/// What is wrong, said of the column.
+pub(super) fn check_pages(file: &File, chunk: &ColumnChunkMetaData, rows: usize) -> Result<(), String> {
+    let damaged = |_| "the file is damaged: a page header is not what it should be".to_owned();
+    let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+    let size = file.metadata().map_err(damaged)?.len();
+    let end =
+        start.checked_add(chunk.compressed_size()).filter(|_| start >= 0 && chunk.compressed_size() >= 0);
+    let Some(end) = end.filter(|end| *end as u64 <= size) else {
+        return Err("the file is damaged or cut off: it ends before the column does".into());
+    };
+    let lists = chunk.column_descr().max_rep_level() > 0;
+    let most = MOST_PER_ROW.saturating_mul(rows as i64).saturating_add(MOST_VALUES);
+    let (mut at, mut values) = (start, 0i64);
+    while at < end {
+        let page = Page::read(file, at as u64).map_err(damaged)?;
+        page.check()?;
+        values = values.saturating_add(page.values);
+        if lists && values > most {
+            return Err(format!("more than {most} values in the lists of {rows} rows"));
+        }
+        at = at.saturating_add(page.length as i64).saturating_add(page.compressed);
+    }
+    if at == end { Ok(()) } else { Err("the file is damaged: a page reaches beyond its column".into()) }
+}
+
+/// What a page header says.
+#[derive(Debug, Default)]
+struct Page {
+    /// Bytes of the header itself.
+    length: u64,
+    /// Bytes of the page, decompressed.
+    bytes: i64,
+    compressed: i64,
+    values: i64,
+    encoding: Option<i64>,
+    dictionary: bool,
+}
+
+impl Page {
+    fn read(mut file: &File, at: u64) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(at))?;
+        let mut thrift = Thrift::new(BufReader::with_capacity(512, file));
+        let mut page = Self { bytes: -1, compressed: -1, ..Self::default() };
+        let mut last = 0;
+        while let Some((field, kind)) = thrift.field(&mut last)? {
+            match field {
+                BYTES => page.bytes = thrift.size(kind)?,
+                COMPRESSED => page.compressed = thrift.size(kind)?,
+                DATA | DICTIONARY | DATA_V2 => page.read_kind(&mut thrift, field, kind)?,
+                _ => thrift.skip(kind)?,
+            }
+        }
+        page.length = thrift.length;
+        if page.bytes < 0 || page.compressed < 0 { Err(malformed()) } else { Ok(page) }
+    }
+
+    /// Reads the header of one kind of page.
+    fn read_kind<R: Read>(&mut self, thrift: &mut Thrift<R>, of: i64, kind: u8) -> io::Result<()> {
+        if kind != Thrift::<R>::STRUCT {
+            return Err(malformed());
+        }
+        self.dictionary |= of == DICTIONARY;
+        let encoding = if of == DATA_V2 { 4 } else { 2 };
+        let mut last = 0;
+        while let Some((field, kind)) = thrift.field(&mut last)? {
+            match field {
+                1 => self.values = self.values.max(thrift.size(kind)?),
+                _ if field == encoding => self.encoding = Some(thrift.size(kind)?),
+                _ => thrift.skip(kind)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let refused = REFUSED.iter().find(|(encoding, _)| self.encoding == Some(*encoding));
+        if let Some((_, name)) = refused {
+            let hint = "write the table with dictionary or plain encoding";
+            return Err(format!("encoding {name} is not read here; {hint}"));
+        }
+        if self.bytes > MOST_BYTES {
+            return Err(format!("a page of {} bytes; at most {MOST_BYTES} are accepted", self.bytes));
+        }
+        // The smallest value of a dictionary has four bytes.
+        if self.dictionary && self.values.saturating_mul(4) > self.bytes {
+            return Err("the file is damaged: a dictionary is shorter than it says".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::Write;
+
+    /// A number as Thrift writes it.
+    fn number(value: i64) -> Vec<u8> {
+        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+        let mut bytes = Vec::new();
+        while rest >= 128 {
+            bytes.push(rest as u8 | 128);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    }
+
+    /// The header of a page: kind, sizes, and the number of values and the encoding after the field `of`.
+    fn header(sizes: [i64; 2], of: u8, values: i64, encoding: i64) -> Vec<u8> {
+        let step = (of - 3) << 4;
+        let parts = [
+            vec![0x15, 0, 0x15],
+            number(sizes[0]),
+            vec![0x15],
+            number(sizes[1]),
+            vec![step | 12, 0x15],
+            number(values),
+            vec![0x15],
+            number(encoding),
+            vec![0, 0],
+        ];
+        parts.concat()
+    }
+
+    fn page(bytes: &[u8]) -> io::Result<Page> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Page::read(&file, 0)
+    }
+
+    #[test]
+    fn a_header_is_read_to_its_end() {
+        let bytes = header([300, 200], 5, 77, 8);
+        let page = page(&bytes).unwrap();
+        assert_eq!((page.bytes, page.compressed, page.values), (300, 200, 77));
+        assert_eq!((page.encoding, page.dictionary, page.length), (Some(8), false, bytes.len() as u64));
+        assert_eq!(page.check(), Ok(()));
+    }
+
+    #[test]
+    fn sizes_that_no_writer_means_are_refused() {
+        let error = |bytes: Vec<u8>| page(&bytes).unwrap().check().unwrap_err();
+        assert!(error(header([i64::from(i32::MAX), 20], 5, 1, 0)).starts_with("a page of 2147483647 bytes"));
+        assert!(error(header([20, 20], 7, 1 << 30, 0)).contains("a dictionary is shorter than it says"));
+        assert!(error(header([20, 20], 5, 1, 7)).starts_with("encoding DELTA_BYTE_ARRAY is not read here"));
+        assert!(page(&header([20, 20], 7, 5, 0)).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn headers_that_could_be_read_in_two_ways_are_refused() {
+        let whole = header([300, 200], 5, 77, 8);
+        for cut in 0..whole.len() {
+            assert!(page(&whole[..cut]).is_err());
+        }
+        assert!(page(&header([-1, 200], 5, 77, 8)).is_err());
+        assert!(page(&header([1 << 40, 200], 5, 77, 8)).is_err());
+        // The same field once more: number 3 again, written in full.
+        let twice = [&[0x15, 0, 0x15, 2, 0x15, 2, 0x05, 6, 4][..], &[0]].concat();
+        assert!(page(&twice).is_err());
+        // A number without an end.
+        assert!(page(&[0x15; 1]).is_err() && page(&[&[0x15][..], &[0xff; 30]].concat()).is_err());
+    }
+}
