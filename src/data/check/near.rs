@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::perceptual_hash::Look;
 
 /// Number of parts that the waves are cut into.
@@ -28,20 +30,9 @@ pub(super) fn groups(looks: &[(Look, u32)], distance: u32) -> Vec<Vec<u32>> {
     let same: Vec<&[(Look, u32)]> = sorted.chunk_by(|a, b| a.0 == b.0).collect();
     let distinct: Vec<Look> = same.iter().map(|items| items[0].0).collect();
 
-    let masks = masks(distance / PARTS);
     let mut links = Links::new(distinct.len());
     for part in 0..PARTS {
-        let lists = Lists::of(&distinct, part);
-        for (at, look) in distinct.iter().enumerate() {
-            for &mask in &masks {
-                for &other in lists.of_value(value(look, part) ^ mask) {
-                    // Each pair once.
-                    if (other as usize) < at && look.is_near(distinct[other as usize], distance) {
-                        links.join(at, other as usize);
-                    }
-                }
-            }
-        }
+        links.merge(&links_by_part(&distinct, part, distance));
     }
     let items = |group: Vec<usize>| -> Vec<u32> {
         let mut items: Vec<u32> = group.iter().flat_map(|&at| same[at]).map(|&(_, item)| item).collect();
@@ -54,8 +45,37 @@ pub(super) fn groups(looks: &[(Look, u32)], distance: u32) -> Vec<Vec<u32>> {
     groups
 }
 
-fn value(look: &Look, part: u32) -> u16 {
-    (look.waves >> (part * PART_BITS)) as u16
+/// The pairs that differ little in one part of their waves and look alike.
+fn links_by_part(looks: &[Look], part: u32, distance: u32) -> Links {
+    let (lists, masks) = (Lists::of(looks, part), masks(distance / PARTS));
+    // The links of a thread are merged once, not one by one.
+    let piece = looks.len().div_ceil(rayon::current_num_threads()).max(4096);
+    let of_piece = |(at, piece_of_looks): (usize, &[Look])| {
+        let mut links = Links::new(looks.len());
+        for (item, look) in (at * piece..).zip(piece_of_looks) {
+            for &mask in &masks {
+                for &(waves, other) in lists.of_value(value(look.waves, part) ^ mask) {
+                    // Each pair once. The waves lie in the list, because looking them up takes most of the time.
+                    let other = other as usize;
+                    let may_be = (waves ^ look.waves).count_ones() <= distance && other < item;
+                    if may_be && look.is_near(looks[other], distance) {
+                        links.join(item, other);
+                    }
+                }
+            }
+        }
+        links
+    };
+    let merged = |mut links: Links, more: Links| {
+        links.merge(&more);
+        links
+    };
+    let pieces = looks.par_chunks(piece).enumerate();
+    pieces.map(of_piece).reduce_with(merged).unwrap_or_else(|| Links::new(looks.len()))
+}
+
+fn value(waves: u64, part: u32) -> u16 {
+    (waves >> (part * PART_BITS)) as u16
 }
 
 /// The values of a part with at most `bits` bits, which are at most two.
@@ -66,44 +86,50 @@ fn masks(bits: u32) -> Vec<u16> {
 /// Items by the value of one part of their waves.
 struct Lists {
     starts: Vec<u32>,
-    items: Vec<u32>,
+    /// Waves and number.
+    items: Vec<(u64, u32)>,
 }
 
 impl Lists {
     /// Sorted by counting.
     fn of(looks: &[Look], part: u32) -> Self {
         let mut starts = vec![0; (1 << PART_BITS) + 1];
-        looks.iter().for_each(|look| starts[usize::from(value(look, part)) + 1] += 1);
+        looks.iter().for_each(|look| starts[usize::from(value(look.waves, part)) + 1] += 1);
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
         let mut next = starts.clone();
-        let mut sorted = vec![0; looks.len()];
+        let mut sorted = vec![(0, 0); looks.len()];
         for (at, look) in (0..).zip(looks) {
-            let place = &mut next[usize::from(value(look, part))];
-            sorted[*place as usize] = at;
+            let place = &mut next[usize::from(value(look.waves, part))];
+            sorted[*place as usize] = (look.waves, at);
             *place += 1;
         }
         Self { starts, items: sorted }
     }
 
-    fn of_value(&self, value: u16) -> &[u32] {
+    fn of_value(&self, value: u16) -> &[(u64, u32)] {
         let range: Range<u32> = self.starts[usize::from(value)]..self.starts[usize::from(value) + 1];
         &self.items[range.start as usize..range.end as usize]
     }
 }
 
 /// Which of N things are joined (disjoint sets, paths halved while they are walked).
-pub(super) struct Links(Vec<usize>);
+struct Links(Vec<usize>);
 
 impl Links {
-    pub fn new(things: usize) -> Self {
+    fn new(things: usize) -> Self {
         Self((0..things).collect())
     }
 
-    pub fn join(&mut self, a: usize, b: usize) {
+    fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b)] = a.min(b);
+    }
+
+    /// Joins what is joined in `other`, of as many things.
+    fn merge(&mut self, other: &Self) {
+        other.0.iter().enumerate().filter(|(at, up)| at != *up).for_each(|(at, &up)| self.join(at, up));
     }
 
     fn root(&mut self, mut at: usize) -> usize {
@@ -115,7 +141,7 @@ impl Links {
     }
 
     /// The things by group, in their order.
-    pub fn groups(mut self) -> Vec<Vec<usize>> {
+    fn groups(mut self) -> Vec<Vec<usize>> {
         let mut groups = vec![Vec::new(); self.0.len()];
         (0..self.0.len()).for_each(|at| groups[self.root(at)].push(at));
         groups.retain(|group| !group.is_empty());
@@ -167,6 +193,13 @@ mod tests {
     }
 
     #[test]
+    fn links_of_several_pieces_are_all_kept() {
+        // A chain of neighbours that differ in one bit, longer than a piece: a Gray code.
+        let waves: Vec<u64> = (0..20_000u64).map(|n| n ^ n >> 1).collect();
+        assert_eq!(groups(&looks(&waves), 1), [(0..20_000).collect::<Vec<u32>>()]);
+    }
+
+    #[test]
     fn other_slopes_keep_apart_what_has_the_same_waves() {
         let look = |slopes| Look { waves: 99, slopes };
         assert_eq!(groups(&[(look(0), 0), (look(0x3ffff), 1)], 0), [[0, 1]]);
@@ -182,5 +215,19 @@ mod tests {
     #[test]
     fn a_million_equal_looks_are_one() {
         assert_eq!(groups(&looks(&vec![7; 1_000_000]), 6)[0].len(), 1_000_000);
+    }
+}
+#[cfg(test)]
+mod timing {
+    use super::*;
+    use crate::batch::{Stream, rng};
+    use rand::RngExt;
+    #[test]
+    fn temporary() {
+        let mut random = rng(0, Stream::Synthetic, 0, 0);
+        let looks: Vec<(Look, u32)> =
+            (0..1_000_000).map(|i| (Look { waves: random.random(), slopes: 0 }, i)).collect();
+        let start = std::time::Instant::now();
+        println!("{} {:?}", groups(&looks, 10).len(), start.elapsed());
     }
 }

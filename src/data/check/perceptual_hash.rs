@@ -108,11 +108,9 @@ fn slopes(grey: &[f32; SIDE * SIDE]) -> u128 {
         parts[y * PARTS / SIDE][x * PARTS / SIDE] += level;
     }
     let mut slopes = 0;
-    for a in 0..PARTS {
-        for b in 1..PARTS {
-            for brighter in [parts[a][b] > parts[a][b - 1], parts[b][a] > parts[b - 1][a]] {
-                slopes = slopes << 1 | u128::from(brighter);
-            }
+    for (a, b) in (0..PARTS).flat_map(|a| (1..PARTS).map(move |b| (a, b))) {
+        for brighter in [parts[a][b] > parts[a][b - 1], parts[b][a] > parts[b - 1][a]] {
+            slopes = slopes << 1 | u128::from(brighter);
         }
     }
     slopes

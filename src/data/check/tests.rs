@@ -68,7 +68,7 @@ fn check_folder(folder: &Path, settings: &Settings) -> Checkup {
     check(&[("train".into(), &train), ("test".into(), &test)], settings, &|_, _| {}).unwrap()
 }
 
-fn said<'a>(checkup: &'a Checkup, folder: &Path) -> Vec<(&'static str, String)> {
+fn said(checkup: &Checkup, folder: &Path) -> Vec<(&'static str, String)> {
     let prefix = format!("{}/", folder.display());
     let said = checkup.findings.iter();
     said.map(|finding| (finding.code.name(), finding.to_string().replace(&prefix, ""))).collect()

@@ -78,6 +78,7 @@ impl Format {
         let mut found: Vec<(Format, String)> = Format::all().iter().filter_map(recognised).collect();
         match found.len() {
             1 => Ok(found.remove(0)),
+            0 if pattern => Err(Error::Missing(format!("{}: no such file or folder", path.display()))),
             0 => {
                 let names: Vec<String> = Format::all().iter().map(Format::to_string).collect();
                 let what = format!("no label format that sarb can tell; say --from {}", names.join("|"));

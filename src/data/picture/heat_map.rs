@@ -13,11 +13,9 @@ const MOST: usize = 80;
 const WITH_NUMBERS: usize = 20;
 /// Shades: from which share in percent on, and how dark.
 const SHADES: [(f64, f64); 7] =
-    [(0.0, 0.06), (1.0, 0.14), (2.0, 0.24), (5.0, 0.36), (10.0, 0.5), (20.0, 0.7), (50.0, 0.95)];
+    [(0.0, 0.06), (1.0, 0.14), (2.0, 0.24), (5.0, 0.36), (10.0, 0.48), (20.0, 0.62), (50.0, 0.95)];
 /// Wide enough for a character of the labels' size in any sans-serif face.
 const CHARACTER: f64 = 6.6;
-/// Sine and cosine of the labels' slope above the columns, 45°.
-const SLOPE: f64 = 0.71;
 
 /// The heat map, and the pairs that stand together most often.
 pub(super) fn section(annotations: &Annotations, inspection: &Inspection) -> String {
@@ -61,9 +59,12 @@ fn draw(names: &[&str], counts: &PairCounts) -> String {
     let font = if cell < 13.0 { 10.0 } else { 12.0 };
     let labels: Vec<String> = names.iter().map(|name| short(name)).collect();
     let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0) as f64;
-    let label = CHARACTER * longest * font / 11.0 + 10.0;
-    let (left, top, side) = (label, SLOPE * label + 8.0, cell * count as f64);
-    let (width, height) = (left + side + SLOPE * label, top + side + 2.0);
+    let label = (CHARACTER * longest * font / 11.0 + 10.0).ceil();
+    // Above narrow columns the labels stand upright, lest they run into each other.
+    let turn = if cell < 18.0 { 90.0 } else { 45.0_f64 };
+    let (sine, cosine) = turn.to_radians().sin_cos();
+    let (left, top, side) = (label, (sine * label + 8.0).ceil(), cell * count as f64);
+    let (width, height) = (left + side + cosine * label + 2.0, top + side + 2.0);
     let mut svg = format!(
         "<svg width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \
          font-size=\"{font}\">\n<title>Categories together</title>\n\
@@ -75,7 +76,7 @@ fn draw(names: &[&str], counts: &PairCounts) -> String {
         let (name, middle) = (escape_xml(name), cell * (at as f64 + 0.5) + 0.35 * font);
         svg += &format!(
             "<text class=\"chart-ink\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>\
-             <text class=\"chart-ink\" transform=\"translate({:.1} {:.1}) rotate(-45)\">{name}</text>\n",
+             <text class=\"chart-ink\" transform=\"translate({:.1} {:.1}) rotate(-{turn})\">{name}</text>\n",
             left - 6.0,
             top + middle,
             left + middle,
@@ -122,7 +123,7 @@ fn draw_cell((x, y): (f64, f64), side: f64, [row, column]: [&str; 2], (both, kno
          ({both} of {known} images)</title></rect>\n"
     );
     if side >= 30.0 {
-        let class = if shade > 0.6 { "on-dark" } else { "chart-ink" };
+        let class = if shade > 0.9 { "on-dark" } else { "chart-ink" };
         let number = if percent < 1.0 { "&lt;1".to_owned() } else { format!("{percent:.0}") };
         cell += &format!(
             "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" pointer-events=\"none\">{number}</text>\n",
@@ -188,9 +189,10 @@ mod tests {
     #[test]
     fn a_cell_is_shaded_by_its_share_empty_if_never_and_hatched_if_unknown() {
         let cell = |both, known| draw_cell((0.0, 0.0), 30.0, ["a<", "b"], (both, known));
-        assert!(cell(1, 4).contains("fill-opacity=\"0.7\""), "{}", cell(1, 4));
+        assert!(cell(1, 4).contains("fill-opacity=\"0.62\""), "{}", cell(1, 4));
         assert!(cell(1, 4).contains("b where a&lt; is: 25.0 % (1 of 4 images)"));
-        assert!(cell(1, 4).contains("class=\"on-dark\"") && cell(1, 4).contains(">25</text>"));
+        assert!(cell(1, 4).contains("class=\"chart-ink\"") && cell(1, 4).contains(">25</text>"));
+        assert!(cell(3, 4).contains("class=\"on-dark\"") && cell(3, 4).contains(">75</text>"));
         assert!(cell(1, 1000).contains("fill-opacity=\"0.06\"") && cell(1, 1000).contains("&lt;1"));
         assert_eq!(cell(0, 4), "");
         assert!(cell(0, 0).contains("hatch"));
