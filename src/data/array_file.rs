@@ -11,6 +11,7 @@ use memmap2::Mmap;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use safetensors::{Dtype, SafeTensors};
 
+use crate::data::formats::array_numbers;
 use crate::data::score_csv;
 use crate::{Error, Result};
 
@@ -227,6 +228,12 @@ impl ArrayFile {
 }
 
 fn npy_layout(bytes: &[u8]) -> Result<Layout, String> {
+    let header =
+        array_numbers::read_header(&mut Cursor::new(bytes)).map_err(|_| "no NumPy array".to_owned())?;
+    // npyz takes twice as long for every bracket within another.
+    if header.matches('[').count() > 4 || header.matches('(').count() > 4 {
+        return Err(format!("an array of records; expected {NUMBERS}"));
+    }
     let mut reader = Cursor::new(bytes);
     let header = NpyHeader::from_reader(&mut reader).map_err(|error| format!("no NumPy array: {error}"))?;
     let DType::Plain(kind) = header.dtype() else {
@@ -363,6 +370,11 @@ pub(crate) mod tests {
             assert!(message().contains("no NumPy array"), "{}", message());
         }
         assert!(matches!(read_matrix(&folder.path().join("b.npy")), Err(Error::Missing(_))));
+        // Found by fuzzing: nested brackets took hours, and a long header gigabytes.
+        std::fs::write(&path, [&b"\x93NUMPY\x01\x00\x50\x00{'descr': "[..], &[b'['; 70]].concat()).unwrap();
+        assert!(message().contains("an array of records"), "{}", message());
+        std::fs::write(&path, b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{'descr': '<f4'}").unwrap();
+        assert!(message().contains("no NumPy array"), "{}", message());
         assert!(matches!(read_matrix(&folder.path().join("b.txt")), Err(Error::Missing(_))));
     }
 }

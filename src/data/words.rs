@@ -86,7 +86,7 @@ fn read_text(path: &Path, names: &[String]) -> Result<Words> {
     let width = look_up(path, &mut vectors)?;
     let found = |word: &str| vectors[word].as_deref();
 
-    let mut words = Words { values: Vec::with_capacity(names.len() * width), width, warnings: Vec::new() };
+    let mut words = Words { values: Vec::new(), width, warnings: Vec::new() };
     let mut missing = Vec::new();
     for name in names {
         if let Some(vector) = found(&name.to_lowercase()) {

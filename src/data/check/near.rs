@@ -217,17 +217,3 @@ mod tests {
         assert_eq!(groups(&looks(&vec![7; 1_000_000]), 6)[0].len(), 1_000_000);
     }
 }
-#[cfg(test)]
-mod timing {
-    use super::*;
-    use crate::batch::{Stream, rng};
-    use rand::RngExt;
-    #[test]
-    fn temporary() {
-        let mut random = rng(0, Stream::Synthetic, 0, 0);
-        let looks: Vec<(Look, u32)> =
-            (0..1_000_000).map(|i| (Look { waves: random.random(), slopes: 0 }, i)).collect();
-        let start = std::time::Instant::now();
-        println!("{} {:?}", groups(&looks, 10).len(), start.elapsed());
-    }
-}

@@ -164,8 +164,8 @@ impl Header {
     }
 }
 
-/// The header's text: a Python dictionary.
-fn read_header(source: &mut impl Read) -> io::Result<String> {
+/// The header's text, a Python dictionary, of at most 64 KiB.
+pub(crate) fn read_header(source: &mut impl Read) -> io::Result<String> {
     let damaged = || io::Error::from(ErrorKind::InvalidData);
     let mut start = [0; 8];
     source.read_exact(&mut start)?;

@@ -1,7 +1,7 @@
 //! One file format a file. A label format gives [`Annotations`](super::Annotations): paths and labels,
 //! nothing of tensors, and no image is opened. [`format`] lists the formats of labels.
 mod array_convention;
-mod array_numbers;
+pub(crate) mod array_numbers;
 pub mod arrays;
 pub mod chexpert;
 pub mod coco;
