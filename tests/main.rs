@@ -3,6 +3,7 @@
 mod bad_input;
 mod evaluate;
 mod frozen;
+mod labels;
 mod report;
 mod support;
 mod sweep;

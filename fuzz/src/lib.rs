@@ -9,7 +9,31 @@ pub mod error;
 #[path = "../../src/files.rs"]
 pub mod files;
 
-pub mod data;
+/// Stands in for `src/data/mod.rs`: those of its modules that the readers need.
+#[path = "../../src/data"]
+pub mod data {
+    use std::path::PathBuf;
+
+    use labels::LabelMatrix;
+
+    pub mod array_file;
+    pub mod categories;
+    pub mod cooccurrence;
+    pub mod formats;
+    pub mod image;
+    pub mod labels;
+    mod score_csv;
+    pub mod words;
+
+    /// As in `src/data/mod.rs`, which splits them with a random generator of Burn's.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Annotations {
+        pub images: Vec<PathBuf>,
+        pub labels: LabelMatrix,
+        pub categories: Vec<String>,
+        pub source: PathBuf,
+    }
+}
 mod limit;
 mod targets;
 

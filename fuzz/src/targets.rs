@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::data::Annotations;
 use crate::data::array_file::read_matrix;
-use crate::data::formats::arrays::{self, Convention};
+use crate::data::formats::arrays::Convention;
 use crate::data::formats::format::Format;
 use crate::data::formats::options::{Difficult, Options, Uncertain, Unlisted};
 use crate::data::formats::{self, Reading};
@@ -62,9 +62,8 @@ pub fn arrays(bytes: &[u8]) {
     let path = file("arrays", name, bytes);
     let image_list = Some(beside(&path, "images.list", "a.jpg\nb.jpg\nsub/c d.jpg\n"));
     let options = Options { image_list, ..Options::default() };
-    check(Format::Arrays.read(&path, &options));
-    for convention in [Convention::Hcp, Convention::Csl, Convention::Complete] {
-        check(arrays::read_as(&path, &options, Some(convention)));
+    for convention in [None, Some(Convention::Hcp), Some(Convention::Csl), Some(Convention::Complete)] {
+        check(Format::Arrays.read(&path, &Options { convention, ..options.clone() }));
     }
 }
 

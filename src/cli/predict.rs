@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::heat_map;
 use crate::console::say;
+use crate::data::image;
 use crate::recognizer::{Recognition, Recognizer};
 use crate::run::Which;
 use crate::{Error, Result};
@@ -48,8 +49,6 @@ pub enum Format {
     Jsonl,
 }
 
-const IMAGE_EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
-
 impl Predict {
     /// Predicts; an image that cannot be read is reported, and the others go on.
     pub fn run(&self) -> Result<()> {
@@ -58,7 +57,7 @@ impl Predict {
             return Err(Error::Missing(format!(
                 "no image in {}; looked for {}",
                 self.paths.join(" "),
-                IMAGE_EXTENSIONS.join(", ")
+                image::EXTENSIONS.join(", ")
             )));
         }
         let recognizer = Recognizer::open(&self.run, self.checkpoint, &super::device(&self.device)?)?;
@@ -199,7 +198,7 @@ fn images_below(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let extension = entry.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         if entry.is_dir() && !entry.is_symlink() {
             images_below(&entry, files)?;
-        } else if IMAGE_EXTENSIONS.contains(&extension.as_str()) {
+        } else if image::EXTENSIONS.contains(&extension.as_str()) {
             files.push(entry);
         }
     }

@@ -8,6 +8,8 @@
 //! So one output serves 64 cells, and comparing their numbers with thresholds needs outputs only until
 //! every comparison is decided: about eight instead of 64. No result depends on the number of threads.
 
+use super::labels::ones;
+
 /// SplitMix64 with random access.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SplitMix64 {
@@ -117,11 +119,6 @@ impl CellNumbers {
 pub(crate) struct Search {
     candidates: Vec<u64>,
     zeros: Vec<u64>,
-}
-
-/// Set bits.
-pub(crate) fn ones(words: &[u64]) -> usize {
-    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::labels::column_counts::ColumnCounts;
-use super::labels::{LabelMatrix, for_each_bit};
+use super::labels::{LabelMatrix, for_each_bit, ones};
 
 /// How P(j | i) is estimated from partial labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -185,8 +185,7 @@ impl RowCounts {
 
 /// Adds `row` to the counts of every category that is set in `positive`.
 fn add_where(positive: &[u64], counts: &mut [ColumnCounts], row: &[u64]) {
-    let set: usize = row.iter().map(|word| word.count_ones() as usize).sum();
-    let few = set < ColumnCounts::FEW * row.len();
+    let few = ones(row) < ColumnCounts::FEW * row.len();
     for (word, &bits) in positive.iter().enumerate() {
         for_each_bit(bits, |bit| {
             let counts = &mut counts[word * 64 + bit];

@@ -5,11 +5,12 @@
 //! scheme keeps the labels whose numbers are small, in all, in a category or in an image; so what one seed
 //! keeps at 10 % it keeps at 20 %. Cells that are unknown already stay unknown and take no part.
 
+mod per_category;
+
 use rayon::prelude::*;
 
-use super::cell_numbers::{CellNumbers, Search, ones};
-use super::hiding_per_category;
-use super::labels::LabelMatrix;
+use super::cell_numbers::{CellNumbers, Search};
+use super::labels::{LabelMatrix, ones};
 
 /// Images that a thread takes at least.
 const PIECE: usize = 1024;
@@ -52,7 +53,7 @@ pub fn hide(labels: &LabelMatrix, scheme: Scheme, known: f64, seed: u64) -> Labe
             let seed = u32::try_from(seed).expect("a seed of the official scheme has 32 bits");
             labels.hide(known, seed)
         }
-        Scheme::PerCategory => hiding_per_category::hide(labels, known, numbers),
+        Scheme::PerCategory => per_category::hide(labels, known, numbers),
         Scheme::PerImage => per_image(labels, known, numbers),
         Scheme::PositivesOnly => positives_only(labels, known, numbers),
         Scheme::SinglePositive => single_positive(labels, numbers),

@@ -21,6 +21,9 @@ pub const MAX_PIXELS: u64 = 50_000_000;
 /// channels of 16 bits fit.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// How the names of images end, in small letters.
+pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+
 const ACCEPTED: &str = "expected a whole JPEG, PNG, WebP, GIF, BMP or TIFF image of at most 50 megapixels";
 
 /// An image of 8-bit RGB pixels, row by row from the top left.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Annotations;
 use super::cooccurrence::PairCounts;
-use super::labels::{Label, LabelMatrix};
+use super::labels::{Label, LabelMatrix, ones};
 
 /// Counts of one label file. Proportions are fractions in 0…1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -116,10 +116,6 @@ impl Inspection {
             per_category,
         }
     }
-}
-
-fn ones(plane: &[u64]) -> usize {
-    plane.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 fn per_category(labels: &LabelMatrix, names: &[String]) -> Vec<CategoryCounts> {

@@ -5,10 +5,9 @@
 
 use crate::{Error, Result};
 
-#[path = "column_counts.rs"]
 pub(crate) mod column_counts;
-#[path = "column_selection.rs"]
 mod column_selection;
+
 use column_counts::ColumnCounts;
 
 /// What is known of one category in one image.
@@ -154,7 +153,6 @@ impl LabelMatrix {
 
     /// How many cells carry `label`.
     pub fn count(&self, label: Label) -> usize {
-        let ones = |plane: &[u64]| plane.iter().map(|word| word.count_ones() as usize).sum::<usize>();
         match label {
             Label::Positive => ones(&self.positive),
             Label::Negative => ones(&self.known) - ones(&self.positive),
@@ -240,6 +238,11 @@ fn bits<T: Copy>(cells: &[T], on: impl Fn(T) -> bool) -> u64 {
         // Moves bit 8i to bit 56 + i.
         bits << 8 | bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56
     })
+}
+
+/// How many bits are set in some words of a bit plane.
+pub fn ones(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 /// Calls `each` with the index of every set bit of `word`, lowest first.

@@ -12,7 +12,6 @@ pub mod features;
 pub mod formats;
 pub mod hide;
 pub mod hiding;
-mod hiding_per_category;
 pub mod image;
 pub mod inspect;
 pub mod labels;

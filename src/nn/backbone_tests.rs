@@ -146,8 +146,6 @@ fn a_fixed_batch_normalisation_uses_and_keeps_its_running_statistics() {
     assert_eq!(before, running_means(&backbone));
 }
 
-/// `cargo test --release --lib speed -- --ignored --nocapture`: the best of several runs, because
-/// other processes only ever slow one down.
 #[test]
 fn training_on_a_fixed_trunk_gives_the_maps_and_gradients_of_the_plain_network() {
     let device = Device::flex().autodiff();
@@ -181,6 +179,8 @@ fn training_on_a_fixed_trunk_gives_the_maps_and_gradients_of_the_plain_network()
     }
 }
 
+/// `cargo test --release --lib speed -- --ignored --nocapture`: the best of several runs, because
+/// other processes only ever slow one down.
 #[test]
 #[ignore = "a measurement"]
 fn speed() {

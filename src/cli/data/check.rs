@@ -19,7 +19,7 @@ pub struct Check {
     /// Look at the labels only and open no image
     #[arg(long)]
     no_images: bool,
-    /// Bits, of 64, in which the hashes of pictures that look alike may differ
+    /// In how many of 64 bits of their hashes pictures that look alike may differ, at most 11
     #[arg(long, value_name = "BITS", default_value_t = Settings::default().distance)]
     distance: u32,
     /// Print one JSON object with every finding

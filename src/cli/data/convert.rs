@@ -29,7 +29,7 @@ pub struct Convert {
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
-    /// Print one JSON object: what was read and what is lost
+    /// Print one JSON object: what was written, and what its format cannot hold
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::counts;
 use super::out_folder::{WordFiles, prepare};
-use super::{counts, proportion};
 use crate::console::{print, say};
 use crate::data::formats::csv;
 use crate::data::hiding::{Scheme, hide};
@@ -56,6 +56,12 @@ impl Hide {
             }
         }
     }
+}
+
+/// A proportion as an argument.
+fn proportion(text: &str) -> std::result::Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "expected a proportion from 0 to 1, such as 0.1 for 10 %".into())
 }
 
 /// Writes the data folder `out`: the training labels of `dir` with some hidden, the other splits and the

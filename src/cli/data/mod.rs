@@ -49,9 +49,3 @@ fn counts(annotations: &Annotations) -> String {
         labels.categories()
     )
 }
-
-/// A proportion as an argument.
-fn proportion(text: &str) -> std::result::Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| "expected a proportion from 0 to 1, such as 0.1 for 10 %".into())
-}

@@ -5,7 +5,7 @@ use super::findings::counted;
 use super::places::Places;
 use super::{Code, Found};
 use crate::data::Annotations;
-use crate::data::labels::Label;
+use crate::data::labels::{Label, ones};
 
 /// Findings about each split as a whole.
 pub(super) fn find(places: &Places<'_>) -> Vec<Found> {
@@ -47,7 +47,6 @@ impl Kinds {
             [Label::Positive, Label::Negative, Label::Unknown].map(|label| labels.count(label));
         let (mut all_negative, mut nothing_known) = (Vec::new(), Vec::new());
         let (mut with_positive, mut with_positive_complete) = (0, 0);
-        let ones = |plane: &[u64]| plane.iter().map(|word| word.count_ones() as usize).sum::<usize>();
         for image in 0..labels.images() {
             let (known, positive) = labels.planes(image);
             let complete = ones(known) == labels.categories();

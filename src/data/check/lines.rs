@@ -1,8 +1,10 @@
 //! On which line of a label file an image stands.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
+
+use crate::data::formats::lines::Lines;
 
 /// The line of every row, from 1, of a CSV file with a header and a line an image; `None` for other
 /// sources and where the lines do not fit the `rows`.
@@ -13,21 +15,13 @@ pub(super) fn of_rows(source: &Path, rows: usize) -> Option<Vec<u32>> {
     if !extension.eq_ignore_ascii_case("csv") {
         return None;
     }
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(source).ok()?);
-    let (mut lines, mut bytes, mut line) = (Vec::new(), Vec::new(), 0);
-    loop {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).ok()? == 0 {
-            break;
-        }
-        line += 1;
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").filter(|_| line == 1).unwrap_or(&bytes);
-        if !text.trim_ascii().is_empty() {
-            lines.push(line);
-        }
+    let mut lines = Lines::new(source, BufReader::with_capacity(1 << 20, File::open(source).ok()?));
+    let mut numbers = Vec::new();
+    while lines.advance().ok()? {
+        numbers.push(lines.report.line as u32);
     }
     // The first is the header.
-    (lines.len() == rows + 1).then(|| lines.split_off(1))
+    (numbers.len() == rows + 1).then(|| numbers.split_off(1))
 }
 
 #[cfg(test)]

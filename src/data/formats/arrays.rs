@@ -9,34 +9,33 @@ use std::path::Path;
 
 use npyz::WriterBuilder;
 
-pub use super::array_convention::Convention;
-use super::name_list::{self, next_line, text};
-use super::{array_convention, array_numbers};
+mod convention;
+mod numbers;
+
+pub use convention::Convention;
+
+use super::name_list::{self, numbered_categories};
 use crate::data::Annotations;
 use crate::data::formats::Reading;
-use crate::data::formats::csv::portable;
+use crate::data::formats::image_names::image_names;
+use crate::data::formats::lines::{Lines, text};
 use crate::data::formats::options::{Choice, Options};
-use crate::data::formats::report::{Report, shown};
+use crate::data::formats::report::shown;
 use crate::data::labels::{Label, LabelMatrix};
 use crate::error::Problems;
-use crate::files::{Relocation, folder_of, tidy, write_atomically};
+use crate::files::{folder_of, tidy, write_atomically};
 use crate::{Error, Result};
 
 /// The array of an `.npz` file that is read if it holds several.
 const MEMBER: &str = "labels";
 
-/// Reads an array of 1, 0 and −1 in the convention that the array itself shows: +1 there, −1 not there,
-/// 0 unknown; refused where 0 or −1 may mean something else. See [`read_as`].
-pub fn read(path: &Path, options: &Options) -> Result<Reading> {
-    read_as(path, options, options.convention)
-}
-
-/// Reads an array in a convention; images lie beside it.
+/// Reads an array of 1, 0 and −1; images lie beside it. Without a convention, the one that the array itself
+/// shows: +1 there, −1 not there, 0 unknown; refused where 0 or −1 may mean something else.
 ///
 /// # Errors
 /// [`Error::Usage`] without a list of images, or without a convention where one is needed; every value
 /// that is not 1, 0 or −1; lists whose length is not that of the array.
-pub fn read_as(path: &Path, options: &Options, convention: Option<Convention>) -> Result<Reading> {
+pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     options.only("arrays", &[Choice::ImageList, Choice::Convention])?;
     let list = options.image_list.as_deref().ok_or_else(|| {
         let what =
@@ -54,8 +53,8 @@ pub fn read_as(path: &Path, options: &Options, convention: Option<Convention>) -
         )));
     }
     let (categories, unnamed) = category_names(path, options.categories.as_deref(), numbers.categories())?;
-    let (labels, read_as) = array_convention::interpret(numbers, convention, path)?;
-    let folder = options.images.as_deref().unwrap_or_else(|| folder_of(path));
+    let (labels, read_as) = convention::interpret(numbers, options.convention, path)?;
+    let folder = options.image_folder(path);
     let images = images.iter().map(|entry| tidy(&folder.join(&entry.name))).collect();
     let annotations = Annotations { images, labels, categories, source: path.into() };
     Ok(Reading { annotations, notes: unnamed.into_iter().chain(read_as).collect() })
@@ -70,7 +69,7 @@ pub fn recognise(path: &Path, head: &[u8]) -> Option<String> {
         "npz" => head.starts_with(b"PK").then(|| "NumPy arrays in an archive".into()),
         "txt" => {
             let end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
-            let mut row = numbers(std::str::from_utf8(&head[..end]).ok()?).peekable();
+            let mut row = cells(std::str::from_utf8(&head[..end]).ok()?).peekable();
             row.peek()?;
             row.all(|cell| label(cell).is_some()).then(|| "lines of 1, 0 and -1".into())
         }
@@ -80,9 +79,8 @@ pub fn recognise(path: &Path, head: &[u8]) -> Option<String> {
 
 fn category_names(path: &Path, names: Option<&Path>, count: usize) -> Result<(Vec<String>, Option<String>)> {
     let Some(file) = names else {
-        let note =
-            format!("{count} categories without names: category_0 … ; give them with --categories FILE");
-        return Ok(((0..count).map(|index| format!("category_{index}")).collect(), Some(note)));
+        let (names, note) = numbered_categories(count);
+        return Ok((names, Some(note)));
     };
     let names = name_list::read(file, "names of categories")?;
     if names.len() != count {
@@ -102,7 +100,7 @@ fn read_numbers(path: &Path) -> Result<LabelMatrix> {
     let file = BufReader::with_capacity(1 << 20, file);
     let mut problems = Problems::default();
     let numbers = match extension(path).as_str() {
-        "npy" => array_numbers::read(file, path, array_numbers::MOST_CELLS, &mut problems)?,
+        "npy" => numbers::read(file, path, numbers::MOST_CELLS, &mut problems)?,
         "npz" => read_member(file, path, &mut problems)?,
         "txt" => return read_text(file, path),
         _ => return Err(refuse(path, "expected a file called .npy, .npz or .txt")),
@@ -132,21 +130,22 @@ fn read_member(file: impl Read + Seek, path: &Path, problems: &mut Problems) -> 
         }
     };
     let member = archive.by_name(name).map_err(wrong)?;
-    array_numbers::read(member, path, array_numbers::MOST_COMPRESSED_CELLS, problems)
+    numbers::read(member, path, numbers::MOST_COMPRESSED_CELLS, problems)
 }
 
 /// Reads lines of numbers between commas or white space, as `numpy.savetxt` writes them.
-fn read_text(mut lines: BufReader<File>, path: &Path) -> Result<LabelMatrix> {
-    let mut report = Report::new(path);
+fn read_text(file: BufReader<File>, path: &Path) -> Result<LabelMatrix> {
+    let mut lines = Lines::new(path, file);
     let mut matrix: Option<LabelMatrix> = None;
-    let (mut bytes, mut row) = (Vec::new(), Vec::new());
-    while next_line(&mut lines, &mut bytes, &mut report)? {
-        let Some(line) = text(&bytes, &mut report).map(str::trim) else { continue };
+    let mut row = Vec::new();
+    while lines.advance()? {
+        let Lines { bytes, report, .. } = &mut lines;
+        let Some(line) = text(bytes, report).map(str::trim) else { continue };
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         row.clear();
-        row.extend(numbers(line).enumerate().map(|(column, cell)| {
+        row.extend(cells(line).enumerate().map(|(column, cell)| {
             label(cell).unwrap_or_else(|| {
                 let column = column + 1;
                 report.note(|| format!("number {column} is {}; expected 1, 0 or -1", shown(cell)));
@@ -161,12 +160,12 @@ fn read_text(mut lines: BufReader<File>, path: &Path) -> Result<LabelMatrix> {
             report.note(|| format!("{count} numbers; expected {expected} as in the first row"));
         }
     }
-    report.problems.or(())?;
+    lines.report.problems.or(())?;
     matrix.ok_or_else(|| refuse(path, "no rows; expected lines of 1, 0 and -1"))
 }
 
 /// The cells of a line of numbers.
-fn numbers(line: &str) -> impl Iterator<Item = &str> {
+fn cells(line: &str) -> impl Iterator<Item = &str> {
     let commas = line.contains(',');
     let cells = line.trim().split(move |c: char| if commas { c == ',' } else { c.is_whitespace() });
     cells.map(str::trim).filter(move |cell| commas || !cell.is_empty())
@@ -177,7 +176,7 @@ fn label(number: &str) -> Option<Label> {
         "1" => Some(Label::Positive),
         "0" => Some(Label::Unknown),
         "-1" => Some(Label::Negative),
-        _ => array_numbers::label(number.parse().ok()?),
+        _ => numbers::label(number.parse().ok()?),
     }
 }
 
@@ -192,11 +191,9 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         "txt" => true,
         _ => return Err(Error::Usage(format!("{}: expected a name in .npy or .txt", path.display()))),
     };
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    let images: Result<Vec<String>> =
-        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
+    let images = image_names(annotations, folder_of(path))?;
     let [list, names] = ["images.txt", "categories.txt"].map(|extension| path.with_extension(extension));
-    name_list::write(&list, images?.iter().map(String::as_str))?;
+    name_list::write(&list, images.iter().map(String::as_str))?;
     name_list::write(&names, annotations.categories.iter().map(String::as_str))?;
     let labels = &annotations.labels;
     let rows = (0..labels.images()).map(|row| labels.row(row).map(|label| label as i8));

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, read_bytes, samples};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/arrays");
 
@@ -16,12 +16,13 @@ fn options() -> Options {
     Options { image_list, categories, ..Options::default() }
 }
 
+fn in_convention(convention: Convention) -> Options {
+    Options { convention: Some(convention), ..options() }
+}
+
 /// Reads bytes as a file of this name, as HCP-MLR-PL's array of the images and categories of the fixture.
 fn parse(name: &str, bytes: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    read_as(&path, &options(), Some(Convention::Hcp))
+    read_bytes(name, bytes, |path| read(path, &in_convention(Convention::Hcp)))
 }
 
 fn problem(name: &str, bytes: impl AsRef<[u8]>) -> String {
@@ -54,7 +55,7 @@ fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
 fn every_cell_of_every_fixture_is_read() {
     // int64; big-endian float32 in Fortran order; int8 in an archive; text.
     for name in ["labels.npy", "fortran_big_endian.npy", "labels.npz", "labels.txt"] {
-        let reading = read_as(&fixture(name), &options(), Some(Convention::Hcp)).unwrap();
+        let reading = read(&fixture(name), &in_convention(Convention::Hcp)).unwrap();
         let Annotations { images, labels, categories, .. } = reading.annotations;
         assert_eq!(images, ["a.jpg", "b.jpg", "sub/c d.jpg"].map(fixture));
         assert_eq!(categories, ["cat", "dog", "traffic light", "sofa"]);
@@ -66,7 +67,7 @@ fn every_cell_of_every_fixture_is_read() {
 
 #[test]
 fn the_same_numbers_mean_something_else_in_another_program() {
-    let reading = read_as(&fixture("labels.npy"), &options(), Some(Convention::Csl)).unwrap();
+    let reading = read(&fixture("labels.npy"), &in_convention(Convention::Csl)).unwrap();
     let expected = [1.0, 0.0, -1.0, 1.0, -1.0, 1.0, 1.0, 0.0, -1.0, -1.0, -1.0, -1.0];
     assert_eq!(reading.annotations.labels.to_floats(), expected);
 }
@@ -84,7 +85,7 @@ fn without_a_convention_it_is_said_how_the_numbers_were_read_or_asked() {
         error.to_string().contains("0 may mean unknown or not there; say --convention hcp or spml"),
         "{error}"
     );
-    let complete = read_as(&path, &options(), Some(Convention::Complete)).unwrap().annotations.labels;
+    let complete = read(&path, &in_convention(Convention::Complete)).unwrap().annotations.labels;
     assert_eq!((complete.count(Label::Negative), complete.count(Label::Unknown)), (8, 0));
 }
 
@@ -124,7 +125,7 @@ fn wrong_lines_of_text_come_all_at_once() {
         "3: number 1 is \"2\"; expected 1, 0 or -1",
         "3: number 2 is \"nan\"; expected 1, 0 or -1",
         "3: number 4 is \"x\"; expected 1, 0 or -1",
-        "4: no UTF-8 text; save the file as UTF-8",
+        "4: no UTF-8 text (byte 0xFF at column 1); save the file as UTF-8",
     ];
     assert_eq!(found, expected);
     assert!(problem("labels.txt", "\n").ends_with("no rows; expected lines of 1, 0 and -1"));
@@ -205,7 +206,7 @@ proptest! {
         prop_assert!(lost.len() == 1 && lost[0].starts_with("the names of images and categories"));
         let [image_list, categories] = ["images.txt", "categories.txt"].map(|it| Some(path.with_extension(it)));
         let options = Options { image_list, categories, ..Options::default() };
-        let back = read_as(&path, &options, Some(Convention::Hcp)).unwrap().annotations;
+        let back = read(&path, &Options { convention: Some(Convention::Hcp), ..options }).unwrap().annotations;
         prop_assert_eq!(&back.images, &written.images);
         prop_assert_eq!(&back.categories, &written.categories);
         prop_assert_eq!(&back.labels, &written.labels);

@@ -14,7 +14,8 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
-use super::csv::{Lines, fields};
+use super::column_names::letters;
+use super::lines::{Lines, fields};
 use super::options::{Choice, Options, Uncertain};
 use super::report::{Report, shown};
 use crate::data::Annotations;
@@ -379,11 +380,6 @@ fn cell(value: &str) -> Cell {
 
 fn is_finding(name: &str) -> bool {
     FINDINGS.iter().any(|finding| letters(finding) == letters(name))
-}
-
-/// A name in small letters, without spaces and signs.
-fn letters(name: &str) -> String {
-    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn no_path(columns: &[String]) -> String {

@@ -2,6 +2,8 @@ use super::*;
 
 use proptest::prelude::*;
 
+use crate::data::formats::samples::{problems_of, read_bytes};
+
 use super::super::options::Unlisted;
 
 const FIXTURE: &str =
@@ -12,17 +14,11 @@ fn options(unlisted: Unlisted) -> Options {
 }
 
 fn table(text: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("train.csv");
-    std::fs::write(&path, text).unwrap();
-    read(&path, &options(Unlisted::Unknown))
+    read_bytes("train.csv", text, |path| read(path, &options(Unlisted::Unknown)))
 }
 
 fn problems(text: impl AsRef<[u8]>) -> Vec<String> {
-    let error = table(text).unwrap_err();
-    assert_eq!(error.exit_code(), 3);
-    let strip = |line: &str| line.find("train.csv:").map_or(line.to_owned(), |at| line[at..].to_owned());
-    error.to_string().lines().map(strip).collect()
+    problems_of("train.csv", 3, table(text))
 }
 
 /// The cells of the fixture that are not blank: row, finding, value.

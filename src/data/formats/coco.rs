@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Reading;
+use super::image_names::image_names;
 use super::instances::Instances;
-use super::json::{image_folder, image_names, outline, write_array};
+use super::json::{outline, write_array};
 use super::lvis;
 use super::options::{Choice, Options, Unlisted};
 use super::report::Report;
 use crate::data::Annotations;
 use crate::data::labels::Label;
-use crate::files::write_atomically;
+use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// Reads an instances file. A category with an annotation in an image, crowds included, is +1 there; every
@@ -43,11 +44,9 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
                 .into()
         });
     }
-    let folder = match &options.images {
-        None => split_folder(path).unwrap_or_else(|| image_folder(path, options)),
-        Some(folder) => folder.clone(),
-    };
-    instances.finish(report, &folder, unlisted.label())
+    let layout = if options.images.is_none() { split_folder(path) } else { None };
+    let folder = layout.as_deref().unwrap_or_else(|| options.image_folder(path));
+    instances.finish(report, folder, unlisted.label())
 }
 
 /// The folder `train2017` of the official layout, for `annotations/instances_train2017.json`.
@@ -62,7 +61,7 @@ fn split_folder(path: &Path) -> Option<PathBuf> {
 /// # Errors
 /// If the file cannot be written or a path is not UTF-8.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let names = image_names(path, annotations)?;
+    let names = image_names(annotations, folder_of(path))?;
     let sizes = Sizes::of(&annotations.images);
     let images = names
         .iter()

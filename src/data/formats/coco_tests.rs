@@ -1,25 +1,19 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, problems_of, read_bytes, samples};
 use crate::data::labels::LabelMatrix;
 
 const FIXTURE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/coco/annotations/instances_tiny.json");
 
 fn parse(text: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.json");
-    std::fs::write(&path, text).unwrap();
-    read(&path, &Options::default())
+    read_bytes("a.json", text, |path| read(path, &Options::default()))
 }
 
 /// The problems, each without the folder.
 fn problems(text: impl AsRef<[u8]>) -> Vec<String> {
-    let error = parse(text).unwrap_err();
-    assert_eq!(error.exit_code(), 3);
-    let strip = |line: &str| line.find("a.json").map_or(line.to_owned(), |at| line[at..].to_owned());
-    error.to_string().lines().map(strip).collect()
+    problems_of("a.json", 3, parse(text))
 }
 
 #[test]

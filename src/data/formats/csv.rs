@@ -9,15 +9,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::data::Annotations;
 use crate::data::formats::Reading;
+use crate::data::formats::image_names::image_names;
+use crate::data::formats::lines::{Lines, fields, split};
 use crate::data::formats::options::Options;
 use crate::data::formats::report::{Report, shown};
 use crate::data::labels::{Label, LabelMatrix};
-use crate::files::{Relocation, folder_of, tidy, write_atomically};
+use crate::files::{folder_of, tidy, write_atomically};
 use crate::{Error, Result};
 
 /// Reads a label file; the images are joined to its folder.
@@ -81,8 +83,8 @@ pub fn read_with(path: &Path, options: &Options) -> Result<Reading> {
 pub fn recognise(_path: &Path, head: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
-    let header = split(lines.next()?).ok()?;
-    let below = lines.next().and_then(|line| split(line).ok());
+    let header = split(lines.next()?, ',').ok()?;
+    let below = lines.next().and_then(|line| split(line, ',').ok());
     let labels = match &below {
         Some(fields) => fields[1..].iter().all(|field| label(field).is_some()),
         None => header.len() > 2,
@@ -94,10 +96,7 @@ pub fn recognise(_path: &Path, head: &[u8]) -> Option<String> {
 /// Writes a label file whole or not at all; its image paths are valid from its folder, which must be
 /// there: relative where the two share more than the root of the file system, else absolute.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    let images: Result<Vec<String>> =
-        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
-    let images = images?;
+    let images = image_names(annotations, folder_of(path))?;
     write_atomically(path, |writer| {
         let mut writer = csv::Writer::from_writer(writer);
         writer.write_record(
@@ -116,109 +115,6 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
         }
         writer.flush()
     })
-}
-
-/// A path as text, with `/` between its parts where it is relative.
-pub(crate) fn portable(path: &Path) -> Result<String> {
-    let text = path.to_str().ok_or_else(|| {
-        Error::Data(format!("{}: a label file is UTF-8 text and cannot hold this path", path.display()))
-    })?;
-    Ok(if path.is_relative() { text.replace(std::path::MAIN_SEPARATOR, "/") } else { text.to_owned() })
-}
-
-/// The lines of a text file, without their ends and without blank ones.
-pub(super) struct Lines<'a, R> {
-    reader: R,
-    pub bytes: Vec<u8>,
-    pub report: Report<'a>,
-}
-
-impl<'a, R: BufRead> Lines<'a, R> {
-    pub fn new(path: &'a Path, reader: R) -> Self {
-        Self { reader, bytes: Vec::new(), report: Report::new(path) }
-    }
-
-    /// Goes to the next line that is not blank; false at the end of the file.
-    pub fn advance(&mut self) -> Result<bool> {
-        loop {
-            self.bytes.clear();
-            let read = self.reader.read_until(b'\n', &mut self.bytes);
-            if read.map_err(|error| Error::io(self.report.path, error))? == 0 {
-                return Ok(false);
-            }
-            self.report.line += 1;
-            if self.report.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
-                self.bytes.drain(..3);
-            }
-            if !self.bytes.trim_ascii().is_empty() {
-                return Ok(true);
-            }
-        }
-    }
-}
-
-/// The fields of a line of the file; a line that is no text or has an open quote is noted.
-pub(super) fn fields<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<Vec<Cow<'a, str>>> {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        Err(error) => {
-            let at = error.valid_up_to();
-            let (byte, utf16) = (line[at], matches!(line, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]));
-            let kind = if utf16 { "UTF-16 text" } else { "no UTF-8 text" };
-            report
-                .note(|| format!("{kind} (byte 0x{byte:02X} at column {}); save the file as UTF-8", at + 1));
-            return None;
-        }
-    };
-    split(text).map_err(|what| report.note(|| what.into())).ok()
-}
-
-/// The fields of one line.
-#[allow(
-    clippy::manual_pattern_char_comparison,
-    reason = "1.7 times as fast over many short cells: the search for a plain char is set up anew for each"
-)]
-fn split(line: &str) -> std::result::Result<Vec<Cow<'_, str>>, &'static str> {
-    if !line.contains('"') {
-        return Ok(line.split(|c| c == ',').map(Cow::Borrowed).collect());
-    }
-    let mut fields = Vec::new();
-    let mut rest = line;
-    loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let (field, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
-                (Cow::Borrowed(field), after)
-            }
-        };
-        fields.push(field);
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Ok(fields),
-            None => return Err("text after a closing quote; expected a comma"),
-        }
-    }
-}
-
-/// The text up to the closing quote, and what follows it.
-fn unquote(text: &str) -> std::result::Result<(Cow<'_, str>, &str), &'static str> {
-    let mut field = String::new();
-    let mut rest = text;
-    loop {
-        let open = "a quoted field does not end on this line; line breaks inside quotes are not accepted";
-        let (before, after) = rest.split_once('"').ok_or(open)?;
-        field.push_str(before);
-        match after.strip_prefix('"') {
-            Some(more) => {
-                field.push('"');
-                rest = more;
-            }
-            None => return Ok((Cow::Owned(field), after)),
-        }
-    }
 }
 
 /// What has been read so far.

@@ -21,7 +21,9 @@ use crate::data::labels::Label;
 use crate::files::folder_of;
 use crate::{Error, Result};
 
-pub use super::cvat_write::write;
+mod writing;
+
+pub use writing::write;
 
 /// Reads an `annotations.xml`; images lie in the folder `images` beside it, if there is one, else beside it.
 ///

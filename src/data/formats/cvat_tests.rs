@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::formats::options::Unlisted;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, lines_of, read_bytes, samples};
 use crate::data::labels::LabelMatrix;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/cvat/annotations.xml");
@@ -12,18 +12,11 @@ fn unlisted(unlisted: Unlisted) -> Options {
 }
 
 fn parse(xml: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("annotations.xml");
-    std::fs::write(&path, xml).unwrap();
-    read(&path, &unlisted(Unlisted::Unknown))
+    read_bytes("annotations.xml", xml, |path| read(path, &unlisted(Unlisted::Unknown)))
 }
 
 fn problems(xml: impl AsRef<[u8]>) -> Vec<String> {
-    let error = parse(xml).unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{error}");
-    let strip =
-        |line: &str| line.split_once("annotations.xml:").map_or(line, |(_, rest)| rest).trim().to_owned();
-    error.to_string().lines().map(strip).collect()
+    lines_of("annotations.xml", 3, parse(xml))
 }
 
 #[test]

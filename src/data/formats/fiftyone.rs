@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Reading;
-use super::json::{Document, Member, Scalar, image_folder, image_names, outline, read_object, write_array};
+use super::image_names::image_names;
+use super::json::{Document, Member, Scalar, outline, read_object, write_array};
 use super::marks::Marks;
 use super::options::Options;
 use super::report::{Report, shown};
 use crate::Result;
 use crate::data::Annotations;
 use crate::data::labels::Label;
-use crate::files::write_atomically;
+use crate::files::{folder_of, write_atomically};
 
 const SAMPLES: &str = "samples.json";
 
@@ -33,7 +34,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     options.only("FiftyOne", &[])?;
     let path = samples_file(path);
     let mut report = Report::new(&path);
-    let mut dataset = Dataset { folder: image_folder(&path, options), ..Dataset::default() };
+    let mut dataset = Dataset { folder: options.image_folder(&path).to_owned(), ..Dataset::default() };
     let whole = read_object(&mut report, &mut dataset)?;
     if whole && report.problems.is_empty() {
         report.line = 1;
@@ -156,7 +157,7 @@ fn classifications(value: &Value) -> Option<&[Value]> {
 /// If the file cannot be written or a path is not UTF-8.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let path = samples_file(path);
-    let names = image_names(&path, annotations)?;
+    let names = image_names(annotations, folder_of(&path))?;
     let samples = names.iter().enumerate().map(|(row, filepath)| {
         let labels = |label| Classifications::of(annotations, row, label);
         WrittenSample {

@@ -1,22 +1,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, problems_of, read_bytes, samples};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/fiftyone/samples.json");
 
 fn parse(text: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("samples.json");
-    std::fs::write(&path, text).unwrap();
-    read(&path, &Options::default())
+    read_bytes("samples.json", text, |path| read(path, &Options::default()))
 }
 
 fn problems(text: impl AsRef<[u8]>) -> Vec<String> {
-    let error = parse(text).unwrap_err();
-    assert_eq!(error.exit_code(), 3);
-    let strip = |line: &str| line.find("samples.json").map_or(line.to_owned(), |at| line[at..].to_owned());
-    error.to_string().lines().map(strip).collect()
+    problems_of("samples.json", 3, parse(text))
 }
 
 #[test]

@@ -8,27 +8,26 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::csv::portable;
-use super::options::Options;
 use super::report::Report;
-use crate::data::Annotations;
-use crate::files::{Relocation, folder_of};
 use crate::{Error, Result};
 
-#[path = "json_outline.rs"]
 mod outline;
 
 pub(super) use outline::outline;
 
 /// What is done with the members of a file's top-level object, whose order is free.
 pub(super) trait Document {
+    /// What the file should be.
+    const WHAT: &str = "a JSON object";
+    /// Added to what is said of a broken file.
+    const EXPECTED: &str = "";
+
     /// Takes one member; what is wrong with it goes into the member's report.
     fn member<'de, A: MapAccess<'de>>(
         &mut self,
@@ -50,6 +49,13 @@ impl<'de, A: MapAccess<'de>> Member<'_, '_, A> {
         self.map.next_value::<IgnoredAny>().map(drop)
     }
 
+    /// Reads the whole value; the report stands at the line of its key.
+    pub fn value<T: Deserialize<'de>>(self, take: impl FnOnce(T, &mut Report<'_>)) -> Result<(), A::Error> {
+        let value = self.map.next_value()?;
+        take(value, self.report);
+        Ok(())
+    }
+
     /// Reads an array; the report stands at the line where the element begins that `each` gets.
     pub fn each<T: Deserialize<'de>>(self, each: impl FnMut(T, &mut Report<'_>)) -> Result<(), A::Error> {
         let Self { map, report, line } = self;
@@ -61,8 +67,8 @@ impl<'de, A: MapAccess<'de>> Member<'_, '_, A> {
 ///
 /// # Errors
 /// If the file cannot be opened or read.
-pub(super) fn read_object(report: &mut Report<'_>, document: &mut impl Document) -> Result<bool> {
-    read(report, |json, report, line| json.deserialize_map(Members { document, report, line }))
+pub(super) fn read_object<D: Document>(report: &mut Report<'_>, document: &mut D) -> Result<bool> {
+    read(report, D::EXPECTED, |json, report, line| json.deserialize_map(Members { document, report, line }))
 }
 
 /// Reads a file that holds an array of objects, or just one of them. `false` if it is broken, which the
@@ -74,7 +80,7 @@ pub(super) fn read_elements<T: DeserializeOwned>(
     report: &mut Report<'_>,
     each: impl FnMut(T, &mut Report<'_>),
 ) -> Result<bool> {
-    read(report, |json, report, line| {
+    read(report, "", |json, report, line| {
         json.deserialize_any(OneOrMany(Elements { report, line, each, element: PhantomData }))
     })
 }
@@ -83,6 +89,7 @@ type Json = serde_json::Deserializer<serde_json::de::IoRead<Counted<File>>>;
 
 fn read<'r>(
     report: &mut Report<'r>,
+    expected: &str,
     visit: impl FnOnce(&mut Json, &mut Report<'r>, &Cell<usize>) -> serde_json::Result<()>,
 ) -> Result<bool> {
     let path = report.path;
@@ -99,7 +106,7 @@ fn read<'r>(
         Err(error) if error.is_io() => Err(failed(error.into())),
         Err(error) => {
             report.line = error.line();
-            report.note(|| said(&error));
+            report.note(|| said(&error) + expected);
             Ok(false)
         }
     }
@@ -179,7 +186,7 @@ impl<'de, D: Document> Visitor<'de> for Members<'_, '_, D> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
+        f.write_str(D::WHAT)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -346,17 +353,6 @@ impl<'de> Visitor<'de> for AnyScalar {
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Scalar::Other("an object"))
     }
-}
-
-/// The folder that image names are joined to: the user's, else that of the label file.
-pub(super) fn image_folder(path: &Path, options: &Options) -> PathBuf {
-    options.images.clone().unwrap_or_else(|| folder_of(path).to_owned())
-}
-
-/// Names of the images, valid from the folder of the label file `path`.
-pub(super) fn image_names(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect()
 }
 
 /// Writes an array, one element a line.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Reading;
-use super::json::{image_folder, outline, read_elements};
+use super::json::{outline, read_elements};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};
@@ -17,11 +17,8 @@ use crate::Result;
 use answers::Answers;
 use location::locate;
 
-#[path = "label_studio_answers.rs"]
 mod answers;
-#[path = "label_studio_location.rs"]
 mod location;
-#[path = "label_studio_write.rs"]
 mod writing;
 
 pub use writing::write;
@@ -42,7 +39,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let unlisted =
         options.unlisted("an export of Label Studio lists what was chosen, not what was looked for")?;
     let mut report = Report::new(path);
-    let mut export = Export { folder: image_folder(path, options), ..Export::default() };
+    let mut export = Export { folder: options.image_folder(path).to_owned(), ..Export::default() };
     let whole = read_elements(&mut report, |task: Map<String, Value>, report| {
         if let Err(what) = export.task(&task) {
             report.note(|| what);

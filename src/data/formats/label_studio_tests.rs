@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::Annotations;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, problems_of, read_bytes, samples};
 use crate::data::labels::Label;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/label_studio");
@@ -17,17 +17,11 @@ fn fixture(name: &str, unlisted: Unlisted) -> Reading {
 }
 
 fn parse(text: impl AsRef<[u8]>, unlisted: Unlisted) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.json");
-    std::fs::write(&path, text).unwrap();
-    read(&path, &options(unlisted))
+    read_bytes("a.json", text, |path| read(path, &options(unlisted)))
 }
 
 fn problems(text: impl AsRef<[u8]>) -> Vec<String> {
-    let error = parse(text, Unlisted::Unknown).unwrap_err();
-    assert_eq!(error.exit_code(), 3);
-    let strip = |line: &str| line.find("a.json").map_or(line.to_owned(), |at| line[at..].to_owned());
-    error.to_string().lines().map(strip).collect()
+    problems_of("a.json", 3, parse(text, Unlisted::Unknown))
 }
 
 /// A task with one annotation of `(control, choice)` pairs.

@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use super::Reading;
 use super::coco::{Sizes, extentless};
+use super::image_names::image_names;
 use super::instances::Instances;
-use super::json::{image_folder, image_names, outline, write_array};
+use super::json::{outline, write_array};
 use super::options::Options;
 use super::report::Report;
 use crate::data::Annotations;
 use crate::data::labels::Label;
-use crate::files::write_atomically;
+use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// Reads an LVIS file: annotated categories are +1, those of `neg_category_ids` −1, all others 0, also those
@@ -37,7 +38,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     if instances.federated.is_none() && report.problems.is_empty() {
         report.note(|| "no image has neg_category_ids; is it a COCO file (--from coco)?".into());
     }
-    instances.finish(report, &image_folder(path, options), Label::Unknown)
+    instances.finish(report, options.image_folder(path), Label::Unknown)
 }
 
 /// Writes an LVIS file: an annotation without extent for each positive label, negative labels in
@@ -47,7 +48,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
 /// # Errors
 /// If the file cannot be written or a path is not UTF-8.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let names = image_names(path, annotations)?;
+    let names = image_names(annotations, folder_of(path))?;
     let sizes = Sizes::of(&annotations.images);
     let images =
         names.iter().zip(&sizes.sizes).enumerate().map(|(row, (file_name, &(width, height)))| Image {

@@ -1,16 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, read_bytes, samples};
 use crate::data::labels::LabelMatrix;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/lvis/lvis_tiny.json");
 
 fn parse(text: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.json");
-    std::fs::write(&path, text).unwrap();
-    read(&path, &Options::default())
+    read_bytes("a.json", text, |path| read(path, &Options::default()))
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! One file format a file. A label format gives [`Annotations`](super::Annotations): paths and labels,
 //! nothing of tensors, and no image is opened. [`format`] lists the formats of labels.
-mod array_convention;
-pub(crate) mod array_numbers;
 pub mod arrays;
 pub mod chexpert;
 pub mod coco;
+mod column_names;
 pub mod csv;
 pub mod cvat;
-mod cvat_write;
 pub mod fiftyone;
 pub mod format;
 mod hierarchy;
+mod image_names;
 mod instances;
 mod json;
 pub mod label_studio;
+pub(crate) mod lines;
 pub mod lvis;
 mod marks;
 mod name_list;
@@ -21,13 +21,13 @@ pub mod npy;
 pub mod open_images;
 pub mod options;
 pub mod parquet;
-mod report;
+pub(crate) mod report;
 #[cfg(test)]
 mod samples;
+mod shards;
 pub mod tags;
 pub mod vg;
 pub mod voc;
-mod voc_lists;
 pub mod webdataset;
 mod xml;
 

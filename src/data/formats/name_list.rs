@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::path::Path;
 
-use crate::data::formats::report::{Report, shown};
+use crate::data::formats::lines::{Lines, text};
+use crate::data::formats::report::shown;
 use crate::files::write_atomically;
 use crate::{Error, Result};
 
@@ -22,13 +23,13 @@ pub(crate) struct Entry {
 /// All lines that are no UTF-8 text or repeat a name; a list without names.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<Entry>> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
-    let mut lines = BufReader::with_capacity(1 << 20, file);
-    let mut report = Report::new(path);
+    let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
     let mut entries = Vec::new();
     let mut before = HashMap::new();
-    let mut bytes = Vec::new();
-    while next_line(&mut lines, &mut bytes, &mut report)? {
-        let Some(name) = text(&bytes, &mut report).map(str::trim).filter(|name| !name.is_empty()) else {
+    while lines.advance()? {
+        let Lines { bytes, report, .. } = &mut lines;
+        // White space beyond ASCII is no blank line yet.
+        let Some(name) = text(bytes, report).map(str::trim).filter(|name| !name.is_empty()) else {
             continue;
         };
         match before.insert(name.to_owned(), report.line) {
@@ -36,31 +37,17 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<Entry>> {
             None => entries.push(Entry { line: report.line, name: name.to_owned() }),
         }
     }
+    let mut report = lines.report;
     if entries.is_empty() && report.problems.is_empty() {
         report.note(|| format!("an empty list; expected {what}, one a line"));
     }
     report.problems.or(entries)
 }
 
-/// Reads the next line into `bytes`, without a byte-order mark; false at the end of the file.
-pub(crate) fn next_line(
-    lines: &mut impl BufRead,
-    bytes: &mut Vec<u8>,
-    report: &mut Report<'_>,
-) -> Result<bool> {
-    bytes.clear();
-    let read = lines.read_until(b'\n', bytes).map_err(|error| Error::io(report.path, error))?;
-    report.line += usize::from(read > 0);
-    if report.line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
-    Ok(read > 0)
-}
-
-/// A line or field as text; what is no UTF-8 is noted.
-pub(crate) fn text<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<&'a str> {
-    let text = std::str::from_utf8(bytes);
-    text.map_err(|_| report.note(|| "no UTF-8 text; save the file as UTF-8".into())).ok()
+/// Names for `count` categories whose source has none, and what the user should know of that.
+pub(crate) fn numbered_categories(count: usize) -> (Vec<String>, String) {
+    let note = format!("{count} categories without names: category_0 … ; give them with --categories FILE");
+    ((0..count).map(|index| format!("category_{index}")).collect(), note)
 }
 
 /// Writes names that [`read`] gives back.

@@ -12,8 +12,8 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
-use super::csv::{Lines, fields};
 use super::hierarchy::Hierarchy;
+use super::lines::{Lines, fields};
 use super::marks::Marks;
 use super::name_list;
 use super::options::{Choice, Options};
@@ -39,7 +39,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let hierarchy = options.hierarchy.as_deref().map(Hierarchy::read).transpose()?;
     let wanted = options.categories.as_deref().map(|list| name_list::read(list, "categories")).transpose()?;
     let wanted = wanted.map(|wanted| needed(&wanted, &names, hierarchy.as_ref()));
-    let folder = options.images.as_deref().unwrap_or(folder_of(path));
+    let folder = options.image_folder(path);
     let mut table = Table::new(folder, &names, wanted);
     table.read(path)?;
     table.finish(path, hierarchy.as_ref(), options)

@@ -2,6 +2,8 @@ use super::*;
 
 use proptest::prelude::*;
 
+use crate::data::formats::samples::{problems_of, read_bytes};
+
 use crate::data::Annotations;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/open_images");
@@ -20,17 +22,11 @@ fn fixture(hierarchy: bool, categories: Option<&str>) -> Reading {
 }
 
 fn table(text: impl AsRef<[u8]>) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("labels.csv");
-    std::fs::write(&path, text).unwrap();
-    read(&path, &Options::default())
+    read_bytes("labels.csv", text, |path| read(path, &Options::default()))
 }
 
 fn problems(text: impl AsRef<[u8]>) -> Vec<String> {
-    let error = table(text).unwrap_err();
-    assert_eq!(error.exit_code(), 3);
-    let strip = |line: &str| line.find("labels.csv:").map_or(line.to_owned(), |at| line[at..].to_owned());
-    error.to_string().lines().map(strip).collect()
+    problems_of("labels.csv", 3, table(text))
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! What a user says about a source of labels.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::array_convention::Convention;
+use super::arrays::Convention;
 use crate::data::labels::Label;
+use crate::files::folder_of;
 use crate::{Error, Result};
 
 /// What a category is that a source does not list for an image.
@@ -122,6 +123,11 @@ impl fmt::Display for Choice {
 }
 
 impl Options {
+    /// The folder that image names are joined to: the user's, else that of the label file.
+    pub fn image_folder<'a>(&'a self, path: &'a Path) -> &'a Path {
+        self.images.as_deref().unwrap_or_else(|| folder_of(path))
+    }
+
     /// Refuses options that a format would ignore.
     ///
     /// # Errors

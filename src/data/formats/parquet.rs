@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
+use super::shards::shard_files;
 use super::{Reading, name_list};
 use crate::data::Annotations;
 use crate::data::labels::{Label, LabelMatrix};
@@ -22,22 +23,15 @@ use self::cells::Value;
 use self::schema::{EXTRACT, Layout, Plan};
 use self::shard::{Entry, Rows, Shard};
 
-#[path = "parquet_cells.rs"]
 mod cells;
-#[path = "parquet_guard.rs"]
 mod guard;
-#[path = "parquet_headers.rs"]
 mod headers;
-#[path = "parquet_schema.rs"]
 mod schema;
-#[path = "parquet_shard.rs"]
 mod shard;
-#[path = "parquet_thrift.rs"]
 mod thrift;
-#[path = "parquet_write.rs"]
-mod writer;
+mod writing;
 
-pub use self::writer::write;
+pub use self::writing::write;
 
 /// Reads a table, one row group and one column at a time. Image paths are joined to `--images`, else to
 /// the folder of the file or shards; of shards of several splits `--set` chooses one.
@@ -65,13 +59,13 @@ pub fn recognise(path: &Path, head: &[u8]) -> Option<String> {
     if head.starts_with(b"PAR1") {
         return Some("a Parquet file".into());
     }
-    let files = path.is_dir().then(|| shard_files(path).ok()).flatten()?;
+    let files = path.is_dir().then(|| shard_files(path, "parquet").ok()).flatten()?;
     (!files.is_empty()).then(|| format!("a folder with {} Parquet files", files.len()))
 }
 
 /// The shards of a folder, in order of their names, or those of one split.
 fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
-    let mut files = shard_files(folder)?;
+    let mut files = shard_files(folder, "parquet")?;
     let mut splits: Vec<&str> = files.iter().filter_map(|file| split_of(file)).collect();
     splits.sort_unstable();
     splits.dedup();
@@ -88,15 +82,6 @@ fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
     };
     let splits = splits.join(", ");
     Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {splits}", folder.display())))
-}
-
-fn shard_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> =
-        files.filter(|file| file.extension().is_some_and(|end| end == "parquet") && file.is_file()).collect();
-    files.sort();
-    Ok(files)
 }
 
 /// `train` of `train-00000-of-00002.parquet`, as Hugging Face names shards.

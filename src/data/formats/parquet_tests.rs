@@ -2,6 +2,8 @@ use super::*;
 
 use proptest::prelude::*;
 
+use crate::data::formats::samples::read_bytes;
+
 use super::super::options::Unlisted;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/parquet");
@@ -14,11 +16,8 @@ fn unlisted(unlisted: Unlisted) -> Options {
     Options { unlisted: Some(unlisted), ..Options::default() }
 }
 
-fn read_bytes(bytes: &[u8], options: &Options) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.parquet");
-    std::fs::write(&path, bytes).unwrap();
-    read(&path, options)
+fn parse(bytes: &[u8], options: &Options) -> Result<Reading> {
+    read_bytes("a.parquet", bytes, |path| read(path, options))
 }
 
 fn images(names: &[&str]) -> Vec<PathBuf> {
@@ -140,7 +139,7 @@ fn table(schema: &str, rows: &[(&str, i64)], metadata: &[(&str, &str)]) -> Vec<u
 }
 
 fn problem(bytes: &[u8], options: &Options) -> String {
-    let error = read_bytes(bytes, options).unwrap_err();
+    let error = parse(bytes, options).unwrap_err();
     assert_eq!(error.exit_code(), 3, "{error}");
     let text = error.to_string();
     text.lines()
@@ -173,14 +172,14 @@ fn wrong_cells_are_named_with_their_rows() {
 fn numbers_in_lists_are_named_by_the_list_of_categories_or_stay_numbers() {
     let lists = "message m { optional binary image (UTF8); repeated int64 labels; }";
     let bytes = table(lists, &[("1.jpg", 1), ("2.jpg", 0)], &[]);
-    let Reading { annotations, notes } = read_bytes(&bytes, &unlisted(Unlisted::Unknown)).unwrap();
+    let Reading { annotations, notes } = parse(&bytes, &unlisted(Unlisted::Unknown)).unwrap();
     assert_eq!(annotations.categories, ["1", "0"]);
     assert!(notes[0].starts_with("labels are numbers without names; name them with --categories FILE"));
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("names.txt");
     std::fs::write(&list, "cat\ndog\n").unwrap();
     let options = Options { categories: Some(list), ..unlisted(Unlisted::Unknown) };
-    assert_eq!(read_bytes(&bytes, &options).unwrap().annotations.categories, ["cat", "dog"]);
+    assert_eq!(parse(&bytes, &options).unwrap().annotations.categories, ["cat", "dog"]);
     let bytes = table(lists, &[("1.jpg", 2), ("2.jpg", -1)], &[]);
     let accepted = "--categories names 2 labels, from 0 (column \"labels\")";
     let expected = format!("a.parquet:1: label 2; {accepted}\na.parquet:2: label -1; {accepted}");
@@ -226,7 +225,7 @@ fn tables_without_paths_or_labels_say_what_was_expected() {
     );
     let deep =
         format!("message m {{ {} optional int64 a; {} }}", "optional group g {".repeat(40), "}".repeat(40));
-    let error = read_bytes(&table_of_depth(&deep), &Options::default()).unwrap_err().to_string();
+    let error = parse(&table_of_depth(&deep), &Options::default()).unwrap_err().to_string();
     assert!(error.ends_with("columns are nested more than 32 deep"), "{error}");
 }
 
@@ -283,7 +282,7 @@ fn shards_whose_lists_mean_something_else_are_refused() {
     let error = read(folder.path(), &unlisted(Unlisted::Unknown)).unwrap_err().to_string();
     assert!(error.contains("1.parquet: other names of labels than in the first shard"), "{error}");
     // Older versions of the library write the feature of a list in an array.
-    let alone = read_bytes(&bytes, &unlisted(Unlisted::Unknown)).unwrap().annotations;
+    let alone = parse(&bytes, &unlisted(Unlisted::Unknown)).unwrap().annotations;
     assert_eq!(
         (alone.categories, alone.labels.to_floats()),
         (vec!["dog".into(), "cat".into()], vec![0.0, 1.0])
@@ -382,14 +381,14 @@ proptest! {
     ) {
         let names = ["pyarrow", "pyarrow_v2", "polars", "duckdb", "fastparquet", "lists", "list"];
         let policy = if names[file] == "list" { unlisted(Unlisted::Negative) } else { Options::default() };
-        let _ = read_bytes(&bytes, &policy);
+        let _ = parse(&bytes, &policy);
         let mut mutated = std::fs::read(Path::new(FIXTURES).join(format!("{}.parquet", names[file]))).unwrap();
         for (at, byte) in &changes {
             let at = at.index(mutated.len());
             mutated[at] = *byte;
         }
-        let _ = read_bytes(&mutated, &policy);
+        let _ = parse(&mutated, &policy);
         mutated.truncate(changes[0].0.index(mutated.len()));
-        let _ = read_bytes(&mutated, &policy);
+        let _ = parse(&mutated, &policy);
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
+use crate::Result;
 use crate::data::Annotations;
 use crate::data::labels::LabelMatrix;
 
@@ -28,6 +29,33 @@ impl Sample {
             source: source.join("train.csv"),
         }
     }
+}
+
+/// Gives `read` the bytes as a file of this name in a folder of its own.
+pub(crate) fn read_bytes<T>(
+    name: &str,
+    bytes: impl AsRef<[u8]>,
+    read: impl FnOnce(&Path) -> Result<T>,
+) -> Result<T> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    read(&path)
+}
+
+/// The lines of an error with this exit code, each from the name of the file on.
+pub(crate) fn problems_of<T: std::fmt::Debug>(name: &str, code: i32, result: Result<T>) -> Vec<String> {
+    let error = result.unwrap_err();
+    assert_eq!(error.exit_code(), code, "{error}");
+    let strip = |line: &str| line.find(name).map_or(line.to_owned(), |at| line[at..].to_owned());
+    error.to_string().lines().map(strip).collect()
+}
+
+/// The same without the name and its colon: `3: what`.
+pub(crate) fn lines_of<T: std::fmt::Debug>(name: &str, code: i32, result: Result<T>) -> Vec<String> {
+    let start = format!("{name}:");
+    let strip = |line: String| line.strip_prefix(&start).unwrap_or(&line).trim().to_owned();
+    problems_of(&start, code, result).into_iter().map(strip).collect()
 }
 
 /// Up to five images and categories of any names that a path can hold, and any labels.

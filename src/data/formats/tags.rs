@@ -10,15 +10,16 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::name_list::{check_name, next_line, text};
+use super::name_list::check_name;
 use crate::data::Annotations;
 use crate::data::formats::Reading;
-use crate::data::formats::csv::portable;
+use crate::data::formats::image_names::image_names;
+use crate::data::formats::lines::{Lines, split, text};
 use crate::data::formats::marks::Marks;
 use crate::data::formats::options::{Choice, Options};
-use crate::data::formats::report::{Report, shown};
+use crate::data::formats::report::shown;
 use crate::data::labels::Label;
-use crate::files::{Relocation, folder_of, tidy, write_atomically};
+use crate::files::{folder_of, tidy, write_atomically};
 use crate::{Error, Result};
 
 /// What the first column may be called.
@@ -42,7 +43,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let why = "a list of tags does not say whether a tag that an image lacks was looked for";
     let unlisted = options.unlisted(why)?;
     let separator = Survey::of(path)?.separator(path)?;
-    let folder = options.images.as_deref().unwrap_or_else(|| folder_of(path));
+    let folder = options.image_folder(path);
     let mut marks = Marks::default();
     for_each_row(path, |image, tags| {
         let image = marks.image(&folder.join(image));
@@ -122,17 +123,11 @@ impl Survey {
 /// header says that a cell is one tag, `None` if there is no header.
 fn for_each_row(path: &Path, mut each: impl FnMut(&str, &str)) -> Result<Option<bool>> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
-    let mut lines = BufReader::with_capacity(1 << 20, file);
-    let mut report = Report::new(path);
-    let mut bytes = Vec::new();
+    let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
     let (mut delimiter, mut one) = (None, None);
-    while next_line(&mut lines, &mut bytes, &mut report)? {
-        if bytes.trim_ascii().is_empty() {
-            continue;
-        }
-        let Some(line) = text(&bytes, &mut report).map(|line| line.trim_end_matches(['\n', '\r'])) else {
-            continue;
-        };
+    while lines.advance()? {
+        let Lines { bytes, report, .. } = &mut lines;
+        let Some(line) = text(bytes, report) else { continue };
         let first = delimiter.is_none();
         let delimiter = *delimiter.get_or_insert(if line.contains('\t') { '\t' } else { ',' });
         match row(line, delimiter) {
@@ -145,6 +140,7 @@ fn for_each_row(path: &Path, mut each: impl FnMut(&str, &str)) -> Result<Option<
             Err(what) => report.note(|| what),
         }
     }
+    let mut report = lines.report;
     if delimiter.is_none() && report.problems.is_empty() {
         report.note(|| "an empty file; expected lines of image and tags".into());
     }
@@ -160,44 +156,13 @@ fn header(image: &str, tags: &str) -> Option<bool> {
 
 /// The image and the cell of tags of a line.
 fn row(line: &str, delimiter: char) -> std::result::Result<(Cow<'_, str>, Cow<'_, str>), String> {
-    let mut fields = Vec::with_capacity(2);
-    let mut rest = Some(line);
-    while let Some(text) = rest {
-        let (field, after) = field(text, delimiter)?;
-        fields.push(field);
-        rest = after;
-    }
+    let fields = split(line, delimiter)?;
     let count = fields.len();
     let Ok([image, tags]) = <[Cow<'_, str>; 2]>::try_from(fields) else {
         let between = if delimiter == '\t' { "a tab" } else { "a comma" };
         return Err(format!("{count} fields; expected two with {between} between: image and tags"));
     };
     if image.trim().is_empty() { Err("no image in the first column".into()) } else { Ok((image, tags)) }
-}
-
-/// The first field of a line, and what comes after its delimiter.
-fn field(line: &str, delimiter: char) -> std::result::Result<(Cow<'_, str>, Option<&str>), String> {
-    let Some(mut rest) = line.strip_prefix('"') else {
-        return Ok(match line.split_once(delimiter) {
-            Some((field, after)) => (field.into(), Some(after)),
-            None => (line.into(), None),
-        });
-    };
-    let mut field = String::new();
-    loop {
-        let open = "a quoted field does not end on this line; line breaks inside quotes are not accepted";
-        let (before, after) = rest.split_once('"').ok_or(open)?;
-        field.push_str(before);
-        match (after.strip_prefix('"'), after.strip_prefix(delimiter)) {
-            (Some(more), _) => {
-                field.push('"');
-                rest = more;
-            }
-            (_, Some(after)) => return Ok((field.into(), Some(after))),
-            _ if after.is_empty() => return Ok((field.into(), None)),
-            _ => return Err("text after a closing quote; expected the end of the field".into()),
-        }
-    }
 }
 
 /// Writes `image,tag`, one positive label a line, and a line without a tag for an image that has none.
@@ -210,10 +175,7 @@ fn field(line: &str, delimiter: char) -> std::result::Result<(Cow<'_, str>, Opti
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let check = |name: &String| check_name(path, name, "a list of tags");
     annotations.categories.iter().try_for_each(check)?;
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    let images: Result<Vec<String>> =
-        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
-    let images = images?;
+    let images = image_names(annotations, folder_of(path))?;
     images.iter().try_for_each(check)?;
     write_atomically(path, |writer| {
         let mut writer = csv::Writer::from_writer(writer);

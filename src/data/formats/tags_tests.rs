@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::formats::options::Unlisted;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, lines_of, read_bytes, samples};
 use crate::data::labels::LabelMatrix;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/tags");
@@ -12,17 +12,13 @@ fn unlisted(unlisted: Unlisted) -> Options {
 }
 
 fn parse(bytes: impl AsRef<[u8]>) -> Result<Annotations> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tags.csv");
-    std::fs::write(&path, bytes).unwrap();
-    read(&path, &unlisted(Unlisted::Unknown)).map(|reading| reading.annotations)
+    read_bytes("tags.csv", bytes, |path| {
+        read(path, &unlisted(Unlisted::Unknown)).map(|reading| reading.annotations)
+    })
 }
 
 fn problems(bytes: impl AsRef<[u8]>, code: i32) -> Vec<String> {
-    let error = parse(bytes).unwrap_err();
-    assert_eq!(error.exit_code(), code, "{error}");
-    let strip = |line: &str| line.split_once("tags.csv:").map_or(line, |(_, rest)| rest).trim().to_owned();
-    error.to_string().lines().map(strip).collect()
+    lines_of("tags.csv", code, parse(bytes))
 }
 
 #[test]
@@ -81,9 +77,9 @@ fn wrong_lines_come_all_at_once() {
         "3: 1 fields; expected two with a comma between: image and tags",
         "4: no image in the first column",
         "5: 3 fields; expected two with a comma between: image and tags",
-        "6: no UTF-8 text; save the file as UTF-8",
+        "6: no UTF-8 text (byte 0xFF at column 2); save the file as UTF-8",
         "7: a quoted field does not end on this line; line breaks inside quotes are not accepted",
-        "8: text after a closing quote; expected the end of the field",
+        "8: text after a closing quote; expected a comma",
     ];
     assert_eq!(found, expected);
     assert_eq!(problems("", 3), ["1: an empty file; expected lines of image and tags"]);

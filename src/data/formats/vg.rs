@@ -6,23 +6,22 @@
 //! that is not listed is negative. The names of the categories are not public.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::Write;
 use std::path::Path;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::MapAccess;
 
-use super::name_list::{self, Entry};
+use super::json::{Document, Member, read_object};
+use super::name_list::{self, Entry, numbered_categories};
+use crate::Result;
 use crate::data::Annotations;
 use crate::data::formats::Reading;
-use crate::data::formats::csv::portable;
+use crate::data::formats::image_names::image_names;
 use crate::data::formats::marks::Marks;
 use crate::data::formats::options::{Choice, Options};
 use crate::data::formats::report::{Report, shown};
 use crate::data::labels::Label;
-use crate::files::{Relocation, folder_of, write_atomically};
-use crate::{Error, Result};
+use crate::files::{folder_of, write_atomically};
 
 /// Most categories without a list of their names: one large index must not ask for a large matrix.
 const MOST_UNNAMED: usize = 10_000;
@@ -41,12 +40,12 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let wanted = list.map(|list| name_list::read(list, "names of images")).transpose()?;
     let mut index = Index::new(wanted.as_deref(), names.as_ref().map(Vec::len));
     let mut report = Report::new(path);
-    index.read(&mut report)?;
+    read_object(&mut report, &mut index)?;
     index.check_complete(list, &mut report);
     report.problems.or(())?;
     let (names, note) = category_names(names, index.categories);
     let mut marks = Marks::with_categories(names);
-    let folder = options.images.as_deref().unwrap_or_else(|| folder_of(path));
+    let folder = options.image_folder(path);
     for (name, positives) in &index.images {
         let image = marks.image(&folder.join(name));
         for &category in positives.iter().flatten() {
@@ -77,8 +76,8 @@ fn category_names(names: Option<Vec<Entry>>, count: usize) -> (Vec<String>, Opti
     if let Some(names) = names {
         return (names.into_iter().map(|entry| entry.name).collect(), None);
     }
-    let note = format!("{count} categories without names: category_0 … ; give them with --categories FILE");
-    ((0..count).map(|index| format!("category_{index}")).collect(), Some(note))
+    let (names, note) = numbered_categories(count);
+    (names, Some(note))
 }
 
 /// The images so far.
@@ -115,28 +114,6 @@ impl Index {
             listed: wanted.is_some(),
             categories: names.unwrap_or_default(),
             named: names.is_some(),
-        }
-    }
-
-    fn read(&mut self, report: &mut Report<'_>) -> Result<()> {
-        let path = report.path;
-        let file = File::open(path).map_err(|error| Error::io(path, error))?;
-        let line = std::cell::Cell::new(1);
-        let source = CountLines { inner: BufReader::with_capacity(1 << 20, file), line: &line };
-        let mut json = serde_json::Deserializer::from_reader(source);
-        let visitor = Images { index: self, line: &line, report };
-        let read = json.deserialize_map(visitor).and_then(|()| json.end());
-        match read {
-            Err(error) if error.is_io() => Err(Error::io(path, error.into())),
-            Err(error) => {
-                let text = error.to_string();
-                let what = text.split(" at line ").next().unwrap_or(&text).to_owned();
-                report.line = error.line();
-                let expected = r#"expected {"IMAGE": [INDEX, …], …}"#;
-                report.note(|| format!("{what} (column {}); {expected}", error.column()));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
         }
     }
 
@@ -184,42 +161,16 @@ impl Index {
     }
 }
 
-/// The object of images.
-struct Images<'a, 'r> {
-    index: &'a mut Index,
-    line: &'a std::cell::Cell<usize>,
-    report: &'a mut Report<'r>,
-}
+impl Document for Index {
+    const WHAT: &str = "an object of images";
+    const EXPECTED: &str = r#"; expected {"IMAGE": [INDEX, …], …}"#;
 
-impl<'de> Visitor<'de> for Images<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of images")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut images: A) -> std::result::Result<(), A::Error> {
-        while let Some(name) = images.next_key::<String>()? {
-            self.report.line = self.line.get();
-            let positives = images.next_value::<Vec<u64>>()?;
-            self.index.add(name, positives, self.report);
-        }
-        Ok(())
-    }
-}
-
-/// Counts the lines of what was read.
-struct CountLines<'a, R> {
-    inner: R,
-    line: &'a std::cell::Cell<usize>,
-}
-
-impl<R: Read> Read for CountLines<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        let ends = into[..count].iter().filter(|byte| **byte == b'\n').count();
-        self.line.set(self.line.get() + ends);
-        Ok(count)
+    fn member<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        member: Member<'_, '_, A>,
+    ) -> std::result::Result<(), A::Error> {
+        member.value(|positives, report| self.add(key.to_owned(), positives, report))
     }
 }
 
@@ -230,10 +181,7 @@ impl<R: Read> Read for CountLines<'_, R> {
 /// # Errors
 /// If the name of a category cannot stand in a list.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    let names: Result<Vec<String>> =
-        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
-    let names = names?;
+    let names = image_names(annotations, folder_of(path))?;
     let categories = path.with_extension("categories.txt");
     name_list::write(&categories, annotations.categories.iter().map(String::as_str))?;
     write_atomically(path, |writer| {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::formats::samples::{damaged, samples};
+use crate::data::formats::samples::{damaged, lines_of, read_bytes, samples};
 use crate::data::labels::LabelMatrix;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/vg");
@@ -17,17 +17,11 @@ fn options(list: Option<&str>, names: Option<&str>) -> Options {
 }
 
 fn parse(json: impl AsRef<[u8]>, options: &Options) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("labels.json");
-    std::fs::write(&path, json).unwrap();
-    read(&path, options)
+    read_bytes("labels.json", json, |path| read(path, options))
 }
 
 fn problems(json: impl AsRef<[u8]>, options: &Options) -> Vec<String> {
-    let error = parse(json, options).unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{error}");
-    let strip = |line: &str| line.split_once("labels.json:").map_or(line, |(_, rest)| rest).trim().to_owned();
-    error.to_string().lines().map(strip).collect()
+    lines_of("labels.json", 3, parse(json, options))
 }
 
 #[test]

@@ -12,23 +12,22 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::name_list::{self, Entry};
-use super::voc_lists;
 use crate::data::formats::Reading;
 use crate::data::formats::marks::Marks;
 use crate::data::formats::options::{Choice, Difficult, Options};
 use crate::data::formats::report::{Report, shown};
 use crate::data::formats::xml::{self, Node};
+use crate::data::image::EXTENSIONS;
 use crate::data::labels::Label;
 use crate::error::Problems;
 use crate::{Error, Result};
 
-pub use super::voc_lists::write;
+mod lists;
+
+pub use lists::write;
 
 /// The set that is read if the user names none.
 const DEFAULT_SET: &str = "trainval";
-
-/// Extensions of images; an image is a `.jpg` in VOC itself, and other programs write others.
-const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "webp", "gif", "tif", "tiff"];
 
 /// Reads a folder that holds `Annotations/` or `ImageSets/Main/`, or the only such folder right below
 /// `path` or `path/VOCdevkit`: the images of one set, categories in alphabetical order.
@@ -41,22 +40,22 @@ const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "webp", "gif", "tif"
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     options.only("voc", &[Choice::Set, Choice::Difficult])?;
     let root = find_root(path)?;
-    let lists = ImageSets::open(&root)?;
+    let sets = ImageSets::open(&root)?;
     let images = options.images.clone().unwrap_or_else(|| root.join("JPEGImages"));
     let difficult = options.difficult.unwrap_or_default();
     if !root.join("Annotations").is_dir() {
-        let set = lists.choose(options.set.as_deref())?;
-        return voc_lists::read(&lists, set, &images, difficult);
+        let set = sets.choose(options.set.as_deref())?;
+        return lists::read(&sets, set, &images, difficult);
     }
-    if lists.stems.is_empty() && options.set.is_none() {
+    if sets.stems.is_empty() && options.set.is_none() {
         let ids = every_annotation(&root)?;
         let note = format!("no lists in ImageSets/Main: all {} files of Annotations, by name", ids.len());
         let labels = Labels::new(Vec::new(), images, difficult);
-        return read_annotations(&root, &ids, &lists.folder, labels)?.finish(path, vec![note]);
+        return read_annotations(&root, &ids, &sets.folder, labels)?.finish(path, vec![note]);
     }
-    let set = lists.choose(options.set.as_deref())?;
-    let (ids, labels) = (lists.ids(set)?, Labels::new(lists.classes(set), images, difficult));
-    read_annotations(&root, &ids, &lists.list(set), labels)?.finish(path, Vec::new())
+    let set = sets.choose(options.set.as_deref())?;
+    let (ids, labels) = (sets.ids(set)?, Labels::new(sets.classes(set), images, difficult));
+    read_annotations(&root, &ids, &sets.list(set), labels)?.finish(path, Vec::new())
 }
 
 /// Reads the XML files of the images that `list` names.
@@ -217,7 +216,7 @@ pub(super) fn file_name(id: &str) -> String {
     if has_extension(id) { id.to_owned() } else { format!("{id}.jpg") }
 }
 
-/// Whether a name ends as those of images do.
+/// Whether a name ends as those of images do: VOC itself has `.jpg` only, and other programs write others.
 pub(super) fn has_extension(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|it| EXTENSIONS.iter().any(|known| it.eq_ignore_ascii_case(known)))

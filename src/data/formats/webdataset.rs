@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::shown;
+use super::shards::shard_files;
 use super::{Reading, name_list};
+use crate::data::image::EXTENSIONS;
 use crate::data::labels::Label;
 use crate::error::Problems;
 use crate::files::folder_of;
@@ -23,15 +25,11 @@ use crate::{Error, Result};
 
 use self::labels::{Name, parse_class, parse_json};
 
-#[path = "webdataset_labels.rs"]
 mod labels;
-#[path = "webdataset_write.rs"]
-mod writer;
+mod writing;
 
-pub use self::writer::write;
+pub use self::writing::write;
 
-/// Members that are images; others with the same key are left alone.
-const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
 /// Most bytes of a member with labels.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -59,7 +57,7 @@ pub fn recognise(path: &Path, head: &[u8]) -> Option<String> {
     if head.get(257..262) == Some(b"ustar") {
         return Some("a tar file".into());
     }
-    let files = path.is_dir().then(|| tar_files(path).ok()).flatten()?;
+    let files = path.is_dir().then(|| shard_files(path, "tar").ok()).flatten()?;
     (!files.is_empty()).then(|| format!("a folder with {} tar files", files.len()))
 }
 
@@ -67,7 +65,7 @@ pub fn recognise(path: &Path, head: &[u8]) -> Option<String> {
 fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists());
     let files = match pattern {
-        _ if path.is_dir() => tar_files(path)?,
+        _ if path.is_dir() => shard_files(path, "tar")?,
         Some(pattern) => {
             let files = glob::glob(pattern)
                 .map_err(|error| Error::Usage(format!("{pattern}: no pattern of files: {error}")))?;
@@ -78,15 +76,6 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(Error::Missing(format!("{}: no tar files", path.display())));
     }
-    Ok(files)
-}
-
-fn tar_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> =
-        files.filter(|file| file.extension().is_some_and(|end| end == "tar") && file.is_file()).collect();
-    files.sort();
     Ok(files)
 }
 
@@ -184,7 +173,7 @@ impl<'a> Samples<'a> {
                 }
             };
             let Some((key, kind)) = split(&name).filter(|_| plain) else { continue };
-            let is_image = IMAGES.contains(&&*kind);
+            let is_image = EXTENSIONS.contains(&&*kind);
             if !is_image && kind != "json" && kind != "cls" {
                 continue;
             }

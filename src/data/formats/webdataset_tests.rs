@@ -2,6 +2,8 @@ use super::*;
 
 use proptest::prelude::*;
 
+use crate::data::formats::samples::{problems_of, read_bytes};
+
 use super::super::options::Unlisted;
 use crate::data::Annotations;
 use crate::data::labels::LabelMatrix;
@@ -32,18 +34,12 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-fn read_bytes(bytes: &[u8], options: &Options) -> Result<Reading> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.tar");
-    std::fs::write(&path, bytes).unwrap();
-    read(&path, options)
+fn parse(bytes: &[u8], options: &Options) -> Result<Reading> {
+    read_bytes("a.tar", bytes, |path| read(path, options))
 }
 
 fn problems(members: &[(&str, &[u8])], unlisted: Option<Unlisted>) -> Vec<String> {
-    let error = read_bytes(&tar(members), &options(unlisted)).unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{error}");
-    let strip = |line: &str| line.find("a.tar:").map_or(line.to_owned(), |at| line[at..].to_owned());
-    error.to_string().lines().map(strip).collect()
+    problems_of("a.tar", 3, parse(&tar(members), &options(unlisted)))
 }
 
 #[test]
@@ -81,11 +77,10 @@ fn a_single_list_needs_a_policy_which_holds_for_its_images_alone() {
         ("d.jpg", b""),
     ];
     let bytes = tar(&members);
-    let error = read_bytes(&bytes, &options(None)).unwrap_err();
+    let error = parse(&bytes, &options(None)).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("say --unlisted unknown"), "{error}");
-    let labels =
-        |unlisted| read_bytes(&bytes, &options(Some(unlisted))).unwrap().annotations.labels.to_floats();
+    let labels = |unlisted| parse(&bytes, &options(Some(unlisted))).unwrap().annotations.labels.to_floats();
     #[rustfmt::skip]
     assert_eq!(labels(Unlisted::Negative), [
         1.0, -1.0, -1.0,
@@ -110,11 +105,11 @@ fn numbers_are_names_of_the_list_of_categories() {
     let bytes =
         tar(&[("a.jpg", b""), ("a.cls", b"1"), ("b.jpg", b""), ("b.json", b"{\"labels\": [0, \"owl\"]}")]);
     let named = Options { categories: Some(list), ..options(Some(Unlisted::Unknown)) };
-    assert_eq!(read_bytes(&bytes, &named).unwrap().annotations.categories, ["cat", "dog", "owl"]);
-    let Reading { annotations, notes } = read_bytes(&bytes, &options(Some(Unlisted::Unknown))).unwrap();
+    assert_eq!(parse(&bytes, &named).unwrap().annotations.categories, ["cat", "dog", "owl"]);
+    let Reading { annotations, notes } = parse(&bytes, &options(Some(Unlisted::Unknown))).unwrap();
     assert_eq!(annotations.categories, ["1", "0", "owl"]);
     assert!(notes[0].starts_with("labels are numbers without names; name them with --categories FILE"));
-    let error = read_bytes(&tar(&[("a.jpg", b""), ("a.cls", b"2")]), &named).unwrap_err().to_string();
+    let error = parse(&tar(&[("a.jpg", b""), ("a.cls", b"2")]), &named).unwrap_err().to_string();
     assert!(error.ends_with("member \"a.cls\": label 2; --categories names 2 labels, from 0"), "{error}");
 }
 
@@ -167,7 +162,7 @@ fn a_key_ends_at_the_first_dot_of_the_last_part() {
     assert_eq!(split("a.b/c"), None);
     // A mask is not the image.
     let bytes = tar(&[("a.seg.png", b""), ("a.jpg", b""), ("a.json", br#"{"positive": ["cat"]}"#)]);
-    assert_eq!(read_bytes(&bytes, &options(None)).unwrap().annotations.images.len(), 1);
+    assert_eq!(parse(&bytes, &options(None)).unwrap().annotations.images.len(), 1);
 }
 
 #[test]
@@ -207,7 +202,7 @@ fn problems_are_named_with_their_members() {
 
 #[test]
 fn files_that_are_no_tar_or_cut_off_are_errors() {
-    let error = |bytes: &[u8]| read_bytes(bytes, &options(None)).unwrap_err().to_string();
+    let error = |bytes: &[u8]| parse(bytes, &options(None)).unwrap_err().to_string();
     assert!(error(b"").ends_with("a.tar: no images; nothing to read"));
     assert!(error(&[7; 2000]).contains("a.tar: not read as a tar file"));
     assert!(
@@ -305,7 +300,7 @@ proptest! {
         cut in 0..4096usize
     ) {
         let policy = options(Some(Unlisted::Negative));
-        let _ = read_bytes(&bytes, &policy);
+        let _ = parse(&bytes, &policy);
         let _ = parse_json(&bytes);
         let mut mutated = std::fs::read(FIXTURE).unwrap();
         for (at, byte) in changes {
@@ -318,8 +313,8 @@ proptest! {
             header.set_cksum();
             block.copy_from_slice(header.as_bytes());
         }
-        let _ = read_bytes(&mutated, &policy);
+        let _ = parse(&mutated, &policy);
         mutated.truncate(cut);
-        let _ = read_bytes(&mutated, &policy);
+        let _ = parse(&mutated, &policy);
     }
 }

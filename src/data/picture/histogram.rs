@@ -3,6 +3,7 @@
 use super::page::section as page_section;
 use crate::data::Annotations;
 use crate::data::inspect::Inspection;
+use crate::data::labels::ones;
 use crate::report::svg::{line, text, ticks};
 use crate::report::table::escape_xml;
 use crate::report::words::thousands;
@@ -21,7 +22,7 @@ pub(super) fn section(annotations: &Annotations, inspection: &Inspection) -> Str
     let mut by_known = vec![0; 1];
     for image in 0..annotations.labels.images() {
         let (known, _) = annotations.labels.planes(image);
-        let known = known.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        let known = ones(known);
         by_known.resize(by_known.len().max(known + 1), 0);
         by_known[known] += 1;
     }

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::location::served;
 use crate::Result;
 use crate::data::Annotations;
-use crate::data::formats::json::{image_names, write_array};
+use crate::data::formats::image_names::image_names;
+use crate::data::formats::json::write_array;
 use crate::data::labels::Label;
-use crate::files::write_atomically;
+use crate::files::{folder_of, write_atomically};
 
 /// Writes a task for each image, with an annotation by a `Choices` control named `choice` if anything of it is
 /// known. Images are served by Label Studio from the folder of the file as its document root.
@@ -18,7 +19,7 @@ use crate::files::write_atomically;
 /// # Errors
 /// If the file cannot be written or a path is not UTF-8.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let names = image_names(path, annotations)?;
+    let names = image_names(annotations, folder_of(path))?;
     let tasks = names.iter().enumerate().map(|(row, name)| Task {
         id: row + 1,
         data: Data { image: served(name) },

@@ -4,20 +4,21 @@
 //! so that lists hold all three states.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use super::name_list::{check_name, next_line, text};
-use super::voc::{ImageSets, difficult_label, difficult_note, file_name, has_extension};
+use super::{ImageSets, difficult_label, difficult_note, file_name, has_extension};
 use crate::data::Annotations;
 use crate::data::formats::Reading;
-use crate::data::formats::csv::portable;
+use crate::data::formats::image_names::image_names;
+use crate::data::formats::lines::{Lines, text};
 use crate::data::formats::marks::Marks;
+use crate::data::formats::name_list::check_name;
 use crate::data::formats::options::Difficult;
-use crate::data::formats::report::{Report, shown};
+use crate::data::formats::report::shown;
 use crate::data::labels::Label;
 use crate::error::Problems;
-use crate::files::{Relocation, folder_of, write_atomically};
+use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// Reads the lists of all categories for one set.
@@ -37,9 +38,11 @@ pub(super) fn read(lists: &ImageSets, set: &str, images: &Path, difficult: Diffi
     let mut problems = Problems::default();
     for (category, class) in classes.iter().enumerate() {
         let path = lists.folder.join(format!("{class}_{set}.txt"));
-        let mut report = Report { path: &path, line: 0, problems };
-        table.read_class(category, set, &mut report)?;
-        problems = report.problems;
+        let file = File::open(&path).map_err(|error| Error::io(&path, error))?;
+        let mut lines = Lines::new(&path, BufReader::with_capacity(1 << 16, file));
+        lines.report.problems = problems;
+        table.read_class(category, set, &mut lines)?;
+        problems = lines.report.problems;
     }
     problems.or(())?;
     table.finish(&lists.folder)
@@ -65,15 +68,11 @@ impl<'a> Table<'a> {
         Self { marks, images, difficult, listed: None, said: 0, zeros: 0, dropped: Vec::new() }
     }
 
-    fn read_class(&mut self, category: usize, set: &str, report: &mut Report<'_>) -> Result<()> {
-        let file = File::open(report.path).map_err(|error| Error::io(report.path, error))?;
-        let mut lines = BufReader::with_capacity(1 << 16, file);
-        let mut bytes = Vec::new();
+    fn read_class(&mut self, category: usize, set: &str, lines: &mut Lines<'_, impl BufRead>) -> Result<()> {
         let mut seen = vec![false; self.marks.images().len()];
-        while next_line(&mut lines, &mut bytes, report)? {
-            let Some(line) = text(&bytes, report).map(str::trim).filter(|line| !line.is_empty()) else {
-                continue;
-            };
+        while lines.advance()? {
+            let Lines { bytes, report, .. } = &mut *lines;
+            let Some(line) = text(bytes, report).map(str::trim) else { continue };
             let Some((id, label)) = fields(line) else {
                 report.note(|| format!("{}; expected an image and 1, -1 or 0", shown(line)));
                 continue;
@@ -152,10 +151,8 @@ fn fields(line: &str) -> Option<(&str, Label)> {
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let photos = path.join("JPEGImages");
     std::fs::create_dir_all(&photos).map_err(|error| Error::io(&photos, error))?;
-    let relocation = Relocation::new(folder_of(&annotations.source), &photos)?;
-    let ids: Result<Vec<String>> =
-        annotations.images.iter().map(|image| id(path, &portable(&relocation.apply(image)?)?)).collect();
-    let ids = ids?;
+    let names = image_names(annotations, &photos)?;
+    let ids = names.iter().map(|name| id(path, name)).collect::<Result<Vec<String>>>()?;
     let main = path.join("ImageSets").join("Main");
     let full = main.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if full {
@@ -237,5 +234,5 @@ impl Drop for Draft {
 }
 
 #[cfg(test)]
-#[path = "voc_lists_tests.rs"]
+#[path = "lists_tests.rs"]
 mod tests;

@@ -7,10 +7,10 @@
 
 use rayon::prelude::*;
 
-use super::cell_numbers::CellNumbers;
-use super::hiding::for_each_row;
-use super::labels::column_counts::ColumnCounts;
-use super::labels::{LabelMatrix, for_each_bit};
+use super::for_each_row;
+use crate::data::cell_numbers::CellNumbers;
+use crate::data::labels::column_counts::ColumnCounts;
+use crate::data::labels::{LabelMatrix, for_each_bit};
 
 /// Standard deviations on either side of the expected number within which a cut is searched first. One
 /// cut in two million lies outside and is searched again.
@@ -235,5 +235,5 @@ impl Thresholds {
 }
 
 #[cfg(test)]
-#[path = "hiding_per_category_tests.rs"]
+#[path = "per_category_tests.rs"]
 mod tests;

@@ -3,17 +3,17 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::cvat::image_folder;
-use super::name_list::check_name;
-use super::xml;
+use super::image_folder;
 use crate::data::Annotations;
-use crate::data::formats::csv::portable;
+use crate::data::formats::image_names::image_names;
+use crate::data::formats::name_list::check_name;
+use crate::data::formats::xml;
 use crate::data::labels::Label;
-use crate::files::{Relocation, folder_of, write_atomically};
+use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// Writes an `annotations.xml` with a tag for every positive label; images are named from where
-/// [`read`](super::cvat::read) looks for them. The size of each image is read, as CVAT asks for it.
+/// [`read`](super::read) looks for them. The size of each image is read, as CVAT asks for it.
 ///
 /// What is lost: negative labels, which CVAT cannot tell from unknown ones.
 ///
@@ -28,10 +28,8 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         .map(|name| check_name(path, name, "CVAT").and_then(|()| escape(name)))
         .collect();
     let labels = labels?;
-    let relocation = Relocation::new(folder_of(&annotations.source), &image_folder(path))?;
-    let names: Result<Vec<String>> =
-        annotations.images.iter().map(|image| escape(&portable(&relocation.apply(image)?)?)).collect();
-    let names = names?;
+    let names = image_names(annotations, &image_folder(path))?;
+    let names = names.iter().map(|name| escape(name)).collect::<Result<Vec<String>>>()?;
     let mut unopened = 0;
     write_atomically(path, |writer| {
         write_meta(writer, &labels, names.len())?;

@@ -7,11 +7,11 @@ use ::parquet::basic::Compression;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
-use super::super::report::{Report, shown};
 use super::cells::{Cell, Value, each_cell};
 use super::guard::guarded;
 use super::headers::{check_pages, check_schema};
 use super::schema::{EXTRACT, Plan, plan};
+use crate::data::formats::report::{Report, shown};
 use crate::data::labels::Label;
 use crate::{Error, Result};
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::data::image::EXTENSIONS;
+
 /// The path of an image below the folder of images.
 #[derive(Debug, PartialEq)]
 pub struct Location<'a> {
@@ -52,8 +54,8 @@ pub fn served(path: &str) -> String {
 
 /// Whether the text ends like the name of an image.
 pub fn is_image(text: &str) -> bool {
-    const ENDS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
-    let end = |text: &str| text.rsplit_once('.').is_some_and(|(_, end)| ENDS.contains(&&*end.to_lowercase()));
+    let end =
+        |text: &str| text.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&&*end.to_lowercase()));
     end(text) || end(without_query(text))
 }
 

@@ -12,12 +12,12 @@ use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::Type;
 
-use super::super::csv::portable;
 use super::schema::OURS;
 use crate::Result;
 use crate::data::Annotations;
+use crate::data::formats::image_names::image_names;
 use crate::data::labels::{Label, LabelMatrix};
-use crate::files::{Relocation, folder_of, write_atomically};
+use crate::files::{folder_of, write_atomically};
 
 /// Rows of a row group: 64 Ki, so that a column of it fits into a processor's cache.
 const ROWS: usize = 1 << 16;
@@ -25,10 +25,7 @@ const ROWS: usize = 1 << 16;
 /// Writes a table that holds everything: 1 (positive), 0 (negative) and null (unknown). The image paths are
 /// valid from the folder of the table.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    let images: Result<Vec<String>> =
-        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
-    let images = images?;
+    let images = image_names(annotations, folder_of(path))?;
     write_atomically(path, |writer| table(writer, &images, annotations).map_err(io_error))?;
     Ok(Vec::new())
 }

@@ -1,11 +1,9 @@
 //! Numbers of a NumPy array, one after another, as 1, 0 and −1.
-//!
-//! The format is NEP 1 (<https://numpy.org/neps/nep-0001-npy-format.html>). The header is read here and
-//! not by a crate: it comes from outside, and must not make us allocate or recurse as it likes.
 
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use crate::data::formats::npy;
 use crate::data::labels::{Label, LabelMatrix};
 use crate::error::Problems;
 use crate::{Error, Result};
@@ -14,8 +12,6 @@ use crate::{Error, Result};
 pub(super) const MOST_CELLS: u64 = 10_000_000_000;
 /// Most cells of a compressed array, whose size does not show in the file: 125 MB of labels.
 pub(super) const MOST_COMPRESSED_CELLS: u64 = 500_000_000;
-/// Longest header; NumPy itself takes 10,000 bytes.
-const LONGEST_HEADER: usize = 1 << 16;
 /// How many bytes are read at once, whole numbers of each kind.
 const CHUNK_BYTES: usize = 1 << 16;
 
@@ -66,8 +62,8 @@ pub(super) fn read(
         _ if error.raw_os_error().is_none() => refuse(format!("{what}: {error}")),
         _ => Error::io(path, error),
     };
-    let text = read_header(&mut source).map_err(|error| failed(error, "no NumPy array"))?;
-    let header = parse_header(&text).map_err(refuse)?;
+    let header = npy::Header::read(&mut source, KINDS).map_err(|error| failed(error, "no NumPy array"))?;
+    let header = header.and_then(Header::of).map_err(refuse)?;
     let Header { rows, columns, .. } = header;
     let fits = columns.checked_next_multiple_of(64).and_then(|padded| padded.checked_mul(rows));
     if rows == 0 || columns == 0 || fits.is_none_or(|cells| cells > most_cells) {
@@ -164,59 +160,16 @@ impl Header {
     }
 }
 
-/// The header's text, a Python dictionary, of at most 64 KiB.
-pub(crate) fn read_header(source: &mut impl Read) -> io::Result<String> {
-    let damaged = || io::Error::from(ErrorKind::InvalidData);
-    let mut start = [0; 8];
-    source.read_exact(&mut start)?;
-    let length = match (&start[..6], start[6]) {
-        (b"\x93NUMPY", 1) => {
-            let mut length = [0; 2];
-            source.read_exact(&mut length)?;
-            usize::from(u16::from_le_bytes(length))
-        }
-        (b"\x93NUMPY", 2 | 3) => {
-            let mut length = [0; 4];
-            source.read_exact(&mut length)?;
-            u32::from_le_bytes(length) as usize
-        }
-        _ => return Err(damaged()),
-    };
-    if length > LONGEST_HEADER {
-        return Err(damaged());
+impl Header {
+    /// Of an array of two axes with numbers of a kind that labels may have.
+    fn of(header: npy::Header) -> std::result::Result<Self, String> {
+        let Some([rows, columns]) = header.sizes.as_deref() else {
+            return Err(format!("shape ({}); expected two axes, images and categories", header.shape));
+        };
+        let (kind, bytes, big_endian) = parse_kind(&header.descr)?;
+        let (fortran_order, rows, columns) = (header.fortran_order, *rows, *columns);
+        Ok(Self { kind, bytes, big_endian, fortran_order, rows, columns })
     }
-    let mut text = vec![0; length];
-    source.read_exact(&mut text)?;
-    String::from_utf8(text).map_err(|_| damaged())
-}
-
-fn parse_header(text: &str) -> std::result::Result<Header, String> {
-    let value = |key: &str| {
-        let (_, after) =
-            ["'", "\""].iter().find_map(|quote| text.split_once(&format!("{quote}{key}{quote}")))?;
-        after.trim_start().strip_prefix(':').map(str::trim_start)
-    };
-    let missing = |key: &str| format!("no NumPy array: its header does not say {key}");
-    let descr = value("descr").ok_or_else(|| missing("descr"))?;
-    let quote = descr.chars().next().filter(|quote| ['\'', '"'].contains(quote));
-    let kind = quote.and_then(|quote| descr[1..].split_once(quote)).map(|(kind, _)| kind);
-    let kind = kind.ok_or_else(|| format!("holds records; expected {KINDS}"))?;
-    let fortran_order = match value("fortran_order") {
-        Some(it) if it.starts_with("True") => true,
-        Some(it) if it.starts_with("False") => false,
-        _ => return Err(missing("fortran_order")),
-    };
-    let shape = value("shape").and_then(|it| it.strip_prefix('(')).and_then(|it| it.split_once(')'));
-    let (shape, _) = shape.ok_or_else(|| missing("shape"))?;
-    // Python 2 wrote long integers as 3L.
-    let sizes = shape.split(',').map(|size| size.trim().trim_end_matches('L'));
-    let sizes: std::result::Result<Vec<u64>, _> =
-        sizes.filter(|size| !size.is_empty()).map(str::parse).collect();
-    let Ok([rows, columns]) = sizes.as_deref() else {
-        return Err(format!("shape ({shape}); expected two axes, images and categories"));
-    };
-    let (kind, bytes, big_endian) = parse_kind(kind)?;
-    Ok(Header { kind, bytes, big_endian, fortran_order, rows: *rows, columns: *columns })
 }
 
 fn parse_kind(text: &str) -> std::result::Result<(Kind, usize, bool), String> {
@@ -245,10 +198,13 @@ fn parse_kind(text: &str) -> std::result::Result<(Kind, usize, bool), String> {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> std::result::Result<Header, String> {
+        npy::Header::parse(text, KINDS).and_then(Header::of)
+    }
+
     #[test]
     fn headers_of_all_versions_of_numpy_are_understood() {
-        let header =
-            parse_header("{'descr': '>i8', 'fortran_order': True, 'shape': (3L, 4L), }  \n").unwrap();
+        let header = parsed("{'descr': '>i8', 'fortran_order': True, 'shape': (3L, 4L), }  \n").unwrap();
         let expected = Header {
             kind: Kind::Signed,
             bytes: 8,
@@ -258,7 +214,7 @@ mod tests {
             columns: 4,
         };
         assert_eq!(header, expected);
-        assert!(parse_header(r#"{"shape":(2,1),"descr":"|b1","fortran_order":False}"#).is_ok());
+        assert!(parsed(r#"{"shape":(2,1),"descr":"|b1","fortran_order":False}"#).is_ok());
     }
 
     #[test]
@@ -275,7 +231,7 @@ mod tests {
             ("((((((((", "does not say descr"),
             ("{'descr': é", "holds records"),
         ] {
-            let error = parse_header(header).unwrap_err();
+            let error = parsed(header).unwrap_err();
             assert!(error.contains(expected), "{error} for {header}");
         }
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::report::shown;
+use crate::data::formats::report::shown;
 
 /// Longest path of an image; other programs may put the image itself there, as text.
 const LONGEST_PATH: usize = 4096;

@@ -5,7 +5,8 @@ use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
-use super::super::report::shown;
+use crate::data::formats::column_names::letters;
+use crate::data::formats::report::shown;
 
 /// Key of the table's metadata by which our own tables are known: the first column is the image, every other
 /// one a category, whatever they are called.
@@ -257,9 +258,4 @@ fn class_names(feature: &Value) -> Option<Vec<String>> {
 fn value_of<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
     let values = metadata.file_metadata().key_value_metadata()?;
     values.iter().find(|pair| pair.key == key)?.value.as_deref()
-}
-
-/// A name in small letters, without spaces and signs.
-fn letters(name: &str) -> String {
-    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

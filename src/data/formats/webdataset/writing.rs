@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::super::csv::portable;
-use super::IMAGES;
 use crate::data::Annotations;
+use crate::data::formats::image_names::image_names;
+use crate::data::image::EXTENSIONS;
 use crate::data::labels::Label;
-use crate::files::{Relocation, folder_of, write_atomically};
+use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// What the JSON of a sample holds.
@@ -31,10 +31,7 @@ struct Labels<'a> {
 /// # Errors
 /// Also if an image is there and cannot be read.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let relocation = Relocation::new(folder_of(&annotations.source), folder_of(path))?;
-    let paths: Result<Vec<String>> =
-        annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect();
-    let paths = paths?;
+    let paths = image_names(annotations, folder_of(path))?;
     let (mut missing, mut unreadable) = (0, None);
     let written = write_atomically(path, |writer| {
         let mut tar = tar::Builder::new(writer);
@@ -77,7 +74,7 @@ fn labels<'a>(annotations: &'a Annotations, row: usize, image: &'a str) -> Label
 /// An image file and its kind; `None` if it is not there or is of no kind that readers of tar files know.
 fn open(image: &Path) -> io::Result<Option<(String, File)>> {
     let kind = image.extension().and_then(|kind| kind.to_str()).unwrap_or_default().to_ascii_lowercase();
-    if !IMAGES.contains(&&*kind) || !image.is_file() {
+    if !EXTENSIONS.contains(&&*kind) || !image.is_file() {
         return Ok(None);
     }
     File::open(image).map(|file| Some((kind, file)))
