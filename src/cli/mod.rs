@@ -143,6 +143,7 @@ pub fn device(name: &str) -> Result<Device> {
         "cuda" => Ok(Device::cuda(0)),
         #[cfg(feature = "metal")]
         "metal" => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+        #[allow(unreachable_patterns, reason = "devices that are built in are matched above")]
         "vulkan" | "cuda" | "metal" => Err(Error::Missing(format!(
             "this program was built without {name}; build it with `cargo build --release --features {name}`"
         ))),
