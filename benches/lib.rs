@@ -1,1 +1,30 @@
-//! Benchmarks of the kernels of `sarb`; see `kernels.rs`.
+//! Benchmarks of the kernels of `sarb`, and what they share: made-up values and labels.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use sarb::batch::{self, Stream};
+use sarb::data::labels::LabelMatrix;
+
+/// The same numbers every time.
+pub fn rng() -> ChaCha8Rng {
+    batch::rng(0, Stream::Synthetic, 0, 0)
+}
+
+/// Values in −1…1.
+pub fn values(count: usize) -> Vec<f32> {
+    let mut rng = rng();
+    (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// Values in −1…1.
+pub fn tensor<const R: usize>(shape: [usize; R], device: &Device) -> Tensor<R> {
+    Tensor::from_data(TensorData::new(values(shape.iter().product()), shape), device)
+}
+
+/// A third each of −1, 0 and +1.
+pub fn labels(images: usize, categories: usize) -> LabelMatrix {
+    let mut rng = rng();
+    let values: Vec<i8> = (0..images * categories).map(|_| rng.random_range(-1..=1)).collect();
+    LabelMatrix::from_values(categories, &values)
+}

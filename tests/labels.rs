@@ -24,9 +24,13 @@ fn a_format_is_told_by_its_content_and_losses_are_said() {
     assert!(said.contains("3 images, 4 categories: 1 positive, 1 negative, 10 unknown"), "{said}");
     assert!(notes.contains("lvis: a JSON object whose images have neg_category_ids"), "{notes}");
 
-    // COCO has no unknown: ten labels are lost, and the report says so.
+    // COCO has no unknown: ten labels would become negative, so that is asked for, and the report says so.
     let coco = arg(folder.path().join("instances.json"));
-    let (said, notes) = data_ok(&["convert", &out, "--to", "coco", "-o", &coco, "--json"]);
+    let words = ["convert", &out, "--to", "coco", "-o", &coco, "--json"];
+    let error = sarb_fails(2, &[&["data"], &words[..]].concat());
+    assert!(error.contains("10 labels are unknown and would be read as negative"), "{error}");
+    assert!(!Path::new(&coco).exists());
+    let (said, notes) = data_ok(&[&words[..], &["--unknown-as-negative"]].concat());
     let report: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert!(report["lost"][0].as_str().unwrap().starts_with("10 unknown labels"), "{said}");
     assert!(notes.contains("lost: 10 unknown labels"), "{notes}");

@@ -2,39 +2,71 @@
 //! Representation Blending", Eq. 6–11): unknown labels get a soft target by mixing in, category by
 //! category, a representation that is known to be positive.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::batch::targets;
 use crate::data::labels::{Label, LabelMatrix};
+use crate::nn::shared_states::SharedStates;
 
-/// Representations with what they are trained towards.
+/// What is trained in a branch: the clean representations but for some cells, and targets for all.
 #[derive(Debug, Clone)]
 pub struct Blended {
-    /// `[B, C, D]`.
-    pub representations: Tensor<3>,
+    /// The cells that are blended, `b · C + c`, ascending.
+    pub cells: Vec<usize>,
+    /// Their representations, `[cells, D]`; nothing without cells.
+    pub rows: Option<Tensor<2>>,
     /// Known labels as they are, 1 − α (1 − β) where blended, else 0, `[B, C]`.
     pub targets: Tensor<2>,
+}
+
+impl Blended {
+    /// The clean representations with the known labels.
+    pub fn none(labels: &LabelMatrix, device: &Device) -> Self {
+        Self { cells: Vec::new(), rows: None, targets: targets(labels, device) }
+    }
+}
+
+/// The representations of all branches one after the other; `clean` ones are `[B, C, D]`.
+pub fn shared_by<'a>(clean: &Tensor<3>, branches: impl IntoIterator<Item = &'a Blended>) -> SharedStates {
+    let [images, categories, dim] = clean.dims();
+    let cells = images * categories;
+    let mut distinct = vec![clean.clone().reshape([cells, dim])];
+    let (mut rows, mut origin) = (cells, Vec::new());
+    for branch in branches {
+        let first = origin.len();
+        origin.extend(0..cells);
+        for (row, cell) in (rows..).zip(&branch.cells) {
+            origin[first + cell] = row;
+        }
+        rows += branch.cells.len();
+        distinct.extend(branch.rows.clone());
+    }
+    SharedStates::new(Tensor::cat(distinct, 0), origin, categories)
 }
 
 /// Instance level: image b with image B − 1 − b. Where c is unknown in b and positive in its partner,
 /// f^ = α f + (1 − α) f_partner with target 1 − α; representations `[B, C, D]`, `alpha` `[1]`.
 ///
 /// The middle image of an odd batch is its own partner and stays as it is.
-pub fn blend_instances(representations: Tensor<3>, labels: &LabelMatrix, alpha: Tensor<1>) -> Blended {
-    let partners = representations.clone().flip([0]);
-    blend(representations, partners, &instance_mask(labels), labels, alpha)
+pub fn blend_instances(representations: &Tensor<3>, labels: &LabelMatrix, alpha: Tensor<1>) -> Blended {
+    let [images, categories, dim] = representations.dims();
+    let across = |cell: usize| (images - 1 - cell / categories) * categories + cell % categories;
+    let own = representations.clone().reshape([images * categories, dim]);
+    blend(own.clone(), own, across, &instance_mask(labels), labels, alpha)
 }
 
 /// Prototype level: where `mask` (`B · C` values) holds, f^ = β f + (1 − β) p_c with target 1 − β;
 /// representations `[B, C, D]`, `prototypes` one a category, `[C, D]`, `beta` `[1]`.
 pub fn blend_prototypes(
-    representations: Tensor<3>,
+    representations: &Tensor<3>,
     labels: &LabelMatrix,
     mask: &[bool],
     prototypes: Tensor<2>,
     beta: Tensor<1>,
 ) -> Blended {
-    blend(representations, prototypes.unsqueeze(), mask, labels, beta)
+    let [images, categories, dim] = representations.dims();
+    let own = representations.clone().reshape([images * categories, dim]);
+    blend(own, prototypes, |cell| cell % categories, mask, labels, beta)
 }
 
 /// One unknown label an image: that of the highest `priority` (`B · C` values) among the categories
@@ -79,28 +111,52 @@ fn instance_mask(labels: &LabelMatrix) -> Vec<bool> {
         .collect()
 }
 
-/// own + s (other − own) with the share s = 1 − kept where `mask` holds, else 0. The share is also the
-/// target, so the gradient of `kept` has a part through the loss's target.
-fn blend(own: Tensor<3>, other: Tensor<3>, mask: &[bool], labels: &LabelMatrix, kept: Tensor<1>) -> Blended {
+/// own + s (other − own) with the share s = 1 − kept where `mask` holds, with the row `partner(cell)` of
+/// `others`. The share is also the target, so the gradient of `kept` has a part through the loss's target.
+fn blend(
+    own: Tensor<2>,
+    others: Tensor<2>,
+    partner: impl Fn(usize) -> usize,
+    mask: &[bool],
+    labels: &LabelMatrix,
+    kept: Tensor<1>,
+) -> Blended {
     let device = own.device();
+    let share = kept.neg().add_scalar(1.0).unsqueeze::<2>(); // [1, 1]
+    let cells: Vec<usize> = (0..mask.len()).filter(|&cell| mask[cell]).collect();
+    let rows = (!cells.is_empty()).then(|| {
+        let own = select(own, cells.iter().copied());
+        let others = select(others, cells.iter().map(|&cell| partner(cell)));
+        own.clone() + (others - own) * share.clone()
+    });
     let mask: Vec<f32> = mask.iter().map(|&on| f32::from(u8::from(on))).collect();
     let mask = TensorData::new(mask, [labels.images(), labels.categories()]);
     let mask = Tensor::<2>::from_data(mask, &device);
-    let share = mask.clone() * kept.neg().add_scalar(1.0).unsqueeze(); // [B, C]
-    Blended {
-        representations: own.clone() + (other - own) * share.clone().unsqueeze_dim::<3>(2),
-        targets: targets(labels, &device) * mask.neg().add_scalar(1.0) + share,
-    }
+    let known = targets(labels, &device) * mask.clone().neg().add_scalar(1.0);
+    Blended { cells, rows, targets: known + mask * share }
+}
+
+/// Some rows of a matrix.
+fn select(rows: Tensor<2>, chosen: impl Iterator<Item = usize>) -> Tensor<2> {
+    let chosen: Vec<i32> = chosen.map(|row| row as i32).collect();
+    let count = chosen.len();
+    let chosen = Tensor::<1, Int>::from_data(TensorData::new(chosen, [count]), &rows.device());
+    rows.select(0, chosen)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Tolerance};
+    use burn::tensor::Tolerance;
 
     fn ramp(images: usize, categories: usize, device: &Device) -> Tensor<3> {
         let values: Vec<f32> = (0..images * categories * 2).map(|i| i as f32).collect();
         Tensor::from_data(TensorData::new(values, [images, categories, 2]), device)
+    }
+
+    /// The representations of one branch.
+    fn representations(clean: &Tensor<3>, blended: &Blended) -> Tensor<3> {
+        shared_by(clean, [blended]).to_tensor()
     }
 
     fn scalar(value: f32, device: &Device) -> Tensor<1> {
@@ -113,10 +169,11 @@ mod tests {
         // Image 0 with 2; image 1 is the middle. Only (0, 1) is unknown with a positive partner.
         let labels = LabelMatrix::from_values(3, &[1, 0, 0, 0, 1, 0, 1, 1, -1]);
         let f = ramp(3, 3, &device); // f[0, 1] = (2, 3), f[2, 1] = (14, 15)
-        let blended = blend_instances(f.clone(), &labels, scalar(0.75, &device));
-        let mut expected = f.into_data().try_to_vec::<f32>().expect("f32");
+        let blended = blend_instances(&f, &labels, scalar(0.75, &device));
+        let mut expected = f.to_data().try_to_vec::<f32>().expect("f32");
         expected[2..4].copy_from_slice(&[5.0, 6.0]); // 0.75 · 2 + 0.25 · 14
-        assert_eq!(blended.representations.into_data().try_to_vec::<f32>().expect("f32"), expected);
+        let found = representations(&f, &blended).into_data().try_to_vec::<f32>().expect("f32");
+        assert_eq!(found, expected);
         let targets = [[1.0, 0.25, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, -1.0]];
         blended.targets.into_data().assert_eq(&TensorData::from(targets), false);
     }
@@ -126,8 +183,8 @@ mod tests {
         let device = Device::flex();
         let labels = LabelMatrix::from_values(2, &[0, 1, 1, 0]);
         let f = ramp(2, 2, &device);
-        let blended = blend_instances(f.clone(), &labels, scalar(1.0, &device));
-        blended.representations.into_data().assert_eq(&f.into_data(), true);
+        let blended = blend_instances(&f, &labels, scalar(1.0, &device));
+        representations(&f, &blended).into_data().assert_eq(&f.into_data(), true);
         assert_eq!(blended.targets.into_data().try_to_vec::<f32>().expect("f32"), labels.to_floats());
     }
 
@@ -138,9 +195,9 @@ mod tests {
         let prototypes = Tensor::<2>::from_data([[10.0, 20.0], [30.0, 40.0]], &device);
         let f = Tensor::<3>::zeros([2, 2, 2], &device);
         let mask = [false, true, false, false];
-        let blended = blend_prototypes(f, &labels, &mask, prototypes, scalar(0.5, &device));
+        let blended = blend_prototypes(&f, &labels, &mask, prototypes, scalar(0.5, &device));
         let expected = TensorData::from([[[0.0, 0.0], [15.0, 20.0]], [[0.0, 0.0], [0.0, 0.0]]]);
-        blended.representations.into_data().assert_eq(&expected, false);
+        representations(&f, &blended).into_data().assert_eq(&expected, false);
         assert_eq!(blended.targets.into_data().try_to_vec::<f32>().expect("f32"), [0.0, 0.5, -1.0, 0.0]);
     }
 
@@ -164,7 +221,7 @@ mod tests {
         assert_eq!(mask, [true, false, true, false, true, false]);
         let device = Device::flex();
         let ones = Tensor::<2>::ones([2, 2], &device);
-        let blended = blend_prototypes(ramp(3, 2, &device), &labels, &mask, ones, scalar(0.75, &device));
+        let blended = blend_prototypes(&ramp(3, 2, &device), &labels, &mask, ones, scalar(0.75, &device));
         let targets = [[0.25, -1.0], [0.25, -1.0], [0.25, 1.0]];
         blended.targets.into_data().assert_eq(&TensorData::from(targets), false);
         let mut none = vec![false; 6];
@@ -178,8 +235,8 @@ mod tests {
         let labels = LabelMatrix::from_values(1, &[0, 1]);
         let f = Tensor::<3>::from_data([[[1.0]], [[4.0]]], &device);
         let alpha = scalar(0.5, &device).require_grad();
-        let blended = blend_instances(f, &labels, alpha.clone());
-        let gradients = (blended.representations.sum() * 2.0 + blended.targets.sum() * 10.0).backward();
+        let blended = blend_instances(&f, &labels, alpha.clone());
+        let gradients = (representations(&f, &blended).sum() * 2.0 + blended.targets.sum() * 10.0).backward();
         // d f^ / dα = 1 − 4 = −3, d target / dα = −1: 2 · −3 + 10 · −1.
         let gradient = alpha.grad(&gradients).expect("tracked").into_data();
         gradient.assert_approx_eq::<f32>(&TensorData::from([-16.0]), Tolerance::absolute(1e-6));

@@ -13,6 +13,7 @@ use crate::batch::{Batch, Losses, Progress, Stream, rng};
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::Linear;
+use crate::nn::shared_states::SharedStates;
 use crate::{Error, Result};
 
 /// Settings of `kggr`.
@@ -82,7 +83,8 @@ impl Kggr {
     /// w', the classifiers after propagation, `[C, D]`.
     pub fn propagated_classifiers(&self) -> Tensor<2> {
         let classifiers = self.network.classifiers.weight.val();
-        let propagated = self.weight_graph.forward(classifiers.clone().unsqueeze::<3>()).squeeze_dim::<2>(0);
+        let states = SharedStates::all(classifiers.clone().unsqueeze());
+        let propagated = self.weight_graph.forward(&states);
         let fused = self.weight_fuse.forward(Tensor::cat(vec![propagated, classifiers.clone()], 1));
         if self.double { fused * classifiers } else { fused }
     }
@@ -94,13 +96,14 @@ impl Kggr {
 
     fn forward_dropped(&self, maps: Tensor<4>, drops: &mut impl Rng) -> Tensor<2> {
         let representations = self.network.represent_dropped(maps, drops);
-        self.score(self.network.propagate_dropped(representations, drops))
+        self.score(self.network.propagate_dropped(&SharedStates::all(representations), drops))
     }
 }
 
 impl Method for Kggr {
     fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.score(self.network.propagate(self.network.represent(maps)))
+        let representations = SharedStates::all(self.network.represent(maps));
+        self.score(self.network.propagate(&representations))
     }
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {

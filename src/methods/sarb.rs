@@ -14,13 +14,14 @@ use rand::{Rng, RngExt};
 
 use super::blending::{
     Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
+    shared_by,
 };
 use super::prototypes::Prototypes;
 use super::sarb_recipe::{Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::{CategoryKnowledge, Ssgrl};
 use super::{Method, Reading, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress, Stream, targets};
+use crate::batch::{Batch, Losses, Progress, Stream};
 use crate::data::labels::LabelMatrix;
 use crate::loss::contrastive::contrastive;
 use crate::loss::normalization::Normalization;
@@ -95,9 +96,9 @@ impl Sarb {
         normalization: Normalization,
         drops: &mut impl Rng,
     ) -> Losses {
-        let branches = self.branches(representations, labels, epoch, draw);
-        let parts = branches.iter().map(|branch| branch.blended.representations.clone());
-        let logits = self.network.classify_dropped(Tensor::cat(parts.collect(), 0), drops);
+        let branches = self.branches(&representations, labels, epoch, draw);
+        let states = shared_by(&representations, branches.iter().map(|branch| &branch.blended));
+        let logits = self.network.classify_dropped(&states, drops);
         let logits = logits.split(labels.images(), 0);
         branches.into_iter().zip(logits).fold(Losses::default(), |losses, (branch, logits)| {
             let loss = partial_bce(logits, branch.blended.targets, normalization);
@@ -107,19 +108,18 @@ impl Sarb {
 
     pub(super) fn branches(
         &self,
-        representations: Tensor<3>,
+        representations: &Tensor<3>,
         labels: &LabelMatrix,
         epoch: usize,
         draw: &PrototypeDraw,
     ) -> Vec<Branch> {
-        let targets = targets(labels, &representations.device());
-        let clean = Blended { representations: representations.clone(), targets };
+        let clean = Blended::none(labels, &representations.device());
         let mut branches = vec![Branch { name: "bce", weight: 1.0, blended: clean }];
         if epoch < self.recipe.blend_from_epoch {
             return branches;
         }
         if self.recipe.blends.contains(&Blend::Instance) {
-            let blended = blend_instances(representations.clone(), labels, self.alpha.val());
+            let blended = blend_instances(representations, labels, self.alpha.val());
             let blended = self.with_target_rule(blended);
             branches.push(Branch { name: "instance", weight: self.recipe.instance_weight, blended });
         }
@@ -132,7 +132,7 @@ impl Sarb {
 
     fn blend_prototypes(
         &self,
-        representations: Tensor<3>,
+        representations: &Tensor<3>,
         labels: &LabelMatrix,
         draw: &PrototypeDraw,
     ) -> Blended {

@@ -20,6 +20,7 @@ use crate::nn::decoupling::SemanticDecoupling;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::{Linear, set};
 use crate::nn::per_class_linear::PerClassLinear;
+use crate::nn::shared_states::SharedStates;
 use crate::nn::vectorised::tanh;
 
 /// Settings of the method `ssgrl`: those of its network.
@@ -174,8 +175,8 @@ impl Ssgrl {
         }
     }
 
-    /// Scores after propagation over the co-occurrence graph, `[B, C, D] -> [B, C]`.
-    pub fn classify(&self, representations: Tensor<3>) -> Tensor<2> {
+    /// Scores of `[B, C, D]` representations after propagation over the co-occurrence graph, `[B, C]`.
+    pub fn classify(&self, representations: &SharedStates) -> Tensor<2> {
         self.classifiers.forward(self.propagate(representations))
     }
 
@@ -185,19 +186,19 @@ impl Ssgrl {
     }
 
     /// [`classify`](Self::classify) with dropout, for training.
-    pub fn classify_dropped(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<2> {
+    pub fn classify_dropped(&self, representations: &SharedStates, rng: &mut impl Rng) -> Tensor<2> {
         self.classifiers.forward(self.propagate_dropped(representations, rng))
     }
 
     /// [`propagate`](Self::propagate) with dropout, for training.
-    pub fn propagate_dropped(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<3> {
+    pub fn propagate_dropped(&self, representations: &SharedStates, rng: &mut impl Rng) -> Tensor<3> {
         dropout(self.propagate(representations), self.dropout_classifier, rng)
     }
 
     /// Scores with dropout, `[B, F, H, W] -> [B, C]`, for training.
     pub fn forward_dropped(&self, maps: Tensor<4>, rng: &mut impl Rng) -> Tensor<2> {
         let representations = self.represent_dropped(maps, rng);
-        self.classify_dropped(representations, rng)
+        self.classify_dropped(&SharedStates::all(representations), rng)
     }
 
     /// Width D of a representation.
@@ -219,19 +220,22 @@ impl Ssgrl {
         self.norm.forward(reduced).reshape([batch, positions, self.dim()])
     }
 
-    /// tanh(W [h_T ; f] + b) of each category, `[B, C, D] -> [B, C, D]`.
-    pub fn propagate(&self, representations: Tensor<3>) -> Tensor<3> {
-        let [batch, categories, dim] = representations.dims();
-        let propagated = self.graph.forward(representations.clone());
-        let both = Tensor::cat(vec![propagated, representations], 2); // [B, C, 2D]
-        let fused = self.fuse.forward(both.reshape([batch * categories, 2 * dim]));
-        tanh(fused).reshape([batch, categories, dim])
+    /// tanh(W [h_T ; f] + b) of each category, `[B, C, D]`.
+    pub fn propagate(&self, representations: &SharedStates) -> Tensor<3> {
+        let (dim, categories) = (self.dim(), self.categories());
+        let weight = self.fuse.weight.val();
+        let (of_propagated, of_start) = (weight.clone().narrow(0, 0, dim), weight.narrow(0, dim, dim));
+        let bias = self.fuse.bias.as_ref().expect("fuse has a bias").val();
+        let start = representations.distinct.clone().matmul(of_start) + bias.unsqueeze(); // [K, D]
+        let fused = self.graph.forward(representations).matmul(of_propagated) + representations.spread(start);
+        let [states, _] = fused.dims();
+        tanh(fused).reshape([states / categories, categories, dim])
     }
 }
 
 impl Method for Ssgrl {
     fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.classify(self.represent(maps))
+        self.classify(&SharedStates::all(self.represent(maps)))
     }
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {

@@ -6,6 +6,7 @@ use rand::Rng;
 
 use super::gated_propagation::{Gates, propagate};
 use super::linear::Linear;
+use super::shared_states::SharedStates;
 use super::vectorised::{sigmoid, tanh};
 
 /// W m + U h of one gate; official names `fc_k_w` (2D → D) and `fc_k_u` (D → D), both with bias.
@@ -56,19 +57,19 @@ impl GatedGraph {
         }
     }
 
-    /// States after T steps, `[B, C, D] -> [B, C, D]`.
-    pub fn forward(&self, states: Tensor<3>) -> Tensor<3> {
-        let device = states.device();
+    /// States after T steps, `[B · C, D]`.
+    pub fn forward(&self, states: &SharedStates) -> Tensor<2> {
+        let device = states.distinct.device();
         let on_cpu = device == Device::flex() || device == Device::flex().autodiff();
-        match on_cpu && states.dtype() == DType::F32 {
+        match on_cpu && states.distinct.dtype() == DType::F32 && self.steps > 0 {
             true => propagate(states, self.gates(&device), self.steps),
-            false => self.forward_plain(states),
+            false => self.forward_plain(states.to_tensor()),
         }
     }
 
-    /// The same from plain tensor operations, for any device and to read; a change of the mathematics goes
-    /// here and into `gated_kernels.rs`, and a test compares the two.
-    fn forward_plain(&self, states: Tensor<3>) -> Tensor<3> {
+    /// The same from plain tensor operations, for any device and to read, `[B, C, D] -> [B · C, D]`; a change
+    /// of the mathematics goes here and into `gated_kernels.rs`, and a test compares the two.
+    fn forward_plain(&self, states: Tensor<3>) -> Tensor<2> {
         let [batch, categories, dim] = states.dims();
         let rows = batch * categories;
         let neighbours = self.neighbours(&states.device());
@@ -86,7 +87,7 @@ impl GatedGraph {
             let candidate = tanh(of_messages.narrow(1, 2 * dim, dim) + candidate);
             h = h.clone() + z * (candidate - h); // (1 − z) h + z h~
         }
-        h.reshape([batch, categories, dim])
+        h
     }
 
     /// The three gates' parameters side by side, so that the messages' part of all is one product.
@@ -143,24 +144,32 @@ mod tests {
         let mut rng = rng(0, Stream::Init, 0, 0);
         let h = random([2, 3, 4], &device);
         let still = GatedGraph::new(4, &A, 0, &mut rng, &device);
-        still.forward(h.clone()).into_data().assert_eq(&h.to_data(), true);
+        let all = |h: &Tensor<3>| SharedStates::all(h.clone());
+        let rows = h.clone().reshape([6, 4]).into_data();
+        still.forward(&all(&h)).into_data().assert_eq(&rows, true);
 
         let mut closed = GatedGraph::new(4, &A, 3, &mut rng, &device);
         let bias = closed.update.state.bias.as_mut().expect("gates have biases");
         crate::nn::linear::set(bias, vec![-100.0; 4]);
-        closed
-            .forward(h.clone())
-            .into_data()
-            .assert_approx_eq::<f32>(&h.into_data(), Tolerance::absolute(1e-6));
+        closed.forward(&all(&h)).into_data().assert_approx_eq::<f32>(&rows, Tolerance::absolute(1e-6));
     }
 
-    /// What the steps leave of random states, and the gradients of a random projection of it: of the
-    /// states and of every parameter.
-    fn outcome(graph: &GatedGraph, forward: impl Fn(&GatedGraph, Tensor<3>) -> Tensor<3>) -> Vec<TensorData> {
+    /// What the steps leave of nine states, and the gradients of a random projection of it: of the distinct
+    /// states and of every parameter. `origin` says which states are equal.
+    fn outcome(
+        graph: &GatedGraph,
+        origin: Option<&[usize]>,
+        forward: impl Fn(&GatedGraph, &SharedStates) -> Tensor<2>,
+    ) -> Vec<TensorData> {
         let device = Device::flex().autodiff();
-        let h = random([3, 3, 4], &device).detach().require_grad();
-        let states = forward(graph, h.clone());
-        let weights = random([3, 3, 4], &device).detach().flip([0, 2]);
+        let rows = origin.and_then(|origin| origin.iter().max()).map_or(9, |last| last + 1);
+        let h = random([rows, 4], &device).detach().require_grad();
+        let states = match origin {
+            Some(origin) => SharedStates::new(h.clone(), origin.to_vec(), 3),
+            None => SharedStates::all(h.clone().reshape([3, 3, 4])),
+        };
+        let states = forward(graph, &states);
+        let weights = random([9, 4], &device).detach().flip([0, 1]);
         let gradients = (states.clone() * weights).sum().backward();
         let mut all = vec![states.into_data(), h.grad(&gradients).expect("tracked").into_data()];
         for gate in [&graph.update, &graph.reset, &graph.candidate] {
@@ -175,12 +184,20 @@ mod tests {
 
     #[test]
     fn the_cpus_operation_and_plain_tensors_give_the_same_states_and_gradients() {
-        let graph = GatedGraph::new(4, &A, 3, &mut rng(0, Stream::Init, 0, 0), &Device::flex().autodiff());
-        let fused = outcome(&graph, GatedGraph::forward);
-        let plain = outcome(&graph, GatedGraph::forward_plain);
-        assert_eq!(fused.len(), 14);
-        for (fused, plain) in fused.iter().zip(&plain) {
-            fused.assert_approx_eq::<f32>(plain, Tolerance::absolute(1e-6));
+        // Each state its own; the second image as the first but for one category, the third with a row of
+        // both and one of its own; a row that no state is.
+        let shared = [0, 1, 2, 0, 3, 2, 4, 3, 1];
+        let unused = [0, 1, 2, 0, 1, 2, 0, 5, 2];
+        for (origin, steps) in [(None, 3), (Some(&shared), 3), (Some(&shared), 1), (Some(&unused), 2)] {
+            let origin = origin.map(|origin| &origin[..]);
+            let graph =
+                GatedGraph::new(4, &A, steps, &mut rng(0, Stream::Init, 0, 0), &Device::flex().autodiff());
+            let fused = outcome(&graph, origin, GatedGraph::forward);
+            let plain = outcome(&graph, origin, |graph, states| graph.forward_plain(states.to_tensor()));
+            assert_eq!(fused.len(), 14);
+            for (fused, plain) in fused.iter().zip(&plain) {
+                fused.assert_approx_eq::<f32>(plain, Tolerance::absolute(1e-6));
+            }
         }
     }
 
@@ -189,8 +206,8 @@ mod tests {
         let device = Device::flex();
         let graph = GatedGraph::new(4, &A, 2, &mut rng(0, Stream::Init, 0, 0), &device);
         let h = random([3, 3, 4], &device);
-        let together = graph.forward(h.clone()).narrow(0, 1, 1);
-        let alone = graph.forward(h.narrow(0, 1, 1));
+        let together = graph.forward(&SharedStates::all(h.clone())).narrow(0, 3, 3);
+        let alone = graph.forward(&SharedStates::all(h.narrow(0, 1, 1)));
         together.into_data().assert_approx_eq::<f32>(&alone.into_data(), Tolerance::absolute(1e-6));
     }
 }

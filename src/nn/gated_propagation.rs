@@ -15,6 +15,8 @@ use burn_flex::FlexTensor;
 
 use super::flex::{tensor, values, vector};
 use super::gated_kernels::{Graph, Step};
+use super::gated_sharing::Sharing;
+use super::shared_states::SharedStates;
 
 /// What is fixed, and the parameters side by side.
 #[derive(Debug, Clone)]
@@ -29,23 +31,27 @@ pub(super) struct Gates {
     pub bias: Tensor<1>,
 }
 
-/// States after `steps` steps on the CPU, f32, `[B, C, D] -> [B, C, D]`.
-pub(super) fn propagate(h: Tensor<3>, gates: Gates, steps: usize) -> Tensor<3> {
-    let [h, a] = [h.into_dispatch(), gates.cooccurrence.into_dispatch()];
+/// States after `steps` steps, at least one, on the CPU, f32; `[B · C, D]`.
+pub(super) fn propagate(states: &SharedStates, gates: Gates, steps: usize) -> Tensor<2> {
+    let [h, a] = [states.distinct.clone().into_dispatch(), gates.cooccurrence.into_dispatch()];
     let [w, u, b] = [gates.messages.into_dispatch(), gates.state.into_dispatch(), gates.bias.into_dispatch()];
-    Tensor::from_dispatch(Dispatch::propagate(h, a, w, u, b, steps))
+    let [rows, _] = states.distinct.dims();
+    let sharing = states.origin().map(|origin| Sharing::new(origin.to_vec(), rows));
+    Tensor::from_dispatch(Dispatch::propagate(h, a, w, u, b, sharing, steps))
 }
 
 /// The operation.
 #[backend_extension(Flex, Autodiff)]
 pub trait Propagation: Backend {
-    /// States `[B, C, D]`, A `[C, C]`, W `[2D, 3D]`, U `[D, 3D]` and b `[3D]` to states `[B, C, D]`.
+    /// States `[N, D]`, or their rows `[K, D]` with `sharing`, A `[C, C]`, W `[2D, 3D]`, U `[D, 3D]` and
+    /// b `[3D]` to states `[N, D]`.
     fn propagate(
         h: FloatTensor<Self>,
         a: FloatTensor<Self>,
         w: FloatTensor<Self>,
         u: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        sharing: Option<Sharing>,
         steps: usize,
     ) -> FloatTensor<Self>;
 }
@@ -57,11 +63,14 @@ impl Propagation for Flex {
         w: FlexTensor,
         u: FlexTensor,
         b: FlexTensor,
+        sharing: Option<Sharing>,
         steps: usize,
     ) -> FlexTensor {
-        let shape: [usize; 3] = h.shape().dims();
-        let operands = Operands::new(a, w, u, b, steps);
-        tensor(operands.graph().forward(vector(h), |_| ()), shape)
+        let [_, dim]: [usize; 2] = h.shape().dims();
+        let operands = Operands::new(a, w, u, b, sharing, steps);
+        let states = operands.graph().forward(vector(h), operands.sharing.as_ref(), |_| ());
+        let rows = states.len() / dim;
+        tensor(states, [rows, dim])
     }
 }
 
@@ -72,6 +81,7 @@ impl<C: CheckpointStrategy> Propagation for Autodiff<Flex, C> {
         w: FloatTensor<Self>,
         u: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        sharing: Option<Sharing>,
         steps: usize,
     ) -> FloatTensor<Self> {
         let ((h, h_node), (w, w_node)) = (h.into_parts(), w.into_parts());
@@ -79,14 +89,16 @@ impl<C: CheckpointStrategy> Propagation for Autodiff<Flex, C> {
         let nodes = [h_node, w_node, u_node, b_node];
         match PropagationBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let shape: [usize; 3] = h.shape().dims();
-                let operands = Operands::new(a.into_parts().0, w, u, b, steps);
+                let [_, dim]: [usize; 2] = h.shape().dims();
+                let operands = Operands::new(a.into_parts().0, w, u, b, sharing, steps);
                 let mut kept = Vec::new();
-                let states = operands.graph().forward(vector(h), |step| kept.push(step));
-                prepared.finish((operands, kept), tensor(states, shape))
+                let keep = |step| kept.push(step);
+                let states = operands.graph().forward(vector(h), operands.sharing.as_ref(), keep);
+                let rows = states.len() / dim;
+                prepared.finish((operands, kept), tensor(states, [rows, dim]))
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(Flex::propagate(h, a.into_parts().0, w, u, b, steps))
+                prepared.finish(Flex::propagate(h, a.into_parts().0, w, u, b, sharing, steps))
             }
         }
     }
@@ -100,12 +112,12 @@ impl Backward<Flex, 4> for PropagationBackward {
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node);
-        let shape: [usize; 3] = gradient.shape().dims();
         let (operands, kept) = ops.state;
         let dim = operands.b.shape()[0] / 3;
-        let learned = operands.graph().backward(&kept, vector(gradient));
+        let learned = operands.graph().backward(&kept, operands.sharing.as_ref(), vector(gradient));
+        let rows = learned.h.len() / dim;
         let of_parents = [
-            tensor(learned.h, shape),
+            tensor(learned.h, [rows, dim]),
             tensor(learned.messages, [2 * dim, 3 * dim]),
             tensor(learned.state, [dim, 3 * dim]),
             tensor(learned.bias, [3 * dim]),
@@ -125,13 +137,21 @@ struct Operands {
     w: FlexTensor,
     u: FlexTensor,
     b: FlexTensor,
+    sharing: Option<Sharing>,
     steps: usize,
 }
 
 impl Operands {
-    fn new(a: FlexTensor, w: FlexTensor, u: FlexTensor, b: FlexTensor, steps: usize) -> Self {
+    fn new(
+        a: FlexTensor,
+        w: FlexTensor,
+        u: FlexTensor,
+        b: FlexTensor,
+        sharing: Option<Sharing>,
+        steps: usize,
+    ) -> Self {
         let [a, w, u, b] = [a, w, u, b].map(|x| x.to_contiguous());
-        Self { a, w, u, b, steps }
+        Self { a, w, u, b, sharing, steps }
     }
 
     fn graph(&self) -> Graph<'_> {

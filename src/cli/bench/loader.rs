@@ -3,13 +3,13 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, value_parser};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::network::positive;
+use super::scratch::Folder;
 use super::{Common, photograph};
 use crate::data::examples::{Examples, ImageFiles, View};
 use crate::data::loader::{self, epoch_batches};
@@ -37,6 +37,9 @@ pub struct Loader {
     /// Images in a batch
     #[arg(long, default_value_t = 8, value_parser = positive)]
     batch: usize,
+    /// Images of an epoch in which nothing is read, for what the loader itself takes
+    #[arg(long, default_value_t = 1_000_000, value_parser = positive)]
+    blank: usize,
     /// Seed of photographs and views
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -53,13 +56,15 @@ impl Loader {
         self.common.run(|| self.measure())
     }
 
-    /// One thread alone, then the loader of training.
+    /// One thread alone, the loader of training, and that loader with nothing to read.
     fn measure(&self) -> Result<Value> {
         let folder = Folder::new(self.keep.as_deref())?;
         let (paths, bytes) = self.write_photographs(&folder.path)?;
         let files = Arc::new(ImageFiles { paths, transform: Transform::for_size(self.size as usize) });
         let one_core = self.common.best(|| self.read_on_one_core(&files))?;
-        let together = self.common.best(|| self.load(&files))?;
+        let rows = files.len();
+        let together = self.common.best(|| self.load(files.clone(), rows))?;
+        let blank = self.common.best(|| self.load(Arc::new(Blank(self.blank)), self.blank))?;
         let images = self.images as f64;
         Ok(json!({
             "images": self.images,
@@ -70,6 +75,8 @@ impl Loader {
             "mean_file_kb": bytes as f64 / images / 1e3,
             "images_per_s_one_core": images / one_core,
             "images_per_s_loader": images / together,
+            "blank": self.blank,
+            "blank_us_per_image": 1e6 * blank / self.blank as f64,
         }))
     }
 
@@ -97,59 +104,32 @@ impl Loader {
         (0..files.len()).try_for_each(|row| files.read(row, self.view(), black_box(&mut values)))
     }
 
-    fn load(&self, files: &Arc<ImageFiles>) -> Result<()> {
+    /// Takes an epoch of `rows` examples out of the loader.
+    fn load(&self, examples: Arc<dyn Examples>, rows: usize) -> Result<()> {
         let loader = loader::Loader::new(rayon::current_num_threads(), QUEUE_BYTES);
-        let rows: Vec<usize> = (0..files.len()).collect();
+        let rows: Vec<usize> = (0..rows).collect();
         let batches = epoch_batches(&rows, self.batch, self.seed, 0, false);
-        loader.batches(files.clone(), batches, self.view()).try_for_each(|batch| {
+        loader.batches(examples, batches, self.view()).try_for_each(|batch| {
             black_box(batch?);
             Ok(())
         })
     }
 }
 
-/// The folder of the photographs, removed in the end unless it is kept.
-struct Folder {
-    path: PathBuf,
-    kept: bool,
-}
+/// As many examples of one value that costs nothing to read.
+struct Blank(usize);
 
-impl Folder {
-    fn new(keep: Option<&Path>) -> Result<Self> {
-        let (path, created) = match keep {
-            Some(dir) => (dir.to_path_buf(), std::fs::create_dir_all(dir)),
-            None => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-                let path = std::env::temp_dir().join(format!("sarb-bench-{}-{now}", std::process::id()));
-                // Fails where there is one already: what is removed in the end is ours.
-                (path.clone(), std::fs::create_dir(path))
-            }
-        };
-        created.map_err(|source| Error::io(&path, source))?;
-        Ok(Self { path, kept: keep.is_some() })
+impl Examples for Blank {
+    fn len(&self) -> usize {
+        self.0
     }
-}
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.kept {
-            // A failure to clean up must not hide the result.
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
+    fn shape(&self) -> [usize; 3] {
+        [1, 1, 1]
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_go_unless_they_are_kept() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("photographs");
-        drop(Folder::new(Some(&dir)).unwrap());
-        assert!(dir.is_dir());
-        let temporary = Folder::new(None).unwrap().path.clone();
-        assert!(!temporary.exists(), "dropped at the end of the statement");
+    fn read(&self, row: usize, _: View, into: &mut [f32]) -> Result<()> {
+        into[0] = row as f32;
+        Ok(())
     }
 }

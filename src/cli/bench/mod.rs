@@ -1,6 +1,8 @@
 //! `sarb bench`: how long the parts of the work take on this machine, next to
 //! PyTorch's `peer_step.py` and the `tools/peers.py` of this repository, which do the same work.
 
+mod annotations;
+mod labels;
 mod loader;
 mod metrics;
 mod network;
@@ -8,6 +10,7 @@ pub mod photograph;
 mod predict;
 mod prototypes;
 mod random;
+mod scratch;
 mod step;
 
 use std::time::Instant;
@@ -31,6 +34,10 @@ pub enum Bench {
     Metrics(metrics::Metrics),
     /// Prototypes of all categories by k-means
     Prototypes(prototypes::Prototypes),
+    /// Hiding, counting, splitting labels in memory
+    Labels(labels::Labels),
+    /// Opening a COCO file of many annotations
+    Annotations(annotations::Annotations),
 }
 
 impl Bench {
@@ -42,6 +49,8 @@ impl Bench {
             Bench::Loader(command) => command.run(),
             Bench::Metrics(command) => command.run(),
             Bench::Prototypes(command) => command.run(),
+            Bench::Labels(command) => command.run(),
+            Bench::Annotations(command) => command.run(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::source::ReadArgs;
 use crate::console::{print, say};
 use crate::data::Split;
 use crate::data::formats::format::Format;
+use crate::data::labels::{Label, LabelMatrix};
 use crate::files::folder_of;
 use crate::{Error, Result};
 
@@ -23,6 +24,9 @@ pub struct Convert {
     /// Format to write; without it the name says: .csv, .parquet, .tar, .npy, .xml (CVAT)
     #[arg(long, value_name = "FORMAT")]
     to: Option<Format>,
+    /// Write unknown labels as negative ones in a format that has no unknown: COCO, VG-200
+    #[arg(long)]
+    unknown_as_negative: bool,
     /// Which label file of a data folder: train, val or test
     #[arg(long, default_value_t = Split::Train)]
     split: Split,
@@ -44,6 +48,7 @@ impl Convert {
         })?;
         self.keep_what_is_there()?;
         let annotations = self.read.read(&self.source, self.split)?;
+        self.make_no_negatives(to, &annotations.labels)?;
         let folder = folder_of(&self.out);
         std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         let losses = to.write(&self.out, &annotations)?;
@@ -59,6 +64,18 @@ impl Convert {
             return print(&report.to_string());
         }
         print(&format!("{}: {}", self.out.display(), counts(&annotations)))
+    }
+
+    /// Refuses a format in which what nobody looked at would be read as not there, unless that is wanted.
+    fn make_no_negatives(&self, to: Format, labels: &LabelMatrix) -> Result<()> {
+        let unknown = labels.count(Label::Unknown);
+        if unknown == 0 || !to.turns_unknown_into_negative() || self.unknown_as_negative {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "--to {to}: {unknown} labels are unknown and would be read as negative; --to lvis or another format \
+             keeps them apart, --unknown-as-negative writes them all the same"
+        )))
     }
 
     /// Refuses to write over a file, the source above all.

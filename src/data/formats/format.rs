@@ -164,6 +164,12 @@ impl Format {
         }
     }
 
+    /// Whether a reader takes what this format does not list for negative, so that unknown labels that are
+    /// written become negative ones.
+    pub fn turns_unknown_into_negative(self) -> bool {
+        matches!(self, Format::Coco | Format::Vg)
+    }
+
     /// The format that a name of a file to be written means.
     pub fn of_extension(path: &Path) -> Option<Format> {
         match path.extension()?.to_str()? {

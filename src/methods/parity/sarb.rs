@@ -10,9 +10,11 @@ use crate::batch::{Losses, Stream, rng};
 use crate::fixture::{Fixture, assert_close};
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
+use crate::methods::blending::shared_by;
 use crate::methods::sarb::{PrototypeDraw, Sarb};
 use crate::methods::sarb_recipe::{Representation, SarbRecipe};
 use crate::nn::attention::Pooling;
+use crate::nn::shared_states::SharedStates;
 
 /// With semantic decoupling, from the official modules.
 fn with_decoupling() -> (Fixture<'static>, SarbRecipe) {
@@ -73,7 +75,8 @@ fn evaluation_equals_the_official_modules() {
         fixture.assert_equals("eval.logits", loaded(&case, &training).valid().forward(maps.clone()));
         if fixture.count("eval.attention") > 0 {
             fixture.assert_equals("eval.attention", sarb.network.attention(maps));
-            fixture.assert_equals("eval.propagated", sarb.network.graph.forward(representations));
+            let propagated = sarb.network.graph.forward(&SharedStates::all(representations));
+            fixture.assert_equals("eval.propagated", propagated);
         }
     }
 }
@@ -87,10 +90,10 @@ fn blended_branches_equal_the_official_modules() {
         let representations = sarb.network.represent(maps(fixture, &device));
         fixture.assert_equals("train.representations", representations.clone());
         let names = ["train", "train.instance", "train.prototype"];
-        let branches = sarb.branches(representations, &fixture.labels("target"), 0, &draw(fixture));
+        let branches = sarb.branches(&representations, &fixture.labels("target"), 0, &draw(fixture));
         assert_eq!(branches.len(), names.len());
         for (name, branch) in names.into_iter().zip(branches) {
-            let logits = sarb.network.classify(branch.blended.representations);
+            let logits = sarb.network.classify(&shared_by(&representations, [&branch.blended]));
             fixture.assert_equals(&format!("{name}.logits"), logits);
             if name != "train" {
                 fixture.assert_equals(&format!("{name}.target"), branch.blended.targets);
