@@ -22,68 +22,12 @@ use crate::data::Annotations;
 use crate::data::labels::{Label, LabelMatrix};
 use crate::files::{folder_of, tidy};
 use crate::{Error, Result};
+use columns::{PATHS, is_finding, is_other};
 
-/// Names of the column of image paths, best first, compared as [`letters`] does.
-const PATHS: [&str; 11] = [
-    "path",
-    "imagepath",
-    "imgpath",
-    "jpgpath",
-    "dicompath",
-    "filepath",
-    "filename",
-    "file",
-    "image",
-    "imageindex",
-    "img",
-];
+mod columns;
+mod writing;
 
-/// The observations of CheXpert and MIMIC-CXR.
-const FINDINGS: [&str; 15] = [
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Airspace Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-];
-
-/// Columns that are no findings even where all their values look like labels.
-const OTHERS: [&str; 24] = [
-    "",
-    "unnamed0",
-    "index",
-    "id",
-    "sex",
-    "gender",
-    "age",
-    "frontallateral",
-    "appa",
-    "view",
-    "viewposition",
-    "subjectid",
-    "studyid",
-    "dicomid",
-    "patientid",
-    "patient",
-    "study",
-    "studydate",
-    "studytime",
-    "split",
-    "fold",
-    "rows",
-    "columns",
-    "report",
-];
+pub use writing::write;
 
 const ACCEPTED: &str = "expected 1 (positive), 0 (negative), -1 (uncertain) or blank";
 
@@ -161,9 +105,14 @@ impl Folders {
 
     fn join(&self, image: &str) -> PathBuf {
         tidy(&match &self.above {
-            Some((parent, name)) if Path::new(image).starts_with(name) => parent.join(image),
+            Some((parent, _)) if self.leads_from_above(image) => parent.join(image),
             _ => self.below.join(image),
         })
+    }
+
+    /// Whether a path begins with the name of the file's folder.
+    fn leads_from_above(&self, image: &str) -> bool {
+        self.above.as_ref().is_some_and(|(_, name)| Path::new(image).starts_with(name))
     }
 }
 
@@ -172,7 +121,7 @@ struct Candidate {
     name: String,
     /// Its place in a line.
     column: usize,
-    /// Whether it is one of [`FINDINGS`]; the values of others tell.
+    /// Whether it is one of CheXpert's; the values of others tell.
     known: bool,
     labels: usize,
     uncertain: usize,
@@ -223,10 +172,9 @@ impl Table {
                 report.note(|| format!("column {} is called {} as column {before}", column + 1, shown(name)));
             }
         }
-        let others = |name: &str| OTHERS.contains(&&*letters(name));
         let candidates = columns.iter().enumerate();
         let candidates = candidates
-            .filter(|(column, name)| *column != path_column && !others(name))
+            .filter(|(column, name)| *column != path_column && !is_other(name))
             .map(|(column, name)| Candidate::new(name, column));
         let candidates: Vec<Candidate> = candidates.collect();
         let labels = LabelMatrix::unknown(0, candidates.len());
@@ -376,10 +324,6 @@ fn cell(value: &str) -> Cell {
             _ => Cell::Other,
         },
     }
-}
-
-fn is_finding(name: &str) -> bool {
-    FINDINGS.iter().any(|finding| letters(finding) == letters(name))
 }
 
 fn no_path(columns: &[String]) -> String {

@@ -143,7 +143,7 @@ impl Format {
     /// Writes labels; says what the format cannot hold.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a format that is only read.
+    /// A name that the format cannot hold, or a file that cannot be written.
     pub fn write(self, path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         match self {
             Format::Csv => csv::write(path, annotations).map(|()| Vec::new()),
@@ -153,14 +153,13 @@ impl Format {
             Format::Lvis => lvis::write(path, annotations),
             Format::Voc => voc::write(path, annotations),
             Format::Vg => vg::write(path, annotations),
+            Format::OpenImages => open_images::write(path, annotations),
+            Format::Chexpert => chexpert::write(path, annotations),
             Format::LabelStudio => label_studio::write(path, annotations),
             Format::Cvat => cvat::write(path, annotations),
             Format::Fiftyone => fiftyone::write(path, annotations),
             Format::Parquet => parquet::write(path, annotations),
             Format::Webdataset => webdataset::write(path, annotations),
-            Format::OpenImages | Format::Chexpert => {
-                Err(Error::Usage(format!("--to {self}: this format is read, not written")))
-            }
         }
     }
 
@@ -221,4 +220,40 @@ fn chosen(reading: Reading, file: &Path) -> Result<Reading> {
     }
     let categories = wanted.into_iter().map(|entry| entry.name).collect();
     Ok(Reading { annotations: Annotations { labels, categories, ..annotations }, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::path::PathBuf;
+
+    #[test]
+    fn every_format_is_written_and_told_by_its_content() {
+        let source = tempfile::tempdir().unwrap();
+        let image = source.path().join("a.jpg");
+        image::RgbImage::new(3, 2).save(&image).unwrap();
+        let annotations = Annotations {
+            images: vec![image],
+            labels: LabelMatrix::from_values(3, &[1, -1, 0]),
+            categories: ["Edema", "Fracture", "Lung Opacity"].map(str::to_owned).to_vec(),
+            source: source.path().join("train.csv"),
+        };
+        for &format in Format::all() {
+            let folder = tempfile::tempdir().unwrap();
+            let extension = match format {
+                Format::Csv | Format::Tags | Format::OpenImages | Format::Chexpert => "csv",
+                Format::Arrays => "npy",
+                Format::Coco | Format::Lvis | Format::Vg | Format::LabelStudio => "json",
+                Format::Fiftyone => "json",
+                Format::Voc => "voc",
+                Format::Cvat => "xml",
+                Format::Parquet => "parquet",
+                Format::Webdataset => "tar",
+            };
+            let path: PathBuf = folder.path().join("labels").with_extension(extension);
+            format.write(&path, &annotations).unwrap();
+            assert_eq!(Format::detect(&path).unwrap().0, format);
+        }
+    }
 }

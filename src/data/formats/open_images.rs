@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Reading;
 use super::hierarchy::Hierarchy;
@@ -19,8 +19,14 @@ use super::name_list;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
 use crate::data::labels::Label;
-use crate::files::folder_of;
 use crate::{Error, Result};
+use names::Names;
+
+mod label_ids;
+mod names;
+mod writing;
+
+pub use writing::write;
 
 const IMAGE: &str = "ImageID";
 const SOURCE: &str = "Source";
@@ -35,7 +41,7 @@ const CONFIDENCE: &str = "Confidence";
 /// All problems of the file at once, each with its line.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     options.only("Open Images", &[Choice::Hierarchy])?;
-    let names = Names::beside(path)?;
+    let names = Names::read(&names::files_beside(path)?)?.told_apart();
     let hierarchy = options.hierarchy.as_deref().map(Hierarchy::read).transpose()?;
     let wanted = options.categories.as_deref().map(|list| name_list::read(list, "categories")).transpose()?;
     let wanted = wanted.map(|wanted| needed(&wanted, &names, hierarchy.as_ref()));
@@ -53,78 +59,13 @@ pub fn recognise(_path: &Path, head: &[u8]) -> Option<String> {
     here.then(|| format!("a CSV file with the columns {IMAGE}, {LABEL} and {CONFIDENCE}"))
 }
 
-/// What the label ids are called.
-#[derive(Default)]
-struct Names {
-    names: HashMap<String, String>,
-    /// Whether there was any file of names.
-    described: bool,
-}
-
-impl Names {
-    /// From all files of class descriptions in the folder of the label file.
-    fn beside(path: &Path) -> Result<Self> {
-        let folder = folder_of(path);
-        let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|file| {
-                let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                name.contains("class-descriptions") && name.ends_with(".csv")
-            })
-            .collect();
-        files.sort();
-        let mut names = Self { described: !files.is_empty(), ..Self::default() };
-        files.iter().try_for_each(|file| names.add(file))?;
-        names.tell_apart();
-        Ok(names)
-    }
-
-    /// Reads `id,name` lines, with or without the header `LabelName,DisplayName`.
-    fn add(&mut self, path: &Path) -> Result<()> {
-        let file = File::open(path).map_err(|error| Error::io(path, error))?;
-        let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
-        while lines.advance()? {
-            let Some(fields) = fields(&lines.bytes, &mut lines.report) else { continue };
-            match fields.as_slice() {
-                [id, name, ..] if lines.report.line == 1 && id == LABEL && name == "DisplayName" => {}
-                [id, name] if !id.trim().is_empty() && !name.trim().is_empty() => {
-                    self.names.entry(id.trim().into()).or_insert_with(|| name.trim().into());
-                }
-                _ => {
-                    let count = fields.len();
-                    lines.report.note(|| format!("{count} fields; expected a label id and its name"));
-                }
-            }
-        }
-        lines.report.problems.or(())
-    }
-
-    /// Adds the id where two labels have the same name: they are different categories.
-    fn tell_apart(&mut self) {
-        let mut seen = HashMap::new();
-        for name in self.names.values() {
-            *seen.entry(name.clone()).or_insert(0) += 1;
-        }
-        for (id, name) in &mut self.names {
-            if seen[name] > 1 {
-                *name += &format!(" ({id})");
-            }
-        }
-    }
-
-    fn of<'a>(&'a self, id: &'a str) -> &'a str {
-        self.names.get(id).map_or(id, String::as_str)
-    }
-}
-
 /// The ids of which labels are needed to know the wanted categories: those below them for positive ones,
 /// those above them for negative ones.
 fn needed(wanted: &[name_list::Entry], names: &Names, hierarchy: Option<&Hierarchy>) -> HashSet<String> {
     let ids = wanted.iter().map(|wanted| wanted.name.as_str());
     let mut by_name: HashMap<&str, &str> = ids.map(|id| (id, id)).collect();
-    for (id, name) in &names.names {
-        if let Some(known) = by_name.get_mut(name.as_str()) {
+    for (id, name) in names.iter() {
+        if let Some(known) = by_name.get_mut(name) {
             *known = id;
         }
     }
@@ -320,7 +261,7 @@ impl<'a> Table<'a> {
             ));
         }
         let named = self.categories.iter().filter(|category| category.column.is_some());
-        let unnamed = named.filter(|category| !self.names.names.contains_key(&category.id)).count();
+        let unnamed = named.filter(|category| self.names.get(&category.id).is_none()).count();
         if unnamed > 0 {
             let why = if self.names.described { "does not name them" } else { "is not beside the file" };
             notes.push(format!(
