@@ -40,11 +40,8 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     for image in images.iter_mut().filter(|image| folders.leads_from_above(image)) {
         image.insert_str(0, "./");
     }
-    let counts = annotations.labels.counts();
-    let silent = annotations.categories.iter().zip(counts);
-    let silent =
-        silent.filter(|(name, (positives, negatives))| positives + negatives == 0 && !is_finding(name));
-    let silent = silent.count();
+    let known = annotations.categories.iter().zip(annotations.labels.counts());
+    let silent = known.filter(|(name, (_, known))| *known == 0 && !is_finding(name)).count();
     if silent == annotations.categories.len() {
         let what = "no label is known and no category is one of CheXpert's; its CSV would have no findings";
         return Err(Error::Data(format!("{}: {what}", path.display())));
