@@ -1,6 +1,6 @@
 //! Frozen backbones: maps are cached, mixed where a method mixes images, and kept with the run.
 
-use crate::support::{arg, borrow, command, data, quick, sarb_fails, sarb_ok};
+use crate::support::{arg, borrow, command, data, quick, random_trunk, sarb_fails, sarb_ok};
 
 /// Arguments that train a method on the generated images for two epochs, with a frozen random trunk.
 fn on_frozen_trunk(method: &str, weights: &str, run: &str, more: &[&str]) -> Vec<String> {
@@ -22,16 +22,6 @@ fn on_frozen_trunk(method: &str, weights: &str, run: &str, more: &[&str]) -> Vec
     ];
     sets.iter().chain(more).for_each(|set| args.extend(["--set".to_string(), (*set).to_string()]));
     args
-}
-
-fn random_trunk(dir: &std::path::Path) -> String {
-    let path = dir.join("trunk.safetensors");
-    let device = burn::tensor::Device::flex();
-    device.seed(1);
-    sarb::nn::backbone::Backbone::new(sarb::nn::backbone::BackboneName::ResnetSmall, &device)
-        .save(&path)
-        .unwrap();
-    arg(path)
 }
 
 #[test]

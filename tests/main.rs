@@ -7,4 +7,5 @@ mod labels;
 mod report;
 mod support;
 mod sweep;
+mod tarred;
 mod train;

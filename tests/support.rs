@@ -64,6 +64,17 @@ pub fn features() -> &'static Path {
     dir.path()
 }
 
+/// The file of a backbone that nobody trained.
+pub fn random_trunk(dir: &Path) -> String {
+    let path = dir.join("trunk.safetensors");
+    let device = burn::tensor::Device::flex();
+    device.seed(1);
+    sarb::nn::backbone::Backbone::new(sarb::nn::backbone::BackboneName::ResnetSmall, &device)
+        .save(&path)
+        .unwrap();
+    arg(path)
+}
+
 /// Runs `sarb` with a cache of its own.
 pub fn sarb(args: &[&str]) -> Output {
     command(args).output().unwrap()

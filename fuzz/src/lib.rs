@@ -23,6 +23,8 @@ pub mod data {
     pub mod image;
     pub mod labels;
     mod score_csv;
+    mod tar_index;
+    mod tar_member;
     pub mod words;
 
     /// As in `src/data/mod.rs`, which splits them with a random generator of Burn's.

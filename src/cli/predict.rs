@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::heat_map;
 use crate::console::say;
-use crate::data::image;
+use crate::data::{image, tar_member};
 use crate::recognizer::{Recognition, Recognizer};
 use crate::run::Which;
 use crate::{Error, Result};
@@ -178,7 +178,7 @@ fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
             }
         } else if Path::new(path).is_dir() {
             images_below(Path::new(path), &mut files)?;
-        } else if !Path::new(path).exists() && path.contains(['*', '?', '[']) {
+        } else if path.contains(['*', '?', '[']) && !is_there(Path::new(path)) {
             // The shell expands globs; this is for those that it was told not to.
             let pattern = glob::glob(path).map_err(|e| Error::Usage(format!("{path}: {e}")))?;
             files.extend(pattern.filter_map(std::result::Result::ok));
@@ -187,6 +187,11 @@ fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Whether a path is a file or leads into a tar file, so that its `[` is no glob's.
+fn is_there(path: &Path) -> bool {
+    path.exists() || tar_member::split(path).is_some()
 }
 
 fn images_below(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

@@ -5,12 +5,14 @@
 //! on which the published numbers rest. Differing from the official code, the camera's orientation
 //! is applied, so that a portrait photograph stands upright.
 
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
+use super::tar_member;
 use crate::{Error, Result};
 
 /// Largest image that is decoded, in pixels. The sensors of today's telephones end at 50 million; a
@@ -37,7 +39,8 @@ pub struct Rgb8 {
     pub pixels: Vec<u8>,
 }
 
-/// Reads and decodes an image file, upright.
+/// Reads and decodes an image file, upright. A path that leads on below a tar file, as
+/// `shards/000.tar/1.jpg`, names a member of it.
 ///
 /// # Errors
 /// [`Error::Missing`] without the file, [`Error::Io`] when it cannot be read and [`Error::Data`]
@@ -62,21 +65,59 @@ pub fn decode_bytes(bytes: &[u8], name: &str) -> Result<Rgb8> {
     Ok(Rgb8 { width, height, pixels: rgb.into_raw() })
 }
 
-/// The bytes of an image file, refused before reading when there are too many.
+/// The bytes of an image file, or of a member of a tar file, refused before reading when there are too many.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let io = |source| Error::io(path, source);
-    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        // Only now, so that files pay nothing for tar files.
+        Err(source) => return read_member(path, source),
+    };
     let metadata = file.metadata().map_err(io)?;
-    let refuse = |reason: String| Error::Data(format!("{}: {reason}; {ACCEPTED}", path.display()));
     if !metadata.is_file() {
-        return Err(refuse("not a file".into()));
+        return Err(unread(path, "not a file"));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(refuse(format!("the file has {} MB", metadata.len() / 1_000_000)));
-    }
+    check_size(path, metadata.len())?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     file.read_to_end(&mut bytes).map_err(io)?;
     Ok(bytes)
+}
+
+/// The bytes of an image in a tar file, if `path` leads into one; `source` is why it opens no file.
+fn read_member(path: &Path, source: std::io::Error) -> Result<Vec<u8>> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let may_lead_into_one = matches!(source.kind(), NotADirectory | NotFound);
+    let Some(within) = tar_member::split(path).filter(|_| may_lead_into_one) else {
+        return Err(Error::io(path, source));
+    };
+    let (mut tar, place) = tar_member::find(path, within)?;
+    check_size(path, place.bytes)?;
+    tar.read(place)
+}
+
+fn check_size(path: &Path, bytes: u64) -> Result<()> {
+    match bytes {
+        0..=MAX_BYTES => Ok(()),
+        _ => Err(unread(path, &format!("the file has {} MB", bytes / 1_000_000))),
+    }
+}
+
+fn unread(path: &Path, reason: &str) -> Error {
+    Error::Data(format!("{}: {reason}; {ACCEPTED}", path.display()))
+}
+
+/// Width and height of an image by its content, whatever its name and before the camera's orientation is
+/// applied; nothing of what cannot be read or has no pixels. Of a file only the header is read, of a member
+/// of a tar file all of it.
+pub(crate) fn stored_size(path: &Path) -> Option<(u32, u32)> {
+    fn size(content: impl BufRead + Seek) -> Option<(u32, u32)> {
+        ImageReader::new(content).with_guessed_format().ok()?.into_dimensions().ok()
+    }
+    let (width, height) = match File::open(path) {
+        Ok(file) => size(BufReader::new(file))?,
+        Err(_) => size(Cursor::new(read_file(path).ok()?))?,
+    };
+    (width > 0 && height > 0).then_some((width, height))
 }
 
 /// The pixels as stored and how to turn them; the size is checked before anything is allocated.
@@ -268,6 +309,22 @@ mod tests {
         let missing = folder.path().join("nowhere.png");
         assert!(matches!(decode(&missing), Err(Error::Missing(text)) if text.contains("nowhere.png")));
         assert!(matches!(decode(folder.path()), Err(Error::Data(_) | Error::Io { .. })));
+        let below = missing.join("a.png");
+        assert!(
+            matches!(decode(&below), Err(Error::Missing(text)) if text.ends_with("no such file or folder"))
+        );
+    }
+
+    #[test]
+    fn sizes_come_from_the_content_and_what_is_broken_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        image::RgbImage::new(5, 7).save_with_format(&path, ImageFormat::Png).unwrap();
+        assert_eq!(stored_size(&path), Some((5, 7)));
+        std::fs::write(&path, "no image").unwrap();
+        assert_eq!(stored_size(&path), None);
+        assert_eq!(stored_size(folder.path()), None);
+        assert_eq!(stored_size(&path.join("b.jpg")), None);
     }
 
     #[test]

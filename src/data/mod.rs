@@ -23,6 +23,8 @@ mod score_csv;
 pub mod stratified;
 pub mod synthetic;
 mod synthetic_shapes;
+pub(crate) mod tar_index;
+pub(crate) mod tar_member;
 pub mod transform;
 pub mod words;
 

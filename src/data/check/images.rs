@@ -10,6 +10,7 @@ use super::Code;
 use super::perceptual_hash::{Look, Thumbnail};
 use crate::Error;
 use crate::data::image::{MAX_PIXELS, decode_bytes, read_file};
+use crate::data::tar_member::split;
 
 /// A shorter side below this many pixels is tiny.
 const TINY_PX: u32 = 32;
@@ -52,14 +53,21 @@ pub(super) struct Whole {
 pub(super) fn examine(path: &Path, name: &str) -> Seen {
     let bytes = match read_file(path) {
         Ok(bytes) => bytes,
-        Err(Error::Missing(_)) => return Seen::Broken(Code::ImageMissing, format!("{name}: no such file")),
+        Err(Error::Missing(_)) => {
+            let what = if split(path).is_some() { "no such member of the tar file" } else { "no such file" };
+            return Seen::Broken(Code::ImageMissing, format!("{name}: {what}"));
+        }
         Err(Error::Io { source, .. }) => {
             return Seen::Broken(Code::ImageUnreadable, format!("{name}: {source}"));
         }
         Err(_) if path.is_file() => {
             return Seen::Broken(Code::ImageTooLarge, format!("{name}: the file is too large"));
         }
-        Err(_) => return Seen::Broken(Code::ImageNotAnImage, format!("{name}: not a file")),
+        Err(_) if path.exists() => {
+            return Seen::Broken(Code::ImageNotAnImage, format!("{name}: not a file"));
+        }
+        // What is wrong with its tar file.
+        Err(error) => return Seen::Broken(Code::ImageUnreadable, format!("{name}: {error}")),
     };
     if bytes.is_empty() {
         return Seen::Broken(Code::ImageEmpty, format!("{name}: a file of 0 bytes"));
@@ -235,6 +243,30 @@ mod tests {
         assert_eq!(examine(&path, "a.jpg"), missing);
         let no_file = Seen::Broken(Code::ImageNotAnImage, "a.jpg: not a file".into());
         assert_eq!(examine(folder.path(), "a.jpg"), no_file);
+    }
+
+    #[test]
+    fn members_of_tar_files_are_examined_as_files_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        let jpeg = encoded(picture(60, 50), ImageFormat::Jpeg);
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in [("a.jpg", &*jpeg), ("empty.jpg", b"")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        std::fs::write(&path, &tar).unwrap();
+        let examine = |member: &str| examine(&path.join(member), member);
+        assert_eq!(examine("a.jpg"), seen(&jpeg));
+        let [missing, empty] = ["b.jpg", "empty.jpg"].map(examine);
+        let what = "b.jpg: no such member of the tar file".to_owned();
+        assert_eq!(missing, Seen::Broken(Code::ImageMissing, what));
+        assert_eq!(empty, Seen::Broken(Code::ImageEmpty, "empty.jpg: a file of 0 bytes".into()));
+        std::fs::write(&path, &tar[..700]).unwrap();
+        let Seen::Broken(code, message) = examine("a.jpg") else { panic!("a tar file that was cut off") };
+        assert!(code == Code::ImageUnreadable && message.contains("not read as a tar file"), "{message}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::findings::shown;
 use crate::data::Annotations;
+use crate::data::tar_member::split;
 use crate::files::folder_of;
 use crate::report::words::listed;
 
@@ -142,9 +143,13 @@ impl<'a> Folders<'a> {
     }
 }
 
-/// The folder without links; of one that is not there, without `.` and `..`.
+/// The folder without links; of one that is not there, without `.` and `..`. Of one in a tar file, that of
+/// the tar file.
 fn real_folder(folder: &Path) -> PathBuf {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if let Some((tar, within)) = split(here) {
+        return real_folder(tar).join(within);
+    }
     std::fs::canonicalize(here).unwrap_or_else(|_| {
         let mut real = PathBuf::new();
         for part in std::path::absolute(here).unwrap_or_else(|_| here.into()).components() {
@@ -192,5 +197,21 @@ mod tests {
         let train = annotations(&paths, &["cat"], &[0; 5]);
         let splits = [("train".into(), &train)];
         assert_eq!(Places::of(&splits).by_file(), [vec![0, 1, 2], vec![3, 4]]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_member_by_two_ways_to_its_tar_file_is_one_file() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("shards")).unwrap();
+        std::fs::write(root.path().join("shards/0.tar"), "").unwrap();
+        std::os::unix::fs::symlink("shards", root.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("shards/0.tar", root.path().join("link.tar")).unwrap();
+        let paths = ["shards/0.tar/x/a.jpg", "link/0.tar/x/a.jpg", "link.tar/x/a.jpg", "link.tar/a.jpg"];
+        let paths = paths.map(|path| root.path().join(path));
+        let paths: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+        let train = annotations(&paths, &["cat"], &[0; 4]);
+        let splits = [("train".into(), &train)];
+        assert_eq!(Places::of(&splits).by_file(), [vec![0, 1, 2], vec![3]]);
     }
 }

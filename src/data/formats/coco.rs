@@ -16,6 +16,7 @@ use super::lvis;
 use super::options::{Choice, Options, Unlisted};
 use super::report::Report;
 use crate::data::Annotations;
+use crate::data::image::stored_size;
 use crate::data::labels::Label;
 use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
@@ -140,8 +141,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub fn of(images: &[PathBuf]) -> Self {
-        let sizes: Vec<_> =
-            images.iter().map(|image| image::image_dimensions(image).unwrap_or_default()).collect();
+        let sizes: Vec<_> = images.iter().map(|image| stored_size(image).unwrap_or_default()).collect();
         let unreadable = sizes.iter().filter(|size| **size == (0, 0)).count();
         Self { sizes, unreadable }
     }

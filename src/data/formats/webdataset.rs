@@ -4,12 +4,10 @@
 //! "negative": […]}`, where what is in neither list is unknown, or a list of labels, or an object with
 //! `labels`; `KEY.cls` has one label a line. What is not in such a single list is the user's to say.
 //! Only headers and labels are read; the path of an image is that of its tar, `/` and the name of the
-//! member, and nothing is ever extracted. Format: <https://github.com/webdataset/webdataset>.
+//! member, by which [`crate::data::image`] opens it; nothing is ever extracted.
+//! Format: <https://github.com/webdataset/webdataset>.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::marks::Marks;
@@ -19,6 +17,8 @@ use super::shards::shard_files;
 use super::{Reading, name_list};
 use crate::data::image::EXTENSIONS;
 use crate::data::labels::Label;
+use crate::data::tar_index::Place;
+use crate::data::tar_member::TarFile;
 use crate::error::Problems;
 use crate::files::folder_of;
 use crate::{Error, Result};
@@ -89,9 +89,6 @@ struct Samples<'a> {
     marks: Marks,
     /// Images whose labels are one list, so that the user's policy holds for what is not in it.
     listed: Vec<usize>,
-    /// Images that are inside tar files, and one of these.
-    inside: usize,
-    shard: Option<PathBuf>,
     counts: Counts,
 }
 
@@ -100,6 +97,7 @@ struct Samples<'a> {
 struct Counts {
     without_labels: usize,
     without_image: usize,
+    replaced: usize,
     unnamed_number: bool,
 }
 
@@ -109,6 +107,19 @@ struct Sample {
     /// The name of the image's member.
     image: Option<String>,
     labels: Option<Found>,
+}
+
+impl Sample {
+    /// Names the image; there is one at most.
+    fn add_image(&mut self, member: &str) -> std::result::Result<(), String> {
+        match &self.image {
+            Some(before) => Err(format!("the sample has the image {} already", shown(before))),
+            None => {
+                self.image = Some(member.to_owned());
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Labels of a sample, as columns.
@@ -125,16 +136,7 @@ struct Found {
 impl<'a> Samples<'a> {
     fn new(options: &'a Options, numbers: Vec<String>) -> Self {
         let (marks, counts) = (Marks::default(), Counts::default());
-        Self {
-            options,
-            numbers,
-            numbered: Vec::new(),
-            marks,
-            listed: Vec::new(),
-            inside: 0,
-            shard: None,
-            counts,
-        }
+        Self { options, numbers, numbered: Vec::new(), marks, listed: Vec::new(), counts }
     }
 
     /// Reads one tar file.
@@ -149,72 +151,56 @@ impl<'a> Samples<'a> {
 
     /// The samples of a tar file in order of their first member.
     fn members(&mut self, shard: &Path, problems: &mut Problems) -> Result<Vec<(String, Sample)>> {
-        let failed = |error: std::io::Error| {
-            Error::Data(format!("{}: not read as a tar file: {error}{}", shard.display(), hint(shard)))
-        };
-        let file = File::open(shard).map_err(|error| Error::io(shard, error))?;
-        let size = file.metadata().map_err(|error| Error::io(shard, error))?.len();
-        let mut archive = tar::Archive::new(BufReader::new(file));
+        let mut tar = TarFile::open_anew(shard)?;
+        let index = tar.index.clone();
+        self.counts.replaced += index.replaced;
+        index.refused.iter().for_each(|(name, what)| problems.push(problem(shard, name, what)));
         let mut samples: Vec<(String, Sample)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        for entry in archive.entries_with_seek().map_err(failed)? {
-            let mut entry = entry.map_err(failed)?;
-            let plain = entry.header().entry_type().is_file();
-            let end = entry.raw_file_position().checked_add(if plain { entry.size() } else { 0 });
-            if end.is_none_or(|end| end > size) {
-                return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
-            }
-            let mut wrong = |name: &str, what: String| problems.push(problem(shard, name, &what));
-            let name = match member_name(&entry.path_bytes()) {
-                Ok(name) => name,
-                Err((name, what)) => {
-                    wrong(&name, what.into());
-                    continue;
-                }
-            };
-            let Some((key, kind)) = split(&name).filter(|_| plain) else { continue };
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for (name, place) in index.in_order() {
+            let Some((key, kind)) = split(name) else { continue };
             let is_image = EXTENSIONS.contains(&&*kind);
             if !is_image && kind != "json" && kind != "cls" {
                 continue;
             }
-            let sample = match places.entry(key.to_owned()) {
-                Entry::Occupied(place) => &mut samples[*place.get()].1,
-                Entry::Vacant(place) => {
-                    place.insert(samples.len());
-                    samples.push((key.to_owned(), Sample::default()));
-                    &mut samples.last_mut().expect("was just pushed").1
-                }
+            let row = *places.entry(key).or_insert(samples.len());
+            if row == samples.len() {
+                samples.push((key.to_owned(), Sample::default()));
+            }
+            let sample = &mut samples[row].1;
+            let added = match is_image {
+                true => sample.add_image(name),
+                false => self.add_labels(sample, &mut tar, (name, &kind), place)?,
             };
-            if is_image {
-                match &sample.image {
-                    Some(before) => {
-                        wrong(&name, format!("the sample has the image {} already", shown(before)))
-                    }
-                    None => sample.image = Some(name),
-                }
-                continue;
-            }
-            if let Some(before) = &sample.labels {
-                wrong(&name, format!("the sample has the labels {} already", shown(&before.member)));
-                continue;
-            }
-            if entry.size() > MOST_BYTES {
-                wrong(&name, format!("{} bytes of labels; at most {MOST_BYTES} are accepted", entry.size()));
-                continue;
-            }
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(failed)?;
-            let parsed = if kind == "json" { parse_json(&bytes) } else { parse_class(&bytes).map(Some) };
-            match parsed {
-                Ok(None) => {}
-                Ok(Some(labels)) => match self.columns(labels, &name)? {
-                    Ok(found) => sample.labels = Some(found),
-                    Err(what) => wrong(&name, what),
-                },
-                Err(what) => wrong(&name, what),
+            if let Err(what) = added {
+                problems.push(problem(shard, name, &what));
             }
         }
         Ok(samples)
+    }
+
+    /// Reads the labels of a sample; what is wrong with them is the inner error.
+    fn add_labels(
+        &mut self,
+        sample: &mut Sample,
+        tar: &mut TarFile,
+        (member, kind): (&str, &str),
+        place: Place,
+    ) -> Result<std::result::Result<(), String>> {
+        if let Some(before) = &sample.labels {
+            return Ok(Err(format!("the sample has the labels {} already", shown(&before.member))));
+        }
+        if place.bytes > MOST_BYTES {
+            return Ok(Err(format!("{} bytes of labels; at most {MOST_BYTES} are accepted", place.bytes)));
+        }
+        let bytes = tar.read(place)?;
+        let parsed = if kind == "json" { parse_json(&bytes) } else { parse_class(&bytes).map(Some) };
+        let found = match parsed {
+            Ok(Some(labels)) => self.columns(labels, member)?,
+            Ok(None) => return Ok(Ok(())),
+            Err(what) => Err(what),
+        };
+        Ok(found.map(|found| sample.labels = Some(found)))
     }
 
     /// The columns of the labels of a sample.
@@ -267,11 +253,7 @@ impl<'a> Samples<'a> {
         let outside = labels.as_ref().and_then(|labels| labels.image.clone());
         let path = match (&image, outside, &self.options.images) {
             (Some(name), _, Some(folder)) => folder.join(name),
-            (Some(name), _, None) => {
-                self.inside += 1;
-                self.shard.get_or_insert_with(|| shard.to_owned());
-                shard.join(name)
-            }
+            (Some(name), _, None) => shard.join(name),
             (None, Some(name), images) => images.as_deref().unwrap_or(folder_of(shard)).join(name),
             (None, None, _) => {
                 self.counts.without_image += 1;
@@ -297,7 +279,7 @@ impl<'a> Samples<'a> {
     }
 
     fn finish(self, path: &Path) -> Result<Reading> {
-        let Self { options, marks, listed, inside, shard, counts, .. } = self;
+        let Self { options, marks, listed, counts, .. } = self;
         let all_said = listed.is_empty() && options.unlisted.is_some();
         if all_said && !marks.images().is_empty() {
             options.only("this WebDataset", &[])?;
@@ -321,39 +303,18 @@ impl<'a> Samples<'a> {
         };
         count(counts.without_labels, "images have no labels in KEY.json or KEY.cls: all unknown");
         count(counts.without_image, "samples have labels but no image: left out");
+        count(
+            counts.replaced,
+            "members have the name of a later one, which counts, as where tar extracts them",
+        );
         if counts.unnamed_number {
             notes.push(
                 "labels are numbers without names; name them with --categories FILE, the name of 0 first"
                     .into(),
             );
         }
-        if let Some(shard) = shard {
-            notes.push(format!(
-                "{inside} images lie inside tar files, where training cannot open them yet; extract them \
-                 (tar -xf {} -C DIR, for each tar file) and read again with --images DIR",
-                shard.display()
-            ));
-        }
         Ok(reading)
     }
-}
-
-/// The name of a member as it may be joined to a path.
-///
-/// # Errors
-/// The name and what is wrong with it: such names are made to write elsewhere.
-fn member_name(bytes: &[u8]) -> std::result::Result<String, (String, &'static str)> {
-    let lossy = || String::from_utf8_lossy(bytes).into_owned();
-    let name = std::str::from_utf8(bytes).map_err(|_| (lossy(), "the name is no UTF-8 text"))?;
-    let drive = name.as_bytes().get(1) == Some(&b':') && name.as_bytes()[0].is_ascii_alphabetic();
-    if name.starts_with(['/', '\\']) || drive {
-        return Err((lossy(), "an absolute path; expected a path below the tar file"));
-    }
-    if name.split(['/', '\\']).any(|part| part == "..") {
-        return Err((lossy(), "a path with \"..\"; expected a path below the tar file"));
-    }
-    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    Ok(parts.join("/"))
 }
 
 /// The key and the kind of a member: before and after the first dot of its last part.
@@ -365,16 +326,6 @@ fn split(name: &str) -> Option<(&str, String)> {
 
 fn problem(shard: &Path, member: &str, what: &str) -> String {
     format!("{}: member {}: {what}", shard.display(), shown(member))
-}
-
-/// What a file is that does not begin as a tar file does.
-fn hint(path: &Path) -> &'static str {
-    let mut head = [0; 2];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    match head {
-        [0x1f, 0x8b] if read.is_ok() => "; it is compressed: unpack it with gunzip first",
-        _ => "",
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 use super::*;
 
+use std::fs::File;
+use std::io::Read;
+
 use proptest::prelude::*;
 
 use crate::data::formats::samples::{problems_of, read_bytes};
 
-use super::super::options::Unlisted;
+use super::super::{csv, options::Unlisted};
 use crate::data::Annotations;
+use crate::data::image::read_file;
 use crate::data::labels::LabelMatrix;
 
 const FIXTURE: &str =
@@ -55,14 +59,11 @@ fn both_lists_are_known_and_everything_else_is_unknown() {
     let long = format!("{}/img.png", "d".repeat(120));
     let names = ["train/000.jpg", &long, "train/002.webp"];
     assert_eq!(annotations.images, names.map(|name| Path::new(FIXTURE).join(name)));
-    assert_eq!(notes[0], "1 images have no labels in KEY.json or KEY.cls: all unknown");
-    assert!(notes[1].starts_with("3 images lie inside tar files, where training cannot open them yet"));
-    assert!(notes[1].contains(&format!("tar -xf {FIXTURE} -C DIR")), "{}", notes[1]);
+    assert_eq!(notes, ["1 images have no labels in KEY.json or KEY.cls: all unknown"]);
     // After extraction.
     let extracted = Options { images: Some("/data".into()), ..options(None) };
-    let Reading { annotations, notes } = read(Path::new(FIXTURE), &extracted).unwrap();
+    let annotations = read(Path::new(FIXTURE), &extracted).unwrap().annotations;
     assert_eq!(annotations.images[0], Path::new("/data/train/000.jpg"));
-    assert_eq!(notes.len(), 1);
 }
 
 #[test]
@@ -147,12 +148,55 @@ fn members_that_lead_elsewhere_are_errors_that_name_them() {
             "a.tar: member \"x/../../b.json\": a path with \"..\"; expected a path below the tar file",
         ]
     );
-    for name in ["C:\\a.jpg", "\\\\host\\a.jpg", "a\\..\\b.jpg"] {
-        assert!(member_name(name.as_bytes()).is_err(), "{name}");
+}
+
+#[test]
+fn of_members_with_one_name_the_last_counts_and_a_note_says_so() {
+    let members: [(&str, &[u8]); 5] = [
+        ("a.jpg", b"old"),
+        ("a.json", br#"{"positive": ["cat"], "negative": []}"#),
+        ("b.jpg", b""),
+        ("a.json", br#"{"positive": ["dog"], "negative": []}"#),
+        ("./a.jpg", b"new"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tar");
+    std::fs::write(&path, tar(&members)).unwrap();
+    let Reading { annotations, notes } = read(&path, &options(None)).unwrap();
+    assert_eq!(annotations.categories, ["dog"]);
+    assert_eq!(annotations.images, ["b.jpg", "a.jpg"].map(|name| path.join(name)));
+    assert_eq!(annotations.labels.to_floats(), [0.0, 1.0]);
+    let note = "2 members have the name of a later one, which counts, as where tar extracts them";
+    assert!(notes.iter().any(|found| found == note), "{notes:?}");
+    assert_eq!(read_file(&annotations.images[1]).unwrap(), b"new");
+}
+
+#[test]
+fn a_label_file_leads_to_the_images_in_the_tar_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for shards in ["shards", "data/more"] {
+        std::fs::create_dir_all(folder.path().join(shards)).unwrap();
     }
-    assert_eq!(member_name(b"./a//b.jpg").unwrap(), "a/b.jpg");
-    assert_eq!(member_name(b"a..b.jpg").unwrap(), "a..b.jpg");
-    assert!(member_name(b"\xff.jpg").is_err());
+    let members: [(&str, &[u8]); 2] =
+        [("x/0.jpg", b"the image"), ("x/0.json", br#"{"positive": ["cat"], "negative": []}"#)];
+    std::fs::write(folder.path().join("shards/000.tar"), tar(&members)).unwrap();
+    let annotations = read(&folder.path().join("shards"), &options(None)).unwrap().annotations;
+    for (file, image) in [
+        ("train.csv", "shards/000.tar/x/0.jpg"),
+        ("shards/train.csv", "000.tar/x/0.jpg"),
+        ("data/more/train.csv", "../../shards/000.tar/x/0.jpg"),
+    ] {
+        let file = folder.path().join(file);
+        csv::write(&file, &annotations).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("image,cat\n{image},1\n"));
+        assert_eq!(read_file(&csv::read(&file).unwrap().images[0]).unwrap(), b"the image");
+    }
+    // And from one tar file into another.
+    let copy = folder.path().join("copy.tar");
+    write(&copy, &annotations).unwrap();
+    let copied = read(&copy, &options(None)).unwrap().annotations;
+    assert_eq!(copied.images, [copy.join("00000000.jpg")]);
+    assert_eq!(read_file(&copied.images[0]).unwrap(), b"the image");
 }
 
 #[test]
@@ -272,6 +316,21 @@ fn written_images_are_copied_and_missing_ones_keep_their_paths() {
     let mut text = String::new();
     entry.read_to_string(&mut text).unwrap();
     assert_eq!(text, "image 1");
+}
+
+#[test]
+fn an_image_that_cannot_be_read_is_named_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.tar"), &tar(&[("a.jpg", &[7; 3000])])[..1000]).unwrap();
+    let annotations = Annotations {
+        images: vec![folder.path().join("a.tar/a.jpg")],
+        labels: LabelMatrix::unknown(1, 1),
+        categories: vec!["cat".into()],
+        source: folder.path().join("train.csv"),
+    };
+    let error = write(&folder.path().join("out.tar"), &annotations).unwrap_err().to_string();
+    assert!(error.contains("a.tar: not read as a tar file"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 proptest! {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use image::ImageReader;
 use rayon::prelude::*;
 
 use super::page::section as page_section;
 use crate::batch::{Stream, rng};
 use crate::data::Annotations;
 use crate::data::check::Range;
+use crate::data::image::stored_size;
 use crate::report::svg::{line, text};
 use crate::report::words::thousands;
 
@@ -24,7 +24,7 @@ const BOTTOM: f64 = 42.0;
 /// Where the images lie by width and height, and how many are wide, high and square.
 pub(super) fn section(annotations: &Annotations, seed: u64) -> String {
     let (all, sample) = (annotations.images.len(), sample(&annotations.images, seed));
-    let sizes: Vec<(u32, u32)> = sample.par_iter().filter_map(|path| size(path)).collect();
+    let sizes: Vec<(u32, u32)> = sample.par_iter().filter_map(|path| stored_size(path)).collect();
     let what = match sample.len() {
         count if count < all => {
             format!("{} images, drawn at random from {}", thousands(count), thousands(all))
@@ -51,12 +51,6 @@ fn sample(images: &[PathBuf], seed: u64) -> Vec<&Path> {
     }
     let rows = rand::seq::index::sample(&mut rng(seed, Stream::Shuffle, 0, 1), images.len(), MOST);
     rows.into_iter().map(|row| images[row].as_path()).collect()
-}
-
-/// Width and height by the content of the file, whatever its name; nothing of an image without pixels.
-fn size(path: &Path) -> Option<(u32, u32)> {
-    let (width, height) = ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()?;
-    (width > 0 && height > 0).then_some((width, height))
 }
 
 fn table(sizes: &[(u32, u32)]) -> String {
@@ -186,17 +180,6 @@ mod tests {
         assert_eq!(plot.ticks(), [200]);
         assert!(!plot.draw().contains("NaN"));
         assert_eq!(Plot::of(&[(200, 150), (640, 640)]).unwrap().ticks(), [200, 300, 400, 500, 600]);
-    }
-
-    #[test]
-    fn sizes_come_from_the_content_and_broken_files_have_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.jpg");
-        image::RgbImage::new(5, 7).save_with_format(&path, image::ImageFormat::Png).unwrap();
-        assert_eq!(size(&path), Some((5, 7)));
-        std::fs::write(&path, "no image").unwrap();
-        assert_eq!(size(&path), None);
-        assert_eq!(size(folder.path()), None);
     }
 
     #[test]

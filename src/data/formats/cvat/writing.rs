@@ -8,6 +8,7 @@ use crate::data::Annotations;
 use crate::data::formats::image_names::image_names;
 use crate::data::formats::name_list::check_name;
 use crate::data::formats::xml;
+use crate::data::image::stored_size;
 use crate::data::labels::Label;
 use crate::files::write_atomically;
 use crate::{Error, Result};
@@ -34,8 +35,8 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     write_atomically(path, |writer| {
         write_meta(writer, &labels, names.len())?;
         for (row, name) in names.iter().enumerate() {
-            let size = image::image_dimensions(&annotations.images[row]);
-            unopened += usize::from(size.is_err());
+            let size = stored_size(&annotations.images[row]);
+            unopened += usize::from(size.is_none());
             let (width, height) = size.unwrap_or((0, 0));
             writeln!(writer, r#"  <image id="{row}" name="{name}" width="{width}" height="{height}">"#)?;
             for (label, state) in labels.iter().zip(annotations.labels.row(row)) {
