@@ -7,7 +7,7 @@ use sarb::batch;
 use sarb::loss::contrastive::{NegativePairs, contrastive};
 use sarb::loss::normalization::Normalization;
 use sarb::loss::partial_bce::partial_bce;
-use sarb::methods::blending::blend_instances;
+use sarb::methods::blending::{blend_instances, shared_by};
 use sarb::nn::attention::{Pooling, SemanticAttention};
 use sarb::nn::backbone::{Backbone, BackboneName, Freeze};
 use sarb::nn::conv_norm::{ConvNorm, Window};
@@ -15,6 +15,7 @@ use sarb::nn::gated_graph::GatedGraph;
 use sarb::nn::linear::Linear;
 use sarb::nn::per_class_linear::PerClassLinear;
 use sarb::nn::product::{Accum, Cores, Matrix, MatrixMut, product};
+use sarb::nn::shared_states::SharedStates;
 use sarb::nn::vectorised::{joint_scores, sigmoid, tanh};
 use sarb_benches::{labels, rng, tensor, values};
 
@@ -91,8 +92,8 @@ fn layers(criterion: &mut Criterion) {
     let alpha = Tensor::<1>::from_data([0.5], &device).require_grad();
     criterion.bench_function("blend_instances/forward and backward", |bencher| {
         bencher.iter(|| {
-            let blended = blend_instances(representations.clone(), &labels, alpha.clone());
-            blended.representations.sum().backward()
+            let blended = blend_instances(&representations, &labels, alpha.clone());
+            shared_by(&representations, [&blended]).to_tensor().sum().backward()
         });
     });
 }
@@ -127,16 +128,26 @@ fn attention(criterion: &mut Criterion) {
 }
 
 fn gated_graph(criterion: &mut Criterion) {
-    const SHAPE: [usize; 3] = [4, 18, 256];
+    const SHAPE: [usize; 3] = [12, 18, 256];
     let graph = |device: &Device| GatedGraph::new(SHAPE[2], &values(18 * 18), 3, &mut rng(), device);
-    let (still, states) = (graph(&Device::flex()), tensor(SHAPE, &Device::flex()));
+    let device = Device::flex();
+    let (still, states) = (graph(&device), SharedStates::all(tensor(SHAPE, &device)));
     criterion.bench_function("gated_graph/forward", |bencher| {
-        bencher.iter(|| still.forward(states.clone()));
+        bencher.iter(|| still.forward(&states));
     });
     let device = Device::flex().autodiff();
     let (trained, states) = (graph(&device), tensor(SHAPE, &device).require_grad());
     criterion.bench_function("gated_graph/forward and backward", |bencher| {
-        bencher.iter(|| trained.forward(states.clone()).sum().backward());
+        bencher.iter(|| trained.forward(&SharedStates::all(states.clone())).sum().backward());
+    });
+    // Three equal branches, as SARB's are but for a few cells.
+    let distinct = tensor([72, 256], &device).require_grad();
+    let origin: Vec<usize> = (0..216).map(|state| state % 72).collect();
+    criterion.bench_function("gated_graph/shared, forward and backward", |bencher| {
+        bencher.iter(|| {
+            let states = SharedStates::new(distinct.clone(), origin.clone(), 18);
+            trained.forward(&states).sum().backward()
+        });
     });
 }
 

@@ -2,11 +2,11 @@
 //! Representation Blending", Eq. 6–11): unknown labels get a soft target by mixing in, category by
 //! category, a representation that is known to be positive.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::batch::targets;
 use crate::data::labels::{Label, LabelMatrix};
-use crate::nn::shared_states::SharedStates;
+use crate::nn::shared_states::{SharedStates, select_rows};
 
 /// What is trained in a branch: the clean representations but for some cells, and targets for all.
 #[derive(Debug, Clone)]
@@ -125,8 +125,8 @@ fn blend(
     let share = kept.neg().add_scalar(1.0).unsqueeze::<2>(); // [1, 1]
     let cells: Vec<usize> = (0..mask.len()).filter(|&cell| mask[cell]).collect();
     let rows = (!cells.is_empty()).then(|| {
-        let own = select(own, cells.iter().copied());
-        let others = select(others, cells.iter().map(|&cell| partner(cell)));
+        let partners: Vec<usize> = cells.iter().map(|&cell| partner(cell)).collect();
+        let (own, others) = (select_rows(own, &cells), select_rows(others, &partners));
         own.clone() + (others - own) * share.clone()
     });
     let mask: Vec<f32> = mask.iter().map(|&on| f32::from(u8::from(on))).collect();
@@ -134,14 +134,6 @@ fn blend(
     let mask = Tensor::<2>::from_data(mask, &device);
     let known = targets(labels, &device) * mask.clone().neg().add_scalar(1.0);
     Blended { cells, rows, targets: known + mask * share }
-}
-
-/// Some rows of a matrix.
-fn select(rows: Tensor<2>, chosen: impl Iterator<Item = usize>) -> Tensor<2> {
-    let chosen: Vec<i32> = chosen.map(|row| row as i32).collect();
-    let count = chosen.len();
-    let chosen = Tensor::<1, Int>::from_data(TensorData::new(chosen, [count]), &rows.device());
-    rows.select(0, chosen)
 }
 
 #[cfg(test)]

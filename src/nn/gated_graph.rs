@@ -187,7 +187,7 @@ mod tests {
         // Each state its own; the second image as the first but for one category, the third with a row of
         // both and one of its own; a row that no state is.
         let shared = [0, 1, 2, 0, 3, 2, 4, 3, 1];
-        let unused = [0, 1, 2, 0, 1, 2, 0, 5, 2];
+        let unused = [0, 1, 2, 0, 1, 2, 0, 4, 2];
         for (origin, steps) in [(None, 3), (Some(&shared), 3), (Some(&shared), 1), (Some(&unused), 2)] {
             let origin = origin.map(|origin| &origin[..]);
             let graph =

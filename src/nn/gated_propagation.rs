@@ -33,11 +33,21 @@ pub(super) struct Gates {
 
 /// States after `steps` steps, at least one, on the CPU, f32; `[B · C, D]`.
 pub(super) fn propagate(states: &SharedStates, gates: Gates, steps: usize) -> Tensor<2> {
+    if states.origin().is_some_and(|origin| !sharing_pays(states, origin.len())) {
+        return propagate(&SharedStates::all(states.to_tensor()), gates, steps);
+    }
     let [h, a] = [states.distinct.clone().into_dispatch(), gates.cooccurrence.into_dispatch()];
     let [w, u, b] = [gates.messages.into_dispatch(), gates.state.into_dispatch(), gates.bias.into_dispatch()];
     let [rows, _] = states.distinct.dims();
-    let sharing = states.origin().map(|origin| Sharing::new(origin.to_vec(), rows));
+    let sharing = states.origin().map(|origin| Sharing::new(origin, rows));
     Tensor::from_dispatch(Dispatch::propagate(h, a, w, u, b, sharing, steps))
+}
+
+/// Whether the first step's products that are saved, 8 D² for each of N − K states, are more than those
+/// added, 4 C D for every state: A is applied to what is sent, which is three times as wide as the states.
+fn sharing_pays(shared: &SharedStates, states: usize) -> bool {
+    let [rows, dim] = shared.distinct.dims();
+    2 * dim * states.saturating_sub(rows) > shared.categories() * states
 }
 
 /// The operation.

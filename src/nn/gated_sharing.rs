@@ -21,7 +21,7 @@ pub(super) struct Sharing {
 
 impl Sharing {
     /// Of N states of `rows` distinct rows.
-    pub fn new(origin: Vec<usize>, rows: usize) -> Self {
+    pub fn new(origin: &[usize], rows: usize) -> Self {
         let mut starts = vec![0; rows + 1];
         origin.iter().for_each(|&row| starts[row + 1] += 1);
         (0..rows).for_each(|row| starts[row + 1] += starts[row]);
@@ -31,7 +31,7 @@ impl Sharing {
             users[next[row]] = state;
             next[row] += 1;
         }
-        Self { origin, starts, users }
+        Self { origin: origin.to_vec(), starts, users }
     }
 
     /// K.

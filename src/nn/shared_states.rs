@@ -32,7 +32,8 @@ impl SharedStates {
         let [rows, _] = distinct.dims();
         assert!(origin.len().is_multiple_of(categories), "{} states of {categories}", origin.len());
         assert!(origin.iter().all(|&row| row < rows), "a state of a row that is not among {rows}");
-        Self { distinct, origin: Some(origin.into()), categories }
+        let own = origin.len() == rows && origin.is_sorted_by(|a, b| a < b);
+        Self { distinct, origin: (!own).then(|| origin.into()), categories }
     }
 
     /// The row of each state, if they are shared.
@@ -44,12 +45,7 @@ impl SharedStates {
     pub fn spread(&self, rows: Tensor<2>) -> Tensor<2> {
         match &self.origin {
             None => rows,
-            Some(origin) => {
-                let origin: Vec<i32> = origin.iter().map(|&row| row as i32).collect();
-                let indices = TensorData::new(origin, [self.origin_len()]);
-                let indices = Tensor::<1, Int>::from_data(indices, &rows.device());
-                rows.select(0, indices)
-            }
+            Some(origin) => select_rows(rows, origin),
         }
     }
 
@@ -64,8 +60,12 @@ impl SharedStates {
     pub fn categories(&self) -> usize {
         self.categories
     }
+}
 
-    fn origin_len(&self) -> usize {
-        self.origin.as_ref().map_or(self.distinct.dims()[0], |origin| origin.len())
-    }
+/// The rows `chosen`, in that order, `[K, E] -> [chosen, E]`.
+pub fn select_rows(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
+    let indices: Vec<i32> = chosen.iter().map(|&row| row as i32).collect();
+    let indices = TensorData::new(indices, [chosen.len()]);
+    let indices = Tensor::<1, Int>::from_data(indices, &rows.device());
+    rows.select(0, indices)
 }
