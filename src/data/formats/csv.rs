@@ -217,7 +217,7 @@ fn label(cell: &str) -> Option<Label> {
 
 fn bad_cell(value: &str, category: &str) -> String {
     let hint = match value {
-        "-1" => "; write 0 for negative",
+        "-1" => "; write 0 for negative, nothing for unknown",
         "1.0" | "0.0" | "+1" => "; write 1 or 0",
         _ => "",
     };
