@@ -89,6 +89,8 @@ fn members_are_checked_shown_and_predicted() {
     let member = |name: &str| arg(shard.join(name));
     let (there, missing, out) = (member("00000003.png"), member("9.png"), member("../000.tar"));
     assert_eq!(sarb_ok(&["predict", &run, &there, "--format", "csv"]).lines().count(), 2);
+    let all = csv::read(&tarred.path().join("test.csv")).unwrap().images.len();
+    assert_eq!(sarb_ok(&["predict", &run, &arg(&shard), "--format", "csv"]).lines().count(), all + 1);
     let error = sarb_fails(3, &["predict", &run, &there, &missing, &out]);
     assert!(error.contains("000.tar/9.png: the tar file has no such member"), "{error}");
     assert!(error.contains("a path with \"..\"; expected a path below the tar file"), "{error}");

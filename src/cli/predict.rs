@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub struct Predict {
     /// Folder of a run
     pub run: PathBuf,
-    /// Files, folders (searched for images), globs, or - for a list of files on stdin
+    /// Files, folders and tar files (searched for images), globs, or - for a list of files on stdin
     #[arg(required = true)]
     pub paths: Vec<String>,
     /// How to print
@@ -167,7 +167,8 @@ fn csv_line<T: AsRef<[u8]>>(cells: impl Iterator<Item = T>) -> String {
     String::from_utf8(writer.into_inner().expect("writing to memory")).expect("cells are UTF-8")
 }
 
-/// Files as given, the images of folders in name order, the lines of stdin for `-`.
+/// Files as given, the images of folders in name order and of tar files as they lie there, the lines of stdin
+/// for `-`.
 fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -182,6 +183,8 @@ fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
             // The shell expands globs; this is for those that it was told not to.
             let pattern = glob::glob(path).map_err(|e| Error::Usage(format!("{path}: {e}")))?;
             files.extend(pattern.filter_map(std::result::Result::ok));
+        } else if path.ends_with(".tar") && Path::new(path).is_file() {
+            files.extend(tar_member::members(Path::new(path))?.into_iter().filter(|file| is_image(file)));
         } else {
             files.push(PathBuf::from(path));
         }
@@ -200,12 +203,17 @@ fn images_below(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         .map_err(|e| Error::io(dir, e))?;
     entries.sort();
     for entry in entries {
-        let extension = entry.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         if entry.is_dir() && !entry.is_symlink() {
             images_below(&entry, files)?;
-        } else if image::EXTENSIONS.contains(&extension.as_str()) {
+        } else if is_image(&entry) {
             files.push(entry);
         }
     }
     Ok(())
+}
+
+/// Whether a file is an image by its name.
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    image::EXTENSIONS.contains(&extension.as_str())
 }

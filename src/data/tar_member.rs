@@ -84,6 +84,15 @@ pub(crate) fn find(path: &Path, (tar, member): (&Path, &Path)) -> Result<(TarFil
     Ok((tar, place.ok_or_else(missing)?))
 }
 
+/// The paths of all members of a tar file, as they lie in it.
+///
+/// # Errors
+/// As [`TarFile::open`].
+pub(crate) fn members(tar: &Path) -> Result<Vec<PathBuf>> {
+    let index = TarFile::open(tar)?.index;
+    Ok(index.in_order().into_iter().map(|(name, _)| tar.join(name)).collect())
+}
+
 /// What tells a file from one that took its place or was written anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Version {

@@ -46,7 +46,9 @@ fn all_problems_come_at_once_with_their_lines() {
     let expected = [
         "train.csv:1: category \"cat\" of column 4 stands in column 2 already".to_owned(),
         "train.csv:2: 2 fields; expected 4 (image and 3 categories)".to_owned(),
-        format!("train.csv:4: \"-1\" for category \"cat\"; {ACCEPTED}; write 0 for negative, nothing for unknown"),
+        format!(
+            "train.csv:4: \"-1\" for category \"cat\"; {ACCEPTED}; write 0 for negative, nothing for unknown"
+        ),
         format!("train.csv:4: \"yes\" for category \"dog\"; {ACCEPTED}"),
         "train.csv:5: image \"./b.jpg\" stands in line 4 already".to_owned(),
         "train.csv:6: no image path in the first column".to_owned(),
