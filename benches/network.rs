@@ -61,7 +61,8 @@ fn products(criterion: &mut Criterion) {
 /// Forward without gradients, where the tensor's buffer is the function's own, and backward alone.
 fn activations(criterion: &mut Criterion) {
     const SHAPE: [usize; 2] = [640, 1024];
-    let functions: [(&str, fn(Tensor<2>) -> Tensor<2>); 2] = [("tanh", tanh), ("sigmoid", sigmoid)];
+    type Activation = fn(Tensor<2>) -> Tensor<2>;
+    let functions: [(&str, Activation); 2] = [("tanh", tanh), ("sigmoid", sigmoid)];
     for (name, function) in functions {
         let fresh = || tensor(SHAPE, &Device::flex());
         criterion.bench_function(&format!("{name}/forward"), |bencher| {
