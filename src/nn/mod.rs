@@ -24,3 +24,4 @@ pub mod shared_states;
 pub mod simd;
 pub mod vectorised;
 pub mod weights;
+mod winograd;
