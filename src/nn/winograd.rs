@@ -193,7 +193,7 @@ fn transform_products_body(layer: &Winograd, top: usize, products: [&[f32]; POIN
     let shortcut = layer.shortcut.map(|map| &vectors(map)[top * width * groups..][..out.len()]);
     let (low, high) = layer.bounds;
     for column in 0..layer.columns() {
-        for group in 0..groups {
+        for (group, bias) in bias.iter().enumerate() {
             let mut square = [[[0.0; LANES]; PIXELS]; PIXELS];
             for (value, products) in square.as_flattened_mut().iter_mut().zip(products) {
                 *value = vectors(products)[column * groups + group];
@@ -202,7 +202,7 @@ fn transform_products_body(layer: &Winograd, top: usize, products: [&[f32]; POIN
             for (y, row) in results(&square).into_iter().enumerate().take(rows) {
                 for (x, value) in (column * RESULTS..width).zip(row) {
                     let at = (y * width + x) * groups + group;
-                    let mut value = add(value, bias[group]);
+                    let mut value = add(value, *bias);
                     if let Some(shortcut) = shortcut {
                         value = add(value, shortcut[at]);
                     }
@@ -232,6 +232,7 @@ fn result_line([a, b, c, d]: [Lanes; PIXELS]) -> [Lanes; RESULTS] {
 
 /// Bᵀ d B.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "x is a column of the square")]
 fn transform_square(square: &mut [[Lanes; PIXELS]; PIXELS]) {
     for x in 0..PIXELS {
         let line = pixel_line([square[0][x], square[1][x], square[2][x], square[3][x]]);
