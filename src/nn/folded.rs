@@ -285,7 +285,7 @@ fn taps_first(weight: &[f32], outputs: usize, area: usize) -> Vec<f32> {
 /// Whether a dense layer is computed by Winograd's algorithm: every one that it can compute and that has
 /// whole vectors of channels. Measured with AVX-512, as times faster than patches: 112×112×64 1.6,
 /// 56×56×128 1.6, 28×28×256 1.8, 14×14×512 1.6 (ResNet-101 on 448 pixels), with 16 channels 1.4. Below
-/// 10×10 pixels it is slower (7×7×512 0.75, the last three layers on 224 pixels), but weights are laid out
+/// 10×10 pixels it is slower (7×7×512 0.75, two of the last layers on 224 pixels), but weights are laid out
 /// before they see a map.
 fn winograd_pays(window: Window, channels: [usize; 2]) -> bool {
     let [inputs, outputs] = channels;
