@@ -3,12 +3,11 @@
 //! A [`Batch`] carries the *partial* labels only: there is no field for hidden ones, so no method
 //! can learn from a label that the protocol took away.
 
+use sarb_labels::random::{Stream, rng};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
-use crate::data::labels::LabelMatrix;
-use crate::loss::normalization::Normalization;
+use sarb_labels::labels::LabelMatrix;
 
 /// What a network reads.
 #[derive(Debug, Clone)]
@@ -31,8 +30,6 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// What cached maps of mixed images are mixtures of.
     pub mixture: Option<Mixture>,
-    /// What every loss over the batch's entries is divided by: one definition for all methods.
-    pub normalization: Normalization,
 }
 
 impl Batch {
@@ -44,7 +41,6 @@ impl Batch {
             labels: LabelMatrix::unknown(0, 1),
             indices: Vec::new(),
             mixture: None,
-            normalization: Normalization::default(),
         }
     }
 
@@ -91,50 +87,11 @@ pub struct Progress {
     pub steps: usize,
 }
 
-/// The independent random streams of a step. A value is never reused for another purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Stream {
-    /// Initial weights.
-    Init = 1,
-    /// The order of the examples in an epoch.
-    Shuffle = 2,
-    /// Crops and flips.
-    Augment = 3,
-    /// Which unknown label prototype-level blending fills, and with which prototype.
-    PrototypeBlend = 4,
-    /// Which pairs the contrastive loss keeps.
-    Contrastive = 5,
-    /// Dropout masks.
-    Dropout = 6,
-    /// k-means initialisation.
-    KMeans = 7,
-    /// The validation split.
-    Validation = 8,
-    /// Generated data.
-    Synthetic = 9,
-    /// With what and how much an image is mixed.
-    Mixup = 10,
-    /// Dropout masks of the passes that measure uncertainty.
-    Uncertainty = 11,
-    /// Partners and shares of cached mixed views.
-    MixedView = 12,
-}
-
 impl Progress {
     /// The generator of `stream` at this epoch and step: the same numbers after a resume.
     pub fn rng(&self, stream: Stream) -> ChaCha8Rng {
         rng(self.seed, stream, self.epoch as u64, self.step as u64)
     }
-}
-
-/// A generator seeded by (seed, stream, a, b): value-stable and independent of every other one.
-pub fn rng(seed: u64, stream: Stream, a: u64, b: u64) -> ChaCha8Rng {
-    let mut key = [0u8; 32];
-    for (part, value) in key.chunks_exact_mut(8).zip([seed, stream as u64, a, b]) {
-        part.copy_from_slice(&value.to_le_bytes());
-    }
-    ChaCha8Rng::from_seed(key)
 }
 
 /// Named, weighted loss terms.

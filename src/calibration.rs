@@ -145,7 +145,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
 
     #[test]
     fn recovers_the_line_that_made_the_labels() {

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 
-use crate::data::labels::LabelMatrix;
+use sarb_labels::labels::LabelMatrix;
 
 /// Relative to the largest entry of a tensor, as the fixtures' README asks.
 pub const TOLERANCE: f32 = 1e-5;

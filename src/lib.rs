@@ -1,53 +1,119 @@
-//! Multi-label image recognition from partial labels.
+//! Multi-label image recognition from partial labels: for each image some labels are known to be there
+//! (+1), some known not to be (−1), and most are unknown (0). This crate trains, evaluates and uses SARB
+//! (Semantic-Aware Representation Blending, AAAI 2022) and the systems it is compared with, under one
+//! protocol.
 //!
-//! For each image some labels are known to be there (+1), some known not to be (−1), and most are
-//! unknown (0). This crate trains, evaluates and serves SARB (Semantic-Aware Representation
-//! Blending, AAAI 2022) and the systems it is compared with, under one protocol.
+//! ```
+//! use sarb::{Cache, Cancel, Device, Evaluation, Existing, Inputs, Recipe, Recognizer, Which};
 //!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let dir = folder.path();
+//! let (data, out) = (dir.join("data"), dir.join("run"));
+//! sarb::synthetic::generate(&data, 24, 12, 32, 0)?; // 24 + 12 pictures of 32 px, with labels
+//! let settings = ["data.known=0.5", "data.size_px=32", "train.epochs=1", "backbone.name=resnet-small",
+//!     "backbone.freeze=none", "backbone.pool=false"];
+//! let recipe = Recipe::read(None, Some("bce"), &settings.map(String::from))?;
+//! let cache = Cache::in_folder(dir.join("cache"));
+//! let inputs = Inputs { data, weights: None, words: None, features: None, cache: cache.clone() };
+//! let device = sarb::device::open("cpu")?;
+//! let (events, cancel) = (|event: sarb::Event<'_>| println!("{event:?}"), Cancel::new());
+//! let run = sarb::train(&recipe, &inputs, (&out, Existing::Refuse), &device, &events, &cancel)?;
+//!
+//! let evaluation = Evaluation { cache, ..Evaluation::of_test_images()? };
+//! let scores = sarb::evaluate(&run, &evaluation, &device, &events, &cancel)?;
+//! println!("mAP {:.1} %", 100.0 * scores.map);
+//!
+//! let recognizer = Recognizer::open(&out, Which::Best, &device)?;
+//! let image = inputs.data.join("images/test-0000.png");
+//! # let image = if image.exists() { image } else { sarb::labels::dataset::open_split(&inputs.data, sarb::labels::Split::Test)?.images[0].clone() };
+//! for (category, probability) in recognizer.recognize(&image)?.top(3) {
+//!     println!("{category} {probability:.2}");
+//! }
+//! # Ok::<(), sarb::Error>(())
+//! ```
+//!
+//! # The doors
+//! - [`labels`]: label matrices, every label format, hiding, splitting, checking, metrics; a crate of its own.
+//! - [`Recipe`]: one experiment as a file; [`METHODS`] is what it can train.
+//! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
+//! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
+//! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
+//! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
+//!
+//! # The map
 //! ```text
 //! annotations ──► labels [N, C] in {−1, 0, +1} ──hide(known, seed)──► partial labels [N, C]
 //!                                                      └──► co-occurrence [C, C]; word vectors [C, E]
 //! image ──decode, augment──► Batch { input: Images [B, 3, S, S] | Maps [B, F, H, W], labels, indices }
-//!   Backbone    frozen trunk, trained last stage          [B, 3, S, S] → [B, F, H, W]
+//!   backbone/   frozen trunk, trained last stage          [B, 3, S, S] → [B, F, H, W]
 //!   represent   reduce to D, semantic decoupling          → category representations [B, C, D]
 //!   blend       instance- and prototype-level             → [B, C, D] and soft targets [B, C]
 //!   classify    gated graph, fuse, per-category linear    → logits [B, C]
-//!   loss        partial BCE + contrastive + blended BCEs  → Losses → backward → Adam
+//!   loss/       partial BCE + contrastive + blended BCEs  → Losses → backward → Adam
 //! ```
-//!
 //! Axis letters: N images, B batch, C categories, F channels of a feature map, D representation
 //! width, H W positions (P = H·W), K prototypes per category, E word width, M joint width.
 //!
-//! Read [`methods::sarb`] first, then [`train`].
+//! Read `methods/sarb.rs` first, then `train.rs`.
 
-#![warn(missing_docs)]
-
-pub mod batch;
-pub mod calibration;
-pub mod cli;
-pub mod console;
-pub mod data;
-pub mod error;
-pub mod evaluate;
-pub mod files;
+mod backbone;
+mod batch;
+mod cache;
+mod calibration;
+mod cancel;
+mod checkpoint;
+pub mod device;
+mod error;
+mod experiment;
+mod extractor;
 #[cfg(test)]
 mod fixture;
-pub mod interrupt;
-pub mod kmeans;
-pub mod loss;
-pub mod methods;
-pub mod metrics;
-pub mod model;
-pub mod nn;
-pub mod prepare;
-pub mod recipe;
-pub mod recognizer;
+mod kernels;
+mod kmeans;
+mod loader;
+mod loss;
+mod memory;
+mod methods;
+mod model;
+mod nn;
+mod prepare;
+mod recipe;
+mod recognizer;
 pub mod report;
-pub mod ridge;
-pub mod run;
-pub mod step;
+mod ridge;
+mod run;
+mod scoring;
+mod step;
 pub mod sweep;
-pub mod tensorboard;
-pub mod train;
+pub mod synthetic;
+mod tensorboard;
+mod train;
 
+pub use burn::tensor::Device;
+pub use cancel::Cancel;
 pub use error::{Error, Result};
+pub use experiment::{Cache, Evaluation, Event, Inputs, evaluate, train};
+pub use methods::NAMES as METHODS;
+pub use recipe::Recipe;
+pub use recognizer::{Attention, Picture, Recognition, Recognizer};
+pub use run::{EpochRow, Existing, Run, RunInfo, Status, Which};
+pub use sarb_labels as labels;
+
+/// The layers of SSGRL and SARB, and what a forward pass needs besides.
+pub mod layers {
+    pub use crate::kernels::shared_states::SharedStates;
+    pub use crate::methods::blending::{Blended, blend_instances};
+    pub use crate::nn::batch_norm::BatchNorm;
+    pub use crate::nn::decoupling::SemanticDecoupling;
+    pub use crate::nn::gated_graph::GatedGraph;
+    pub use crate::nn::linear::Linear;
+    pub use crate::nn::per_class_linear::PerClassLinear;
+}
+
+/// What the benchmarks and the tests of the program reach into; nothing here is a promise.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::backbone::{Backbone, BackboneName, Freeze};
+    pub use crate::batch::{Batch, Input, Progress};
+    pub use crate::memory::peak_rss_mb;
+}

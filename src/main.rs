@@ -1,5 +1,7 @@
 //! The `sarb` program: parse, run, exit code.
 
+mod cli;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
@@ -8,11 +10,11 @@ use clap::Parser;
 const BUG: i32 = 1;
 
 fn main() {
-    let cli = sarb::cli::Cli::parse();
-    let code = match catch_unwind(AssertUnwindSafe(|| sarb::cli::run(cli))) {
+    let cli = cli::Cli::parse();
+    let code = match catch_unwind(AssertUnwindSafe(|| cli::run(cli))) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            error.to_string().lines().for_each(|line| sarb::console::say(&format!("sarb: {line}")));
+            error.to_string().lines().for_each(|line| cli::console::say(&format!("sarb: {line}")));
             error.exit_code()
         }
         // The panic has told where; nothing that a user does should lead here.

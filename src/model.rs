@@ -4,10 +4,10 @@ use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
 
 use crate::batch::Input;
-use crate::data::categories::Categories;
-use crate::methods::ssgrl::CategoryKnowledge;
-use crate::methods::{Head, Method};
-use crate::nn::backbone::{Backbone, FixedTrunk, FoldedBackbone};
+use sarb_labels::categories::Categories;
+use crate::methods::knowledge::CategoryKnowledge;
+use crate::methods::{AnyMethod, Method};
+use crate::backbone::{Backbone, FixedTrunk, FoldedBackbone};
 use crate::recipe::Recipe;
 
 /// What is trained, saved and served.
@@ -16,7 +16,7 @@ pub struct Model {
     /// The backbone, unless it is wholly frozen: then its maps are cached, and it is kept apart.
     pub backbone: Option<Backbone>,
     /// The method's head.
-    pub head: Head,
+    pub head: AnyMethod,
 }
 
 impl Model {
@@ -69,7 +69,7 @@ impl Model {
 pub struct Inference {
     backbone: Option<FoldedBackbone>,
     /// The method's head.
-    pub head: Head,
+    pub head: AnyMethod,
 }
 
 impl Inference {

@@ -1,60 +1,24 @@
 //! From a recipe and a data folder to what the loop reads: labels are hidden, the validation split
 //! is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
+use sarb_labels::categories::Categories;
+use sarb_labels::images::transform::Transform;
+use sarb_labels::words::Words;
+use sarb_labels::{Annotations, Label, LabelMatrix, Split, dataset};
 
-use crate::data::categories::Categories;
-use crate::data::feature_cache::{CacheSpec, cached_maps};
-use crate::data::features::Features;
-use crate::data::labels::{Label, LabelMatrix};
-use crate::data::loader::{Examples, ImageFiles};
-use crate::data::mixed_maps::{MixtureDraw, with_mixtures};
-use crate::data::transform::Transform;
-use crate::data::words::Words;
-use crate::data::{self, Annotations};
-use crate::interrupt;
-use crate::nn::backbone::{Backbone, FoldedBackbone, Freeze};
-use crate::nn::weights;
-use crate::recipe::{Recipe, Select};
+use crate::backbone::{Freeze, weights};
+use crate::cancel::Cancel;
+use crate::experiment::{Event, Inputs};
+use crate::extractor::{Extractor, MapReading, MapSource, load_backbone};
+use crate::loader::features::Features;
+use crate::loader::mixing::{MixedImages, MixtureDraw};
+use crate::loader::{Examples, ImageFiles};
+use crate::recipe::{DataRecipe, Recipe, Select};
 use crate::{Error, Result};
-
-/// Where a command finds its inputs: what the command line says beside the recipe.
-#[derive(Debug, Clone)]
-pub struct Sources {
-    /// The data folder.
-    pub data: PathBuf,
-    /// Pretrained weights of the backbone.
-    pub weights: Option<PathBuf>,
-    /// Word vectors, in place of the data folder's.
-    pub words: Option<PathBuf>,
-    /// The user's own features, in place of images.
-    pub features: Option<PathBuf>,
-    /// Where feature maps are cached.
-    pub cache: Cache,
-}
-
-/// Where feature maps are cached, and how much they may take.
-#[derive(Debug, Clone)]
-pub struct Cache {
-    /// The folder.
-    pub dir: PathBuf,
-    /// Its size limit in bytes.
-    pub limit_bytes: u64,
-}
-
-/// A wholly frozen backbone, kept beside the model, with the key of its cached maps.
-#[derive(Debug)]
-pub struct Extractor {
-    /// The network.
-    pub network: FoldedBackbone,
-    /// Name and weights, as part of the cache key.
-    pub key: String,
-}
 
 /// What a training reads.
 pub struct Prepared {
@@ -70,10 +34,8 @@ pub struct Prepared {
     pub selection: Selection,
     /// Images or maps of all rows.
     pub examples: Arc<dyn Examples>,
-    /// The frozen backbone, if maps come from one.
-    pub extractor: Option<Extractor>,
-    /// The backbone that is trained, if one is.
-    pub backbone: Option<Backbone>,
+    /// Where the maps that the head reads come from.
+    pub source: MapSource,
     /// Channels F of the maps that the head reads.
     pub channels: usize,
     /// Hash of the labels and image paths.
@@ -93,13 +55,22 @@ pub struct Selection {
 }
 
 /// Opens data and backbone for a training.
-pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Prepared> {
-    if sources.features.is_some() && sources.weights.is_some() {
+///
+/// # Errors
+/// What is wrong with the inputs; [`Error::Stopped`] once `cancel` asks for it.
+pub fn prepare(
+    recipe: &Recipe,
+    inputs: &Inputs,
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Prepared> {
+    if inputs.features.is_some() && inputs.weights.is_some() {
         return Err(Error::Usage(
             "--features are read in place of images, so --weights has no use; give one of them".into(),
         ));
     }
-    let mut annotations = data::open_split(&sources.data, data::Split::Train)?;
+    let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
     annotations.labels = annotations.labels.hide(recipe.data.known, recipe.data.mask_seed);
     if annotations.labels.count(Label::Positive) == 0 {
         return Err(Error::Data(format!(
@@ -110,9 +81,9 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
         )));
     }
     let (rows, validation) = annotations.split_validation(recipe.data.validation, recipe.seed);
-    let words = match &sources.words {
+    let words = match &inputs.words {
         Some(path) => Some(Words::read(path, &annotations.categories)?),
-        None => Words::in_folder(&sources.data, &annotations.categories)?,
+        None => Words::in_folder(&inputs.data, &annotations.categories)?,
     };
     let mut notes = notes(&annotations, words.is_none(), &recipe.data);
     if let Some(words) = &words {
@@ -126,7 +97,7 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
     );
 
     let fingerprint = fingerprint(&annotations);
-    if sources.features.is_none()
+    if inputs.features.is_none()
         && recipe.backbone.freeze == Freeze::All
         && recipe.data.augment
         && recipe.backbone.views == 0
@@ -135,15 +106,19 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
             "backbone.views is 0: the head is trained on the test-time view of each image alone".into(),
         );
     }
-    let Reading { examples, extractor, backbone, channels } =
-        open_examples(recipe, sources, &annotations.images, &rows, device)?;
+    let opening = Opening { recipe, inputs, device, events, cancel };
+    let (source, examples) = opening.open(&annotations.images, &rows)?;
+    let channels = match &source {
+        MapSource::Trained(backbone) => backbone.channels(),
+        MapSource::Frozen(_) | MapSource::Given(_) => examples.shape()[0],
+    };
     let selection = match recipe.train.select {
         Select::Test => {
             notes.push(
                 "the best epoch is chosen on the test set, as the official code does: its result is optimistic"
                     .into(),
             );
-            test_selection(recipe, sources, &annotations, extractor.as_ref(), device)?
+            opening.test_selection(&annotations, &source)?
         }
         _ => Selection {
             examples: examples.clone(),
@@ -158,189 +133,106 @@ pub fn prepare(recipe: &Recipe, sources: &Sources, device: &Device) -> Result<Pr
         validation,
         selection,
         examples,
-        extractor,
-        backbone,
+        source,
         channels,
         fingerprint,
         notes,
     })
 }
 
-/// The test set, to select on as the official code does.
-fn test_selection(
-    recipe: &Recipe,
-    sources: &Sources,
-    train: &Annotations,
-    extractor: Option<&Extractor>,
-    device: &Device,
-) -> Result<Selection> {
-    if sources.features.is_some() {
-        return Err(Error::Usage(
-            "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
-        ));
+/// What opening examples takes.
+struct Opening<'a> {
+    recipe: &'a Recipe,
+    inputs: &'a Inputs,
+    device: &'a Device,
+    events: &'a dyn Fn(Event<'_>),
+    cancel: &'a Cancel,
+}
+
+impl Opening<'_> {
+    /// The user's features, or the images `paths`; through a wholly frozen backbone, their cached maps. Of
+    /// the training `rows`, mixed ones where the method mixes images.
+    fn open(&self, paths: &[PathBuf], rows: &[usize]) -> Result<(MapSource, Arc<dyn Examples>)> {
+        let Self { recipe, inputs, .. } = self;
+        let draw = self.mixtures(rows)?;
+        if let Some(file) = &inputs.features {
+            let features = Features::open(file, paths.len())?;
+            return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
+        }
+        let backbone = load_backbone(recipe, inputs.weights.as_deref(), self.device)?;
+        if recipe.backbone.freeze != Freeze::All {
+            let images = images_of(recipe.data.size_px, paths);
+            let examples = match draw {
+                Some(draw) => Arc::new(MixedImages::new(images, draw)),
+                None => images,
+            };
+            return Ok((MapSource::Trained(backbone), examples));
+        }
+        let weights = inputs.weights.as_deref().expect("a frozen backbone has weights");
+        let extractor = Extractor::new(&backbone, &recipe.backbone, weights)?;
+        let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
+        Ok((MapSource::Frozen(extractor), maps))
     }
-    let test =
-        data::open_split(&sources.data, data::Split::Test)?.aligned(&train.categories, &train.source)?;
-    let examples = match extractor {
-        Some(extractor) => maps_of(recipe, &test.images, extractor, 0, &sources.cache, device)?,
-        None => images_of(recipe, &test.images),
-    };
-    Ok(Selection { examples, rows: (0..test.images.len()).collect(), labels: test.labels })
-}
 
-/// Where maps come from, and what they are made with.
-struct Reading {
-    examples: Arc<dyn Examples>,
-    extractor: Option<Extractor>,
-    backbone: Option<Backbone>,
-    channels: usize,
-}
-
-/// The user's features, or the images `paths`; through a wholly frozen backbone, their cached maps, of
-/// the training `rows` mixed ones too where the method mixes images.
-fn open_examples(
-    recipe: &Recipe,
-    sources: &Sources,
-    paths: &[PathBuf],
-    rows: &[usize],
-    device: &Device,
-) -> Result<Reading> {
-    if let Some(file) = &sources.features {
-        if recipe.method.mixes_pixels().is_some() {
+    /// Who is mixed with whom, for a method that mixes images before the backbone.
+    fn mixtures(&self, rows: &[usize]) -> Result<Option<MixtureDraw>> {
+        let Some(mixing) = self.recipe.method.mixed_views() else { return Ok(None) };
+        let name = self.recipe.method.name();
+        if self.inputs.features.is_some() {
             return Err(Error::Usage(format!(
-                "{} mixes images before the backbone, but --features has no images; fm-mixup mixes feature maps",
-                recipe.method.name()
+                "{name} mixes images before the backbone, but --features has no images; fm-mixup mixes feature maps"
             )));
         }
-        let features = Features::open(file, paths.len())?;
-        let channels = features.shape()[0];
-        return Ok(Reading { examples: Arc::new(features), extractor: None, backbone: None, channels });
+        if !self.recipe.data.augment {
+            return Err(Error::Recipe(format!(
+                "data.augment is false, but {name} mixes augmented views; leave it true"
+            )));
+        }
+        Ok(Some(MixtureDraw {
+            rows: rows.to_vec(),
+            seed: self.recipe.seed,
+            from_epoch: mixing.from_epoch as u64,
+            concentration: mixing.concentration,
+        }))
     }
-    let backbone = load_backbone(recipe, sources.weights.as_deref(), device)?;
-    let channels = backbone.channels();
-    if recipe.backbone.freeze != Freeze::All {
-        let examples = images_of(recipe, paths);
-        return Ok(Reading { examples, extractor: None, backbone: Some(backbone), channels });
+
+    fn maps_of(
+        &self,
+        extractor: &Extractor,
+        paths: &[PathBuf],
+        views: usize,
+        mixing: Option<&MixtureDraw>,
+    ) -> Result<Arc<dyn Examples>> {
+        let Self { recipe, inputs, device, events, cancel } = self;
+        let (size_px, cache) = (recipe.data.size_px, &inputs.cache);
+        extractor.maps_of(paths, &MapReading { size_px, views, mixing, cache, device, events, cancel })
     }
-    let weights = sources.weights.as_deref().expect("a frozen backbone has weights");
-    let extractor =
-        Extractor { key: key(recipe, &weights::fingerprint(weights)?), network: backbone.folded() };
-    let draw = recipe.method.mixes_pixels().map(|mixing| MixtureDraw {
-        rows: rows.to_vec(),
-        seed: recipe.seed,
-        concentration: mixing.concentration,
-    });
-    let views = recipe.backbone.views;
-    let examples =
-        maps_and_mixtures_of(recipe, paths, &extractor, views, draw.as_ref(), &sources.cache, device)?;
-    Ok(Reading { examples, extractor: Some(extractor), backbone: None, channels })
+
+    /// The test set, to select on as the official code does.
+    fn test_selection(&self, train: &Annotations, source: &MapSource) -> Result<Selection> {
+        let test = dataset::open_split(&self.inputs.data, Split::Test)?
+            .aligned(&train.categories, &train.source)?;
+        let examples = match source {
+            MapSource::Given(_) => {
+                return Err(Error::Usage(
+                    "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
+                ));
+            }
+            MapSource::Frozen(extractor) => self.maps_of(extractor, &test.images, 0, None)?,
+            MapSource::Trained(_) => images_of(self.recipe.data.size_px, &test.images),
+        };
+        Ok(Selection { examples, rows: (0..test.images.len()).collect(), labels: test.labels })
+    }
 }
 
 /// Images of files, decoded and transformed anew at each reading.
-pub fn images_of(recipe: &Recipe, paths: &[PathBuf]) -> Arc<dyn Examples> {
-    Arc::new(ImageFiles { paths: paths.to_vec(), transform: Transform::for_size(recipe.data.size_px) })
-}
-
-/// Feature maps of files through a frozen backbone: from the cache, and into it.
-pub fn maps_of(
-    recipe: &Recipe,
-    paths: &[PathBuf],
-    extractor: &Extractor,
-    views: usize,
-    cache: &Cache,
-    device: &Device,
-) -> Result<Arc<dyn Examples>> {
-    maps_and_mixtures_of(recipe, paths, extractor, views, None, cache, device)
-}
-
-/// [`maps_of`], with as many views of mixed images where `draw` says who is mixed with whom.
-fn maps_and_mixtures_of(
-    recipe: &Recipe,
-    paths: &[PathBuf],
-    extractor: &Extractor,
-    views: usize,
-    draw: Option<&MixtureDraw>,
-    cache: &Cache,
-    device: &Device,
-) -> Result<Arc<dyn Examples>> {
-    let size = recipe.data.size_px;
-    let side = extractor.network.backbone().map_size(size);
-    let spec = CacheSpec {
-        dir: cache.dir.clone(),
-        limit_bytes: cache.limit_bytes,
-        extractor: extractor.key.clone(),
-        transform: Transform::for_size(size),
-        views,
-    };
-    let mut extract = |pixels: &[f32], images: usize| {
-        let data = TensorData::new(pixels.to_vec(), [images, 3, size, size]);
-        let maps = extractor.network.forward(Tensor::<4>::from_data(data, device));
-        Ok(maps.into_data().try_into_vec::<f32>().expect("maps are f32"))
-    };
-    let bar = crate::console::progress_bar("feature maps");
-    let mut progress = |done: usize, total: usize| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-        match interrupt::flag().load(Ordering::Relaxed) {
-            true => Err(Error::Stopped),
-            false => Ok(()),
-        }
-    };
-    let shape = [extractor.network.backbone().channels(), side, side];
-    let maps = cached_maps(&spec, paths, shape, &mut extract, &mut progress)?;
-    let maps: Arc<dyn Examples> = match draw {
-        Some(draw) => Arc::new(with_mixtures(maps, &spec, paths, draw, &mut extract, &mut progress)?),
-        None => Arc::new(maps),
-    };
-    bar.finish_and_clear();
-    Ok(maps)
-}
-
-fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {
-    let r = &recipe.backbone;
-    let backbone = initial_backbone(recipe, device);
-    let backbone = match weights {
-        Some(path) => backbone.load(path)?,
-        None if r.freeze == Freeze::None => backbone,
-        None => {
-            return Err(Error::Missing(format!(
-                "backbone.freeze = \"{}\" keeps {} as it was trained before, so it needs --weights FILE (.pth or .safetensors); backbone.freeze = \"none\" trains it from scratch",
-                r.freeze, r.name
-            )));
-        }
-    };
-    if backbone.map_size(recipe.data.size_px) == 0 {
-        return Err(Error::Recipe(format!(
-            "data.size_px is {}, too small for {}{}: nothing is left of the image",
-            recipe.data.size_px,
-            r.name,
-            if r.pool { " with backbone.pool = true" } else { "" }
-        )));
-    }
-    Ok(frozen(backbone, recipe))
-}
-
-/// The recipe's backbone with initial weights that depend on its seed alone.
-pub fn initial_backbone(recipe: &Recipe, device: &Device) -> Backbone {
-    // Burn draws weights from a generator of the device when they are first read.
-    device.seed(recipe.seed);
-    Backbone::new(recipe.backbone.name, device).with_pool(recipe.backbone.pool).materialize()
-}
-
-/// The backbone with the parts frozen that the recipe freezes.
-pub fn frozen(backbone: Backbone, recipe: &Recipe) -> Backbone {
-    let backbone = backbone.freeze(recipe.backbone.freeze);
-    if recipe.backbone.freeze_batch_norm { backbone.freeze_batch_norm() } else { backbone }
-}
-
-fn key(recipe: &Recipe, weights: &str) -> String {
-    let pool = if recipe.backbone.pool { "-pooled" } else { "" };
-    format!("{}{pool}-{}", recipe.backbone.name, &weights[..16.min(weights.len())])
+pub fn images_of(size_px: usize, paths: &[PathBuf]) -> Arc<dyn Examples> {
+    Arc::new(ImageFiles { paths: paths.to_vec(), transform: Transform::for_size(size_px) })
 }
 
 fn fingerprint(annotations: &Annotations) -> String {
     let mut hash = blake3::Hasher::new();
-    let folder = crate::files::folder_of(&annotations.source);
+    let folder = sarb_labels::files::folder_of(&annotations.source);
     for (row, path) in annotations.images.iter().enumerate() {
         let name = path.strip_prefix(folder).unwrap_or(path).as_os_str().as_encoded_bytes();
         hash.update(&(name.len() as u64).to_le_bytes()).update(name);
@@ -355,7 +247,7 @@ fn fingerprint(annotations: &Annotations) -> String {
     hash.finalize().to_hex()[..16].to_string()
 }
 
-fn notes(annotations: &Annotations, words_learned: bool, recipe: &crate::recipe::DataRecipe) -> Vec<String> {
+fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {
     let labels = &annotations.labels;
     let mut notes = vec![format!(
         "{} images, {} categories, {:.0} % of the labels kept: {} positive, {} negative, {} unknown",

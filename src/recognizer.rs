@@ -1,47 +1,95 @@
 //! A trained run, ready to name what is in an image.
 //!
 //! ```no_run
-//! let recognizer = sarb::recognizer::Recognizer::open("RUN".as_ref(), sarb::run::Which::Best, &burn::tensor::Device::flex())?;
-//! let recognition = recognizer.recognize("photo.jpg".as_ref())?;
-//! for (category, probability) in recognition.top(3) {
+//! let recognizer = sarb::Recognizer::open("RUN".as_ref(), sarb::Which::Best, &sarb::Device::flex())?;
+//! for (category, probability) in recognizer.recognize("photo.jpg")?.top(3) {
 //!     println!("{category} {probability:.2}");
 //! }
 //! # Ok::<(), sarb::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use sarb_labels::categories::Categories;
+use sarb_labels::images::transform::Transform;
+use sarb_labels::images::{Rgb8, decode, decode_bytes};
 
 use crate::batch::Input;
-use crate::data::categories::Categories;
-use crate::data::image::decode;
-use crate::data::transform::Transform;
+use crate::checkpoint;
+use crate::extractor::{Extractor, MapSource, frozen, initial_backbone};
 use crate::methods::Method;
 use crate::model::{Inference, Model};
-use crate::nn::backbone::Freeze;
-use crate::prepare::{Extractor, frozen, initial_backbone};
 use crate::recipe::Recipe;
-use crate::run::{Run, Which};
+use crate::run::{MapOrigin, Run, Which};
 use crate::{Error, Result};
 
 /// The file of a run that holds its wholly frozen backbone.
 pub const EXTRACTOR_FILE: &str = "backbone.safetensors";
 
+/// Most images of [`Recognizer::recognize_all`] that go through the network at once.
+const AT_ONCE: usize = 8;
+
 /// A trained model with its categories and its transform.
 #[derive(Debug)]
 pub struct Recognizer {
-    /// What was trained.
-    pub recipe: Recipe,
-    /// What it can name.
-    pub categories: Categories,
-    /// The network as it was trained.
-    pub model: Model,
-    /// The same, for use.
-    pub inference: Inference,
-    /// The frozen backbone in front of it, where there is one.
-    pub extractor: Option<Extractor>,
+    recipe: Recipe,
+    categories: Categories,
+    source: MapSource,
+    inference: Inference,
     device: Device,
+}
+
+/// One image in any of its forms; every one turns into this by itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Picture<'a> {
+    /// A file, or a member of a tar file: `shard.tar/0001.jpg`.
+    File(&'a Path),
+    /// The bytes of a file.
+    Bytes(&'a [u8]),
+    /// Decoded pixels.
+    Pixels(&'a Rgb8),
+}
+
+impl<'a> From<&'a str> for Picture<'a> {
+    fn from(path: &'a str) -> Self {
+        Picture::File(Path::new(path))
+    }
+}
+
+impl<'a> From<&'a Path> for Picture<'a> {
+    fn from(path: &'a Path) -> Self {
+        Picture::File(path)
+    }
+}
+
+impl<'a> From<&'a std::path::PathBuf> for Picture<'a> {
+    fn from(path: &'a std::path::PathBuf) -> Self {
+        Picture::File(path)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Picture<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Picture::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a Rgb8> for Picture<'a> {
+    fn from(pixels: &'a Rgb8) -> Self {
+        Picture::Pixels(pixels)
+    }
+}
+
+impl Picture<'_> {
+    fn pixels(&self) -> Result<Cow<'_, Rgb8>> {
+        Ok(match self {
+            Picture::File(path) => Cow::Owned(decode(path)?),
+            Picture::Bytes(bytes) => Cow::Owned(decode_bytes(bytes, "the image")?),
+            Picture::Pixels(pixels) => Cow::Borrowed(pixels),
+        })
+    }
 }
 
 /// What a recognizer says of one image.
@@ -67,16 +115,13 @@ pub struct Attention {
 impl Recognition<'_> {
     /// Probability of each category, 0…1.
     pub fn probabilities(&self) -> Vec<f32> {
-        self.logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
+        self.logits.iter().copied().map(probability).collect()
     }
 
     /// The `count` most probable categories, most probable first; ties in category order.
     pub fn top(&self, count: usize) -> Vec<(&str, f32)> {
-        self.ranking()
-            .into_iter()
-            .take(count)
-            .map(|c| (self.names[c].as_str(), self.probabilities()[c]))
-            .collect()
+        let ranking = self.ranking().into_iter().take(count);
+        ranking.map(|c| (self.names[c].as_str(), probability(self.logits[c]))).collect()
     }
 
     /// Categories, most probable first; ties in category order.
@@ -87,6 +132,10 @@ impl Recognition<'_> {
     }
 }
 
+fn probability(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
 impl Recognizer {
     /// Opens a run folder.
     ///
@@ -95,52 +144,110 @@ impl Recognizer {
     /// checkpoint is damaged or of another network.
     pub fn open(dir: &Path, which: Which, device: &Device) -> Result<Self> {
         let run = Run::open(dir)?;
-        let recipe = run.recipe()?;
-        let categories = run.categories()?;
-        let info = run.info()?;
-        let extractor = match info.extractor {
-            None => None,
-            Some(key) => {
-                let path = run.path(EXTRACTOR_FILE);
-                let loaded = initial_backbone(&recipe, device).load(&path)?;
-                Some(Extractor { network: loaded.freeze(Freeze::All).folded(), key })
+        let (recipe, categories, info) = (run.recipe()?, run.categories()?, run.info()?);
+        let initial = || initial_backbone(&recipe, device);
+        let source = match info.maps {
+            MapOrigin::Frozen(key) => {
+                MapSource::Frozen(Extractor::load(&run.path(EXTRACTOR_FILE), key, initial())?)
             }
+            MapOrigin::Trained => MapSource::Trained(frozen(initial(), &recipe.backbone)),
+            MapOrigin::Given(hash) => MapSource::Given(hash),
         };
-        let backbone = info.trains_backbone.then(|| frozen(initial_backbone(&recipe, device), &recipe));
         // The prior is in the checkpoint.
         let counts = vec![(0, 0); categories.names.len()];
+        let backbone = source.trained().cloned();
         let model = Model::new(&recipe, &categories, counts, info.channels, backbone, device);
-        let model = run.load_model(which, model)?;
+        let mut model = checkpoint::load_model(&run, which, model)?;
         let inference = Inference::new(&model);
-        Ok(Self { recipe, categories, model, inference, extractor, device: device.clone() })
+        let source = model.backbone.take().map_or(source, MapSource::Trained);
+        Ok(Self { recipe, categories, source, inference, device: device.clone() })
     }
 
-    /// Whether the run reads images; one trained with `--features` reads feature files only.
-    pub fn reads_images(&self) -> bool {
-        self.extractor.is_some() || self.inference.reads_images()
+    /// Names of the categories.
+    pub fn names(&self) -> &[String] {
+        &self.categories.names
     }
 
-    /// What is in the image of a file.
+    /// Side of the images that the network reads, in pixels.
+    pub fn size_px(&self) -> usize {
+        self.recipe.data.size_px
+    }
+
+    /// Where the maps come from.
+    pub(crate) fn source(&self) -> &MapSource {
+        &self.source
+    }
+
+    /// The network.
+    pub(crate) fn inference(&self) -> &Inference {
+        &self.inference
+    }
+
+    /// Where it computes.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Saves the backbone that was trained or kept, as weights for other runs.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the run has none; if the file cannot be written.
+    pub fn save_backbone(&self, path: &Path) -> Result<()> {
+        match &self.source {
+            MapSource::Frozen(extractor) => extractor.save(path),
+            MapSource::Trained(backbone) => backbone.save(path),
+            MapSource::Given(_) => Err(no_backbone()),
+        }
+    }
+
+    /// What is in an image: a path, the bytes of a file, or pixels.
     ///
     /// # Errors
     /// What decoding says; [`Error::Usage`] if the run was trained on features.
-    pub fn recognize(&self, path: &Path) -> Result<Recognition<'_>> {
-        if !self.reads_images() {
-            return Err(Error::Usage(
-                "this run was trained with --features and has no backbone: it cannot read images".into(),
-            ));
+    pub fn recognize<'a>(&self, image: impl Into<Picture<'a>>) -> Result<Recognition<'_>> {
+        self.recognize_all(&[image.into()]).pop().expect("one for each image")
+    }
+
+    /// What is in each of several images; one that cannot be read does not keep the others from it.
+    pub fn recognize_all(&self, images: &[Picture<'_>]) -> Vec<Result<Recognition<'_>>> {
+        images.chunks(AT_ONCE).flat_map(|images| self.recognize_batch(images)).collect()
+    }
+
+    fn recognize_batch(&self, images: &[Picture<'_>]) -> Vec<Result<Recognition<'_>>> {
+        if let MapSource::Given(_) = self.source {
+            return images.iter().map(|_| Err(no_backbone())).collect();
         }
-        let transform = Transform::for_size(self.recipe.data.size_px);
-        let size = self.recipe.data.size_px;
-        let mut pixels = vec![0.0; 3 * size * size];
-        transform.clean(&decode(path)?, &mut pixels);
-        let images = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, size, size]), &self.device);
-        let maps = match &self.extractor {
-            Some(extractor) => extractor.network.forward(images),
-            None => self.inference.maps(Input::Images(images)),
+        let transform = Transform::for_size(self.size_px());
+        let mut pixels = Vec::new();
+        let read: Vec<Result<()>> = images
+            .iter()
+            .map(|image| {
+                let mut values = vec![0.0; 3 * self.size_px() * self.size_px()];
+                transform.clean(&*image.pixels()?, &mut values);
+                pixels.extend(values);
+                Ok(())
+            })
+            .collect();
+        let count = read.iter().filter(|read| read.is_ok()).count();
+        let mut named = self.name(pixels, count).into_iter();
+        read.into_iter().map(|read| read.map(|()| named.next().expect("one for each that was read"))).collect()
+    }
+
+    /// What is in `count` images of the network's size, `count · 3 · S · S` values.
+    fn name(&self, pixels: Vec<f32>, count: usize) -> Vec<Recognition<'_>> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let size = self.size_px();
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [count, 3, size, size]), &self.device);
+        let maps = match &self.source {
+            MapSource::Frozen(extractor) => extractor.forward(images),
+            _ => self.inference.maps(Input::Images(images)),
         };
         let logits = values(self.inference.head.forward(maps.clone()));
-        Ok(Recognition { names: &self.categories.names, logits, maps })
+        let names = self.names();
+        let each = logits.chunks_exact(names.len()).zip(maps.split(1, 0));
+        each.map(|(logits, maps)| Recognition { names, logits: logits.to_vec(), maps }).collect()
     }
 
     /// Where each category of a recognition is seen.
@@ -148,6 +255,10 @@ impl Recognizer {
         let side = recognition.maps.dims()[3];
         Attention { values: values(self.inference.head.attention(recognition.maps.clone())), side }
     }
+}
+
+fn no_backbone() -> Error {
+    Error::Usage("this run was trained with --features and has no backbone: it cannot read images".into())
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -4,16 +4,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 
-use crate::data::categories::Categories;
-use crate::files::{sync_folder, write_atomically};
-use crate::methods::Method;
-use crate::model::Model;
+use sarb_labels::categories::Categories;
+use sarb_labels::files::write_atomically;
 use crate::recipe::Recipe;
-use crate::tensorboard::{self, Point};
+use crate::tensorboard::{Point, self};
 use crate::{Error, Result};
 
 /// The folder of one training.
@@ -21,9 +17,6 @@ use crate::{Error, Result};
 pub struct Run {
     dir: PathBuf,
 }
-
-/// What a method keeps beside its weights, in a checkpoint.
-const METHOD_STATE: &str = "method.bin";
 
 /// The files that a run writes.
 const FILES: &[&str] = &[
@@ -84,12 +77,9 @@ pub struct RunInfo {
     pub fingerprint: String,
     /// Channels of the feature maps that the head reads.
     pub channels: usize,
-    /// Whether the checkpoint holds a trained backbone.
-    pub trains_backbone: bool,
-    /// Key of the wholly frozen backbone in `backbone.safetensors`, if the run has one.
-    pub extractor: Option<String>,
-    /// Hash of the user's feature file, if the run has one.
-    pub features: Option<String>,
+    /// Where those maps come from.
+    #[serde(flatten)]
+    pub maps: MapOrigin,
     /// What computed it.
     pub backend: String,
     /// Where it was computed.
@@ -104,6 +94,49 @@ pub struct RunInfo {
     pub seconds: f64,
     /// Peak resident memory of the process in MiB.
     pub peak_rss_mb: f64,
+}
+
+/// Where the maps of a run come from, as `run.json` says it: [`MapSource`](crate::extractor::MapSource)
+/// without the networks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MapFields", into = "MapFields")]
+pub enum MapOrigin {
+    /// A wholly frozen backbone, kept in `backbone.safetensors`; the key of its cached maps.
+    Frozen(String),
+    /// A backbone that the checkpoints hold.
+    Trained,
+    /// The user's own features; the hash of their file.
+    Given(String),
+}
+
+/// How `run.json` writes a [`MapOrigin`].
+#[derive(Clone, Serialize, Deserialize)]
+struct MapFields {
+    trains_backbone: bool,
+    extractor: Option<String>,
+    features: Option<String>,
+}
+
+impl From<MapFields> for MapOrigin {
+    fn from(fields: MapFields) -> Self {
+        match fields {
+            MapFields { extractor: Some(key), .. } => MapOrigin::Frozen(key),
+            MapFields { trains_backbone: true, .. } => MapOrigin::Trained,
+            MapFields { features, .. } => MapOrigin::Given(features.unwrap_or_default()),
+        }
+    }
+}
+
+impl From<MapOrigin> for MapFields {
+    fn from(origin: MapOrigin) -> Self {
+        let trains_backbone = origin == MapOrigin::Trained;
+        let (extractor, features) = match origin {
+            MapOrigin::Frozen(key) => (Some(key), None),
+            MapOrigin::Trained => (None, None),
+            MapOrigin::Given(hash) => (None, Some(hash)),
+        };
+        Self { trains_backbone, extractor, features }
+    }
 }
 
 /// The state of training beside weights and moments.
@@ -152,7 +185,8 @@ pub enum Which {
 }
 
 impl Which {
-    fn name(self) -> &'static str {
+    /// The name of its folder.
+    pub fn name(self) -> &'static str {
         match self {
             Which::Best => "best",
             Which::Last => "last",
@@ -173,14 +207,14 @@ impl Run {
         match existing {
             _ if !occupied => Ok(()),
             Existing::Refuse => Err(Error::Usage(format!(
-                "{shown} is not empty; --resume goes on with the run in it, --force replaces it"
+                "{shown} is not empty; --resume continues the run in it, --force replaces it"
             ))),
             _ if is_run => Ok(()),
             Existing::Resume => {
-                Err(Error::Usage(format!("{shown} holds something that is no run; give another --out")))
+                Err(Error::Usage(format!("{shown} is not empty and is not a run; give another --out")))
             }
             Existing::Replace => Err(Error::Usage(format!(
-                "{shown} holds something that is no run; --force replaces runs only"
+                "{shown} is not empty and is not a run; --force replaces runs only"
             ))),
         }
     }
@@ -210,6 +244,11 @@ impl Run {
             return Err(Error::Missing(format!("{}: no run folder (it has no recipe.toml)", dir.display())));
         }
         Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// A path within the folder.
@@ -249,12 +288,12 @@ impl Run {
 
     /// The categories that the run was trained on.
     pub fn categories(&self) -> Result<Categories> {
-        Categories::load(&self.path("data"))
+        Ok(Categories::load(&self.path("data"))?)
     }
 
     /// Writes `text` to a file of the folder.
     pub fn write(&self, part: &str, bytes: &[u8]) -> Result<()> {
-        write_atomically(&self.path(part), |file| file.write_all(bytes))
+        Ok(write_atomically(&self.path(part), |file| file.write_all(bytes))?)
     }
 
     /// Appends one line of JSON to `events.jsonl`.
@@ -316,80 +355,8 @@ impl Run {
         self.write("metrics.csv", text.as_bytes())
     }
 
-    /// Saves weights, optimiser and state under a new name, then puts it in the place of the old one.
-    pub fn save_checkpoint(
-        &self,
-        which: Which,
-        model: &Model,
-        optimizer: &ModuleOptimizer,
-        state: &State,
-    ) -> Result<()> {
-        let folder = |suffix: &str| self.path(&format!("checkpoints/{}{suffix}", which.name()));
-        let (new, old, now) = (folder(".new"), folder(".old"), folder(""));
-        remove_dir(&new)?;
-        std::fs::create_dir_all(&new).map_err(|e| Error::io(&new, e))?;
-        let record = |file: &str, result: Result<(), burn::store::RecordError>| {
-            result.map_err(|e| Error::io(new.join(file), std::io::Error::other(e.to_string())))
-        };
-        record("model.bpk", model.clone().save_file(new.join("model.bpk")))?;
-        if which == Which::Last {
-            record("optimizer.bpk", optimizer.save(new.join("optimizer.bpk")))?;
-            if let Some(state) = model.head.state() {
-                write_atomically(&new.join(METHOD_STATE), |file| file.write_all(&state))?;
-            }
-        }
-        for file in
-            ["model.bpk", "optimizer.bpk"].map(|file| new.join(file)).iter().filter(|file| file.is_file())
-        {
-            std::fs::File::open(file).and_then(|file| file.sync_all()).map_err(|e| Error::io(file, e))?;
-        }
-        write_atomically(&new.join("state.json"), |file| file.write_all(&json(state)))?;
-        // At every moment one of `now` and `old` is whole; a kill between the renames leaves `old`.
-        if now.is_dir() {
-            remove_dir(&old)?;
-            std::fs::rename(&now, &old).map_err(|e| Error::io(&now, e))?;
-        }
-        std::fs::rename(&new, &now).map_err(|e| Error::io(&now, e))?;
-        sync_folder(&self.path("checkpoints")).map_err(|e| Error::io(&now, e))?;
-        remove_dir(&old)
-    }
-
-    /// Loads the weights of a checkpoint into `model`.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] without a checkpoint, [`Error::Incompatible`] if it is damaged or of
-    /// another network.
-    pub fn load_model(&self, which: Which, model: Model) -> Result<Model> {
-        let path = self.checkpoint_dir(which)?.join("model.bpk");
-        let incompatible = |why: String| Error::Incompatible(format!("{}: {why}", path.display()));
-        let model = guarded(|| model.try_load_file(&path)).map_err(incompatible)?;
-        model.map_err(|e| incompatible(e.to_string()))
-    }
-
-    /// Gives the method of a network that is resumed what it keeps beside its weights.
-    pub fn restore_method(&self, model: &mut Model) -> Result<()> {
-        let path = self.checkpoint_dir(Which::Last)?.join(METHOD_STATE);
-        match std::fs::read(&path) {
-            Ok(state) => model
-                .head
-                .restore(&state)
-                .map_err(|error| Error::Incompatible(format!("{}: {error}", path.display()))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::io(&path, error)),
-        }
-    }
-
-    /// Loads the optimiser and the state of the newest checkpoint.
-    pub fn load_training(&self, optimizer: ModuleOptimizer) -> Result<(ModuleOptimizer, State)> {
-        let folder = self.checkpoint_dir(Which::Last)?;
-        let path = folder.join("optimizer.bpk");
-        let incompatible = |why: String| Error::Incompatible(format!("{}: {why}", path.display()));
-        let optimizer = guarded(|| optimizer.load(&path)).map_err(incompatible)?;
-        Ok((optimizer.map_err(|e| incompatible(e.to_string()))?, read_json(&folder.join("state.json"))?))
-    }
-
     /// The folder of a checkpoint; the previous one if a kill hit the moment between two renames.
-    fn checkpoint_dir(&self, which: Which) -> Result<PathBuf> {
+    pub fn checkpoint_dir(&self, which: Which) -> Result<PathBuf> {
         let now = self.path(&format!("checkpoints/{}", which.name()));
         let old = self.path(&format!("checkpoints/{}.old", which.name()));
         [now, old].into_iter().find(|folder| folder.join("state.json").is_file()).ok_or_else(|| {
@@ -402,27 +369,24 @@ impl Run {
     }
 }
 
-/// A damaged record makes Burn panic in places; for a user it is a file that does not fit.
-fn guarded<T>(load: impl FnOnce() -> T) -> Result<T, String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load));
-    std::panic::set_hook(hook);
-    result.map_err(|_| "damaged, or of another network".to_string())
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
+/// A value as a file of JSON.
+pub fn json(value: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).expect("plain data");
     text.push(b'\n');
     text
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+/// Reads a file of JSON that a run or a sweep wrote.
+///
+/// # Errors
+/// [`Error::Incompatible`] if it is damaged or of another version.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     serde_json::from_slice(&bytes).map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))
 }
 
-fn remove_dir(dir: &Path) -> Result<()> {
+/// Deletes a folder, if it is there.
+pub fn remove_dir(dir: &Path) -> Result<()> {
     remove(dir, |dir| std::fs::remove_dir_all(dir))
 }
 

@@ -3,10 +3,11 @@
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 
-use crate::batch::{Batch, Input, Losses, Progress};
+use crate::batch::{Batch, Losses, Progress};
+use crate::loss::normalization::Normalization;
 use crate::methods::Method;
 use crate::model::Model;
-use crate::nn::backbone::FixedTrunk;
+use crate::backbone::FixedTrunk;
 
 /// How fast a step moves the weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,23 +18,18 @@ pub struct Rates {
     pub backbone_factor: f64,
 }
 
-/// Trains `model` on a batch; `trunk` is the model's fixed trunk. Nothing waits for the device.
+/// Trains `model` on a batch; `trunk` is the model's fixed trunk, and losses are divided as `normalization` says. Nothing waits for the device.
 pub fn step(
     model: &mut Model,
     optimizer: &mut ModuleOptimizer,
     Rates { rate, backbone_factor }: Rates,
     trunk: Option<&FixedTrunk>,
     batch: &Batch,
+    normalization: Normalization,
     at: Progress,
 ) -> Losses {
-    let input = match batch.input.clone() {
-        Input::Images(images) if model.head.mixes_pixels(at.epoch) => {
-            Input::Images(model.head.mix_pixels(images, at))
-        }
-        input => input,
-    };
-    let maps = model.maps(input, trunk);
-    let losses = model.head.loss(maps, batch, at);
+    let maps = model.maps(batch.input.clone(), trunk);
+    let losses = model.head.loss(maps, batch, normalization, at);
     let gradients = GradientsParams::from_grads(losses.total().backward(), model);
 
     let mut rates = ModuleLrScheduler::new(rate);

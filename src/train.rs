@@ -2,7 +2,6 @@
 //! best, checkpoint. It knows no method: what differs between them is behind
 //! [`Method`](crate::methods::Method).
 
-use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -10,19 +9,23 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
+use crate::cancel::Cancel;
+use crate::checkpoint;
+use crate::experiment::Event;
 use crate::batch::{Batch, Losses, Mixture, Progress};
-use crate::data::labels::{Label, LabelMatrix};
-use crate::data::loader::{LoadedBatch, Loader, View, epoch_batches};
-use crate::evaluate::{input_of, scores};
+use sarb_labels::labels::{Label, LabelMatrix};
+use crate::loader::{LoadedBatch, Loader, View, epoch_batches};
+use crate::scoring::{input_of, scores};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
-use crate::nn::backbone::FixedTrunk;
+use crate::backbone::FixedTrunk;
 use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Which};
 use crate::step::{Rates, step};
-use crate::{Error, Result, interrupt, metrics};
+use crate::{Error, Result};
+use sarb_labels::metrics;
 
 /// How many steps lie between two looks at the loss: reading it waits for the device.
 const LOG_EVERY: usize = 10;
@@ -39,6 +42,10 @@ pub struct Trainer<'a> {
     pub device: &'a Device,
     /// How examples are read.
     pub loader: &'a Loader,
+    /// Hears of steps and epochs.
+    pub events: &'a dyn Fn(Event<'_>),
+    /// Ends the training.
+    pub cancel: &'a Cancel,
 }
 
 /// What changes while training.
@@ -49,22 +56,6 @@ pub struct Training {
     pub optimizer: ModuleOptimizer,
     /// Where it stands.
     pub state: State,
-}
-
-/// What happens, for people and logs.
-#[derive(Debug)]
-pub enum Report<'a> {
-    /// Every few steps.
-    Step {
-        /// Where, and of how many steps.
-        at: Progress,
-        /// The mean of each unweighted loss term so far in this epoch.
-        losses: &'a [(String, f64)],
-        /// Training throughput in this epoch.
-        images_per_second: f64,
-    },
-    /// After every epoch, and once before the first.
-    Epoch(&'a EpochRow),
 }
 
 /// Adam with ε 1e-8 and, where the recipe asks for it, coupled L2 decay, as PyTorch's.
@@ -78,14 +69,14 @@ impl Trainer<'_> {
     /// Trains from where `training` stands to the recipe's last epoch.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when a loss term is not finite; [`Error::Interrupted`] after a signal, with
+    /// [`Error::Diverged`] when a loss term is not finite; [`Error::Interrupted`] once it is cancelled, with
     /// a checkpoint of that very step; whatever reading an example says.
-    pub fn train(&self, training: &mut Training, report: &mut dyn FnMut(Report)) -> Result<()> {
+    pub fn train(&self, training: &mut Training) -> Result<()> {
         let trunk = training.model.fixed_trunk();
         if training.state.history.is_empty() {
             let model = Inference::new(&training.model.valid());
             training.model.head.before_training(&self.pass(&model))?;
-            self.finish_epoch(training, 0.0, report)?;
+            self.finish_epoch(training, 0.0)?;
         }
         let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };
         for epoch in training.state.epoch..epochs {
@@ -93,8 +84,8 @@ impl Trainer<'_> {
                 let model = Inference::new(&training.model.valid());
                 training.model.head.before_epoch(epoch, &self.pass(&model))?;
             }
-            let images_per_second = self.epoch(training, trunk.as_ref(), epoch, report)?;
-            self.finish_epoch(training, images_per_second, report)?;
+            let images_per_second = self.epoch(training, trunk.as_ref(), epoch)?;
+            self.finish_epoch(training, images_per_second)?;
         }
         Ok(())
     }
@@ -106,15 +97,11 @@ impl Trainer<'_> {
         training: &mut Training,
         trunk: Option<&FixedTrunk>,
         epoch: usize,
-        report: &mut dyn FnMut(Report),
     ) -> Result<f64> {
         let seed = self.recipe.seed;
         let batches = self.batches(epoch);
         let steps = batches.len();
-        let view = match training.model.head.mixes_pixels(epoch) {
-            true => View::Mixed { seed, epoch: epoch as u64 },
-            false => self.training_view(epoch),
-        };
+        let view = self.training_view(epoch);
         let mut sums = LossSums {
             means_before: training.state.losses.clone(),
             before: training.state.step,
@@ -130,7 +117,7 @@ impl Trainer<'_> {
                 backbone_factor: self.recipe.backbone.learning_rate_factor,
             };
             let Training { model, optimizer, .. } = training;
-            sums.add(step(model, optimizer, rates, trunk, &batch, at));
+            sums.add(step(model, optimizer, rates, trunk, &batch, self.recipe.train.normalization, at));
 
             images += batch.indices.len();
             training.state.step += 1;
@@ -138,9 +125,9 @@ impl Trainer<'_> {
             clock = Instant::now();
             if training.state.step.is_multiple_of(LOG_EVERY) {
                 let images_per_second = images as f64 / started.elapsed().as_secs_f64();
-                report(Report::Step { at, losses: &sums.means(at)?, images_per_second });
+                (self.events)(Event::Step { at, losses: &sums.means(at)?, images_per_second });
             }
-            if interrupt::flag().load(Ordering::Relaxed) {
+            if self.cancel.is_cancelled() {
                 training.state.losses = sums.means(at)?;
                 self.save(training, Which::Last)?;
                 return Err(Error::Interrupted { epoch });
@@ -175,8 +162,7 @@ impl Trainer<'_> {
                 let (partners, kept): (Vec<usize>, Vec<f32>) = mixtures.into_iter().unzip();
                 Mixture { partners: labels.select(&partners), kept }
             }),
-            normalization: self.recipe.train.normalization,
-            input: input_of(loaded, self.prepared.backbone.is_some(), &self.device.clone().autodiff()),
+            input: input_of(loaded, self.prepared.source.trains_on_images(), &self.device.clone().autodiff()),
         }
     }
 
@@ -190,7 +176,6 @@ impl Trainer<'_> {
         &self,
         training: &mut Training,
         images_per_second: f64,
-        report: &mut dyn FnMut(Report),
     ) -> Result<()> {
         let started = Instant::now();
         let validation = match self.validate(&Inference::new(&training.model.valid()), training.state.epoch) {
@@ -240,7 +225,7 @@ impl Trainer<'_> {
         self.run.save_tensorboard(history)?;
         let row = history.last().expect("just pushed");
         self.run.event(&serde_json::json!({ "event": "epoch", "row": row, "best": improved }))?;
-        report(Report::Epoch(row));
+        (self.events)(Event::Epoch(row));
         Ok(())
     }
 
@@ -252,7 +237,7 @@ impl Trainer<'_> {
         if known == 0 {
             return Ok(Validation::default());
         }
-        let logits = scores(model, examples, rows, self.loader, self.device)?;
+        let logits = scores(model, examples, rows, self.loader, self.device, self.cancel)?;
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
         }
@@ -261,7 +246,7 @@ impl Trainer<'_> {
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {
-        self.run.save_checkpoint(which, &training.model.valid(), &training.optimizer, &training.state)
+        checkpoint::save(self.run, which, &training.model.valid(), &training.optimizer, &training.state)
     }
 
     fn pass<'a>(&'a self, model: &'a Inference) -> Pass<'a> {
@@ -324,19 +309,17 @@ impl TrainSet for Pass<'_> {
         reading: Reading,
         each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
     ) -> Result<()> {
-        let Trainer { prepared, device, loader, .. } = self.trainer;
+        let Trainer { prepared, device, loader, cancel, .. } = self.trainer;
         let (batches, view) = match reading {
             Reading::Clean => (prepared.rows.chunks(32).map(<[usize]>::to_vec).collect(), View::Clean),
             Reading::AsTrained { epoch } => (self.trainer.batches(epoch), self.trainer.training_view(epoch)),
         };
         for loaded in loader.batches(prepared.examples.clone(), batches, view) {
-            if interrupt::flag().load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
+            cancel.check()?;
             let loaded = loaded?;
             // Rows of `labels()`, which holds the training rows only.
             let rows = self.trainer.places(&loaded.rows);
-            each(&rows, self.model.maps(input_of(loaded, prepared.backbone.is_some(), device)))?;
+            each(&rows, self.model.maps(input_of(loaded, prepared.source.trains_on_images(), device)))?;
         }
         Ok(())
     }

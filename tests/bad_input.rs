@@ -195,12 +195,12 @@ fn features_of_another_length_or_not_finite_are_refused() {
         args[at + 1] = arg(&path);
         args
     };
-    sarb::data::formats::npy::write(&path, &[0.0; 20], &[10, 2]).unwrap();
+    sarb_labels::arrays::npy::write(&path, &[0.0; 20], &[10, 2]).unwrap();
     let message = sarb_fails(3, &borrow(&train()));
     assert!(message.contains("10") && message.contains("48"), "{message}");
     let mut values = vec![0.5; 48 * 2];
     values[7] = f32::NAN;
-    sarb::data::formats::npy::write(&path, &values, &[48, 2]).unwrap();
+    sarb_labels::arrays::npy::write(&path, &values, &[48, 2]).unwrap();
     sarb_fails(3, &borrow(&train()));
 }
 
@@ -285,7 +285,7 @@ fn features_of_another_width_are_refused_at_evaluation() {
     let dir = tempfile::tempdir().unwrap();
     let (run, other) = (dir.path().join("run"), dir.path().join("other.npy"));
     sarb_ok(&borrow(&quick("ssgrl", &run)));
-    sarb::data::formats::npy::write(&other, &[0.5; 24 * 7], &[24, 7]).unwrap();
+    sarb_labels::arrays::npy::write(&other, &[0.5; 24 * 7], &[24, 7]).unwrap();
     let message = sarb_fails(3, &["evaluate", &arg(&run), "--features", &arg(&other)]);
     assert!(message.contains("7 channels") && message.contains("24"), "{message}");
     assert!(sarb_fails(2, &["evaluate", &arg(&run)]).contains("--features"));

@@ -5,7 +5,7 @@ use crate::support::{arg, sarb, sarb_fails, sarb_ok};
 fn files(scores: &[f32], labels: &str) -> (tempfile::TempDir, String, String) {
     let dir = tempfile::tempdir().unwrap();
     let (s, l) = (dir.path().join("scores.npy"), dir.path().join("labels.csv"));
-    sarb::data::formats::npy::write(&s, scores, &[scores.len() / 2, 2]).unwrap();
+    sarb_labels::arrays::npy::write(&s, scores, &[scores.len() / 2, 2]).unwrap();
     std::fs::write(&l, labels).unwrap();
     (dir, arg(s), arg(l))
 }
@@ -66,11 +66,11 @@ fn wrong_shapes_and_gates_have_their_exit_codes() {
 fn bare_label_arrays_take_minus_one_as_negative() {
     let dir = tempfile::tempdir().unwrap();
     let (scores, labels) = (dir.path().join("s.npy"), dir.path().join("l.npy"));
-    sarb::data::formats::npy::write(&scores, &[1.0, -1.0, -1.0, 2.0], &[2, 2]).unwrap();
-    sarb::data::formats::npy::write(&labels, &[1.0, -1.0, 0.0, 1.0], &[2, 2]).unwrap();
+    sarb_labels::arrays::npy::write(&scores, &[1.0, -1.0, -1.0, 2.0], &[2, 2]).unwrap();
+    sarb_labels::arrays::npy::write(&labels, &[1.0, -1.0, 0.0, 1.0], &[2, 2]).unwrap();
     let json = sarb_ok(&["evaluate", "--scores", &arg(&scores), "--labels", &arg(&labels), "--json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["map"], 1.0);
-    sarb::data::formats::npy::write(&labels, &[1.0, 0.5, 0.0, 1.0], &[2, 2]).unwrap();
+    sarb_labels::arrays::npy::write(&labels, &[1.0, 0.5, 0.0, 1.0], &[2, 2]).unwrap();
     assert!(
         sarb_fails(3, &["evaluate", "--scores", &arg(&scores), "--labels", &arg(&labels)])
             .contains("row 1, column 2: label 0.5")

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use sarb::data::formats::csv;
-use sarb::data::labels::Label;
+use sarb_labels::formats::csv;
+use sarb_labels::labels::Label;
 
 use crate::support::{arg, borrow, data, data_copy, sarb, sarb_fails};
 
-const FORMATS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats");
+const FORMATS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/labels/tests/fixtures/formats");
 
 /// Runs `sarb data …`.
 fn data_ok(words: &[&str]) -> (String, String) {

@@ -9,7 +9,7 @@ pub fn data() -> &'static Path {
     static DATA: OnceLock<tempfile::TempDir> = OnceLock::new();
     DATA.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        sarb::data::synthetic::generate(dir.path(), 48, 24, 32, 7).unwrap();
+        sarb::synthetic::generate(dir.path(), 48, 24, 32, 7).unwrap();
         dir
     })
     .path()
@@ -41,7 +41,7 @@ pub fn features() -> &'static Path {
     let dir = FEATURES.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         for split in ["train", "test"] {
-            let labels = sarb::data::formats::csv::read(&data().join(format!("{split}.csv"))).unwrap().labels;
+            let labels = sarb_labels::formats::csv::read(&data().join(format!("{split}.csv"))).unwrap().labels;
             let (f, positions) = (24, 9);
             let mut values = Vec::new();
             for row in 0..labels.images() {
@@ -50,14 +50,14 @@ pub fn features() -> &'static Path {
                         let noise =
                             ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
                         let here = channel < labels.categories()
-                            && labels.get(row, channel) == sarb::data::labels::Label::Positive
+                            && labels.get(row, channel) == sarb_labels::labels::Label::Positive
                             && position == (row + channel) % positions;
                         values.push(noise + if here { 3.0 } else { 0.0 });
                     }
                 }
             }
             let path = dir.path().join(format!("{split}.npy"));
-            sarb::data::formats::npy::write(&path, &values, &[labels.images(), f, 3, 3]).unwrap();
+            sarb_labels::arrays::npy::write(&path, &values, &[labels.images(), f, 3, 3]).unwrap();
         }
         dir
     });
@@ -69,7 +69,7 @@ pub fn random_trunk(dir: &Path) -> String {
     let path = dir.join("trunk.safetensors");
     let device = burn::tensor::Device::flex();
     device.seed(1);
-    sarb::nn::backbone::Backbone::new(sarb::nn::backbone::BackboneName::ResnetSmall, &device)
+    sarb::internals::Backbone::new(sarb::internals::BackboneName::ResnetSmall, &device)
         .save(&path)
         .unwrap();
     arg(path)
@@ -108,7 +108,7 @@ pub fn sarb_fails(code: i32, args: &[&str]) -> String {
 
 /// Every method that trains on features: ip-mixup needs images.
 pub fn heads() -> impl Iterator<Item = &'static str> {
-    sarb::methods::NAMES.iter().copied().filter(|name| *name != "ip-mixup")
+    sarb::METHODS.iter().copied().filter(|name| *name != "ip-mixup")
 }
 
 /// Arguments that train `method` on the generated features in about a second.

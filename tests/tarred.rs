@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sarb::data::formats::csv;
+use sarb_labels::formats::csv;
 
 use crate::support::{arg, data, data_copy, random_trunk, sarb_fails, sarb_ok};
 

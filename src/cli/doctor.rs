@@ -3,9 +3,8 @@
 use clap::Args;
 
 use super::CacheArgs;
-use crate::Result;
-use crate::console::print;
-use crate::data::feature_cache;
+use sarb::Result;
+use crate::cli::console::print;
 
 /// Arguments of `sarb doctor`.
 #[derive(Debug, Clone, Args)]
@@ -26,11 +25,11 @@ impl Doctor {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         print(&format!("device cpu: {cores} cores"))?;
         for name in ["vulkan", "cuda", "metal"] {
-            let built = super::device(name).is_ok();
+            let built = sarb::device::open(name).is_ok();
             print(&format!("device {name}: {}", if built { "built in" } else { "not built in" }))?;
         }
         if self.clear_cache {
-            let cleared = feature_cache::clear(&cache.dir)?;
+            let cleared = cache.clear()?;
             let in_use = if cleared.in_use > 0 {
                 format!("; {} in use, left alone", cleared.in_use)
             } else {
@@ -42,7 +41,7 @@ impl Doctor {
                 cleared.bytes as f64 / 1e6
             ))?;
         }
-        let stores = feature_cache::list(&cache.dir)?;
+        let stores = cache.stores()?;
         let total: u64 = stores.iter().map(|store| store.bytes).sum();
         print(&format!(
             "cache {}: {:.1} MB of {:.1} GB",

@@ -1,24 +1,18 @@
 //! `sarb evaluate`: what a run, or the scores of any other program, are worth.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
+use sarb::labels::arrays;
+use sarb::labels::formats::csv;
+use sarb::labels::matrix::Matrix;
+use sarb::labels::metrics::{self, Scores};
+use sarb::labels::{LabelMatrix, Split};
+use sarb::{Cancel, Error, Evaluation, Result, Run, Which};
 
 use super::CacheArgs;
-use crate::console::{print, warn};
-use crate::data::array_file::{self, Matrix};
-use crate::data::features::Features;
-use crate::data::formats::{csv, npy};
-use crate::data::labels::LabelMatrix;
-use crate::data::loader::{Examples, Loader};
-use crate::data::{self, Annotations, Split};
-use crate::evaluate::scores;
-use crate::metrics::{self, Scores};
-use crate::prepare::{images_of, maps_of};
-use crate::recognizer::Recognizer;
-use crate::run::{Run, Which};
-use crate::{Error, Result};
+use super::console::{print, warn};
+use super::progress::Progress;
 
 /// Arguments of `sarb evaluate`.
 #[derive(Debug, Clone, Args)]
@@ -60,8 +54,12 @@ pub struct Evaluate {
 
 impl Evaluate {
     /// Measures, and prints a table or JSON.
-    pub fn run(&self) -> Result<()> {
-        let scores = self.evaluate()?;
+    pub fn run(&self, cancel: &Cancel) -> Result<()> {
+        let scores = match (&self.run, &self.scores, &self.labels) {
+            (Some(run), None, _) => self.evaluate_run(run, cancel)?,
+            (None, Some(scores), Some(labels)) => self.evaluate_files(scores, labels)?,
+            _ => return Err(Error::Usage("give a RUN, or --scores with --labels".into())),
+        };
         if self.json {
             print(&serde_json::to_string_pretty(&scores).expect("plain data"))?;
         } else {
@@ -78,73 +76,22 @@ impl Evaluate {
         }
     }
 
-    /// Measures.
-    pub fn evaluate(&self) -> Result<Scores> {
-        match (&self.run, &self.scores, &self.labels) {
-            (Some(run), None, _) => self.evaluate_run(run),
-            (None, Some(scores), Some(labels)) => self.evaluate_files(scores, labels),
-            _ => Err(Error::Usage("give a RUN, or --scores with --labels".into())),
-        }
-    }
-
-    /// A run on a split of a data folder; scores and result are kept in the run's folder too.
-    fn evaluate_run(&self, dir: &Path) -> Result<Scores> {
-        let device = super::device("cpu")?;
-        let recognizer = Recognizer::open(dir, self.checkpoint, &device)?;
-        let run = Run::open(dir)?;
-        let folder = run.data(self.data.as_deref())?;
-        let annotations =
-            data::open_split(&folder, self.split)?.aligned(&recognizer.categories.names, dir)?;
-        let examples = self.examples(&recognizer, &annotations, run.info()?.channels)?;
-        let rows: Vec<usize> = (0..annotations.images.len()).collect();
-        let logits = scores(&recognizer.inference, &examples, &rows, &Loader::default(), &device)?;
-        let result = metrics::evaluate(&logits, &annotations.labels, &recognizer.categories.names, 0.0)?;
-        let json = serde_json::to_vec_pretty(&result).expect("plain data");
-        run.write(&format!("evaluation/{}.json", self.split), &json)?;
-        let (n, c) = (rows.len(), recognizer.categories.names.len());
-        npy::write(&run.path("evaluation/scores.npy"), &logits, &[n, c])?;
-        Ok(result)
-    }
-
-    fn examples(
-        &self,
-        recognizer: &Recognizer,
-        annotations: &Annotations,
-        channels: usize,
-    ) -> Result<Arc<dyn Examples>> {
-        if let Some(path) = &self.features {
-            if recognizer.reads_images() {
-                return Err(Error::Usage(
-                    "this run was trained on images; --features is for a run trained with --features".into(),
-                ));
-            }
-            let features = Features::open(path, annotations.images.len())?;
-            if features.shape()[0] != channels {
-                return Err(Error::Data(format!(
-                    "{}: features of {} channels; the run was trained on {channels}",
-                    path.display(),
-                    features.shape()[0]
-                )));
-            }
-            return Ok(Arc::new(features));
-        }
-        if !recognizer.reads_images() {
-            return Err(Error::Usage(
-                "this run was trained with --features; give --features FILE with those of this split's images".into(),
-            ));
-        }
-        let device = super::device("cpu")?;
-        match &recognizer.extractor {
-            Some(extractor) => {
-                maps_of(&recognizer.recipe, &annotations.images, extractor, 0, &self.cache.cache()?, &device)
-            }
-            None => Ok(images_of(&recognizer.recipe, &annotations.images)),
-        }
+    /// A run on a split of a data folder.
+    fn evaluate_run(&self, dir: &Path, cancel: &Cancel) -> Result<Scores> {
+        let evaluation = Evaluation {
+            data: self.data.clone(),
+            split: self.split,
+            features: self.features.clone(),
+            checkpoint: self.checkpoint,
+            cache: self.cache.cache()?,
+        };
+        let (device, progress) = (sarb::device::open("cpu")?, Progress::new(0));
+        sarb::evaluate(&Run::open(dir)?, &evaluation, &device, &|event| progress.show(event), cancel)
     }
 
     fn evaluate_files(&self, scores: &Path, labels: &Path) -> Result<Scores> {
         let (names, matrix) = read_labels(labels)?;
-        let Matrix { rows, cols: columns, values, .. } = array_file::read_matrix(scores)?;
+        let Matrix { rows, cols: columns, values, .. } = arrays::read_matrix(scores)?;
         if (rows, columns) != (matrix.images(), matrix.categories()) {
             return Err(Error::Data(format!(
                 "{} holds {rows} × {columns} scores, but {} holds {} × {} labels",
@@ -166,14 +113,14 @@ impl Evaluate {
                 "every score lies in 0…1, but scores are taken as logits with threshold 0; say --probabilities if they are probabilities",
             );
         }
-        metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })
+        Ok(metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })?)
     }
 }
 
 fn percent(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
-        _ => Err(format!("`{text}` is no percentage from 0 to 100")),
+        _ => Err(format!("`{text}` is not a percentage from 0 to 100")),
     }
 }
 
@@ -183,7 +130,7 @@ fn read_labels(path: &Path) -> Result<(Vec<String>, LabelMatrix)> {
         let annotations = csv::read(path)?;
         return Ok((annotations.categories, annotations.labels));
     }
-    let Matrix { cols: columns, values, .. } = array_file::read_matrix(path)?;
+    let Matrix { cols: columns, values, .. } = arrays::read_matrix(path)?;
     if let Some(at) = values.iter().position(|value| ![-1.0, 0.0, 1.0].contains(value)) {
         return Err(Error::Data(format!(
             "{}: row {}, column {}: label {}; expected +1 positive, -1 negative or 0 unknown",

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use image::{ImageBuffer, Rgb, RgbImage};
 
-use crate::data::image::decode;
-use crate::recognizer::Attention;
-use crate::{Error, Result};
+use sarb_labels::images::decode;
+use sarb::{Attention, Error, Result};
 
 /// Writes `<prefix>.<category>.png` for each category in `shown`.
 pub fn write(prefix: &Path, file: &Path, attention: &Attention, shown: &[(usize, &str)]) -> Result<()> {
@@ -23,7 +22,7 @@ pub fn write(prefix: &Path, file: &Path, attention: &Attention, shown: &[(usize,
         overlay(&photo, map, attention.side)
             .write_to(&mut bytes, image::ImageFormat::Png)
             .map_err(|e| Error::io(&path, std::io::Error::other(e)))?;
-        crate::files::write_atomically(&path, |out| out.write_all(bytes.get_ref()))?;
+        sarb_labels::files::write_atomically(&path, |out| out.write_all(bytes.get_ref()))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The command line: one command a file. Results go to stdout, everything else to stderr.
 
-pub mod bench;
+pub mod console;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;
@@ -8,19 +8,17 @@ pub mod heat_map;
 pub mod predict;
 pub mod quickstart;
 pub mod report;
+mod progress;
+pub mod signals;
 pub mod sweep;
 pub mod train;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use burn::tensor::Device;
 use clap::{Args, Parser, Subcommand};
-
-use crate::data::feature_cache::default_cache_dir;
-use crate::prepare::Cache;
-use crate::sweep::child::stop_with_parent;
-use crate::{Error, Result, interrupt};
+use sarb::sweep::stop_with_parent;
+use sarb::{Cache, Result};
 
 /// Multi-label image recognition from partial labels: SARB and the systems it is compared with.
 #[derive(Debug, Parser)]
@@ -47,9 +45,6 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Tables and figures of a sweep
     Report(report::Report),
-    /// Measure this program on this machine
-    #[command(subcommand)]
-    Bench(bench::Bench),
     /// Show devices and caches
     Doctor(doctor::Doctor),
 }
@@ -57,27 +52,22 @@ enum Command {
 /// Runs the command that was typed.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
-        Command::Quickstart(command) => {
-            interrupt::listen();
-            command.run()
-        }
-        Command::Train(command) => {
-            interrupt::listen();
-            stop_with_parent();
-            command.run()
-        }
-        Command::Evaluate(command) => {
-            interrupt::listen();
-            stop_with_parent();
-            command.run()
-        }
+        Command::Quickstart(command) => command.run(&signals::listen()),
+        Command::Train(command) => command.run(&listen_as_child()),
+        Command::Evaluate(command) => command.run(&listen_as_child()),
         Command::Predict(command) => command.run(),
         Command::Data(command) => data::run(command),
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
-        Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
     }
+}
+
+/// Listens for signals and, in a child of a sweep, for the sweep.
+fn listen_as_child() -> sarb::Cancel {
+    let cancel = signals::listen();
+    stop_with_parent(&cancel);
+    cancel
 }
 
 /// Where feature maps of a frozen backbone are cached.
@@ -94,8 +84,8 @@ pub struct CacheArgs {
 impl CacheArgs {
     /// The cache as the library takes it.
     pub fn cache(&self) -> Result<Cache> {
-        let dir = self.dir.clone().map_or_else(default_cache_dir, Ok)?;
-        Ok(Cache { dir, limit_bytes: self.limit })
+        let cache = self.dir.clone().map_or_else(Cache::default_folder, |dir| Ok(Cache::in_folder(dir)))?;
+        Ok(Cache { limit_bytes: self.limit, ..cache })
     }
 
     /// The arguments that say the same to another process of this program.
@@ -103,14 +93,9 @@ impl CacheArgs {
         let dir = self.dir.iter().flat_map(|dir| ["--cache".into(), dir.into()]);
         dir.chain(["--cache-limit".into(), self.limit.to_string().into()]).collect()
     }
-
-    /// A cache in a folder of its own, with the default limit.
-    pub fn in_folder(dir: PathBuf) -> Self {
-        Self { dir: Some(dir), limit: 20_000_000_000 }
-    }
 }
 
-/// A size such as `500MB`, `20GB` or a number of bytes.
+/// A size like `500MB`, `20GB` or a number of bytes.
 fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match text[digits.len()..].to_ascii_uppercase().as_str() {
@@ -121,33 +106,11 @@ fn parse_size(text: &str) -> std::result::Result<u64, String> {
         "TB" | "T" => 1_000_000_000_000,
         unit => return Err(format!("unknown unit `{unit}`; one of B, KB, MB, GB, TB")),
     };
-    let number: f64 = digits.trim().parse().map_err(|_| format!("`{text}` is no size such as 20GB"))?;
+    let number: f64 = digits.trim().parse().map_err(|_| format!("`{text}` is not a size like 20GB"))?;
     if number.is_finite() && number > 0.0 {
         Ok((number * factor as f64) as u64)
     } else {
         Err(format!("`{text}` is not above 0"))
-    }
-}
-
-/// The device that `--device` names.
-///
-/// # Errors
-/// [`Error::Missing`] for a device that this program was built without, [`Error::Usage`] for an
-/// unknown name.
-pub fn device(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::flex()),
-        #[cfg(feature = "vulkan")]
-        "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
-        #[cfg(feature = "metal")]
-        "metal" => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
-        #[allow(unreachable_patterns, reason = "devices that are built in are matched above")]
-        "vulkan" | "cuda" | "metal" => Err(Error::Missing(format!(
-            "this program was built without {name}; build it with `cargo build --release --features {name}`"
-        ))),
-        _ => Err(Error::Usage(format!("unknown device `{name}`; one of cpu, vulkan, cuda, metal"))),
     }
 }
 

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::heat_map;
-use crate::console::say;
-use crate::data::{image, tar_member};
-use crate::recognizer::{Recognition, Recognizer};
-use crate::run::Which;
-use crate::{Error, Result};
+use crate::cli::console::say;
+use sarb_labels::images::{self, tar_member};
+use sarb::{Error, Recognition, Recognizer, Result, Which};
 
 /// Arguments of `sarb predict`.
 #[derive(Debug, Clone, Args)]
@@ -57,10 +55,10 @@ impl Predict {
             return Err(Error::Missing(format!(
                 "no image in {}; looked for {}",
                 self.paths.join(" "),
-                image::EXTENSIONS.join(", ")
+                images::EXTENSIONS.join(", ")
             )));
         }
-        let recognizer = Recognizer::open(&self.run, self.checkpoint, &super::device(&self.device)?)?;
+        let recognizer = Recognizer::open(&self.run, self.checkpoint, &sarb::device::open(&self.device)?)?;
         if let Some(dir) = &self.maps {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -69,7 +67,7 @@ impl Predict {
             self.print(
                 &mut out,
                 &csv_line(
-                    std::iter::once("image").chain(recognizer.categories.names.iter().map(String::as_str)),
+                    std::iter::once("image").chain(recognizer.names().iter().map(String::as_str)),
                 ),
             )?;
         }
@@ -85,7 +83,7 @@ impl Predict {
                         heat_map::write(&dir.join(name), file, &attention, &shown.collect::<Vec<_>>())?;
                     }
                 }
-                Err(error @ (Error::Data(_) | Error::Missing(_) | Error::Io { .. })) => {
+                Err(Error::Labels(error)) => {
                     failed += 1;
                     say(&format!("sarb: {error}"));
                 }
@@ -215,5 +213,5 @@ fn images_below(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 /// Whether a file is an image by its name.
 fn is_image(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    image::EXTENSIONS.contains(&extension.as_str())
+    images::EXTENSIONS.contains(&extension.as_str())
 }

@@ -10,15 +10,13 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::CacheArgs;
-use crate::cli::evaluate::Evaluate;
-use crate::cli::train::Train;
-use crate::console::{duration, print, say};
-use crate::data::{Split, synthetic};
-use crate::metrics::Scores;
-use crate::recognizer::Recognizer;
-use crate::run::Which;
-use crate::{Error, Result};
+use sarb::labels::files::write_atomically;
+use sarb::labels::metrics::Scores;
+use sarb::labels::text::{aligned, duration, percent};
+use sarb::{Cache, Cancel, Error, Evaluation, Existing, Inputs, Recipe, Recognizer, Result, Which, synthetic};
+
+use super::console::{print, say};
+use super::progress::Progress;
 
 const OBJECT_IMAGES: usize = 480;
 const TRAIN_IMAGES: usize = 600;
@@ -46,7 +44,7 @@ pub struct Quickstart {
 
 impl Quickstart {
     /// Generates, trains, measures, prints the table.
-    pub fn run(&self) -> Result<()> {
+    pub fn run(&self, cancel: &Cancel) -> Result<()> {
         let started = Instant::now();
         self.clear()?;
         let data = self.out.join("data");
@@ -55,20 +53,20 @@ impl Quickstart {
         synthetic::generate_objects(&objects, OBJECT_IMAGES, SIZE_PX, self.seed)?;
         for (name, text) in RECIPES {
             let path = self.out.join(format!("{name}.toml"));
-            crate::files::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+            write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
         say(&format!(
             "generated {OBJECT_IMAGES} pictures of single objects, {TRAIN_IMAGES} + {TEST_IMAGES} of scenes, in {}",
             self.out.display()
         ));
 
-        let weights = self.train_trunk(&objects)?;
+        let weights = self.train_trunk(&objects, cancel)?;
         let mut rows = Vec::new();
         for name in ["linear", "ssgrl", "sarb"] {
             say(&format!("\n{name}: on the frozen maps of that trunk"));
             let clock = Instant::now();
-            self.train(&data, name, Some(&weights))?;
-            rows.push((name, self.evaluate(name)?, clock.elapsed().as_secs_f64()));
+            self.train(&data, name, Some(&weights), cancel)?;
+            rows.push((name, self.evaluate(name, cancel)?, clock.elapsed().as_secs_f64()));
         }
         print_table(&rows)?;
         let out = self.out.display();
@@ -100,79 +98,57 @@ impl Quickstart {
     }
 
     /// Trains the small trunk with the plain head on `data` and saves it as weights.
-    fn train_trunk(&self, data: &Path) -> Result<PathBuf> {
+    fn train_trunk(&self, data: &Path, cancel: &Cancel) -> Result<PathBuf> {
         say("\ntrunk: a small ResNet with the plain head, trained on the pictures of single objects");
-        self.train(data, "trunk", None)?;
-        let recognizer = Recognizer::open(&self.out.join("trunk"), Which::Best, &super::device("cpu")?)?;
-        let backbone = recognizer.model.backbone.expect("the trunk recipe trains its backbone");
+        self.train(data, "trunk", None, cancel)?;
+        let recognizer = Recognizer::open(&self.out.join("trunk"), Which::Best, &sarb::device::open("cpu")?)?;
         let path = self.out.join("trunk.safetensors");
-        backbone.save(&path)?;
+        recognizer.save_backbone(&path)?;
         Ok(path)
     }
 
-    fn train(&self, data: &Path, name: &str, weights: Option<&Path>) -> Result<()> {
-        let train = Train {
-            recipe: Some(self.out.join(format!("{name}.toml"))),
-            data: data.to_path_buf(),
-            out: self.out.join(name),
-            method: None,
-            known: None,
-            mask_seed: None,
+    fn train(&self, data: &Path, name: &str, weights: Option<&Path>, cancel: &Cancel) -> Result<()> {
+        let file = self.out.join(format!("{name}.toml"));
+        let recipe = Recipe::read(Some(&file), None, &[format!("seed={}", self.seed)])?;
+        let inputs = Inputs {
+            data: data.into(),
             weights: weights.map(Path::to_path_buf),
             words: None,
             features: None,
-            set: Vec::new(),
-            device: "cpu".into(),
-            seed: Some(self.seed),
-            resume: false,
-            force: true,
             cache: self.cache(),
         };
-        train.train(&super::device("cpu")?).map(|_| ())
+        let (device, progress) = (sarb::device::open("cpu")?, Progress::new(recipe.train.epochs));
+        let events = |event: sarb::Event<'_>| progress.show(event);
+        let out = self.out.join(name);
+        sarb::train(&recipe, &inputs, (&out, Existing::Replace), &device, &events, cancel).map(|_| ())
     }
 
-    fn evaluate(&self, name: &str) -> Result<Scores> {
-        let evaluate = Evaluate {
-            run: Some(self.out.join(name)),
-            data: None,
-            split: Split::Test,
-            checkpoint: Which::Best,
-            features: None,
-            scores: None,
-            labels: None,
-            probabilities: false,
-            json: false,
-            fail_under: None,
-            cache: self.cache(),
-        };
-        evaluate.evaluate()
+    fn evaluate(&self, name: &str, cancel: &Cancel) -> Result<Scores> {
+        let evaluation = Evaluation { cache: self.cache(), ..Evaluation::of_test_images()? };
+        let (device, progress) = (sarb::device::open("cpu")?, Progress::new(0));
+        let run = sarb::Run::open(&self.out.join(name))?;
+        sarb::evaluate(&run, &evaluation, &device, &|event| progress.show(event), cancel)
     }
 
     /// The maps of this trunk are of no use to anybody else: they stay with the runs.
-    fn cache(&self) -> CacheArgs {
-        CacheArgs::in_folder(self.out.join("cache"))
+    fn cache(&self) -> Cache {
+        Cache::in_folder(self.out.join("cache"))
     }
 }
 
 fn print_table(rows: &[(&str, Scores, f64)]) -> Result<()> {
-    print(&format!("\n{:<8} {:>6} {:>6} {:>6} {:>8}", "method", "mAP", "OF1", "CF1", "seconds"))?;
-    for (name, scores, seconds) in rows {
-        let percent = |value: f64| format!("{:.1}", 100.0 * value);
-        print(&format!(
-            "{name:<8} {:>6} {:>6} {:>6} {seconds:>8.0}",
-            percent(scores.map),
-            percent(scores.all.of1),
-            percent(scores.all.cf1)
-        ))?;
-    }
-    Ok(())
+    let heading = ["method", "mAP", "OF1", "CF1", "seconds"].map(str::to_owned).to_vec();
+    let row = |(name, scores, seconds): &(&str, Scores, f64)| {
+        let [map, of1, cf1] = [scores.map, scores.all.of1, scores.all.cf1].map(percent);
+        vec![(*name).to_owned(), map, of1, cf1, format!("{seconds:.0}")]
+    };
+    let table: Vec<Vec<String>> = std::iter::once(heading).chain(rows.iter().map(row)).collect();
+    print(&format!("\n{}", aligned(&table).trim_end()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::backbone::BackboneName;
-    use crate::recipe::Recipe;
 
     #[test]
     fn every_compiled_in_recipe_is_valid() {
@@ -183,6 +159,6 @@ mod tests {
             assert_eq!(recipe.data.known, if *name == "trunk" { 1.0 } else { 0.1 }, "{name}");
         }
         let name = RECIPES.iter().find(|(name, _)| *name == "trunk").unwrap().1;
-        assert!(name.contains(&BackboneName::ResnetSmall.to_string()));
+        assert!(name.contains("resnet-small"));
     }
 }

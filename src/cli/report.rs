@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::Result;
-use crate::console::{print, say, warn};
-use crate::report::results::Results;
-use crate::report::{Options, Report as Tables};
+use sarb::Result;
+use crate::cli::console::{print, say, warn};
+use sarb::report::{Options, Report as Tables, Results};
 
 /// Arguments of `sarb report`.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +49,6 @@ impl Report {
 fn resamples(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(number) if number <= MOST_RESAMPLES => Ok(number),
-        _ => Err(format!("`{text}` is no number from 0 to {MOST_RESAMPLES}")),
+        _ => Err(format!("`{text}` is not a number from 0 to {MOST_RESAMPLES}")),
     }
 }

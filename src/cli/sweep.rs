@@ -1,4 +1,4 @@
-//! `sarb sweep`: methods × known proportions × seeds; and how far a sweep is.
+//! `sarb sweep`: methods × known proportions × seeds; and a sweep's progress.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::CacheArgs;
-use crate::console::print;
-use crate::data::Split;
-use crate::files::folder_of;
-use crate::sweep::plan::Plan;
-use crate::sweep::runner::{self, Options};
-use crate::sweep::shard::Shard;
-use crate::sweep::{self, status};
-use crate::{Error, Result, interrupt};
+use crate::cli::console::{print, say};
+use sarb_labels::dataset::Split;
+use sarb_labels::files::folder_of;
+use sarb::sweep::{self, Options, Plan, Shard};
+use sarb::{Cancel, Error, Result};
+use crate::cli::signals;
 
 /// Arguments of `sarb sweep`.
 #[derive(Debug, Clone, Args)]
@@ -27,7 +25,7 @@ pub struct Sweep {
     /// Data folder with train.csv and the split to evaluate
     #[arg(long, value_name = "DIR", required = true)]
     data: Option<PathBuf>,
-    /// Folder of the sweep; one that was begun there goes on
+    /// Folder of the sweep; one that was begun there continues
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
     /// Pretrained weights of the backbone: .pth or .safetensors
@@ -48,14 +46,14 @@ pub struct Sweep {
     /// Where cells are trained: cpu, vulkan, cuda or metal
     #[arg(long, value_name = "D", default_value = "cpu")]
     device: String,
-    /// Cells at a time; they share the cores
+    /// Cells to run at once; they share the cores
     #[arg(long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
     /// Only every N-th cell, beginning with number I from 0; N alone takes I from the array index of
     /// Slurm, AWS Batch or Kubernetes, whose arrays are used without --shard too
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
-    /// Try again what failed before
+    /// Retry cells that failed
     #[arg(long)]
     retry_failed: bool,
     #[command(flatten)]
@@ -64,7 +62,7 @@ pub struct Sweep {
 
 #[derive(Debug, Clone, Subcommand)]
 enum SweepCommand {
-    /// Show how far a sweep is
+    /// Show a sweep's progress
     Status(StatusArgs),
 }
 
@@ -84,15 +82,14 @@ impl Sweep {
         match (&self.command, &self.plan, &self.data, &self.out) {
             (Some(SweepCommand::Status(status)), ..) => status.run(),
             (None, Some(plan), Some(data), Some(out)) => {
-                interrupt::listen();
-                self.sweep(plan, data, out)
+                self.sweep(plan, data, out, &signals::listen())
             }
             _ => Err(Error::Usage("give a PLAN.toml with --data DIR and --out DIR, or `status DIR`".into())),
         }
     }
 
-    fn sweep(&self, plan: &Path, data: &Path, out: &Path) -> Result<()> {
-        super::device(&self.device)?;
+    fn sweep(&self, plan: &Path, data: &Path, out: &Path, cancel: &Cancel) -> Result<()> {
+        sarb::device::open(&self.device)?;
         let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
         let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
         let sweep = sweep::Sweep {
@@ -109,14 +106,14 @@ impl Sweep {
         let recipes = sweep.begin()?;
         let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
         let options = Options { jobs, retry_failed, shard, device, cache: self.cache.arguments() };
-        let result = runner::run(&sweep, &recipes, &options);
+        let result = sweep::run(&sweep, &recipes, &options, &say, cancel);
         let ended = match &result {
             Ok(()) => true,
             Err(Error::Sweep { code, .. }) => *code != 75,
             Err(_) => false,
         };
         if ended {
-            print(&status::to_table(&sweep, &sweep.cells()?))?;
+            print(&sweep::to_table(&sweep, &sweep.cells()?))?;
         }
         result
     }
@@ -127,9 +124,9 @@ impl StatusArgs {
         let sweep = sweep::Sweep::open(&self.dir)?;
         let cells = sweep.cells()?;
         if self.json {
-            return print(&status::to_json(&sweep, &cells).to_string());
+            return print(&sweep::to_json(&sweep, &cells).to_string());
         }
-        print(&status::to_table(&sweep, &cells))
+        print(&sweep::to_table(&sweep, &cells))
     }
 }
 

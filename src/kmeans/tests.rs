@@ -3,7 +3,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::batch::{Stream, rng};
+use sarb_labels::random::{Stream, rng};
 
 fn generator(seed: u64) -> ChaCha8Rng {
     rng(seed, Stream::KMeans, 0, 0)

@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::data::labels::{Label, LabelMatrix};
+use sarb_labels::labels::{Label, LabelMatrix};
 
 /// What happens to pairs of two negatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ fn subsample(set: &[usize], positives: usize, cosines: &[f32], rng: &mut impl Rn
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
     use burn::tensor::{Device, Tolerance};
     use safetensors::SafeTensors;
 

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, relu};
 
 use super::normalization::Normalization;
-use crate::data::labels::{Label, LabelMatrix};
+use sarb_labels::labels::{Label, LabelMatrix};
 
 /// BCE over the supervised entries, `[B, C], [B, C] -> [1]`.
 ///

@@ -5,11 +5,13 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::scorer::{HeadRecipe, Scorer};
-use super::ssgrl::CategoryKnowledge;
+use super::head::{HeadRecipe, Head};
+use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress, Stream};
+use crate::batch::{Batch, Losses, Progress};
+use sarb_labels::random::Stream;
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 
 /// Settings of `bce`.
@@ -40,7 +42,7 @@ impl Settings for BceRecipe {
 #[derive(Module, Debug)]
 pub struct Bce {
     /// The head.
-    pub scorer: Scorer,
+    pub scorer: Head,
 }
 
 impl Method for Bce {
@@ -48,10 +50,10 @@ impl Method for Bce {
         self.scorer.forward(maps)
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
         let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, partial_bce(logits, targets, batch.normalization))
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

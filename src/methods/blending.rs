@@ -5,8 +5,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::batch::targets;
-use crate::data::labels::{Label, LabelMatrix};
-use crate::nn::shared_states::{SharedStates, select_rows};
+use sarb_labels::labels::{Label, LabelMatrix};
+use crate::kernels::shared_states::{SharedStates, select_rows};
 
 /// What is trained in a branch: the clean representations but for some cells, and targets for all.
 #[derive(Debug, Clone)]

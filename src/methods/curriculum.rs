@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::partial_bce::KnownShareWeight;
 use super::pseudo_labels::{Spread, Strategy};
-use super::scorer::{HeadRecipe, Scorer};
-use super::ssgrl::CategoryKnowledge;
+use super::head::{HeadRecipe, Head};
+use super::knowledge::CategoryKnowledge;
 use super::{Method, Reading, Settings, TrainSet};
-use crate::batch::{Batch, Losses, Progress, Stream, rng, targets};
-use crate::data::labels::LabelMatrix;
+use crate::batch::{Batch, Losses, Progress, targets};
+use sarb_labels::random::{Stream, rng};
+use sarb_labels::labels::LabelMatrix;
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::{Error, Result};
 
@@ -80,7 +82,7 @@ impl Settings for CurriculumRecipe {
 #[derive(Module, Debug)]
 pub struct Curriculum {
     /// The head.
-    pub scorer: Scorer,
+    pub scorer: Head,
     #[module(skip)]
     recipe: CurriculumRecipe,
     /// Known and believed labels of all training examples, from the first relabelling on.
@@ -103,14 +105,14 @@ impl Method for Curriculum {
         self.scorer.forward(maps)
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let labels = self.labels(batch);
         let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
         let loss = match &self.recipe.weight {
-            Some(weight) => weight.loss(logits, &labels, batch.normalization),
+            Some(weight) => weight.loss(logits, &labels, normalization),
             None => {
                 let targets = targets(&labels, &logits.device());
-                partial_bce(logits, targets, batch.normalization)
+                partial_bce(logits, targets, normalization)
             }
         };
         Losses::default().with("bce", 1.0, loss)
@@ -174,7 +176,7 @@ fn logits(train: &dyn TrainSet, mut score: impl FnMut(Tensor<4>) -> Tensor<2>) -
 
 /// Takes in `passes` passes with dropout: every map is read once and scored that often.
 fn spread_of_passes(
-    scorer: &Scorer,
+    scorer: &Head,
     train: &dyn TrainSet,
     passes: usize,
     drops: &mut impl Rng,
@@ -198,7 +200,7 @@ mod tests {
     use super::super::prototypes::tests::Memory;
     use super::super::ssgrl::tests::{batch, knowledge, maps};
     use super::*;
-    use crate::data::labels::Label;
+    use sarb_labels::labels::Label;
     use crate::methods::plain_head::PlainRecipe;
 
     /// Eight images, every third label known.
@@ -255,7 +257,7 @@ mod tests {
         let at = Progress { seed: 0, epoch: 1, step: 0, steps: 1 };
         let rows = batch(&train.maps, train.labels.clone());
         let loss = |model: &Curriculum, batch: &Batch| {
-            model.loss(train.maps.clone(), batch, at).total().into_scalar::<f32>()
+            model.loss(train.maps.clone(), batch, Normalization::default(), at).total().into_scalar::<f32>()
         };
         let before = loss(&model, &rows);
         model.before_epoch(1, &train).unwrap();
@@ -272,7 +274,7 @@ mod tests {
             let mut model = curriculum(Strategy::ScoreProportion { proportion: 1.0 }, 0.0, keep);
             model.before_epoch(1, &train).unwrap();
             let first = model.filled.clone().expect("filled");
-            let Scorer::Plain(head) = &mut model.scorer else { panic!("the plain head") };
+            let Head::Plain(head) = &mut model.scorer else { panic!("the plain head") };
             head.classifier.weight = head.classifier.weight.clone().map(|w| w.neg() * 10.0);
             model.before_epoch(2, &train).unwrap();
             model.filled == Some(first)

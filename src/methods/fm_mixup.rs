@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::mixup::{Mixing, mix, mixed_bce};
 use super::network_recipe::{NetworkRecipe, OutputBias};
-use super::ssgrl::{CategoryKnowledge, Ssgrl};
+use super::knowledge::CategoryKnowledge;
+use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
+use crate::loss::normalization::Normalization;
 use crate::Result;
-use crate::batch::{Batch, Losses, Mixture, Progress, Stream};
+use crate::batch::{Batch, Losses, Mixture, Progress};
+use sarb_labels::random::Stream;
 
 /// Settings of `fm-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -54,14 +57,14 @@ impl Method for FmMixup {
         self.network.forward(maps)
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         if !self.mixing.mixes(at.epoch) {
-            return self.network.loss(maps, batch, at);
+            return self.network.loss(maps, batch, normalization, at);
         }
         let kept = self.mixing.kept(at);
         let logits = self.network.forward_dropped(mix(maps, kept), &mut at.rng(Stream::Dropout));
         let mixture = Mixture::flipped(batch, kept);
-        Losses::default().with("bce", 1.0, mixed_bce(logits, &batch.labels, &mixture, batch.normalization))
+        Losses::default().with("bce", 1.0, mixed_bce(logits, &batch.labels, &mixture, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
@@ -77,7 +80,7 @@ impl Method for FmMixup {
 mod tests {
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use crate::data::labels::LabelMatrix;
+    use sarb_labels::labels::LabelMatrix;
 
     #[test]
     fn maps_are_mixed_from_its_epoch_on() {
@@ -89,8 +92,8 @@ mod tests {
         let batch = batch(&maps, LabelMatrix::from_values(5, &labels));
         let at = |epoch| Progress { seed: 0, epoch, step: 0, steps: 1 };
         let loss = |losses: Losses| losses.total().into_scalar::<f32>();
-        let plain = |epoch| loss(mixup.network.loss(maps.clone(), &batch, at(epoch)));
-        let mixed = |epoch| loss(mixup.loss(maps.clone(), &batch, at(epoch)));
+        let plain = |epoch| loss(mixup.network.loss(maps.clone(), &batch, Normalization::default(), at(epoch)));
+        let mixed = |epoch| loss(mixup.loss(maps.clone(), &batch, Normalization::default(), at(epoch)));
         assert_eq!(mixed(0), plain(0));
         assert_ne!(mixed(1), plain(1));
         // By hand: the scores of mixed maps, each against both labels.

@@ -1,19 +1,21 @@
 //! `ip-mixup`: SSGRL trained on mixed images, the first baseline of SARB's ablation; see
 //! [`super::mixup`] for what is unpublished.
 //!
-//! Images that are read anew are mixed with the one across the batch. Cached maps are those of mixed
-//! images ([`crate::data::mixed_maps`]), whose partners and shares are drawn once for each view.
+//! The mixtures are views of the examples ([`crate::loader::mixing`]): this loss only has to be told of them.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::mixup::{Mixing, mix, mixed_bce};
+use super::mixup::{Mixing, mixed_bce};
 use super::network_recipe::{NetworkRecipe, OutputBias};
-use super::ssgrl::{CategoryKnowledge, Ssgrl};
+use super::knowledge::CategoryKnowledge;
+use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Mixture, Progress, Stream};
+use crate::loss::normalization::Normalization;
+use crate::batch::{Batch, Losses, Progress};
+use sarb_labels::random::Stream;
 
 /// Settings of `ip-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,8 +31,7 @@ impl Settings for IpMixupRecipe {
     type Head = IpMixup;
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> IpMixup {
-        let network = Ssgrl::new(&self.network, channels, knowledge, seed, device);
-        IpMixup { network, mixing: self.mixing.clone() }
+        IpMixup { network: Ssgrl::new(&self.network, channels, knowledge, seed, device) }
     }
 
     fn check(&self) -> Result<()> {
@@ -42,7 +43,7 @@ impl Settings for IpMixupRecipe {
         self.network.output_bias = OutputBias::Random;
     }
 
-    fn mixes_pixels(&self) -> Option<&Mixing> {
+    fn mixed_views(&self) -> Option<&Mixing> {
         Some(&self.mixing)
     }
 }
@@ -52,8 +53,6 @@ impl Settings for IpMixupRecipe {
 pub struct IpMixup {
     /// What is used after training.
     pub network: Ssgrl,
-    #[module(skip)]
-    mixing: Mixing,
 }
 
 impl Method for IpMixup {
@@ -61,21 +60,10 @@ impl Method for IpMixup {
         self.network.forward(maps)
     }
 
-    fn mixes_pixels(&self, epoch: usize) -> bool {
-        self.mixing.mixes(epoch)
-    }
-
-    fn mix_pixels(&self, images: Tensor<4>, at: Progress) -> Tensor<4> {
-        mix(images, self.mixing.kept(at))
-    }
-
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
-        if !self.mixing.mixes(at.epoch) {
-            return self.network.loss(maps, batch, at);
-        }
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
+        let Some(mixture) = &batch.mixture else { return self.network.loss(maps, batch, normalization, at) };
         let logits = self.network.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        let mixture = batch.mixture.clone().unwrap_or_else(|| Mixture::flipped(batch, self.mixing.kept(at)));
-        Losses::default().with("bce", 1.0, mixed_bce(logits, &batch.labels, &mixture, batch.normalization))
+        Losses::default().with("bce", 1.0, mixed_bce(logits, &batch.labels, mixture, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
@@ -89,29 +77,26 @@ impl Method for IpMixup {
 
 #[cfg(test)]
 mod tests {
+    use crate::batch::Mixture;
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use crate::data::labels::LabelMatrix;
+    use sarb_labels::labels::LabelMatrix;
 
     #[test]
-    fn a_cached_mixture_is_told_by_the_batch_and_a_fresh_one_is_across_it() {
+    fn the_loss_is_that_of_the_mixtures_in_the_batch_or_plain_without_any() {
         let device = Device::flex().autodiff();
-        let recipe = IpMixupRecipe { network: small(), mixing: Mixing { from_epoch: 1, concentration: 1 } };
-        let mixup = recipe.init(8, &knowledge(), 0, &device);
+        let mixup = IpMixupRecipe { network: small(), mixing: Mixing::default() }.init(8, &knowledge(), 0, &device);
         let images = maps(4, &device);
         let labels: Vec<i8> = (0..20).map(|cell| (cell % 3) as i8 - 1).collect();
         let mut batch = batch(&images, LabelMatrix::from_values(5, &labels));
-        let at = |epoch| Progress { seed: 0, epoch, step: 0, steps: 1 };
-        assert!(!mixup.mixes_pixels(0) && mixup.mixes_pixels(1));
-
-        let kept = mixup.mixing.kept(at(1));
-        let mixed = mixup.mix_pixels(images.clone(), at(1));
-        mixed.clone().into_data().assert_eq(&mix(images, kept).into_data(), true);
-        let loss = |batch: &Batch| mixup.loss(mixed.clone(), batch, at(1)).total().into_scalar::<f32>();
-        let fresh = loss(&batch);
-        batch.mixture = Some(Mixture::flipped(&batch, kept));
-        assert_eq!(loss(&batch), fresh);
-        batch.mixture = Some(Mixture { partners: batch.labels.clone(), kept: vec![0.5; 4] });
-        assert_ne!(loss(&batch), fresh);
+        let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
+        let loss = |batch: &Batch| mixup.loss(images.clone(), batch, Normalization::default(), at).total().into_scalar::<f32>();
+        let plain = loss(&batch);
+        assert_eq!(plain, mixup.network.loss(images.clone(), &batch, Normalization::default(), at).total().into_scalar::<f32>());
+        batch.mixture = Some(Mixture { partners: batch.labels.select(&[3, 2, 1, 0]), kept: vec![1.0; 4] });
+        let kept_whole = loss(&batch);
+        assert!((kept_whole - plain).abs() < 1e-5, "a partner without a share: {kept_whole}, plain {plain}");
+        batch.mixture = Some(Mixture { partners: batch.labels.select(&[3, 2, 1, 0]), kept: vec![0.5; 4] });
+        assert_ne!(loss(&batch), plain);
     }
 }

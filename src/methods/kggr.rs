@@ -7,13 +7,16 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
-use super::ssgrl::{CategoryKnowledge, Ssgrl};
+use super::knowledge::CategoryKnowledge;
+use super::ssgrl::Ssgrl;
 use super::{Method, Settings};
-use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::batch::{Batch, Losses, Progress};
+use sarb_labels::random::{Stream, rng};
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::Linear;
-use crate::nn::shared_states::SharedStates;
+use crate::kernels::shared_states::SharedStates;
 use crate::{Error, Result};
 
 /// Settings of `kggr`.
@@ -106,10 +109,10 @@ impl Method for Kggr {
         self.score(self.network.propagate(&representations))
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
         let logits = self.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, partial_bce(logits, targets, batch.normalization))
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

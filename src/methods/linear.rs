@@ -10,14 +10,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::pooled::{class_activation, pooled, pooled_features};
-use super::ssgrl::CategoryKnowledge;
+use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::calibration::Platt;
-use crate::data::labels::{Label, LabelMatrix};
+use sarb_labels::labels::{Label, LabelMatrix};
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
-use crate::ridge::{self, Ridge};
+use crate::ridge::{Ridge, self};
 
 /// What can be chosen of [`Linear`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -85,9 +86,9 @@ impl Method for Linear {
         pooled(maps).matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, _at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, _at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
-        Losses::default().with("bce", 1.0, partial_bce(self.forward(maps), targets, batch.normalization))
+        Losses::default().with("bce", 1.0, partial_bce(self.forward(maps), targets, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
@@ -123,9 +124,10 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::batch::{Input, Stream, rng};
+    use crate::batch::Input;
+    use sarb_labels::random::{Stream, rng};
     use crate::methods::Reading;
-    use crate::metrics::evaluate;
+    use sarb_labels::metrics::evaluate;
 
     /// Feature maps `[N, F, 2, 2]` in memory, given in batches of three.
     struct Memory {
@@ -216,7 +218,7 @@ mod tests {
         let batch = Batch { input: Input::Maps(maps.clone()), labels, indices: vec![0, 1], ..Batch::empty() };
         let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
         // All logits 0: ln 2 for each known label, whichever it is.
-        let loss = linear.loss(maps, &batch, at).total().into_scalar::<f32>();
+        let loss = linear.loss(maps, &batch, Normalization::default(), at).total().into_scalar::<f32>();
         assert!((loss - 2f32.ln()).abs() < 1e-6, "{loss}");
     }
 

@@ -8,9 +8,10 @@
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Mixture, Progress, Stream, targets};
-use crate::data::labels::LabelMatrix;
-use crate::data::mixed_maps::beta;
+use crate::batch::{Mixture, Progress, targets};
+use sarb_labels::random::Stream;
+use sarb_labels::labels::LabelMatrix;
+use sarb_labels::random::beta;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};

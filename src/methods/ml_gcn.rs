@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::network_recipe::OutputBias;
 use super::pooled::class_activation;
-use super::ssgrl::{CategoryKnowledge, Words, dropout, output_bias, words};
+use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
+use crate::loss::normalization::Normalization;
+use crate::nn::dropout::dropout;
 use super::{Method, Settings};
-use crate::batch::{Batch, Losses, Progress, Stream, rng};
+use crate::batch::{Batch, Losses, Progress};
+use sarb_labels::random::{Stream, rng};
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::graph_convolution::{GraphConvolution, normalized_adjacency};
 use crate::{Error, Result};
@@ -135,10 +138,10 @@ impl Method for MlGcn {
         self.score(max_pooled(maps))
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
         let features = dropout(max_pooled(maps), self.dropout, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, partial_bce(self.score(features), targets, batch.normalization))
+        Losses::default().with("bce", 1.0, partial_bce(self.score(features), targets, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

@@ -7,8 +7,10 @@ pub mod bce;
 pub mod blending;
 pub mod curriculum;
 pub mod fm_mixup;
+pub mod head;
 pub mod ip_mixup;
 pub mod kggr;
+pub mod knowledge;
 pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
@@ -21,7 +23,6 @@ pub mod pseudo_labels;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
-pub mod scorer;
 pub mod ssgrl;
 
 #[cfg(test)]
@@ -33,9 +34,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::batch::{Batch, Losses, Progress};
-use crate::data::labels::LabelMatrix;
+use sarb_labels::labels::LabelMatrix;
 use crate::methods::mixup::Mixing;
-use crate::methods::ssgrl::CategoryKnowledge;
+use crate::methods::knowledge::CategoryKnowledge;
+use crate::loss::normalization::Normalization;
 use crate::{Error, Result};
 
 /// What can be chosen of a method: the recipe's `[method]` table. The defaults are the published values.
@@ -55,8 +57,9 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// [`Protocol`](crate::recipe::Protocol).
     fn follow_reference(&mut self) {}
 
-    /// How images are mixed before the backbone, for a method that does so.
-    fn mixes_pixels(&self) -> Option<&Mixing> {
+    /// How images are mixed before the backbone, for a method that does so; the batch then says which
+    /// mixtures it holds.
+    fn mixed_views(&self) -> Option<&Mixing> {
         None
     }
 }
@@ -67,7 +70,7 @@ pub trait Method: Module {
     fn forward(&self, maps: Tensor<4>) -> Tensor<2>;
 
     /// The training loss of one batch, term by term; `maps` are the batch's, `[B, F, H, W]`.
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses;
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses;
 
     /// Where each category is seen, `[B, F, H, W] -> [B, C, H·W]`, for heat maps; larger is more.
     fn attention(&self, maps: Tensor<4>) -> Tensor<3>;
@@ -85,17 +88,6 @@ pub trait Method: Module {
     /// What changes between epochs: prototypes, pseudo-labels, margins. `epoch` counts from 0.
     fn before_epoch(&mut self, _epoch: usize, _train: &dyn TrainSet) -> Result<()> {
         Ok(())
-    }
-
-    /// Whether images are mixed before the backbone in this epoch; cached maps are then those of
-    /// mixed images, and [`mix_pixels`](Self::mix_pixels) mixes images that are read anew.
-    fn mixes_pixels(&self, _epoch: usize) -> bool {
-        false
-    }
-
-    /// What the backbone reads of a batch, `[B, 3, S, S] -> [B, 3, S, S]`.
-    fn mix_pixels(&self, images: Tensor<4>, _at: Progress) -> Tensor<4> {
-        images
     }
 
     /// What must survive a resume beside the weights, such as pseudo-labels.
@@ -199,8 +191,8 @@ macro_rules! methods {
             }
 
             /// See [`Settings::init`].
-            pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Head {
-                match self { $(Self::$variant(recipe) => Head::$variant(recipe.init(channels, knowledge, seed, device))),+ }
+            pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> AnyMethod {
+                match self { $(Self::$variant(recipe) => AnyMethod::$variant(recipe.init(channels, knowledge, seed, device))),+ }
             }
 
             fn check_settings(&self) -> Result<()> {
@@ -212,9 +204,9 @@ macro_rules! methods {
                 match self { $(Self::$variant(recipe) => recipe.follow_reference()),+ }
             }
 
-            /// See [`Settings::mixes_pixels`].
-            pub fn mixes_pixels(&self) -> Option<&Mixing> {
-                match self { $(Self::$variant(recipe) => recipe.mixes_pixels()),+ }
+            /// See [`Settings::mixed_views`].
+            pub fn mixed_views(&self) -> Option<&Mixing> {
+                match self { $(Self::$variant(recipe) => recipe.mixed_views()),+ }
             }
 
             fn settings(&self) -> Result<toml::Table, toml::ser::Error> {
@@ -236,14 +228,14 @@ macro_rules! methods {
         /// One method's trained network.
         #[derive(Module, Debug)]
         #[allow(missing_docs, clippy::large_enum_variant)]
-        pub enum Head { $($variant($network)),+ }
+        pub enum AnyMethod { $($variant($network)),+ }
 
-        impl Method for Head {
+        impl Method for AnyMethod {
             fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
                 match self { $(Self::$variant(head) => head.forward(maps)),+ }
             }
-            fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
-                match self { $(Self::$variant(head) => head.loss(maps, batch, at)),+ }
+            fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
+                match self { $(Self::$variant(head) => head.loss(maps, batch, normalization, at)),+ }
             }
             fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
                 match self { $(Self::$variant(head) => head.attention(maps)),+ }
@@ -256,12 +248,6 @@ macro_rules! methods {
             }
             fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_epoch(epoch, train)),+ }
-            }
-            fn mixes_pixels(&self, epoch: usize) -> bool {
-                match self { $(Self::$variant(head) => head.mixes_pixels(epoch)),+ }
-            }
-            fn mix_pixels(&self, images: Tensor<4>, at: Progress) -> Tensor<4> {
-                match self { $(Self::$variant(head) => head.mix_pixels(images, at)),+ }
             }
             fn state(&self) -> Option<Vec<u8>> {
                 match self { $(Self::$variant(head) => head.state()),+ }

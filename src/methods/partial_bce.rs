@@ -9,11 +9,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::scorer::{HeadRecipe, Scorer};
-use super::ssgrl::CategoryKnowledge;
+use super::head::{HeadRecipe, Head};
+use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
-use crate::batch::{Batch, Losses, Progress, Stream, targets};
-use crate::data::labels::{Label, LabelMatrix};
+use crate::batch::{Batch, Losses, Progress, targets};
+use sarb_labels::random::Stream;
+use sarb_labels::labels::{Label, LabelMatrix};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};
@@ -99,7 +100,7 @@ impl KnownShareWeight {
 #[derive(Module, Debug)]
 pub struct PartialBce {
     /// The head.
-    pub scorer: Scorer,
+    pub scorer: Head,
     #[module(skip)]
     weight: KnownShareWeight,
 }
@@ -109,9 +110,9 @@ impl Method for PartialBce {
         self.scorer.forward(maps)
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, self.weight.loss(logits, &batch.labels, batch.normalization))
+        Losses::default().with("bce", 1.0, self.weight.loss(logits, &batch.labels, normalization))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

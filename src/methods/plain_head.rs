@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::network_recipe::OutputBias;
 use super::pooled::{class_activation, pooled};
-use super::ssgrl::{CategoryKnowledge, dropout, output_bias};
-use crate::batch::{Stream, rng};
+use super::knowledge::{CategoryKnowledge, output_bias};
+use crate::nn::dropout::dropout;
+use sarb_labels::random::{Stream, rng};
 use crate::nn::linear::{Linear, set};
 use crate::{Error, Result};
 

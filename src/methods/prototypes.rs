@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use super::{Reading, TrainSet};
 use crate::Result;
-use crate::batch::{Stream, rng};
-use crate::data::labels::Label;
+use sarb_labels::random::{Stream, rng};
+use sarb_labels::labels::Label;
 use crate::kmeans::{Clusters, kmeans_of_restarts};
 
 /// Prototypes of all categories; none until the first [`refresh`](Self::refresh).
@@ -134,7 +134,7 @@ fn positive_representations(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::data::labels::LabelMatrix;
+    use sarb_labels::labels::LabelMatrix;
 
     /// Maps in memory, given out two images at a time.
     pub struct Memory {

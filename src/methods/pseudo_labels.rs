@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::labels::{Label, LabelMatrix};
+use sarb_labels::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
 /// Which scores of unknown labels are believed; known labels always stay as they are.

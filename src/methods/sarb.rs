@@ -12,17 +12,16 @@ use burn::module::{Module, Param, ParamGroup};
 use burn::tensor::{Device, Tensor};
 use rand::{Rng, RngExt};
 
-use super::blending::{
-    Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
-    shared_by,
-};
+use super::blending::{Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask, shared_by};
 use super::prototypes::Prototypes;
 use super::sarb_recipe::{Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
-use super::ssgrl::{CategoryKnowledge, Ssgrl};
+use super::knowledge::CategoryKnowledge;
+use super::ssgrl::Ssgrl;
 use super::{Method, Reading, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress, Stream};
-use crate::data::labels::LabelMatrix;
+use crate::batch::{Batch, Losses, Progress};
+use sarb_labels::random::Stream;
+use sarb_labels::labels::LabelMatrix;
 use crate::loss::contrastive::contrastive;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
@@ -180,14 +179,14 @@ impl Method for Sarb {
         self.network.forward(maps)
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let labels = &batch.labels;
         let mut drops = at.rng(Stream::Dropout);
         let representations = self.network.represent_dropped(maps, &mut drops);
         let draw = self.draw(labels, at);
         let losses = {
             let clean = representations.clone();
-            self.supervised(clean, labels, at.epoch, &draw, batch.normalization, &mut drops)
+            self.supervised(clean, labels, at.epoch, &draw, normalization, &mut drops)
         };
         if self.recipe.contrastive_weight == 0.0 {
             return losses;
@@ -240,7 +239,7 @@ mod tests {
     use super::super::prototypes::tests::Memory;
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use crate::data::labels::Label;
+    use sarb_labels::labels::Label;
     use burn::optim::{AdamConfig, GradientsParams};
 
     fn recipe() -> SarbRecipe {
@@ -259,7 +258,7 @@ mod tests {
 
     /// Eight images, a third of the labels of each kind; category 2 never positive.
     fn train() -> Memory {
-        let mut random = crate::batch::rng(3, Stream::Synthetic, 0, 0);
+        let mut random = sarb_labels::random::rng(3, Stream::Synthetic, 0, 0);
         let values: Vec<i8> = (0..40).map(|_| random.random_range(-1..=1)).collect();
         let mut labels = LabelMatrix::from_values(5, &values);
         (0..8).for_each(|image| labels.set(image, 2, Label::Unknown));
@@ -268,7 +267,7 @@ mod tests {
 
     fn names(sarb: &Sarb, train: &Memory, epoch: usize) -> Vec<&'static str> {
         let at = Progress { seed: 0, epoch, step: 1, steps: 4 };
-        let losses = sarb.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), at);
+        let losses = sarb.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), Normalization::default(), at);
         losses.terms().map(|(name, _)| name).collect()
     }
 
@@ -317,7 +316,7 @@ mod tests {
         train.maps = train.maps.narrow(0, 0, 1);
         train.labels = train.labels.select(&[0]);
         let at = Progress { seed: 0, epoch: 0, step: 3, steps: 4 };
-        let losses = model.loss(train.maps.clone(), &batch(&train.maps, train.labels), at);
+        let losses = model.loss(train.maps.clone(), &batch(&train.maps, train.labels), Normalization::default(), at);
         assert!(losses.total().into_scalar::<f32>().is_finite());
     }
 
@@ -328,7 +327,7 @@ mod tests {
         let mut optimiser = AdamConfig::new().init();
         for step in 0..3 {
             let at = Progress { seed: 0, epoch: 1, step, steps: 3 };
-            let loss = model.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), at);
+            let loss = model.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), Normalization::default(), at);
             let gradients = GradientsParams::from_grads(loss.total().backward(), &model);
             model = optimiser.step(3.0, model, gradients);
             model.after_step();
@@ -350,7 +349,7 @@ mod tests {
         let gradient = |detach_blend_targets| {
             let model = sarb(&SarbRecipe { detach_blend_targets, ..recipe() });
             let at = Progress { seed: 0, epoch: 1, step: 0, steps: 1 };
-            let loss = model.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), at);
+            let loss = model.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), Normalization::default(), at);
             let gradients = loss.total().backward();
             model.alpha.val().grad(&gradients).expect("learned").into_scalar::<f32>()
         };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::sarb::Sarb;
-use super::ssgrl::CategoryKnowledge;
+use super::knowledge::CategoryKnowledge;
 use crate::loss::contrastive::NegativePairs;
 use crate::nn::attention::Pooling;
 use crate::{Error, Result};

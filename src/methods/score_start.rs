@@ -180,11 +180,13 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::super::Method;
     use super::super::network_recipe::NetworkRecipe;
-    use super::super::ssgrl::CategoryKnowledge;
+    use super::super::knowledge::CategoryKnowledge;
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use crate::batch::{Progress, Stream, rng};
-    use crate::data::labels::LabelMatrix;
+    use crate::loss::normalization::Normalization;
+    use crate::batch::Progress;
+    use sarb_labels::random::{Stream, rng};
+    use sarb_labels::labels::LabelMatrix;
     use burn::module::Module;
     use burn::tensor::{Device, Tensor};
     use rand::RngExt;
@@ -278,7 +280,7 @@ mod tests {
         let labels: Vec<i8> = (0..IMAGES * 5).map(|i| (i % 3) as i8 - 1).collect();
         let batch = batch(&maps, LabelMatrix::from_values(5, &labels));
         let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
-        let gradients = network.loss(maps, &batch, at).total().backward();
+        let gradients = network.loss(maps, &batch, Normalization::default(), at).total().backward();
         let moves = |w: Tensor<2>| w.abs().sum().into_scalar::<f32>() > 0.0;
         let gradient = |w: Tensor<2>| w.grad(&gradients).expect("tracked");
         assert!(moves(gradient(network.reduce.weight.val())), "reduction");

@@ -3,16 +3,19 @@
 //!
 //! The original has no reduction (2048-d representations); the official SARB code reduces to 1024.
 
-use burn::module::{Module, Param, RunningState};
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, RngExt};
+use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
+use crate::nn::dropout::dropout;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress, Stream, rng};
-use crate::data::categories::Categories;
+use crate::batch::{Batch, Losses, Progress};
+use sarb_labels::random::{Stream, rng};
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::attention::{Pooling, SemanticAttention};
 use crate::nn::batch_norm::BatchNorm;
@@ -20,8 +23,8 @@ use crate::nn::decoupling::SemanticDecoupling;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::{Linear, set};
 use crate::nn::per_class_linear::PerClassLinear;
-use crate::nn::shared_states::SharedStates;
-use crate::nn::vectorised::tanh;
+use crate::kernels::shared_states::SharedStates;
+use crate::kernels::vectorised::tanh;
 
 /// Settings of the method `ssgrl`: those of its network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,44 +47,6 @@ impl Settings for SsgrlRecipe {
 
     fn follow_reference(&mut self) {
         self.network.output_bias = OutputBias::Random;
-    }
-}
-
-/// What a head knows of the C categories before it sees an image.
-#[derive(Debug, Clone)]
-pub struct CategoryKnowledge {
-    /// Word vectors, `C · E` values row by row, and E; learned where there are none.
-    pub words: Option<(Vec<f32>, usize)>,
-    /// How often j is there when i is, `C · C` values row by row.
-    pub cooccurrence: Vec<f32>,
-    /// Known positives and known labels of every category in the training data.
-    pub counts: Vec<(usize, usize)>,
-}
-
-impl CategoryKnowledge {
-    /// Of the run's categories, with the label counts of the training rows.
-    pub fn new(categories: &Categories, counts: Vec<(usize, usize)>) -> Self {
-        let words = categories.words.as_ref().map(|words| (words.values.clone(), words.width));
-        Self { words, cooccurrence: categories.cooccurrence.clone(), counts }
-    }
-}
-
-/// Word vectors x_c of the categories, `[C, E]`.
-#[derive(Module, Debug)]
-pub enum Words {
-    /// Given, never trained.
-    Fixed(RunningState<Tensor<2>>),
-    /// Trained from a random start.
-    Learned(Param<Tensor<2>>),
-}
-
-impl Words {
-    /// `[C, E]` on a device.
-    pub fn vectors(&self, device: &Device) -> Tensor<2> {
-        match self {
-            Words::Fixed(vectors) => vectors.value().to_device(device),
-            Words::Learned(vectors) => vectors.val(),
-        }
     }
 }
 
@@ -238,10 +203,10 @@ impl Method for Ssgrl {
         self.classify(&SharedStates::all(self.represent(maps)))
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, at: Progress) -> Losses {
+    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let targets = batch.targets(&maps.device());
         let logits = self.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, partial_bce(logits, targets, batch.normalization))
+        Losses::default().with("bce", 1.0, partial_bce(logits, targets, normalization))
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
@@ -265,59 +230,11 @@ fn by_position(maps: Tensor<4>) -> Tensor<3> {
     maps.flatten::<3>(2, 3).swap_dims(1, 2)
 }
 
-/// Where the biases of C classifiers start; nothing where they stay as they are drawn.
-pub(super) fn output_bias(start: OutputBias, counts: &[(usize, usize)]) -> Option<Vec<f32>> {
-    let prior = |&(positive, known): &(usize, usize)| {
-        ((positive as f32 + 1.0) / ((known - positive) as f32 + 1.0)).ln()
-    };
-    match start {
-        OutputBias::Prior => Some(counts.iter().map(prior).collect()),
-        OutputBias::Zero => Some(vec![0.0; counts.len()]),
-        OutputBias::Random => None,
-    }
-}
-
-/// The word vectors x_c and their width: those given, or learned ones of width `learned_width`.
-pub(super) fn words(
-    knowledge: &CategoryKnowledge,
-    learned_width: usize,
-    rng: &mut impl Rng,
-    device: &Device,
-) -> (Words, usize) {
-    let categories = knowledge.counts.len();
-    match &knowledge.words {
-        Some((vectors, width)) => {
-            let vectors = TensorData::new(vectors.clone(), [categories, *width]);
-            (Words::Fixed(RunningState::new(Tensor::from_data(vectors, device))), *width)
-        }
-        None => {
-            // Values spread like GloVe's, whose standard deviation is about 0.4.
-            let spread = 0.4 * 3f32.sqrt();
-            let values = (0..categories * learned_width).map(|_| rng.random_range(-spread..=spread));
-            let vectors = TensorData::new(values.collect::<Vec<f32>>(), [categories, learned_width]);
-            (Words::Learned(Param::from_data(vectors, device)), learned_width)
-        }
-    }
-}
-
-/// Sets a share of `rate` of the values to 0 and scales the others by 1 / (1 − rate). The mask is
-/// drawn on the host, so that a resumed run draws the same.
-pub(super) fn dropout<const R: usize>(x: Tensor<R>, rate: f64, rng: &mut impl Rng) -> Tensor<R> {
-    if rate == 0.0 {
-        return x;
-    }
-    let kept = (1.0 / (1.0 - rate)) as f32;
-    let draw = |_| if f64::from(rng.random::<f32>()) < rate { 0.0 } else { kept };
-    let mask: Vec<f32> = (0..x.shape().num_elements()).map(draw).collect();
-    let mask = Tensor::from_data(TensorData::new(mask, x.shape()), &x.device());
-    x * mask
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::batch::Input;
-    use crate::data::labels::LabelMatrix;
+    use sarb_labels::labels::LabelMatrix;
     use crate::nn::linear::uniform;
     use burn::optim::{AdamConfig, GradientsParams};
 
@@ -365,7 +282,7 @@ pub(super) mod tests {
             let maps = maps(3, &device);
             let labels = LabelMatrix::from_values(5, &[1; 15]);
             let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
-            let loss = network.loss(maps.clone(), &batch(&maps, labels), at).total();
+            let loss = network.loss(maps.clone(), &batch(&maps, labels), Normalization::default(), at).total();
             let gradients = GradientsParams::from_grads(loss.backward(), network);
             let network = AdamConfig::new().init().step(0.1, network.clone(), gradients);
             network.words.vectors(&device).into_data()
@@ -393,19 +310,5 @@ pub(super) mod tests {
         assert_ne!(fresh.forward(maps.clone()).into_data(), scores);
         let loaded = fresh.load_record(saved.into_record());
         loaded.forward(maps).into_data().assert_eq(&scores, true);
-    }
-
-    #[test]
-    fn dropout_scales_what_it_keeps_and_repeats_for_a_place_in_training() {
-        let x = Tensor::<2>::ones([40, 50], &Device::flex());
-        let at = Progress { seed: 1, epoch: 2, step: 3, steps: 4 };
-        let dropped = dropout(x.clone(), 0.25, &mut at.rng(Stream::Dropout)).into_data();
-        dropped.assert_eq(&dropout(x.clone(), 0.25, &mut at.rng(Stream::Dropout)).into_data(), true);
-        let values = dropped.try_to_vec::<f32>().expect("f32");
-        assert!(values.iter().all(|&v| v == 0.0 || (v - 4.0 / 3.0).abs() < 1e-6));
-        let zeros = values.iter().filter(|v| **v == 0.0).count();
-        assert!((400..600).contains(&zeros), "about 500 of 2000, not {zeros}");
-        let next = Progress { step: 4, ..at };
-        assert_ne!(dropped, dropout(x, 0.25, &mut next.rng(Stream::Dropout)).into_data());
     }
 }

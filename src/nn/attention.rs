@@ -7,7 +7,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::linear::Linear;
-use super::vectorised::sigmoid;
+use crate::kernels::vectorised::sigmoid;
 
 /// How positions are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ impl SemanticAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
     use crate::fixture::{Fixture, TOLERANCE, assert_close};
     use crate::nn::linear::set;
 

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, activation::softmax};
 use rand::Rng;
 
 use super::linear::Linear;
-use super::vectorised::joint_scores;
+use crate::kernels::vectorised::joint_scores;
 
 /// f_c = Σ_p a_cp f_p with a_c = softmax over p of w₄ · W₃ tanh(W₁ f_p ⊙ W₂ x_c).
 ///
@@ -56,7 +56,7 @@ impl SemanticDecoupling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
     use crate::nn::linear::set;
     use crate::nn::linear::uniform;
     use burn::tensor::Tolerance;

@@ -4,10 +4,10 @@ use burn::module::{Module, RunningState};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 
-use super::gated_propagation::{Gates, propagate};
+use crate::kernels::gated_propagation::{Gates, propagate};
 use super::linear::Linear;
-use super::shared_states::SharedStates;
-use super::vectorised::{sigmoid, tanh};
+use crate::kernels::shared_states::SharedStates;
+use crate::kernels::vectorised::{sigmoid, tanh};
 
 /// W m + U h of one gate; official names `fc_k_w` (2D → D) and `fc_k_u` (D → D), both with bias.
 #[derive(Module, Debug)]
@@ -116,7 +116,7 @@ impl GatedGraph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
     use crate::nn::linear::uniform;
     use burn::tensor::Tolerance;
 

@@ -65,7 +65,7 @@ pub fn set<const R: usize>(parameter: &mut Param<Tensor<R>>, values: Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
 
     #[test]
     fn initial_weights_fill_pytorchs_range_and_depend_on_the_seed_alone() {

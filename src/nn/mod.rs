@@ -1,27 +1,10 @@
 //! Layers.
+
 pub mod attention;
-pub mod backbone;
 pub mod batch_norm;
-pub mod conv_norm;
-mod conv_rows;
 pub mod decoupling;
-mod depthwise;
-pub mod efficientnet_lite;
-mod flex;
-mod folded;
+pub mod dropout;
 pub mod gated_graph;
-mod gated_kernels;
-mod gated_propagation;
-mod gated_sharing;
 pub mod graph_convolution;
 pub mod linear;
-mod patches;
 pub mod per_class_linear;
-pub mod plain;
-pub mod product;
-pub mod resnet;
-pub mod shared_states;
-pub mod simd;
-pub mod vectorised;
-pub mod weights;
-mod winograd;

@@ -37,7 +37,7 @@ impl PerClassLinear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
     use crate::nn::linear::set;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Protocol, Recipe, Select};
-use crate::data::cooccurrence::Cooccurrence;
+use sarb_labels::cooccurrence::Cooccurrence;
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
 
@@ -99,7 +99,7 @@ fn parse_file(path: &Path, depth: usize) -> Result<toml::Table> {
     if depth == 0 {
         return Err(Error::Recipe(format!("{}: recipes extend one another in a circle", path.display())));
     }
-    let base = crate::files::folder_of(path).join(base.as_str().unwrap_or_default());
+    let base = sarb_labels::files::folder_of(path).join(base.as_str().unwrap_or_default());
     let mut extended = parse_file(&base, depth - 1)?;
     if let Some(name) = table.get("method").and_then(|method| method.get("name")).and_then(|n| n.as_str()) {
         set_method(&mut extended, name);

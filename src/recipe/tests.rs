@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::data::cooccurrence::Cooccurrence;
+use sarb_labels::cooccurrence::Cooccurrence;
 
 fn recipe_file(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();

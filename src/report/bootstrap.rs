@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use crate::data::labels::{Label, LabelMatrix};
-use crate::metrics::ranking;
+use sarb_labels::labels::{Label, LabelMatrix};
+use sarb_labels::metrics::ranking;
 
 /// Keeps these draws apart from every other use of the same seed.
 const STREAM: u64 = u64::from_le_bytes(*b"resample");
@@ -47,18 +47,8 @@ impl<'a> Resamples<'a> {
         Self { labels, draws: draws.collect() }
     }
 
-    /// How many resamples there are.
-    pub fn len(&self) -> usize {
-        self.draws.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.draws.is_empty()
-    }
-
     /// The mAP of `scores`, `N × C` row by row, on every resample: what
-    /// [`metrics::evaluate`](crate::metrics::evaluate) says of the drawn rows in file order.
+    /// [`metrics::evaluate`](sarb_labels::metrics::evaluate) says of the drawn rows in file order.
     /// Categories without a positive among them are left out of the mean.
     ///
     /// # Panics
@@ -153,8 +143,8 @@ fn average_precision(ranking: &[u32], times: &[u32], drawn: Drawn) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Stream, rng};
-    use crate::metrics::evaluate;
+    use sarb_labels::random::{Stream, rng};
+    use sarb_labels::metrics::evaluate;
 
     /// Scores with ties, labels with unknowns; few positives, so that some resamples have none.
     fn random_data(seed: u64, images: usize, categories: usize) -> (Vec<f32>, LabelMatrix) {

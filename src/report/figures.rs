@@ -2,9 +2,10 @@
 
 use crate::report::comparison::Mean;
 use crate::report::results::{Measured, Results};
-use crate::report::svg::{Chart, Line, Panel, Point};
-use crate::report::words::{known_label, listed, thousands};
-use crate::sweep::plan::Table;
+use crate::report::chart::{Chart, Line, Panel, Point};
+use crate::report::words::known_label;
+use sarb_labels::text::{listed, thousands};
+use crate::sweep::Table;
 use crate::{Error, Result};
 
 /// The loss term that is drawn: the BCE over the known labels of unblended images.

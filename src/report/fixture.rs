@@ -1,13 +1,13 @@
 //! Made-up results of a small sweep, for the tests of this module.
 
-use crate::data::Split;
-use crate::data::formats::npy;
-use crate::data::labels::LabelMatrix;
-use crate::metrics::evaluate;
+use sarb_labels::dataset::Split;
+use sarb_labels::arrays::npy;
+use sarb_labels::labels::LabelMatrix;
+use sarb_labels::metrics::evaluate;
 use crate::recipe::Recipe;
 use crate::report::results::Results;
-use crate::run::{EpochRow, Existing, Run, RunInfo, Status};
-use crate::sweep::plan::{Cell, Plan};
+use crate::run::{MapOrigin, EpochRow, Existing, Run, RunInfo, Status};
+use crate::sweep::{Cell, Plan};
 
 /// Three rows, two proportions; the first row has two seeds at one of them.
 pub const PLAN: &str = "known = [0.1, 0.5]\npublished = 'coco'\nloss_curves = ['SARB', 'SARB without prototypes']\n\
@@ -133,9 +133,7 @@ fn info(cell: &Cell) -> RunInfo {
         data: "/data".into(),
         fingerprint: String::new(),
         channels: 1,
-        trains_backbone: false,
-        extractor: None,
-        features: None,
+        maps: MapOrigin::Trained,
         backend: "flex".into(),
         device: "cpu".into(),
         epochs: 3,

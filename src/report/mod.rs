@@ -4,32 +4,34 @@
 //! not complete has none. Differences between two systems carry an interval of the paired bootstrap
 //! over test images; published numbers stand beside ours only where they were read, never from memory.
 
-pub mod bootstrap;
-pub mod comparison;
-pub mod figures;
+mod bootstrap;
+mod chart;
+mod comparison;
+mod figures;
 #[cfg(test)]
 mod fixture;
 mod page;
-pub mod published;
-pub mod results;
-pub mod svg;
-pub mod table;
-pub mod tables;
-pub mod words;
+mod published;
+mod results;
+mod table;
+mod tables;
+mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::data::labels::LabelMatrix;
-use crate::files::{folder_of, write_atomically};
-use crate::{Error, Result, data};
+use sarb_labels::labels::LabelMatrix;
+use sarb_labels::files::{folder_of, write_atomically};
+use crate::run::MapOrigin;
+use crate::{Error, Result};
+use sarb_labels::dataset;
 use comparison::Comparison;
 use published::Numbers;
-use results::Results;
-use svg::Chart;
+use chart::Chart;
+pub use results::Results;
 use table::Table;
 use tables::Context;
-use words::{listed, thousands};
+use sarb_labels::text::{listed, thousands};
 
 /// How the intervals are computed.
 #[derive(Debug, Clone, Default)]
@@ -134,9 +136,9 @@ fn labels(results: &Results, given: Option<&Path>) -> Result<LabelMatrix> {
     let first = &results.cells[0];
     let names: Vec<String> = first.scores.per_category.iter().map(|category| category.name.clone()).collect();
     let folder = given.unwrap_or(&results.data);
-    let annotations = data::open_split(folder, results.split).map_err(|error| match error {
-        Error::Missing(why) => Error::Missing(format!(
-            "{why}; the intervals need the labels of the sweep's {} split: say where they are with --data, or ask for no interval with --bootstrap 0",
+    let annotations = dataset::open_split(folder, results.split).map_err(Error::from).map_err(|error| match error {
+        missing if missing.is_missing() => Error::Missing(format!(
+            "{missing}; the intervals need the labels of the sweep's {} split: say where they are with --data, or ask for no interval with --bootstrap 0",
             results.split
         )),
         error => error,
@@ -161,10 +163,10 @@ fn setting(results: &Results) -> String {
 fn backbones(results: &Results) -> Vec<String> {
     let mut names = Vec::new();
     for cell in &results.cells {
-        let name = match (&cell.info.features, cell.run.recipe()) {
-            (Some(_), _) => "the user's features".to_owned(),
-            (None, Ok(recipe)) => recipe.backbone.name.to_string(),
-            (None, Err(_)) => "unknown".to_owned(),
+        let name = match (&cell.info.maps, cell.run.recipe()) {
+            (MapOrigin::Given(_), _) => "the user's features".to_owned(),
+            (_, Ok(recipe)) => recipe.backbone.name.to_string(),
+            (_, Err(_)) => "unknown".to_owned(),
         };
         if !names.contains(&name) {
             names.push(name);
@@ -193,7 +195,7 @@ fn create_dir(dir: &Path) -> Result<()> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    write_atomically(path, |file| file.write_all(text.as_bytes()))
+    Ok(write_atomically(path, |file| file.write_all(text.as_bytes()))?)
 }
 
 #[cfg(test)]

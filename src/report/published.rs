@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::data::categories::did_you_mean;
+use sarb_labels::categories::did_you_mean;
 use crate::{Error, Result};
 
 /// The network behind every number of the file.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::Split;
-use crate::metrics::Scores;
+use sarb_labels::dataset::Split;
+use sarb_labels::metrics::Scores;
 use crate::run::{Run, RunInfo};
 use crate::sweep::Sweep;
-use crate::sweep::plan::{Cell, Plan, Table};
+use crate::sweep::{Cell, Plan, Table};
 use crate::{Error, Result};
 
 /// One done cell.

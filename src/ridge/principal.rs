@@ -50,7 +50,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::batch::{Stream, rng};
+    use sarb_labels::random::{Stream, rng};
 
     fn dot(a: &[f32], b: &[f32]) -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()

@@ -1,8 +1,28 @@
 use rand::RngExt;
 
 use super::*;
-use crate::batch::{Stream, rng};
-use crate::metrics::evaluate;
+use faer::MatRef;
+use sarb_labels::random::{Stream, rng};
+use sarb_labels::metrics::evaluate;
+
+impl Ridge {
+    /// Scores of `features`, `M × F` `->` `M × C`.
+    pub fn scores(&self, features: &[f32]) -> Vec<f32> {
+        let categories = self.intercepts.len();
+        if features.is_empty() || categories == 0 {
+            return Vec::new();
+        }
+        let dim = self.weights.len() / categories;
+        let rows = features.len() / dim;
+        let features = MatRef::from_row_major_slice(features, rows, dim);
+        let weights = MatRef::from_row_major_slice(&self.weights, categories, dim);
+        let products = centred::product(features, weights.transpose(), Par::rayon(0));
+        (0..rows)
+            .flat_map(|row| (0..categories).map(move |category| (row, category)))
+            .map(|(row, category)| products[(row, category)] + self.intercepts[category])
+            .collect()
+    }
+}
 
 /// Features around an offset, labels by a noisy linear rule, a part of them known.
 fn random_data(seed: u64, n: usize, dim: usize, categories: usize, known: f64) -> (Vec<f32>, LabelMatrix) {

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use super::state::{FILE, Sweep};
-use crate::data::{self, Split};
+use sarb_labels::dataset::{Split, self};
 use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::{Error, Result};
@@ -54,7 +54,7 @@ impl Sweep {
             match self.plan.recipe(&cell, &self.base) {
                 Ok(recipe) => recipes.push(recipe),
                 Err(error) => {
-                    all_missing &= matches!(error, Error::Missing(_) | Error::Io { .. });
+                    all_missing &= error.is_missing();
                     let problem = format!("row {:?}: {error}", self.plan.rows[cell.row].name);
                     // A row has many cells, mostly with the same problem.
                     if !problems.contains(&problem) {
@@ -72,8 +72,8 @@ impl Sweep {
 
     /// Labels of both splits are readable, and the other files are there.
     fn check_inputs(&self) -> Result<()> {
-        data::open_split(&self.data, Split::Train)?;
-        data::open_split(&self.data, self.split)?;
+        dataset::open_split(&self.data, Split::Train)?;
+        dataset::open_split(&self.data, self.split)?;
         for (_, path) in self.files() {
             if let Some(path) = path {
                 std::fs::metadata(path).map_err(|e| Error::io(path, e))?;

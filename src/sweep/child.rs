@@ -9,12 +9,12 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::claim::Claim;
 use super::state::Failure;
-use crate::{Error, Result, interrupt};
+use crate::cancel::Cancel;
+use crate::{Error, Result};
 
 /// Set for children: stop when stdin is closed.
 const STOP_WITH_STDIN: &str = "SARB_STOP_WITH_STDIN";
@@ -32,11 +32,12 @@ pub(crate) enum Ended {
 }
 
 /// In a child of a sweep: when the sweep stops it or is gone, stop as on SIGTERM. Elsewhere nothing.
-pub fn stop_with_parent() {
+pub fn stop_with_parent(cancel: &Cancel) {
+    let cancel = cancel.clone();
     if std::env::var_os(STOP_WITH_STDIN).is_none() {
         return;
     }
-    std::thread::spawn(|| {
+    std::thread::spawn(move || {
         let mut byte = [0];
         loop {
             match std::io::stdin().read(&mut byte) {
@@ -45,7 +46,7 @@ pub fn stop_with_parent() {
                 Ok(0) | Err(_) => break,
             }
         }
-        interrupt::flag().store(true, Ordering::Relaxed);
+        cancel.cancel();
     });
 }
 

@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::files::folder_of;
+use sarb_labels::files::folder_of;
 use crate::{Error, Result};
 
 /// A cell that nobody else computes while this lives.

@@ -9,17 +9,23 @@
 //!     failed/ROW/known-10-seed-0.json        why it failed, if it did
 //! ```
 //!
-//! [`plan`] says what is to be done, [`state`] what has been done, [`runner`] does the rest. A cell is
-//! computed by children of this program ([`child`]), under a lock that lives as long as any of them
+//! A [`Plan`] says what is to be done, a [`Sweep`] what has been done, [`run`] does the rest. A cell is
+//! computed by children of this program (`child`), under a lock that lives as long as any of them
 //! (`claim`): a sweep may be killed at any point, and several may share one folder.
 
 mod begin;
-pub mod child;
+mod child;
 mod claim;
-pub mod plan;
-pub mod runner;
-pub mod shard;
-pub mod state;
-pub mod status;
+mod plan;
+mod runner;
+mod shard;
+mod state;
+mod status;
 
-pub use state::Sweep;
+pub use child::stop_with_parent;
+pub use plan::Plan;
+pub(crate) use plan::{Cell, Table};
+pub use runner::{Options, run};
+pub use shard::Shard;
+pub use state::{CellState, CellStatus, Sweep};
+pub use status::{to_json, to_table};

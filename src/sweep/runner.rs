@@ -8,15 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::child::{self, Ended};
+use super::child::{Ended, self};
 use super::claim::Claim;
 use super::plan::Cell;
 use super::shard::Shard;
 use super::state::{Failure, Sweep, write_with_folder};
-use crate::console::{duration, say};
+use sarb_labels::text::duration;
+use crate::cancel::Cancel;
 use crate::recipe::Recipe;
 use crate::run::Run;
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result};
 
 /// How often a cell is looked at that another process has.
 const HELD_POLL: Duration = Duration::from_millis(300);
@@ -24,7 +25,7 @@ const HELD_POLL: Duration = Duration::from_millis(300);
 /// How a sweep is run; what is computed does not depend on it.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Cells at a time.
+    /// Cells to run at once.
     pub jobs: NonZeroUsize,
     /// Try again what failed in an earlier invocation.
     pub retry_failed: bool,
@@ -42,8 +43,14 @@ pub struct Options {
 /// # Errors
 /// [`Error::Sweep`] with the exit code of the first cell that failed, or with 75 after a signal;
 /// what reading or writing the sweep's own files says.
-pub fn run(sweep: &Sweep, recipes: &[Recipe], options: &Options) -> Result<()> {
-    let runner = Runner::new(sweep, recipes, options)?;
+pub fn run(
+    sweep: &Sweep,
+    recipes: &[Recipe],
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+    cancel: &Cancel,
+) -> Result<()> {
+    let runner = Runner::new(sweep, recipes, options, say, cancel)?;
     runner.announce();
     std::thread::scope(|scope| {
         let work = || runner.work().inspect_err(|_| runner.abort.store(true, Ordering::Relaxed));
@@ -62,6 +69,9 @@ struct Runner<'a> {
     recipes: &'a [Recipe],
     cells: Vec<Cell>,
     options: &'a Options,
+    /// Hears what happens to which cell.
+    say: &'a (dyn Fn(&str) + Sync),
+    cancel: &'a Cancel,
     /// Threads of each child.
     threads: usize,
     progress: Mutex<Progress>,
@@ -90,7 +100,13 @@ impl Progress {
 }
 
 impl<'a> Runner<'a> {
-    fn new(sweep: &'a Sweep, recipes: &'a [Recipe], options: &'a Options) -> Result<Self> {
+    fn new(
+        sweep: &'a Sweep,
+        recipes: &'a [Recipe],
+        options: &'a Options,
+        say: &'a (dyn Fn(&str) + Sync),
+        cancel: &'a Cancel,
+    ) -> Result<Self> {
         let cells = sweep.plan.cells();
         let mut progress = Progress::default();
         for (number, cell) in cells.iter().enumerate() {
@@ -110,7 +126,7 @@ impl<'a> Runner<'a> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = (cores / options.jobs).max(1);
         let progress = Mutex::new(progress);
-        Ok(Self { sweep, recipes, cells, options, threads, progress, abort: AtomicBool::new(false) })
+        Ok(Self { sweep, recipes, cells, options, say, cancel, threads, progress, abort: AtomicBool::new(false) })
     }
 
     fn announce(&self) {
@@ -122,7 +138,7 @@ impl<'a> Runner<'a> {
                 format!(" in shard {index}/{count}{from}")
             }
         };
-        say(&format!(
+        (self.say)(&format!(
             "{}: {} done before, {} failed before, {} to do{part}",
             self.sweep.dir.display(),
             progress.done,
@@ -137,7 +153,7 @@ impl<'a> Runner<'a> {
     }
 
     fn stopped(&self) -> bool {
-        interrupt::flag().load(Ordering::Relaxed) || self.abort.load(Ordering::Relaxed)
+        self.cancel.is_cancelled() || self.abort.load(Ordering::Relaxed)
     }
 
     /// Takes cells until none is left or the sweep is stopped.
@@ -164,7 +180,7 @@ impl<'a> Runner<'a> {
             let mut progress = self.progress();
             progress.held.push_back(number);
             if progress.fresh.is_empty() && !std::mem::replace(&mut progress.told, true) {
-                say("the cells that are left are in the hands of other processes; waiting for them");
+                (self.say)("the remaining cells are being run by other processes; waiting for them");
             }
             return Ok(());
         };
@@ -176,7 +192,7 @@ impl<'a> Runner<'a> {
             self.end_failed(number, failure);
             return Ok(());
         }
-        say(&format!("{}: started", sweep.name(cell)));
+        (self.say)(&format!("{}: started", sweep.name(cell)));
         let clock = Instant::now();
         match self.compute(number, &claim)? {
             Ended::Done => {
@@ -188,7 +204,7 @@ impl<'a> Runner<'a> {
                 })?;
                 self.end_done(cell, map, &format!("in {}", duration(clock.elapsed().as_secs_f64())));
             }
-            Ended::Interrupted => say(&format!("{}: stopped; it goes on the next time", sweep.name(cell))),
+            Ended::Interrupted => (self.say)(&format!("{}: stopped; it continues the next time", sweep.name(cell))),
             Ended::Failed(failure) => {
                 sweep.set_failure(cell, Some(&failure))?;
                 self.end_failed(number, failure);
@@ -201,7 +217,7 @@ impl<'a> Runner<'a> {
         let mut progress = self.progress();
         progress.done += 1;
         let (name, left) = (self.sweep.name(cell), progress.left());
-        say(&format!("{name}: mAP {:.1} {how}, {left} left", 100.0 * map));
+        (self.say)(&format!("{name}: mAP {:.1} {how}, {left} left", 100.0 * map));
     }
 
     fn end_failed(&self, number: usize, failure: Failure) {
@@ -209,7 +225,7 @@ impl<'a> Runner<'a> {
         let reason = failure.reason.replace('\n', "; ");
         progress.failed.push((number, failure));
         let (name, left) = (self.sweep.name(&self.cells[number]), progress.left());
-        say(&format!("{name}: failed: {reason}, {left} left"));
+        (self.say)(&format!("{name}: failed: {reason}, {left} left"));
     }
 
     /// Trains, unless that is done, and evaluates.
@@ -263,7 +279,7 @@ impl<'a> Runner<'a> {
             return Err(Error::Sweep {
                 code: 75,
                 message: format!(
-                    "stopped with {} of {} cells done; the same command goes on",
+                    "stopped with {} of {} cells done; the same command continues",
                     progress.done, progress.total
                 ),
             });

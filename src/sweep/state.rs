@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::claim;
 use super::plan::{Cell, Plan};
-use crate::data::Split;
-use crate::files::{folder_of, write_atomically};
-use crate::run::{Run, Status};
+use sarb_labels::dataset::Split;
+use sarb_labels::files::{folder_of, write_atomically};
+use crate::run::{Run, Status, read_json};
+use sarb_labels::text::in_percent;
 use crate::{Error, Result};
 
 /// The file that makes a folder a sweep's.
@@ -110,7 +111,7 @@ impl Sweep {
     /// Writes `sweep.toml`.
     pub(crate) fn save(&self) -> Result<()> {
         let text = toml::to_string(self).expect("a sweep is a plain table");
-        write_atomically(&self.dir.join(FILE), |file| file.write_all(text.as_bytes()))
+        Ok(write_atomically(&self.dir.join(FILE), |file| file.write_all(text.as_bytes()))?)
     }
 
     /// Every cell and how far it is, in the order of the plan.
@@ -200,12 +201,12 @@ impl Sweep {
     /// `KIND/ROW/known-10-seed-0.EXTENSION`.
     fn file(&self, kind: &str, cell: &Cell, extension: &str) -> PathBuf {
         let folder = self.dir.join(kind).join(self.plan.rows[cell.row].folder());
-        folder.join(format!("known-{}-seed-{}.{extension}", percent(cell.known), cell.seed))
+        folder.join(format!("known-{}-seed-{}.{extension}", in_percent(cell.known), cell.seed))
     }
 
     /// A cell as messages call it.
     pub fn name(&self, cell: &Cell) -> String {
-        format!("{}, {} % known, seed {}", self.plan.rows[cell.row].name, percent(cell.known), cell.seed)
+        format!("{}, {} % known, seed {}", self.plan.rows[cell.row].name, in_percent(cell.known), cell.seed)
     }
 
     /// Why a cell failed, if it did.
@@ -232,24 +233,14 @@ impl Sweep {
 pub(crate) fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    write_atomically(path, |file| file.write_all(bytes))
-}
-
-/// A proportion in percent without floating-point dust, as [`Plan::folder`] writes it.
-pub(crate) fn percent(known: f64) -> f64 {
-    (known * 1e6).round() / 1e4
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))
+    Ok(write_atomically(path, |file| file.write_all(bytes))?)
 }
 
 /// A split by its name.
 mod split_name {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::data::Split;
+    use sarb_labels::dataset::Split;
 
     pub(super) fn serialize<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(split)

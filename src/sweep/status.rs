@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::state::{CellState, CellStatus, Sweep, percent};
-use crate::console::duration;
+use super::state::{CellState, CellStatus, Sweep};
+use sarb_labels::text::{aligned, duration, in_percent};
 
 /// The statuses in the order in which they are counted.
 const STATUSES: [CellStatus; 5] =
@@ -53,7 +53,7 @@ pub fn to_table(sweep: &Sweep, cells: &[CellState]) -> String {
     }
     let mut heading = vec!["mAP".to_string()];
     heading.extend((seeds.len() > 1).then(|| "seed".to_string()));
-    heading.extend(plan.known.iter().map(|known| format!("{} %", percent(*known))));
+    heading.extend(plan.known.iter().map(|known| format!("{} %", in_percent(*known))));
     let mut table = vec![heading];
     for (row, planned) in plan.rows.iter().enumerate() {
         for &seed in &seeds {
@@ -72,8 +72,7 @@ pub fn to_table(sweep: &Sweep, cells: &[CellState]) -> String {
             table.push(line);
         }
     }
-    let mut text = aligned(&table);
-    text.push_str(&format!("\n\n{}", summary(cells)));
+    let mut text = format!("{}\n{}", aligned(&table), summary(cells));
     for state in cells {
         if let Some(error) = &state.error {
             let (name, log) = (sweep.name(&state.cell), sweep.log(&state.cell));
@@ -102,24 +101,10 @@ fn count(cells: &[CellState], status: CellStatus) -> usize {
     cells.iter().filter(|state| state.status == status).count()
 }
 
-/// Columns of equal width, the first to the left, the others to the right.
-fn aligned(table: &[Vec<String>]) -> String {
-    let width = |column: usize| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
-    let line = |cells: &Vec<String>| {
-        let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    };
-    table.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Split;
+    use sarb_labels::dataset::Split;
 
     #[test]
     fn the_table_shows_numbers_where_there_are_some() {

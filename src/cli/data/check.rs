@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::source::ReadArgs;
-use crate::Result;
-use crate::console::{print, progress_bar};
-use crate::data::Annotations;
-use crate::data::check::{Settings, check};
+use sarb::Result;
+use crate::cli::console::{print, progress_bar};
+use sarb_labels::annotations::Annotations;
+use sarb_labels::check::{Settings, check};
 
 /// Arguments of `sarb data check`.
 #[derive(Debug, Args)]
@@ -56,6 +56,6 @@ impl Check {
         } else {
             print(checkup.to_string().trim_end())?;
         }
-        checkup.verdict()
+        Ok(checkup.verdict()?)
     }
 }

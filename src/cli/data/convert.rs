@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::counts;
 use super::source::ReadArgs;
-use crate::console::{print, say};
-use crate::data::Split;
-use crate::data::formats::format::Format;
-use crate::data::labels::{Label, LabelMatrix};
-use crate::files::folder_of;
-use crate::{Error, Result};
+use crate::cli::console::{print, say};
+use sarb_labels::dataset::Split;
+use sarb_labels::formats::{self, format::Format};
+use sarb_labels::labels::{Label, LabelMatrix};
+use sarb_labels::files::folder_of;
+use sarb::{Error, Result};
 
 /// Arguments of `sarb data convert`.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub struct Convert {
 impl Convert {
     /// Reads, writes, and says what was lost.
     pub fn run(&self) -> Result<()> {
-        let to = self.to.or_else(|| Format::of_extension(&self.out)).ok_or_else(|| {
+        let to = self.to.or_else(|| formats::of_extension(&self.out)).ok_or_else(|| {
             Error::Usage(format!("--out {}: the name does not say the format; add --to", self.out.display()))
         })?;
         self.keep_what_is_there()?;
@@ -69,12 +69,12 @@ impl Convert {
     /// Refuses a format in which what nobody looked at would be read as not there, unless that is wanted.
     fn make_no_negatives(&self, to: Format, labels: &LabelMatrix) -> Result<()> {
         let unknown = labels.count(Label::Unknown);
-        if unknown == 0 || !to.turns_unknown_into_negative() || self.unknown_as_negative {
+        if unknown == 0 || !to.unknown_becomes_negative || self.unknown_as_negative {
             return Ok(());
         }
         Err(Error::Usage(format!(
             "--to {to}: {unknown} labels are unknown and would be read as negative; --to lvis or another format \
-             keeps them apart, --unknown-as-negative writes them all the same"
+             keeps them apart, --unknown-as-negative writes them anyway"
         )))
     }
 

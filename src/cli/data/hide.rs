@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::counts;
 use super::out_folder::{WordFiles, prepare};
-use crate::console::{print, say};
-use crate::data::formats::csv;
-use crate::data::hiding::{Scheme, hide};
-use crate::data::{self, Annotations, Split};
-use crate::{Error, Result};
+use crate::cli::console::{print, say};
+use sarb_labels::formats::csv;
+use sarb_labels::hiding::{Scheme, hide};
+use sarb_labels::dataset::{self, Split};
+use sarb_labels::annotations::Annotations;
+use sarb::{Error, Result};
 
 /// Arguments of `sarb data hide`.
 #[derive(Debug, Args)]
@@ -74,7 +75,7 @@ fn hide_folder(
     out: &Path,
     force: bool,
 ) -> Result<Annotations> {
-    let dataset = data::open(dir)?;
+    let dataset = dataset::open(dir)?;
     let others = [(Split::Val, dataset.val), (Split::Test, dataset.test)];
     let others: Vec<(Split, Annotations)> =
         others.into_iter().filter_map(|(split, annotations)| Some((split, annotations?))).collect();
@@ -102,8 +103,8 @@ mod tests {
 
     use super::*;
     use crate::cli::data::DataCommand;
-    use crate::data::inspect::Inspection;
-    use crate::data::words::Words;
+    use sarb_labels::inspect::Inspection;
+    use sarb_labels::words::Words;
 
     #[derive(Parser)]
     struct Cli {
@@ -140,7 +141,7 @@ mod tests {
         let root = data_folder();
         let (dir, out) = (root.path().join("data"), root.path().join("out/ten"));
         call(&[&"hide", &dir, &"--known", &"0.3", &"--out", &out]).unwrap();
-        let (full, hidden) = (data::open(&dir).unwrap(), data::open(&out).unwrap());
+        let (full, hidden) = (dataset::open(&dir).unwrap(), dataset::open(&out).unwrap());
         assert_eq!(hidden.train.labels, full.train.labels.hide(0.3, 0));
         assert_eq!(hidden.test.as_ref().unwrap().labels, full.test.as_ref().unwrap().labels);
         assert_eq!(hidden.train.images[5], out.join("../../data/images/5.jpg"));
@@ -160,12 +161,12 @@ mod tests {
         hide(&out, &[]).unwrap();
         assert!(usage(hide(&out, &[])).contains("not empty"));
         hide(&out, &[&"--force", &"--seed", &"1"]).unwrap();
-        let full = data::open(&dir).unwrap().train.labels;
-        assert_eq!(data::open(&out).unwrap().train.labels, full.hide(0.5, 1));
+        let full = dataset::open(&dir).unwrap().train.labels;
+        assert_eq!(dataset::open(&out).unwrap().train.labels, full.hide(0.5, 1));
         assert!(usage(hide(&dir.join("../data"), &[&"--force"])).contains("the data folder itself"));
         std::fs::write(out.join("val.csv"), "image,a\n").unwrap();
         assert!(usage(hide(&out, &[&"--force"])).contains("holds val.csv, which"));
-        assert_eq!(data::open(&dir).unwrap().train.labels, full);
+        assert_eq!(dataset::open(&dir).unwrap().train.labels, full);
     }
 
     #[test]
@@ -187,7 +188,7 @@ mod tests {
         }
         let out = tempfile::tempdir().unwrap();
         call(&[&"hide", &dir, &"--known", &"0.1", &"-o", &out.path()]).unwrap();
-        let hidden = data::open(out.path()).unwrap();
+        let hidden = dataset::open(out.path()).unwrap();
         // numpy: np.random.seed(0); m = np.random.random(labels.shape) < 0.1
         let inspection = Inspection::of(&hidden.train);
         assert_eq!((inspection.positive, inspection.negative), (1254, 13222));

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::source::ReadArgs;
-use crate::Result;
-use crate::console::{print, say};
-use crate::data::inspect::Inspection;
-use crate::data::{Split, picture};
+use sarb::Result;
+use crate::cli::console::{print, say};
+use sarb_labels::inspect::Inspection;
+use sarb_labels::dataset::Split;
+use sarb_labels::inspect::page;
 
 /// Arguments of `sarb data inspect`.
 #[derive(Debug, Args)]
@@ -28,10 +29,10 @@ pub struct Inspect {
     #[arg(long, requires = "html")]
     no_images: bool,
     /// Images on the page
-    #[arg(long, value_name = "N", requires = "html", default_value_t = picture::Settings::default().sheet)]
+    #[arg(long, value_name = "N", requires = "html", default_value_t = page::Settings::default().sheet)]
     sheet: usize,
     /// Side in pixels of what the network sees
-    #[arg(long, value_name = "PX", requires = "html", default_value_t = picture::Settings::default().size_px,
+    #[arg(long, value_name = "PX", requires = "html", default_value_t = page::Settings::default().size_px,
         value_parser = size)]
     size: usize,
     /// Seed of the choice of images and their augmentation
@@ -54,7 +55,7 @@ impl Inspect {
         if let Some(path) = &self.html {
             let images = !self.no_images;
             let (sheet, size_px, seed) = (self.sheet, self.size, self.seed);
-            picture::write(path, &annotations, &picture::Settings { images, sheet, size_px, seed })?;
+            page::write(path, &annotations, &page::Settings { images, sheet, size_px, seed })?;
             say(&format!("page in {}", path.display()));
         }
         let inspection = Inspection::of(&annotations);

@@ -8,9 +8,9 @@ mod out_folder;
 pub mod source;
 pub mod split;
 
-use crate::Result;
-use crate::data::Annotations;
-use crate::data::labels::Label;
+use sarb::Result;
+use sarb_labels::annotations::Annotations;
+use sarb_labels::labels::Label;
 
 /// Commands on labels.
 #[derive(Debug, clap::Subcommand)]

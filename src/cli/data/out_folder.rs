@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::data::Split;
-use crate::data::words::Words;
-use crate::files::write_atomically;
-use crate::{Error, Result};
+use sarb_labels::dataset::Split;
+use sarb_labels::words::Words;
+use sarb_labels::files::write_atomically;
+use sarb::{Error, Result};
 
 /// Makes the folder `out`, and refuses one whose files would be lost or would mix with the new ones.
 pub fn prepare(dir: &Path, out: &Path, force: bool, written: &[String]) -> Result<()> {
@@ -41,7 +41,7 @@ pub struct WordFiles(Vec<PathBuf>);
 impl WordFiles {
     /// Those of `dir`.
     pub fn of(dir: &Path) -> Result<Self> {
-        Words::files(dir).map(Self)
+        Ok(Self(Words::files(dir)?))
     }
 
     /// Their names.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::console::say;
-use crate::data::formats::arrays::Convention;
-use crate::data::formats::format::Format;
-use crate::data::formats::options::{Difficult, Options, Uncertain, Unlisted};
-use crate::data::{self, Annotations, Split};
-use crate::{Error, Result};
+use crate::cli::console::say;
+use sarb_labels::formats::options::Convention;
+use sarb_labels::formats::{self, format::Format};
+use sarb_labels::formats::options::{Difficult, Options, Uncertain, Unlisted};
+use sarb_labels::dataset::{self, Split};
+use sarb_labels::annotations::Annotations;
+use sarb::{Error, Result};
 
 /// How a source is read; each option belongs to some formats, and the others refuse it.
 #[derive(Debug, Clone, Default, Args)]
@@ -53,13 +54,13 @@ impl ReadArgs {
     pub fn read(&self, source: &Path, split: Split) -> Result<Annotations> {
         if is_data_folder(source) {
             self.refuse_all(source)?;
-            return data::open_split(source, split);
+            return Ok(dataset::open_split(source, split)?);
         }
         let (format, why) = match self.from {
             Some(format) => (format, "as you say".to_owned()),
-            None => Format::detect(source)?,
+            None => formats::detect(source)?,
         };
-        if format != Format::Csv {
+        if format != formats::csv::FORMAT {
             say(&format!("{}: {format}: {why}", source.display()));
         }
         let reading = format.read(source, &self.options())?;
@@ -75,7 +76,7 @@ impl ReadArgs {
         self.refuse_all(source)?;
         let present = |split: &Split| source.join(split.file_name()).exists();
         let splits = Split::ALL.into_iter().filter(present);
-        splits.map(|split| Ok((split.to_string(), data::open_split(source, split)?))).collect()
+        splits.map(|split| Ok((split.to_string(), dataset::open_split(source, split)?))).collect()
     }
 
     fn options(&self) -> Options {

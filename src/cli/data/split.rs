@@ -7,12 +7,13 @@ use clap::Args;
 use super::counts;
 use super::out_folder::{WordFiles, prepare};
 use super::source::{ReadArgs, is_data_folder};
-use crate::console::print;
-use crate::data::formats::csv;
-use crate::data::stratified::{shares, split};
-use crate::data::{self, Annotations, Split as Part};
-use crate::files::folder_of;
-use crate::{Error, Result};
+use crate::cli::console::print;
+use sarb_labels::formats::csv;
+use sarb_labels::stratified::{shares, split};
+use sarb_labels::dataset::{Split as Part, self};
+use sarb_labels::annotations::Annotations;
+use sarb_labels::files::folder_of;
+use sarb::{Error, Result};
 
 /// Arguments of `sarb data split`.
 #[derive(Debug, Args)]
@@ -77,7 +78,7 @@ impl Split {
                 let what = format!("--{part}: {} is there already", path.display());
                 return Err(Error::Usage(format!("{what}; leave --{part} out to keep it")));
             }
-            let other = data::open_split(&self.source, part)?.aligned(&train.categories, &train.source)?;
+            let other = dataset::open_split(&self.source, part)?.aligned(&train.categories, &train.source)?;
             others.push((part, other));
         }
         Ok((&self.source, others))

@@ -9,7 +9,8 @@ use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::network_recipe::NetworkRecipe;
-use super::ssgrl::{CategoryKnowledge, Represent, Ssgrl};
+use super::knowledge::CategoryKnowledge;
+use super::ssgrl::{Represent, Ssgrl};
 use crate::fixture::{Fixture, TOLERANCE, assert_close};
 use crate::nn::batch_norm::set_running;
 use crate::nn::gated_graph::{Gate, GatedGraph};

@@ -6,7 +6,8 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
 
 use super::{GradientCheck, knowledge, load_network, maps, network_recipe};
-use crate::batch::{Losses, Stream, rng};
+use crate::batch::Losses;
+use sarb_labels::random::{Stream, rng};
 use crate::fixture::{Fixture, assert_close};
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
@@ -14,7 +15,7 @@ use crate::methods::blending::shared_by;
 use crate::methods::sarb::{PrototypeDraw, Sarb};
 use crate::methods::sarb_recipe::{Representation, SarbRecipe};
 use crate::nn::attention::Pooling;
-use crate::nn::shared_states::SharedStates;
+use crate::kernels::shared_states::SharedStates;
 
 /// With semantic decoupling, from the official modules.
 fn with_decoupling() -> (Fixture<'static>, SarbRecipe) {

@@ -1,5 +1,6 @@
 //! Tables as Markdown, LaTeX and HTML.
 
+use sarb_labels::text::escape_xml;
 use std::iter::zip;
 
 use super::{Cell, Column, Table};
@@ -152,22 +153,6 @@ fn escape_latex(text: &str) -> String {
             'λ' => escaped += "$\\lambda$",
             'τ' => escaped += "$\\tau$",
             _ => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// Text as XML and HTML hold it; control characters, which XML does not allow, are dropped.
-pub fn escape_xml(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            c if c.is_control() && c != '\n' => {}
-            c => escaped.push(c),
         }
     }
     escaped

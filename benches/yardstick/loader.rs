@@ -1,0 +1,135 @@
+//! `sarb bench loader`: photographs a second from JPEG files to augmented training views.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, value_parser};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::network::positive;
+use super::scratch::Folder;
+use super::{Common, photograph};
+use sarb::loader::examples::{Examples, ImageFiles, View};
+use sarb::loader::{epoch_batches, self};
+use sarb_labels::images::transform::Transform;
+use sarb::{Error, Result};
+
+/// Most bytes of batches that wait for the measurement, as in training.
+const QUEUE_BYTES: usize = 512 << 20;
+
+/// Arguments of `sarb bench loader`.
+#[derive(Debug, Clone, Args)]
+pub struct Loader {
+    /// Number of generated photographs
+    #[arg(long, default_value_t = 64, value_parser = positive)]
+    images: usize,
+    /// Width of the photographs in pixels
+    #[arg(long, default_value_t = 640, value_parser = value_parser!(u32).range(1..=8192))]
+    width: u32,
+    /// Height of the photographs in pixels
+    #[arg(long, default_value_t = 480, value_parser = value_parser!(u32).range(1..=4096))]
+    height: u32,
+    /// Side of the training views in pixels
+    #[arg(long, default_value_t = 448, value_parser = value_parser!(u32).range(1..=4096))]
+    size: u32,
+    /// Images in a batch
+    #[arg(long, default_value_t = 8, value_parser = positive)]
+    batch: usize,
+    /// Images of an epoch in which nothing is read, for what the loader itself takes
+    #[arg(long, default_value_t = 1_000_000, value_parser = positive)]
+    blank: usize,
+    /// Seed of photographs and views
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write the photographs to this folder and keep them, for other programs to read
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Loader {
+    /// Measures and prints.
+    pub fn run(&self) -> Result<()> {
+        self.common.run(|| self.measure())
+    }
+
+    /// One thread alone, the loader of training, and that loader with nothing to read.
+    fn measure(&self) -> Result<Value> {
+        let folder = Folder::new(self.keep.as_deref())?;
+        let (paths, bytes) = self.write_photographs(&folder.path)?;
+        let files = Arc::new(ImageFiles { paths, transform: Transform::for_size(self.size as usize) });
+        let one_core = self.common.best(|| self.read_on_one_core(&files))?;
+        let rows = files.len();
+        let together = self.common.best(|| self.load(files.clone(), rows))?;
+        let blank = self.common.best(|| self.load(Arc::new(Blank(self.blank)), self.blank))?;
+        let images = self.images as f64;
+        Ok(json!({
+            "images": self.images,
+            "width": self.width,
+            "height": self.height,
+            "size": self.size,
+            "batch": self.batch,
+            "mean_file_kb": bytes as f64 / images / 1e3,
+            "images_per_s_one_core": images / one_core,
+            "images_per_s_loader": images / together,
+            "blank": self.blank,
+            "blank_us_per_image": 1e6 * blank / self.blank as f64,
+        }))
+    }
+
+    /// Writes the photographs; their paths and the bytes of all.
+    fn write_photographs(&self, folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
+        let written: Result<Vec<(PathBuf, usize)>> = (0..self.images)
+            .into_par_iter()
+            .map(|index| {
+                let path = folder.join(format!("{index:05}.jpg"));
+                let bytes = photograph::jpeg(self.width, self.height, self.seed, index as u64);
+                std::fs::write(&path, &bytes).map_err(|source| Error::io(&path, source))?;
+                Ok((path, bytes.len()))
+            })
+            .collect();
+        let (paths, bytes): (Vec<_>, Vec<_>) = written?.into_iter().unzip();
+        Ok((paths, bytes.into_iter().sum()))
+    }
+
+    fn view(&self) -> View {
+        View::Augmented { seed: self.seed, epoch: 0 }
+    }
+
+    fn read_on_one_core(&self, files: &ImageFiles) -> Result<()> {
+        let mut values = vec![0.0; files.transform.values()];
+        (0..files.len()).try_for_each(|row| files.read(row, self.view(), black_box(&mut values)))
+    }
+
+    /// Takes an epoch of `rows` examples out of the loader.
+    fn load(&self, examples: Arc<dyn Examples>, rows: usize) -> Result<()> {
+        let loader = loader::Loader::new(rayon::current_num_threads(), QUEUE_BYTES);
+        let rows: Vec<usize> = (0..rows).collect();
+        let batches = epoch_batches(&rows, self.batch, self.seed, 0, false);
+        loader.batches(examples, batches, self.view()).try_for_each(|batch| {
+            black_box(batch?);
+            Ok(())
+        })
+    }
+}
+
+/// As many examples of one value that costs nothing to read.
+struct Blank(usize);
+
+impl Examples for Blank {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [1, 1, 1]
+    }
+
+    fn read(&self, row: usize, _: View, into: &mut [f32]) -> Result<()> {
+        into[0] = row as f32;
+        Ok(())
+    }
+}

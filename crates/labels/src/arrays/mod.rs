@@ -1,0 +1,380 @@
+//! Arrays of numbers in files of other programs: `.npy` and `.safetensors`.
+//!
+//! An [`ArrayFile`] is memory-mapped: a row is converted when it is read, so that features larger
+//! than memory can be used.
+
+pub mod npy;
+mod score_csv;
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::formats::report::shown;
+use crate::matrix::Matrix;
+use crate::{Error, Result};
+
+const NUMBERS: &str =
+    "float16, float32, float64, int8, uint8, int32 or int64 (in safetensors bfloat16 as well)";
+
+/// Reads a matrix, such as scores `[N, C]`, from `.npy`, `.safetensors` or `.csv`.
+///
+/// A CSV may begin with a header line and a first column of names. The first line is a header when
+/// any cell after the first is no number; the first column holds names when any of its cells is no
+/// number, or when the header calls it `image`, or nothing as pandas does.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Io`], or [`Error::Data`] naming the cell that is no finite number.
+pub fn read_matrix(path: &Path) -> Result<Matrix> {
+    if extension(path) == "csv" {
+        return score_csv::read(path);
+    }
+    let array = ArrayFile::open(path, "scores")?;
+    let [rows, cols] = array.shape[..] else {
+        return Err(array.refuse(format!("shape {:?}; expected two axes, [rows, columns]", array.shape)));
+    };
+    let mut values = vec![0.0; rows * cols];
+    for (row, into) in values.chunks_exact_mut(cols).enumerate() {
+        array.read_row(row, into)?;
+    }
+    Ok(Matrix { rows, cols, values, column_names: None, row_names: None })
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// How one number is stored.
+#[derive(Debug, Clone, Copy)]
+enum Element {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    /// Whole numbers, as arrays of labels often are.
+    I8,
+    U8,
+    I32,
+    I64,
+}
+
+impl Element {
+    fn bytes(self) -> usize {
+        match self {
+            Element::I8 | Element::U8 => 1,
+            Element::F16 | Element::Bf16 => 2,
+            Element::F32 | Element::I32 => 4,
+            Element::F64 | Element::I64 => 8,
+        }
+    }
+
+    /// Converts as many stored numbers as `into` has room for; each is reversed if `big_endian`.
+    fn convert(self, bytes: &[u8], big_endian: bool, into: &mut [f32]) {
+        match self {
+            Element::F16 => convert(bytes, big_endian, into, |number| f16::from_le_bytes(number).to_f32()),
+            Element::Bf16 => convert(bytes, big_endian, into, |number| bf16::from_le_bytes(number).to_f32()),
+            Element::F32 => convert(bytes, big_endian, into, f32::from_le_bytes),
+            Element::F64 => convert(bytes, big_endian, into, |number| f64::from_le_bytes(number) as f32),
+            Element::I8 => convert(bytes, big_endian, into, |number| f32::from(i8::from_le_bytes(number))),
+            Element::U8 => convert(bytes, big_endian, into, |number| f32::from(u8::from_le_bytes(number))),
+            Element::I32 => convert(bytes, big_endian, into, |number| i32::from_le_bytes(number) as f32),
+            Element::I64 => convert(bytes, big_endian, into, |number| i64::from_le_bytes(number) as f32),
+        }
+    }
+}
+
+fn convert<const N: usize>(bytes: &[u8], big_endian: bool, into: &mut [f32], value: impl Fn([u8; N]) -> f32) {
+    for (into, &(mut number)) in into.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        if big_endian {
+            number.reverse();
+        }
+        *into = value(number);
+    }
+}
+
+/// A memory-mapped array of floating-point numbers whose first axis counts rows.
+#[derive(Debug)]
+pub struct ArrayFile {
+    path: PathBuf,
+    bytes: Mmap,
+    /// Where the numbers begin.
+    start: usize,
+    shape: Vec<usize>,
+    element: Element,
+    big_endian: bool,
+    fortran_order: bool,
+}
+
+/// Where the numbers of a file lie, as its header says.
+struct Layout {
+    start: usize,
+    shape: Vec<usize>,
+    element: Element,
+    big_endian: bool,
+    fortran_order: bool,
+}
+
+impl ArrayFile {
+    /// Maps a `.npy` file, or a `.safetensors` file with one tensor or one called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Io`], or [`Error::Data`] saying what is accepted.
+    pub fn open(path: &Path, name: &str) -> Result<Self> {
+        let io = |source| Error::io(path, source);
+        let file = std::fs::File::open(path).map_err(io)?;
+        // SAFETY: the map is read-only and private to this value. A file cut short by somebody else
+        // while it is mapped ends the program, as for every program that maps files.
+        let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let layout = match extension(path).as_str() {
+            "npy" => npy_layout(&bytes),
+            "safetensors" => safetensors_layout(&bytes, name),
+            _ => Err("expected a file called .npy or .safetensors".into()),
+        };
+        let Layout { start, shape, element, big_endian, fortran_order } =
+            layout.map_err(|reason| Error::Data(format!("{}: {reason}", path.display())))?;
+        let array =
+            Self { path: path.to_path_buf(), bytes, start, shape, element, big_endian, fortran_order };
+        array.check_length()?;
+        Ok(array)
+    }
+
+    /// Sizes of the axes, none of them 0.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills `into` with row `row`, later axes in C order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a value that is no finite `f32`.
+    ///
+    /// # Panics
+    /// If there is no such row or `into` has not a row's length.
+    pub fn read_row(&self, row: usize, into: &mut [f32]) -> Result<()> {
+        let row_len: usize = self.shape[1..].iter().product();
+        assert!(row < self.shape[0] && into.len() == row_len, "row {row} of {:?}", self.shape);
+        let from = |place: usize| &self.bytes[self.start + place * self.element.bytes()..];
+        if self.fortran_order {
+            for (index, value) in into.iter_mut().enumerate() {
+                let number = from(self.fortran_place(row, index));
+                self.element.convert(number, self.big_endian, std::slice::from_mut(value));
+            }
+        } else {
+            self.element.convert(from(row * row_len), self.big_endian, into);
+        }
+        match into.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(index) => Err(self.refuse(format!(
+                "row {row}, value {index} (both from 0) is {}; expected finite numbers of 32 bits",
+                into[index]
+            ))),
+        }
+    }
+
+    /// An error about this file.
+    pub fn refuse(&self, reason: String) -> Error {
+        Error::Data(format!("{}: {reason}", self.path.display()))
+    }
+
+    /// Where value `index` of `row` lies when the first axis is the fastest.
+    fn fortran_place(&self, row: usize, mut index: usize) -> usize {
+        let mut place = row;
+        let mut stride: usize = self.shape.iter().product();
+        for &size in self.shape[1..].iter().rev() {
+            stride /= size;
+            place += index % size * stride;
+            index /= size;
+        }
+        place
+    }
+
+    fn check_length(&self) -> Result<()> {
+        if self.shape.is_empty() || self.shape.contains(&0) {
+            return Err(
+                self.refuse(format!("shape {:?}; expected at least one row and one value", self.shape))
+            );
+        }
+        let count = self.shape.iter().try_fold(self.element.bytes(), |all, &size| all.checked_mul(size));
+        match count.and_then(|count| count.checked_add(self.start)) {
+            Some(end) if end <= self.bytes.len() => Ok(()),
+            _ => Err(self.refuse(format!(
+                "shape {:?} needs more than the {} bytes of the file; is it cut short?",
+                self.shape,
+                self.bytes.len()
+            ))),
+        }
+    }
+}
+
+fn npy_layout(bytes: &[u8]) -> Result<Layout, String> {
+    let mut reader = Cursor::new(bytes);
+    let header = npy::Header::read(&mut reader, NUMBERS).map_err(|_| "no NumPy array".to_owned())??;
+    let descr = &header.descr;
+    let element = match descr.trim_start_matches(['<', '>', '|', '=']) {
+        "f2" => Element::F16,
+        "f4" => Element::F32,
+        "f8" => Element::F64,
+        "i1" => Element::I8,
+        "u1" => Element::U8,
+        "i4" => Element::I32,
+        "i8" => Element::I64,
+        _ => return Err(format!("holds numbers of type {}; expected {NUMBERS}", shown(descr))),
+    };
+    let sizes =
+        header.sizes.and_then(|sizes| sizes.into_iter().map(|size| usize::try_from(size).ok()).collect());
+    Ok(Layout {
+        start: reader.position() as usize,
+        shape: sizes.ok_or_else(|| format!("shape ({}) does not fit this machine", header.shape))?,
+        element,
+        big_endian: descr.starts_with('>'),
+        fortran_order: header.fortran_order,
+    })
+}
+
+fn safetensors_layout(bytes: &[u8], name: &str) -> Result<Layout, String> {
+    let (header_len, metadata) =
+        SafeTensors::read_metadata(bytes).map_err(|error| format!("no safetensors file: {error}"))?;
+    let tensors = metadata.tensors();
+    let tensor = match tensors.get(name) {
+        Some(tensor) => tensor,
+        None if tensors.len() == 1 => tensors.values().next().expect("there is one"),
+        None => {
+            let mut names: Vec<&String> = tensors.keys().collect();
+            names.sort();
+            names.truncate(5);
+            return Err(format!(
+                "holds {} tensors, such as {names:?}; expected one, or one called {name:?}",
+                tensors.len()
+            ));
+        }
+    };
+    let element = match tensor.dtype {
+        Dtype::F16 => Element::F16,
+        Dtype::BF16 => Element::Bf16,
+        Dtype::F32 => Element::F32,
+        Dtype::F64 => Element::F64,
+        Dtype::I8 => Element::I8,
+        Dtype::U8 => Element::U8,
+        Dtype::I32 => Element::I32,
+        Dtype::I64 => Element::I64,
+        other => return Err(format!("holds numbers of type {other:?}; expected {NUMBERS}")),
+    };
+    // 8 bytes of length before the header.
+    let start = 8 + header_len + tensor.data_offsets.0;
+    Ok(Layout { start, shape: tensor.shape.clone(), element, big_endian: false, fortran_order: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a `.npy` file (format 1.0) of the given type string; `values` in the order of the file.
+    fn write_npy(path: &Path, kind: &str, fortran_order: bool, shape: &[u64], values: &[f64]) {
+        let shape: String = shape.iter().map(|size| format!("{size}, ")).collect();
+        let order = if fortran_order { "True" } else { "False" };
+        let header = format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({shape}), }}");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{header:<117}\n").bytes());
+        for &value in values {
+            let mut number = match &kind[1..] {
+                "f2" => f16::from_f64(value).to_le_bytes().to_vec(),
+                "f4" => (value as f32).to_le_bytes().to_vec(),
+                "f8" => value.to_le_bytes().to_vec(),
+                _ => (value as i64).to_le_bytes().to_vec(),
+            };
+            if kind.starts_with('>') {
+                number.reverse();
+            }
+            bytes.extend(number);
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn numpy_files_of_either_order_and_endianness_read_alike() {
+        let folder = folder();
+        let path = folder.path().join("scores.npy");
+        let in_order = [1.0, 2.0, 3.0, 4.0, 5.0, 6.5];
+        for (kind, fortran_order, values) in [
+            ("<f2", false, in_order),
+            ("<f4", false, in_order),
+            (">f4", false, in_order),
+            ("<f8", false, in_order),
+            (">f8", true, [1.0, 4.0, 2.0, 5.0, 3.0, 6.5]),
+        ] {
+            write_npy(&path, kind, fortran_order, &[2, 3], &values);
+            let matrix = read_matrix(&path).unwrap();
+            assert_eq!((matrix.rows, matrix.cols), (2, 3));
+            assert_eq!(matrix.values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.5], "{kind} {fortran_order}");
+        }
+    }
+
+    #[test]
+    fn rows_of_several_axes_are_the_same_in_either_order() {
+        let folder = folder();
+        let path = folder.path().join("f.npy");
+        // numpy: a[n, d, h, w] = 1000n + 100d + 10h + w of shape (2, 3, 2, 2).
+        let value = |n: usize, d: usize, h: usize, w: usize| (1000 * n + 100 * d + 10 * h + w) as f64;
+        let c_order: Vec<f64> =
+            (0..12).flat_map(|i| (0..2).map(move |w| value(i / 6, i / 2 % 3, i % 2, w))).collect();
+        let fortran: Vec<f64> =
+            (0..12).flat_map(|i| (0..2).map(move |n| value(n, i % 3, i / 3 % 2, i / 6))).collect();
+        let expected: Vec<f32> = c_order[12..].iter().map(|&value| value as f32).collect();
+        for (fortran_order, values) in [(false, &c_order), (true, &fortran)] {
+            write_npy(&path, "<f8", fortran_order, &[2, 3, 2, 2], values);
+            let maps = ArrayFile::open(&path, "features").unwrap();
+            let mut row = vec![0.0; 12];
+            maps.read_row(1, &mut row).unwrap();
+            assert_eq!((maps.shape(), &row), (&[2, 3, 2, 2][..], &expected), "Fortran order: {fortran_order}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_as_arrays_of_labels_hold_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.npy");
+        write_npy(&path, "<i8", false, &[2, 2], &[1.0, -1.0, 0.0, 1.0]);
+        assert_eq!(read_matrix(&path).unwrap().values, [1.0, -1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn numpy_files_that_do_not_fit_are_refused_with_what_is_accepted() {
+        let folder = folder();
+        let path = folder.path().join("a.npy");
+        let message = || read_matrix(&path).unwrap_err().to_string();
+        write_npy(&path, "<c8", false, &[2, 1], &[1.0, 2.0]);
+        assert!(message().contains("expected float16, float32, float64"), "{}", message());
+        write_npy(&path, "<f4", false, &[2], &[1.0, 2.0]);
+        assert!(message().contains("expected two axes"), "{}", message());
+        write_npy(&path, "<f4", false, &[0, 2], &[]);
+        assert!(message().contains("at least one row"), "{}", message());
+        write_npy(&path, "<f4", false, &[2, 2], &[1.0, 2.0, f64::NAN, 4.0]);
+        assert!(message().contains("row 1, value 0"), "{}", message());
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert!(message().contains("cut short"), "{}", message());
+        for bytes in [&b""[..], b"hello", &whole[..20]] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(message().contains("no NumPy array"), "{}", message());
+        }
+        assert!(matches!(read_matrix(&folder.path().join("b.npy")), Err(Error::Missing(_))));
+        // Found by fuzzing: nested brackets took hours, and a long header gigabytes.
+        std::fs::write(&path, [&b"\x93NUMPY\x01\x00\x50\x00{'descr': "[..], &[b'['; 70]].concat()).unwrap();
+        assert!(message().contains("holds records"), "{}", message());
+        std::fs::write(&path, b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{'descr': '<f4'}").unwrap();
+        assert!(message().contains("no NumPy array"), "{}", message());
+        assert!(matches!(read_matrix(&folder.path().join("b.txt")), Err(Error::Missing(_))));
+    }
+}

@@ -1,0 +1,321 @@
+//! What one image file is: whole or broken, its size, what is odd about it, and what it is compared by.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::{AnimationDecoder, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
+
+use super::Code;
+use super::perceptual_hash::{Look, Thumbnail};
+use crate::Error;
+use crate::images::{MAX_PIXELS, decode_bytes, read_file};
+use crate::images::tar_member::split;
+
+/// A shorter side below this many pixels is tiny.
+const TINY_PX: u32 = 32;
+/// More pixels than this are many: four times the 1440 × 1440 that the largest usual networks read.
+const LARGE_PIXELS: u64 = 8_000_000;
+/// A side this many times the other makes an image elongated.
+const ELONGATED: u32 = 4;
+
+/// What was found out about one file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Seen {
+    /// A whole image.
+    Whole(Whole),
+    /// A file that training would stop at: how and why.
+    Broken(Code, String),
+}
+
+/// A whole image, without its pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Whole {
+    /// Pixels in a row, upright.
+    pub width: u32,
+    /// Rows, upright.
+    pub height: u32,
+    /// How the file is encoded.
+    pub format: ImageFormat,
+    /// Whether its pixels are levels of grey.
+    pub grey: bool,
+    /// What is odd about it.
+    pub odd: Vec<(Code, String)>,
+    /// Half of the BLAKE3 digest of the file: equal for equal bytes.
+    pub bytes: [u8; 16],
+    /// Half of the BLAKE3 digest of size and pixels: equal for equal pictures in whatever encoding.
+    pub pixels: [u8; 16],
+    /// What it looks like; none for an image with too little detail.
+    pub look: Option<Look>,
+}
+
+/// Reads, decodes and forgets an image; `name` stands for it in messages.
+pub(super) fn examine(path: &Path, name: &str) -> Seen {
+    let bytes = match read_file(path) {
+        Ok(bytes) => bytes,
+        Err(Error::Missing(_)) => {
+            let what = if split(path).is_some() { "no such member of the tar file" } else { "no such file" };
+            return Seen::Broken(Code::ImageMissing, format!("{name}: {what}"));
+        }
+        Err(Error::Io { source, .. }) => {
+            return Seen::Broken(Code::ImageUnreadable, format!("{name}: {source}"));
+        }
+        Err(_) if path.is_file() => {
+            return Seen::Broken(Code::ImageTooLarge, format!("{name}: the file is too large"));
+        }
+        Err(_) if path.exists() => {
+            return Seen::Broken(Code::ImageNotAnImage, format!("{name}: not a file"));
+        }
+        // What is wrong with its tar file.
+        Err(error) => return Seen::Broken(Code::ImageUnreadable, format!("{name}: {error}")),
+    };
+    if bytes.is_empty() {
+        return Seen::Broken(Code::ImageEmpty, format!("{name}: a file of 0 bytes"));
+    }
+    let Ok(format) = image::guess_format(&bytes) else {
+        return Seen::Broken(Code::ImageNotAnImage, format!("{name}: {}", kind_of(&bytes)));
+    };
+    let header = header(&bytes);
+    match decode_bytes(&bytes, name) {
+        Ok(image) => {
+            let thumbnail = Thumbnail::of(&image);
+            let colour = header.map_or(ExtendedColorType::Rgb8, |(_, colour)| colour);
+            Seen::Whole(Whole {
+                width: image.width,
+                height: image.height,
+                format,
+                grey: matches!(colour.channel_count(), 1 | 2),
+                odd: odd(&bytes, name, format, (image.width, image.height), &thumbnail),
+                bytes: half(blake3::hash(&bytes)),
+                pixels: {
+                    let mut hasher = blake3::Hasher::new();
+                    hasher.update(&image.width.to_le_bytes()).update(&image.pixels);
+                    half(hasher.finalize())
+                },
+                look: thumbnail.look(),
+            })
+        }
+        Err(error) => {
+            let too_large = header.is_some_and(|(pixels, _)| pixels > MAX_PIXELS);
+            let code = if too_large { Code::ImageTooLarge } else { Code::ImageBroken };
+            Seen::Broken(code, error.to_string())
+        }
+    }
+}
+
+fn half(digest: blake3::Hash) -> [u8; 16] {
+    let (first, _) = digest.as_bytes().split_at(16);
+    first.try_into().expect("16 bytes")
+}
+
+/// What a file is that is no image.
+fn kind_of(bytes: &[u8]) -> &'static str {
+    let start = bytes[..bytes.len().min(512)].trim_ascii_start().to_ascii_lowercase();
+    match &start[..] {
+        [b'<', rest @ ..] if rest.starts_with(b"!doctype html") || rest.starts_with(b"html") => {
+            "a web page, not an image"
+        }
+        [b'<', ..] => "XML text (SVG?), which is not read",
+        _ if start.starts_with(b"version https://git-lfs") => "a Git LFS pointer; run git lfs pull",
+        _ if start.get(4..8) == Some(b"ftyp") => "a HEIC, AVIF or MP4 file, which is not read",
+        _ if start.starts_with(b"%pdf") => "a PDF file, not an image",
+        _ => "not an image, by its content",
+    }
+}
+
+/// Number of pixels and kind of colour, without decoding.
+fn header(bytes: &[u8]) -> Option<(u64, ExtendedColorType)> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+    let decoder = reader.into_decoder().ok()?;
+    let (width, height) = decoder.dimensions();
+    Some((u64::from(width) * u64::from(height), decoder.original_color_type()))
+}
+
+fn odd(
+    bytes: &[u8],
+    name: &str,
+    format: ImageFormat,
+    (width, height): (u32, u32),
+    thumbnail: &Thumbnail,
+) -> Vec<(Code, String)> {
+    let (short, long) = (width.min(height), width.max(height));
+    let size = format!("{width} × {height} pixels");
+    let mut odd = Vec::new();
+    if is_animated(bytes, format) {
+        odd.push((Code::ImageAnimated, format!("{name}: animated; only its first frame is read")));
+    }
+    if short < TINY_PX {
+        odd.push((Code::ImageTiny, format!("{name}: {size}")));
+    } else if long / short >= ELONGATED {
+        odd.push((Code::ImageElongated, format!("{name}: {size}")));
+    }
+    if u64::from(width) * u64::from(height) > LARGE_PIXELS {
+        odd.push((Code::ImageLarge, format!("{name}: {size}")));
+    }
+    if thumbnail.is_one_colour() {
+        odd.push((Code::ImageOneColour, format!("{name}: one colour all over")));
+    }
+    odd
+}
+
+/// Whether there is a second frame.
+fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
+    let bytes = Cursor::new(bytes);
+    match format {
+        ImageFormat::Gif => GifDecoder::new(bytes)
+            .is_ok_and(|decoder| decoder.into_frames().take(2).filter(Result::is_ok).count() > 1),
+        ImageFormat::Png => PngDecoder::new(bytes).and_then(|decoder| decoder.is_apng()).unwrap_or(false),
+        ImageFormat::WebP => WebPDecoder::new(bytes).is_ok_and(|decoder| decoder.has_animation()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::codecs::gif::GifEncoder;
+    use image::{DynamicImage, Frame, Rgb, RgbImage, Rgba, RgbaImage};
+
+    use super::*;
+
+    fn picture(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([(x * 5) as u8, (y * 3) as u8, (x * y / 50) as u8]))
+    }
+
+    fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn seen(bytes: &[u8]) -> Seen {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, bytes).unwrap();
+        examine(&path, "a.jpg")
+    }
+
+    fn whole(bytes: &[u8]) -> Whole {
+        match seen(bytes) {
+            Seen::Whole(whole) => whole,
+            broken => panic!("{broken:?}"),
+        }
+    }
+
+    fn broken(bytes: &[u8]) -> (Code, String) {
+        match seen(bytes) {
+            Seen::Broken(code, message) => (code, message),
+            whole => panic!("{whole:?}"),
+        }
+    }
+
+    fn oddities(bytes: &[u8]) -> Vec<Code> {
+        whole(bytes).odd.into_iter().map(|(code, _)| code).collect()
+    }
+
+    #[test]
+    fn broken_files_are_told_apart() {
+        let jpeg = encoded(picture(60, 50), ImageFormat::Jpeg);
+        assert_eq!(broken(b""), (Code::ImageEmpty, "a.jpg: a file of 0 bytes".into()));
+        let (code, message) = broken(&jpeg[..jpeg.len() / 2]);
+        assert!(code == Code::ImageBroken && message.starts_with("a.jpg: truncated JPEG"), "{message}");
+        let png = encoded(picture(60, 50), ImageFormat::Png);
+        assert_eq!(broken(&png[..png.len() / 2]).0, Code::ImageBroken);
+        let mut huge = encoded(picture(1, 1), ImageFormat::Bmp);
+        huge[18..22].copy_from_slice(&30_000u32.to_le_bytes());
+        huge[22..26].copy_from_slice(&30_000u32.to_le_bytes());
+        assert_eq!(broken(&huge).0, Code::ImageTooLarge);
+        for (bytes, kind) in [
+            (&b" <!DOCTYPE html><title>404</title>"[..], "a web page"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+            (b"image,cat\n", "by its content"),
+        ] {
+            let (code, message) = broken(bytes);
+            assert!(code == Code::ImageNotAnImage && message.contains(kind), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_no_file_is_said_to_be_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        let missing = Seen::Broken(Code::ImageMissing, "a.jpg: no such file".into());
+        assert_eq!(examine(&path, "a.jpg"), missing);
+        let no_file = Seen::Broken(Code::ImageNotAnImage, "a.jpg: not a file".into());
+        assert_eq!(examine(folder.path(), "a.jpg"), no_file);
+    }
+
+    #[test]
+    fn members_of_tar_files_are_examined_as_files_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        let jpeg = encoded(picture(60, 50), ImageFormat::Jpeg);
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in [("a.jpg", &*jpeg), ("empty.jpg", b"")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        std::fs::write(&path, &tar).unwrap();
+        let examine = |member: &str| examine(&path.join(member), member);
+        assert_eq!(examine("a.jpg"), seen(&jpeg));
+        let [missing, empty] = ["b.jpg", "empty.jpg"].map(examine);
+        let what = "b.jpg: no such member of the tar file".to_owned();
+        assert_eq!(missing, Seen::Broken(Code::ImageMissing, what));
+        assert_eq!(empty, Seen::Broken(Code::ImageEmpty, "empty.jpg: a file of 0 bytes".into()));
+        std::fs::write(&path, &tar[..700]).unwrap();
+        let Seen::Broken(code, message) = examine("a.jpg") else { panic!("a tar file that was cut off") };
+        assert!(code == Code::ImageUnreadable && message.contains("not read as a tar file"), "{message}");
+    }
+
+    #[test]
+    fn an_everyday_photograph_is_not_odd() {
+        let whole = whole(&encoded(picture(60, 50), ImageFormat::Jpeg));
+        assert_eq!((whole.width, whole.height, whole.format), (60, 50, ImageFormat::Jpeg));
+        assert!(whole.odd.is_empty() && !whole.grey && whole.look.is_some(), "{whole:?}");
+        let grey = DynamicImage::from(picture(60, 50)).into_luma8();
+        assert!(self::whole(&encoded(grey, ImageFormat::Png)).grey);
+    }
+
+    #[test]
+    fn the_inks_of_print_are_whole_images() {
+        let print = whole(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cmyk.jpg")));
+        assert!(!print.grey && print.odd.iter().all(|(code, _)| *code != Code::ImageBroken), "{print:?}");
+    }
+
+    #[test]
+    fn oddities_are_noted() {
+        assert_eq!(oddities(&encoded(picture(31, 200), ImageFormat::Png)), [Code::ImageTiny]);
+        assert_eq!(oddities(&encoded(picture(400, 100), ImageFormat::Png)), [Code::ImageElongated]);
+        assert_eq!(oddities(&encoded(picture(3000, 2700), ImageFormat::Bmp)), [Code::ImageLarge]);
+        let page = RgbImage::from_pixel(64, 64, Rgb([250, 250, 250]));
+        assert_eq!(oddities(&encoded(page, ImageFormat::Jpeg)), [Code::ImageOneColour]);
+    }
+
+    #[test]
+    fn two_frames_are_an_animation_and_one_is_none() {
+        let gif = |frames: u8| {
+            let mut bytes = Vec::new();
+            let mut encoder = GifEncoder::new(&mut bytes);
+            for frame in 0..frames {
+                let shade = |x: u32, y: u32| Rgba([(x * 5) as u8, (y * 5) as u8, 99 * frame, 255]);
+                encoder.encode_frame(Frame::new(RgbaImage::from_fn(40, 40, shade))).unwrap();
+            }
+            drop(encoder);
+            oddities(&bytes)
+        };
+        assert_eq!((gif(1), gif(2)), (vec![], vec![Code::ImageAnimated]));
+    }
+
+    #[test]
+    fn a_lossless_copy_in_another_encoding_has_the_same_pixels() {
+        let [png, bmp] =
+            [ImageFormat::Png, ImageFormat::Bmp].map(|as_| whole(&encoded(picture(60, 50), as_)));
+        assert!(png.pixels == bmp.pixels && png.bytes != bmp.bytes && png.look == bmp.look);
+        // As many pixels in as many bytes, but not the same picture.
+        let [wide, high] =
+            [(60, 50), (50, 60)].map(|(w, h)| whole(&encoded(RgbImage::new(w, h), ImageFormat::Png)));
+        assert_ne!(wide.pixels, high.pixels);
+    }
+}

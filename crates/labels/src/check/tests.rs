@@ -1,0 +1,170 @@
+//! Checks of whole data folders, and what the tests of the parts share.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+
+use super::*;
+use crate::formats::csv;
+use crate::labels::LabelMatrix;
+
+/// Labels in memory, their file in the current folder.
+pub(super) fn annotations(images: &[&str], categories: &[&str], values: &[i8]) -> Annotations {
+    let labels = match values {
+        [] => LabelMatrix::unknown(0, categories.len()),
+        values => LabelMatrix::from_values(categories.len(), values),
+    };
+    assert_eq!(labels.images(), images.len());
+    Annotations {
+        images: images.iter().map(Into::into).collect(),
+        labels,
+        categories: categories.iter().map(|name| name.to_string()).collect(),
+        source: "labels.csv".into(),
+    }
+}
+
+pub(super) fn codes(found: &[Found]) -> Vec<Code> {
+    found.iter().map(|found| found.code).collect()
+}
+
+/// A picture of its own for every seed.
+fn picture(seed: u32, width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (x as f32 / width as f32, y as f32 / height as f32);
+        let wave = |a: f32, b: f32| (127.0 + 120.0 * (a * x + b * y + seed as f32).sin()) as u8;
+        let seed = seed as f32;
+        Rgb([wave(3.0 + seed, 9.0 - seed), wave(7.0 - seed, 2.0 + 2.0 * seed), wave(11.0, 5.0 * seed)])
+    })
+}
+
+/// A folder with a problem of most kinds.
+fn troubled() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for seed in 0..6 {
+        picture(seed, 80, 60).save(at(&format!("{seed}.png"))).unwrap();
+    }
+    std::fs::copy(at("0.png"), at("copy.png")).unwrap();
+    picture(1, 80, 60).save(at("same_pixels.bmp")).unwrap();
+    picture(2, 150, 110).save(at("larger.jpg")).unwrap();
+    std::fs::write(at("empty.jpg"), "").unwrap();
+    std::fs::write(at("page.jpg"), "<html>404</html>").unwrap();
+    let whole = std::fs::read(at("3.png")).unwrap();
+    std::fs::write(at("cut.png"), &whole[..whole.len() / 2]).unwrap();
+    let train = "image,cat,dog\n0.png,1,0\n\n1.png,0,1\nsame_pixels.bmp,1,1\n2.png,?,1\n3.png,1,0\n\
+                 empty.jpg,1,0\npage.jpg,0,?\nnowhere.jpg,1,0\n5.png,0,1\n";
+    std::fs::write(at("train.csv"), train).unwrap();
+    std::fs::write(
+        at("test.csv"),
+        "image,cat,dog\ncopy.png,0,0\nlarger.jpg,0,?\n4.png,1,0\n5.png,0,1\ncut.png,1,0\n",
+    )
+    .unwrap();
+    folder
+}
+
+fn check_folder(folder: &Path, settings: &Settings) -> Checkup {
+    let [train, test] = ["train.csv", "test.csv"].map(|name| csv::read(&folder.join(name)).unwrap());
+    check(&[("train".into(), &train), ("test".into(), &test)], settings, &|_, _| {}).unwrap()
+}
+
+fn said(checkup: &Checkup, folder: &Path) -> Vec<(&'static str, String)> {
+    let prefix = format!("{}/", folder.display());
+    let said = checkup.findings.iter();
+    said.map(|finding| (finding.code.name(), finding.to_string().replace(&prefix, ""))).collect()
+}
+
+#[test]
+fn a_folder_with_every_kind_of_trouble_is_reported_line_by_line() {
+    let folder = troubled();
+    let checkup = check_folder(folder.path(), &Settings::default());
+    let found = said(&checkup, folder.path());
+    let expected = [
+        ("image-missing", "train.csv:10: nowhere.jpg: no such file"),
+        ("image-empty", "train.csv:8: empty.jpg: a file of 0 bytes"),
+        ("image-not-an-image", "train.csv:9: page.jpg: a web page, not an image"),
+        ("image-broken", "test.csv:6: cut.png: "),
+        ("leak-path", "train.csv:11: 5.png of train is also 5.png of test"),
+        ("leak-exact", "train.csv:2: 0.png of train is the same file as copy.png of test"),
+        (
+            "contradiction",
+            "train.csv:2: cat is positive for 0.png of train and negative for the same image copy.png of test",
+        ),
+        (
+            "contradiction",
+            "train.csv:5: cat is positive for same_pixels.bmp of train and negative for the same image 1.png of train",
+        ),
+        ("leak-near", "train.csv:6: 2.png of train looks like larger.jpg of test"),
+        ("duplicate-exact", "train.csv:4: 1.png has the same pixels as same_pixels.bmp"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for ((code, message), (expected_code, expected)) in found.iter().zip(expected) {
+        assert!(*code == expected_code && message.starts_with(expected), "{code} {message}\n{expected}");
+    }
+    assert_eq!(checkup.counts, Counts { errors: 8, warnings: 2, infos: 0 });
+    assert_eq!(checkup.verdict().unwrap_err().kind(), crate::error::Kind::Data);
+    let images = checkup.images.as_ref().unwrap();
+    assert_eq!((images.files, images.whole), (13, 9));
+    assert_eq!(images.width, Some(Range { min: 80, median: 80, max: 150 }));
+}
+
+#[test]
+fn without_images_only_what_the_label_files_say_is_found() {
+    let folder = troubled();
+    let checkup = check_folder(folder.path(), &Settings { images: false, ..Settings::default() });
+    let codes: Vec<&str> = checkup.findings.iter().map(|finding| finding.code.name()).collect();
+    assert_eq!(codes, ["leak-path"]);
+    assert!(checkup.images.is_none());
+}
+
+#[test]
+fn json_has_every_finding_with_its_file_line_and_companions() {
+    let folder = troubled();
+    let json = serde_json::to_value(check_folder(folder.path(), &Settings::default())).unwrap();
+    assert_eq!(json["counts"]["errors"], 8);
+    assert_eq!(json["codes"]["leak-exact"], 1);
+    assert_eq!(json["splits"][1]["images"], 5);
+    let leak = &json["findings"][5];
+    assert_eq!(
+        (&leak["severity"], &leak["code"], &leak["line"]),
+        (&"error".into(), &"leak-exact".into(), &2.into())
+    );
+    let other = &leak["also"][0];
+    assert_eq!((&other["split"], &other["line"]), (&"test".into(), &2.into()));
+    assert!(other["image"].as_str().unwrap().ends_with("copy.png"), "{other}");
+}
+
+#[test]
+fn a_terminal_shows_twenty_findings_of_a_code_and_their_number() {
+    let images: Vec<String> = (0..25).map(|row| format!("nowhere/{row}.jpg")).collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let train = annotations(&images, &["cat", "dog"], &[1, -1, -1, 1].repeat(13)[..50]);
+    let told = Cell::new((0, 0));
+    let splits = [("train".into(), &train)];
+    let checkup = check(&splits, &Settings::default(), &|done, all| told.set((done, all))).unwrap();
+    assert_eq!((checkup.counts.errors, told.get()), (25, (25, 25)));
+    let text = checkup.to_string();
+    assert!(text.contains("\nerror: image-missing (25): put the file there"), "{text}");
+    assert_eq!(text.matches("no such file").count(), 20);
+    assert!(text.contains("  … and 5 more (all with --json)\n\ninfo: nothing-unknown (1): "), "{text}");
+    assert!(text.ends_with("\n25 errors, 0 warnings, 1 worth knowing"), "{text}");
+}
+
+#[test]
+fn clean_data_have_no_errors_and_wrong_settings_are_usage_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [1, 2].map(|seed| folder.path().join(format!("{seed}.png")));
+    for (seed, path) in (1..).zip(&paths) {
+        picture(seed, 50, 60).save(path).unwrap();
+    }
+    let paths = paths.each_ref().map(|path| path.to_str().unwrap());
+    let train = annotations(&paths, &["cat", "dog"], &[1, -1, -1, 0]);
+    let splits = [("train".into(), &train)];
+    let checkup = check(&splits, &Settings::default(), &|_, _| {}).unwrap();
+    let codes: Vec<&str> = checkup.findings.iter().map(|finding| finding.code.name()).collect();
+    assert_eq!(codes, ["category-no-positive"]);
+    checkup.verdict().unwrap();
+    let far = Settings { distance: 12, ..Settings::default() };
+    assert!(check(&splits, &far, &|_, _| {}).unwrap_err().to_string().contains("expected 0 to 11"));
+    assert_eq!(check(&[], &far, &|_, _| {}).unwrap_err().kind(), crate::error::Kind::Usage);
+}

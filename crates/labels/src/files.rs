@@ -1,0 +1,242 @@
+//! Files that are either whole or not there, and paths that stay valid from another folder.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Error, Result};
+
+/// Writes a file so that `path` always holds the old content or the whole new one: `write` fills a
+/// temporary file in the same folder, which is synced and then renamed.
+///
+/// After a failure (a full disk, an error from `write`, a panic in it) the temporary file is gone and
+/// `path` is as it was; the error names `path`.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    if path.file_name().is_none() {
+        return Err(Error::Usage(format!("{}: expected a file name", path.display())));
+    }
+    let folder = folder_of(path);
+    let (temporary, file) = Temporary::create(folder)?;
+    let failed = |source| Error::io(path, source);
+    let mut writer = BufWriter::with_capacity(1 << 18, file);
+    write(&mut writer).map_err(failed)?;
+    writer.flush().map_err(failed)?;
+    writer.get_ref().sync_all().map_err(failed)?;
+    // Closed before it is renamed, as Windows asks for.
+    drop(writer);
+    std::fs::rename(&temporary.path, path).map_err(failed)?;
+    sync_folder(folder).map_err(failed)
+}
+
+/// The folder that holds `path`: `.` for a bare file name.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that is removed when dropped, unless it was renamed before.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn create(folder: &Path) -> Result<(Self, File)> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!(".sarb-{}-{number}.tmp", std::process::id()));
+            match File::options().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((Self { path }, file)),
+                // Left by a process that was killed and had the same number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(Error::io(folder, error)),
+            }
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After the rename there is nothing to remove, and a failure to clean up must not hide the cause.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Makes a rename in `folder` survive a power cut, where the file system can.
+#[cfg(unix)]
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some network file systems cannot sync a folder; the file itself is synced.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        // A folder that one may write to but not list.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(not(unix))]
+pub fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// `path` without its `.` components, so that `./a/./b` and `a/b` are equal.
+pub fn tidy(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+/// Turns paths that are valid from here into paths that are valid from a folder.
+///
+/// Follows symbolic links only in the two folders, never in what lies below them, and opens no file.
+#[derive(Debug)]
+pub struct Relocation {
+    from: PathBuf,
+    from_real: PathBuf,
+    to_real: PathBuf,
+}
+
+impl Relocation {
+    /// For paths that begin with the folder `from` (others are taken as they are), to be read from the
+    /// folder `to`, which must be there.
+    pub fn new(from: &Path, to: &Path) -> Result<Self> {
+        let here = Path::new(".");
+        let [real_from, real_to] = [from, to].map(|at| if at.as_os_str().is_empty() { here } else { at });
+        // Labels that were made up in memory may have no folder yet.
+        let from_real = std::fs::canonicalize(real_from)
+            .or_else(|_| std::path::absolute(real_from))
+            .map_err(|error| Error::io(from, error))?;
+        let to_real = std::fs::canonicalize(real_to).map_err(|error| Error::io(to, error))?;
+        Ok(Self { from: tidy(from), from_real, to_real })
+    }
+
+    /// `path` as seen from the folder `to`: relative where the two share more than the root of the
+    /// file system, else absolute.
+    pub fn apply(&self, path: &Path) -> Result<PathBuf> {
+        let path = tidy(path);
+        let full = match path.strip_prefix(&self.from) {
+            Ok(below) if below.is_relative() => self.below_source(below),
+            _ => std::path::absolute(&path).map_err(|error| Error::io(&path, error))?,
+        };
+        let roots =
+            full.components().take_while(|part| matches!(part, Component::Prefix(_) | Component::RootDir));
+        let roots = roots.count();
+        let shared = full.components().zip(self.to_real.components()).take_while(|(a, b)| a == b).count();
+        if shared <= roots {
+            return Ok(full);
+        }
+        let up = self.to_real.components().count() - shared;
+        let climb = std::iter::repeat_n(Component::ParentDir, up);
+        Ok(climb.chain(full.components().skip(shared)).collect())
+    }
+
+    /// Leading `..` are taken off here: the real source folder has no links that they could cross.
+    fn below_source(&self, mut below: &Path) -> PathBuf {
+        let mut folder = self.from_real.clone();
+        while let Ok(rest) = below.strip_prefix(Component::ParentDir) {
+            folder.pop();
+            below = rest;
+        }
+        folder.join(below)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_atomically(&path, |writer| writer.write_all(b"old")).unwrap();
+        let error = write_atomically(&path, |writer| {
+            writer.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        assert!(
+            matches!(&error, Err(Error::Io { path: at, source })
+                if *at == path && source.kind() == io::ErrorKind::StorageFull),
+            "{error:?}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        // /dev/full answers every write with ENOSPC, as a full disk does.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.csv");
+        let error = write_atomically(&path, |_| {
+            let mut full = BufWriter::new(File::options().write(true).open("/dev/full")?);
+            full.write_all(b"image,cat\n")?;
+            full.flush()
+        })
+        .unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Missing);
+        assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_panic_while_writing_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let writing = std::panic::AssertUnwindSafe(|| write_atomically(&path, |_| panic!("a bug")));
+        assert!(std::panic::catch_unwind(writing).is_err());
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_atomically(&folder.path().join("no/a.txt"), |_| Ok(())).unwrap_err().to_string();
+        assert!(error.ends_with("no: no such file or folder"), "{error}");
+    }
+
+    #[test]
+    fn relocated_paths_lead_to_the_same_file() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, out) = (root.path().join("data"), root.path().join("runs/a"));
+        for folder in [&data.join("images"), &data.join("images/sub"), &out] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let relocation = Relocation::new(&data, &out).unwrap();
+        let apply = |path: PathBuf| relocation.apply(&path).unwrap();
+        assert_eq!(apply(data.join("images/1.jpg")), Path::new("../../data/images/1.jpg"));
+        assert_eq!(apply(data.join("./images/1.jpg")), Path::new("../../data/images/1.jpg"));
+        assert_eq!(apply(data.join("../1.jpg")), Path::new("../../1.jpg"));
+        assert_eq!(apply(PathBuf::from("/elsewhere/1.jpg")), Path::new("/elsewhere/1.jpg"));
+        let inward = Relocation::new(&data, &data.join("images/sub")).unwrap();
+        assert_eq!(inward.apply(&data.join("images/1.jpg")).unwrap(), Path::new("../1.jpg"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn relocation_looks_through_a_linked_folder() {
+        // OUT is a link: its `..` is the parent of where it leads, not of the link.
+        let root = tempfile::tempdir().unwrap();
+        let (data, real, link) =
+            (root.path().join("data"), root.path().join("x/y/out"), root.path().join("out"));
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::create_dir_all(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        std::fs::write(data.join("1.jpg"), b"image").unwrap();
+        let path = Relocation::new(&data, &link).unwrap().apply(&data.join("1.jpg")).unwrap();
+        assert_eq!(path, Path::new("../../../data/1.jpg"));
+        assert_eq!(std::fs::read(link.join(path)).unwrap(), b"image");
+    }
+}

@@ -1,0 +1,260 @@
+//! Our own label file: `image,<category>,<category>…`, one line an image.
+//!
+//! A cell is `1` (positive), `0` (negative), or empty, `?` or `NA` (unknown); image paths are relative
+//! to the file. Text is UTF-8 with or without a byte-order mark; lines end in LF or CRLF; the last
+//! needs no end (the official code eats its last character then). Fields may be quoted within a line.
+//! No image is opened here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use crate::annotations::Annotations;
+use crate::formats::Reading;
+use crate::formats::image_names::image_names;
+use crate::formats::lines::{Lines, fields, split};
+use crate::formats::options::Options;
+use crate::formats::report::{Report, shown};
+use crate::labels::{Label, LabelMatrix};
+use crate::files::{folder_of, tidy, write_atomically};
+use crate::{Error, Result};
+
+use crate::formats::format::Format;
+
+/// This format.
+pub const FORMAT: Format = Format {
+    name: "csv",
+    title: "sarb's CSV",
+    about: "sarb's own CSV: image,<category>,… with cells 1, 0 and empty",
+    extensions: &["csv"],
+    takes: &[],
+    names_categories: false,
+    unknown_becomes_negative: false,
+    recognize,
+    read: read_with,
+    write: |path, annotations| write(path, annotations).map(|()| Vec::new()),
+};
+
+/// Reads a label file; the images are joined to its folder.
+///
+/// # Errors
+/// All problems of the file at once, each with its line.
+pub fn read(path: &Path) -> Result<Annotations> {
+    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
+    let mut rows = None;
+    while lines.advance()? {
+        let Some(fields) = fields(&lines.bytes, &mut lines.report) else {
+            if rows.is_none() {
+                break;
+            }
+            continue;
+        };
+        match &mut rows {
+            None => match Rows::header(&fields, &mut lines.report, path) {
+                Some(header) => rows = Some(header),
+                None => break,
+            },
+            Some(rows) => rows.add(&fields, &mut lines.report),
+        }
+    }
+    let Lines { mut report, .. } = lines;
+    match &rows {
+        None if report.problems.is_empty() => {
+            report.note(|| "an empty file; expected a first line image,<category>,…".into())
+        }
+        Some(rows) if rows.lines.is_empty() && report.problems.is_empty() => {
+            report.note(|| "no images; expected a line for each image below the header".into());
+        }
+        _ => {}
+    }
+    report.problems.or(())?;
+    let rows = rows.expect("a file without problems has a header");
+    Ok(Annotations {
+        images: rows.images,
+        labels: rows.labels,
+        categories: rows.categories,
+        source: path.into(),
+    })
+}
+
+/// As [`read`], as a format among others. The paths of its images are relative to the file; with
+/// `--images`, to that folder.
+pub fn read_with(path: &Path, options: &Options) -> Result<Reading> {
+    let mut annotations = read(path)?;
+    if let Some(folder) = &options.images {
+        let own = tidy(folder_of(path));
+        for image in &mut annotations.images {
+            *image = tidy(&folder.join(image.strip_prefix(&own).unwrap_or(image)));
+        }
+    }
+    Ok(Reading { annotations, notes: Vec::new() })
+}
+
+/// Whether a file begins with `image,<category>` and, below that, a line of labels.
+pub fn recognize(_path: &Path, head: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(head);
+    let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
+    let header = split(lines.next()?, ',').ok()?;
+    let below = lines.next().and_then(|line| split(line, ',').ok());
+    let labels = match &below {
+        Some(fields) => fields[1..].iter().all(|field| label(field).is_some()),
+        None => header.len() > 2,
+    };
+    let own = header.len() > 1 && header[0].trim() == "image" && labels;
+    own.then(|| format!("a header image,{},… above cells of 1, 0 and nothing", shown(header[1].trim())))
+}
+
+/// Writes a label file whole or not at all; its image paths are valid from its folder, which must be
+/// there: relative where the two share more than the root of the file system, else absolute.
+pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
+    let images = image_names(annotations, folder_of(path))?;
+    write_atomically(path, |writer| {
+        let mut writer = csv::Writer::from_writer(writer);
+        writer.write_record(
+            std::iter::once("image").chain(annotations.categories.iter().map(String::as_str)),
+        )?;
+        for (row, image) in images.iter().enumerate() {
+            writer.write_field(image)?;
+            for label in annotations.labels.row(row) {
+                writer.write_field(match label {
+                    Label::Positive => "1",
+                    Label::Negative => "0",
+                    Label::Unknown => "",
+                })?;
+            }
+            writer.write_record(None::<&[u8]>)?;
+        }
+        writer.flush()
+    })
+}
+
+/// What has been read so far.
+struct Rows {
+    folder: PathBuf,
+    categories: Vec<String>,
+    images: Vec<PathBuf>,
+    labels: LabelMatrix,
+    /// The line of each image.
+    lines: HashMap<PathBuf, usize>,
+    /// The labels of the current line.
+    row: Vec<Label>,
+}
+
+impl Rows {
+    /// Starts from the header; `None` when the file is of another kind and its rows would say nothing.
+    fn header(fields: &[Cow<'_, str>], report: &mut Report<'_>, path: &Path) -> Option<Self> {
+        let first = fields[0].trim();
+        if first != "image" {
+            report.note(|| {
+                format!("the first column is {}; expected image{}", shown(first), header_hint(fields))
+            });
+            if fields.len() == 1 || fields[1..].iter().all(|field| label(field).is_some()) {
+                return None;
+            }
+        } else if fields.len() == 1 {
+            report.note(|| "no categories; expected image,<category>,<category>…".into());
+            return None;
+        }
+        let categories: Vec<String> = fields[1..].iter().map(|field| field.trim().to_owned()).collect();
+        let mut columns = HashMap::new();
+        for (column, name) in categories.iter().enumerate().map(|(index, name)| (index + 2, name)) {
+            if name.is_empty() {
+                report.note(|| format!("column {column} has no category name"));
+            } else if let Some(before) = columns.insert(name, column) {
+                report.note(|| {
+                    format!("category {} of column {column} stands in column {before} already", shown(name))
+                });
+            }
+        }
+        Some(Self {
+            folder: tidy(path.parent().unwrap_or(Path::new(""))),
+            images: Vec::new(),
+            labels: LabelMatrix::unknown(0, categories.len()),
+            lines: HashMap::new(),
+            row: Vec::with_capacity(categories.len()),
+            categories,
+        })
+    }
+
+    /// Takes one line below the header.
+    fn add(&mut self, fields: &[Cow<'_, str>], report: &mut Report<'_>) {
+        let expected = self.categories.len() + 1;
+        if fields.len() != expected {
+            report.note(|| {
+                format!(
+                    "{} fields; expected {expected} (image and {} categories)",
+                    fields.len(),
+                    expected - 1
+                )
+            });
+            return;
+        }
+        self.row.clear();
+        for (field, category) in fields[1..].iter().zip(&self.categories) {
+            let label = label(field).unwrap_or_else(|| {
+                report.note(|| bad_cell(field.trim(), category));
+                Label::Unknown
+            });
+            self.row.push(label);
+        }
+        let image = fields[0].as_ref();
+        if image.trim().is_empty() {
+            return report.note(|| "no image path in the first column".into());
+        }
+        let path = tidy(&self.folder.join(image));
+        match self.lines.entry(path.clone()) {
+            Entry::Occupied(before) => {
+                report.note(|| format!("image {} stands in line {} already", shown(image), before.get()));
+            }
+            Entry::Vacant(place) => {
+                place.insert(report.line);
+                self.images.push(path);
+                self.labels.push(&self.row);
+            }
+        }
+    }
+}
+
+/// What a cell means.
+fn label(cell: &str) -> Option<Label> {
+    match cell.as_bytes() {
+        b"1" => Some(Label::Positive),
+        b"0" => Some(Label::Negative),
+        b"" | b"?" | b"NA" => Some(Label::Unknown),
+        padded if padded.len() > padded.trim_ascii().len() => label(cell.trim_ascii()),
+        _ => None,
+    }
+}
+
+fn bad_cell(value: &str, category: &str) -> String {
+    let hint = match value {
+        "-1" => "; write 0 for negative, nothing for unknown",
+        "1.0" | "0.0" | "+1" => "; write 1 or 0",
+        _ => "",
+    };
+    let (value, category) = (shown(value), shown(category));
+    format!(
+        "{value} for category {category}; expected 1 (positive), 0 (negative), or empty, ? or NA (unknown){hint}"
+    )
+}
+
+/// What is probably wrong with a first line that does not begin with `image`.
+fn header_hint(fields: &[Cow<'_, str>]) -> &'static str {
+    let has = |mark: char| fields.iter().any(|field| field.contains(mark));
+    match fields.len() {
+        1 if has(';') => "; fields are separated by commas here, not by semicolons",
+        1 if has('\t') => "; fields are separated by commas here, not by tabs",
+        _ if has('\r') => "; lines end in LF or CRLF here, not in CR alone",
+        2.. if fields[1..].iter().all(|field| label(field).is_some()) => {
+            ": a header line image,<category>,… is missing"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests;

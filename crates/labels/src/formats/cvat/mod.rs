@@ -1,0 +1,205 @@
+//! CVAT for images 1.1: one XML file with the tags and shapes of every image.
+//!
+//! The format is described at <https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/>: an
+//! `image` holds a `tag` for the whole picture and shapes (`box`, `polygon` …), each with a `label`;
+//! `meta` lists the labels of the task, job or project. What an image does not hold is not said to be
+//! absent: the user must say whether it was looked for.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use quick_xml::events::BytesStart;
+
+use crate::categories::did_you_mean;
+use crate::formats::Reading;
+use crate::formats::marks::Marks;
+use crate::formats::options::{Choice, Options};
+use crate::formats::report::{Report, shown};
+use crate::formats::xml::{Node, attribute, self};
+use crate::labels::Label;
+use crate::files::folder_of;
+use crate::{Error, Result};
+
+mod writing;
+
+pub use writing::write;
+
+use crate::formats::format::Format;
+
+/// This format.
+pub const FORMAT: Format = Format {
+    name: "cvat",
+    title: "cvat",
+    about: "CVAT for images XML",
+    extensions: &["xml"],
+    takes: &[Choice::Unlisted],
+    names_categories: false,
+    unknown_becomes_negative: false,
+    recognize,
+    read,
+    write,
+};
+
+/// Reads an `annotations.xml`; images lie in the folder `images` beside it, if there is one, else beside it.
+///
+/// +1: a tag or a shape with that label. Everything else is what `--unlisted` says.
+///
+/// # Errors
+/// All problems of the file at once, each with its line.
+pub fn read(path: &Path, options: &Options) -> Result<Reading> {
+    let unlisted =
+        options.unlisted("CVAT does not say whether a label that an image lacks was looked for")?;
+    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    let mut report = Report::new(path);
+    let mut task = Task::new(options.images.clone().unwrap_or_else(|| image_folder(path)));
+    xml::walk(file, 1 << 20, &mut report, |at, node, report| task.visit(at, node, report))?;
+    report.problems.or(())?;
+    let notes = task.notes();
+    let mut reading = task.marks.finish(unlisted.label(), path)?;
+    reading.notes.splice(0..0, notes);
+    Ok(reading)
+}
+
+/// Whether a file begins like CVAT's.
+pub fn recognize(_path: &Path, head: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(head);
+    let begins = text.contains("<annotations>") && (text.contains("<meta>") || text.contains("<image "));
+    begins.then(|| "an XML file with annotations of images, as CVAT writes".into())
+}
+
+/// Where CVAT puts the images of an export.
+pub(super) fn image_folder(path: &Path) -> PathBuf {
+    let folder = folder_of(path);
+    let images = folder.join("images");
+    if images.is_dir() { images } else { folder.to_path_buf() }
+}
+
+/// What has been read so far.
+struct Task {
+    folder: PathBuf,
+    marks: Marks,
+    /// The label of `meta` that is being read, and whether it is a part of a skeleton.
+    label: (String, bool),
+    /// Whether `meta` lists labels.
+    closed: bool,
+    /// The image that is being read.
+    image: Option<usize>,
+    /// How many shapes of each kind there are.
+    shapes: BTreeMap<String, usize>,
+    automatic: usize,
+    repeated: usize,
+}
+
+impl Task {
+    fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            marks: Marks::default(),
+            label: (String::new(), false),
+            closed: false,
+            image: None,
+            shapes: BTreeMap::new(),
+            automatic: 0,
+            repeated: 0,
+        }
+    }
+
+    fn visit(&mut self, at: &str, node: Node<'_>, report: &mut Report<'_>) {
+        if let Some(of_label) = label_of_meta(at) {
+            return self.visit_label(of_label, node);
+        }
+        match (at, node) {
+            ("annotations/image", Node::Open(image)) => self.image = self.open(image, report),
+            ("annotations/image", Node::Close(_)) => self.image = None,
+            ("annotations/track", Node::Open(_)) => {
+                let what = "a track of a video; export the task as CVAT for images 1.1";
+                report.note(|| what.into());
+            }
+            (root, Node::Open(_)) if !root.contains('/') && root != "annotations" => {
+                report.note(|| format!("the root element is {}; expected annotations", shown(root)));
+            }
+            (at, Node::Open(element)) => {
+                // Right below an image; parts of a skeleton lie deeper.
+                if let Some(kind) = at.strip_prefix("annotations/image/").filter(|kind| !kind.contains('/')) {
+                    self.mark(kind, element, report);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn visit_label(&mut self, at: &str, node: Node<'_>) {
+        match (at, node) {
+            ("", Node::Open(_)) => self.label = (String::new(), false),
+            ("/name", Node::Close(name)) => self.label.0 = name.to_owned(),
+            // Only the parts of skeletons have a parent.
+            ("/parent", Node::Close(parent)) => self.label.1 = !parent.is_empty(),
+            ("", Node::Close(_)) => {
+                let (name, part) = std::mem::take(&mut self.label);
+                if !part && !name.is_empty() {
+                    self.marks.category(&name);
+                    self.closed = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, image: &BytesStart<'_>, report: &mut Report<'_>) -> Option<usize> {
+        let Some(name) = attribute(image, "name", report).filter(|name| !name.is_empty()) else {
+            report.note(|| "an image without a name".into());
+            return None;
+        };
+        let subset = attribute(image, "subset", report).map(|subset| self.folder.join(subset));
+        let folder = subset.filter(|folder| folder.is_dir()).unwrap_or_else(|| self.folder.clone());
+        let before = self.marks.images().len();
+        let row = self.marks.image(&folder.join(name));
+        self.repeated += usize::from(row < before);
+        Some(row)
+    }
+
+    fn mark(&mut self, kind: &str, element: &BytesStart<'_>, report: &mut Report<'_>) {
+        let Some(name) = attribute(element, "label", report) else {
+            return report.note(|| format!("{} without a label", shown(kind)));
+        };
+        if self.closed && self.marks.find_category(&name).is_none() {
+            let hint = did_you_mean(&name, self.marks.categories().iter().map(String::as_str));
+            return report.note(|| format!("label {} is not listed in meta{hint}", shown(&name)));
+        }
+        if kind != "tag" {
+            *self.shapes.entry(kind.to_owned()).or_default() += 1;
+        }
+        self.automatic += usize::from(attribute(element, "source", report).as_deref() == Some("auto"));
+        // Without a name, which is noted, the image has no row.
+        if let Some(image) = self.image {
+            let category = self.marks.category(&name);
+            self.marks.mark(image, category, Label::Positive);
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let kinds: Vec<String> = self.shapes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        if !kinds.is_empty() {
+            notes.push(format!("{} shapes: positive for their image", kinds.join(", ")));
+        }
+        if self.automatic > 0 {
+            notes.push(format!("{} labels made by a model (source auto): positive", self.automatic));
+        }
+        if self.repeated > 0 {
+            notes.push(format!("{} images listed again under the same name: labels joined", self.repeated));
+        }
+        notes
+    }
+}
+
+/// What comes after `annotations/meta/…/labels/label`.
+fn label_of_meta(at: &str) -> Option<&str> {
+    let below = at.strip_prefix("annotations/meta/")?;
+    let below = ["task", "job", "project"].iter().find_map(|it| below.strip_prefix(it))?;
+    below.strip_prefix("/labels/label")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What a format of labels is.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use super::Reading;
+use super::name_list::{self, Entry};
+use super::options::{Choice, Options};
+use crate::annotations::Annotations;
+use crate::categories::did_you_mean;
+use crate::error::Problems;
+use crate::labels::LabelMatrix;
+use crate::{Error, Result};
+
+/// A format of labels: what it is called, which options its reader takes, and its three functions. Each
+/// stands in its own file as `FORMAT`; [`ALL`](super::ALL) lists them.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// Its name in options.
+    pub name: &'static str,
+    /// Its name in sentences.
+    pub title: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// Endings of file names that mean this format when a file is written.
+    pub extensions: &'static [&'static str],
+    /// The options that its reader takes beside `--images` and `--categories`; it refuses the others.
+    pub takes: &'static [Choice],
+    /// Whether its reader gives `--categories` a meaning of its own, since the source has no names.
+    pub names_categories: bool,
+    /// Whether readers take what a file does not list for negative, so that unknown labels that are
+    /// written become negative ones.
+    pub unknown_becomes_negative: bool,
+    /// Why a source is of this format, or nothing; the bytes are the beginning of a file.
+    pub recognize: fn(&Path, &[u8]) -> Option<String>,
+    /// Reads a source; opens no image.
+    pub read: fn(&Path, &Options) -> Result<Reading>,
+    /// Writes labels; says what the format cannot hold.
+    pub write: fn(&Path, &Annotations) -> Result<Vec<String>>,
+}
+
+impl Format {
+    /// Reads a source; with `--categories`, those in that order.
+    ///
+    /// # Errors
+    /// What is wrong with the source or the options; opens no image.
+    pub fn read(&self, path: &Path, options: &Options) -> Result<Reading> {
+        options.only(self.title, self.takes)?;
+        let reading = (self.read)(path, options)?;
+        match &options.categories {
+            Some(file) if !self.names_categories => chosen(reading, file),
+            _ => Ok(reading),
+        }
+    }
+
+    /// Writes labels; says what the format cannot hold.
+    ///
+    /// # Errors
+    /// A name that the format cannot hold, or a file that cannot be written.
+    pub fn write(&self, path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
+        (self.write)(path, annotations)
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Format {}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+#[cfg(feature = "clap")]
+impl clap::ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &super::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name).help(self.about))
+    }
+}
+
+/// The categories that a file names, in its order. One that the source never mentions is unknown
+/// everywhere, even where what is not listed is negative: nobody says that it was looked for.
+fn chosen(reading: Reading, file: &Path) -> Result<Reading> {
+    let Reading { annotations, mut notes } = reading;
+    let wanted = name_list::read(file, "names of categories")?;
+    let columns: HashMap<&String, usize> = annotations.categories.iter().zip(0..).collect();
+    let mut problems = Problems::default();
+    for Entry { line, name } in wanted.iter().filter(|entry| !columns.contains_key(&entry.name)) {
+        let hint = did_you_mean(name, annotations.categories.iter().map(String::as_str));
+        if hint.is_empty() {
+            notes.push(format!("category {name:?} is not in the source: unknown everywhere"));
+        } else {
+            problems.push(format!("{}:{line}: no category {name:?} in the source{hint}", file.display()));
+        }
+    }
+    problems.or(())?;
+    let places: Vec<Option<usize>> = wanted.iter().map(|entry| columns.get(&entry.name).copied()).collect();
+    let found = places.iter().flatten().count();
+    if found == 0 {
+        return Err(Error::Data(format!("{}: none of its categories is in the source", file.display())));
+    }
+    if found < columns.len() {
+        notes.push(format!("{} categories of the source are left out", columns.len() - found));
+    }
+    let mut labels = LabelMatrix::unknown(annotations.images.len(), wanted.len());
+    for image in 0..annotations.images.len() {
+        for (to, from) in places.iter().enumerate().filter_map(|(to, from)| Some((to, (*from)?))) {
+            labels.set(image, to, annotations.labels.get(image, from));
+        }
+    }
+    let categories = wanted.into_iter().map(|entry| entry.name).collect();
+    Ok(Reading { annotations: Annotations { labels, categories, ..annotations }, notes })
+}

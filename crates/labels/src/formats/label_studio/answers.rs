@@ -1,0 +1,198 @@
+//! What annotators chose, until all controls and their choices are known.
+
+use std::collections::HashMap;
+
+use crate::annotations::Annotations;
+use crate::formats::marks::Marks;
+use crate::formats::options::Unlisted;
+use crate::labels::Label;
+
+/// One choice in one annotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Chosen {
+    image: u32,
+    /// The place of control and choice.
+    choice: u32,
+    annotation: u32,
+    /// Whether it may be any text of the task.
+    perhaps: bool,
+}
+
+/// The submitted annotations of an export.
+#[derive(Default)]
+pub struct Answers {
+    /// How many annotations each image has.
+    annotations: Vec<u32>,
+    /// Annotations so far, of all images.
+    count: u32,
+    chosen: Vec<Chosen>,
+    controls: Vec<Control>,
+    control_places: HashMap<String, u32>,
+    choices: Vec<(u32, String)>,
+    choice_places: HashMap<(u32, String), u32>,
+    /// After [`settle`](Self::settle): how many annotations of an image answered a control.
+    answered: HashMap<(u32, u32), u32>,
+    empty: usize,
+}
+
+struct Control {
+    name: String,
+    /// Whether it certainly holds choices.
+    certain: bool,
+}
+
+impl Answers {
+    /// Makes room for an image.
+    pub fn image(&mut self, image: usize) {
+        if image >= self.annotations.len() {
+            self.annotations.resize(image + 1, 0);
+        }
+    }
+
+    /// Begins an annotation of an image.
+    pub fn annotation(&mut self, image: usize) {
+        self.annotations[image] += 1;
+        self.count += 1;
+    }
+
+    /// Notes a choice of the annotation begun last.
+    pub fn choose(&mut self, image: usize, control: &str, choice: &str) {
+        let control = self.control(control);
+        self.controls[control as usize].certain = true;
+        self.push(image, control, choice, false);
+    }
+
+    /// Notes a text that is a choice if its control has choices elsewhere.
+    pub fn choose_perhaps(&mut self, image: usize, control: &str, text: &str) {
+        let control = self.control(control);
+        self.push(image, control, text, true);
+    }
+
+    fn push(&mut self, image: usize, control: u32, choice: &str, perhaps: bool) {
+        let next = self.choices.len() as u32;
+        let choice = *self.choice_places.entry((control, choice.to_owned())).or_insert_with_key(|key| {
+            self.choices.push(key.clone());
+            next
+        });
+        self.chosen.push(Chosen { image: image as u32, choice, annotation: self.count, perhaps });
+    }
+
+    fn control(&mut self, name: &str) -> u32 {
+        if let Some(&place) = self.control_places.get(name) {
+            return place;
+        }
+        let place = self.controls.len() as u32;
+        // The name in Label Studio's own templates.
+        let certain = matches!(name, "choice" | "choices");
+        self.controls.push(Control { name: name.to_owned(), certain });
+        self.control_places.insert(name.to_owned(), place);
+        place
+    }
+
+    /// Decides what is a choice, when all annotations are there.
+    pub fn settle(&mut self) {
+        let Self { chosen, choices, controls, .. } = self;
+        let control = |chosen: &Chosen| choices[chosen.choice as usize].0;
+        chosen.retain(|chosen| !chosen.perhaps || controls[control(chosen) as usize].certain);
+        chosen.sort_unstable();
+        chosen.dedup_by_key(|chosen| (chosen.image, chosen.choice, chosen.annotation));
+        let mut answers: Vec<_> = chosen.iter().map(|at| (at.image, control(at), at.annotation)).collect();
+        answers.sort_unstable();
+        answers.dedup();
+        let mut answering: Vec<u32> = answers.iter().map(|&(_, _, annotation)| annotation).collect();
+        answering.sort_unstable();
+        answering.dedup();
+        self.empty = self.count as usize - answering.len();
+        for (image, control, _) in answers {
+            *self.answered.entry((image, control)).or_default() += 1;
+        }
+    }
+
+    /// Whether nothing was chosen.
+    pub fn is_empty(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// How many annotations answered by choosing nothing, which they can where there is only one control.
+    pub fn empty(&self) -> usize {
+        if self.has_several_controls() { 0 } else { self.empty }
+    }
+
+    /// How many images have no annotation.
+    pub fn unanswered(&self) -> usize {
+        self.annotations.iter().filter(|count| **count == 0).count()
+    }
+
+    /// Names of the fields that hold plain text only.
+    pub fn undecided(&self) -> Vec<&str> {
+        self.controls.iter().filter(|control| !control.certain).map(|control| control.name.as_str()).collect()
+    }
+
+    fn has_several_controls(&self) -> bool {
+        self.controls.iter().filter(|control| control.certain).nth(1).is_some()
+    }
+
+    /// How many annotations of an image were asked for the choices of a control and answered. Where there is
+    /// only one control, choosing nothing is an answer.
+    fn answered(&self, image: u32, control: u32) -> u32 {
+        if self.has_several_controls() {
+            self.answered.get(&(image, control)).copied().unwrap_or(0)
+        } else {
+            self.annotations[image as usize]
+        }
+    }
+
+    fn category(&self, choice: u32) -> String {
+        let (control, name) = &self.choices[choice as usize];
+        if self.has_several_controls() {
+            format!("{}/{name}", self.controls[*control as usize].name)
+        } else {
+            name.clone()
+        }
+    }
+
+    /// Choices that are categories, in order of appearance: control and name.
+    fn categories(&self) -> impl Iterator<Item = (u32, String)> + '_ {
+        let certain = |control: u32| self.controls[control as usize].certain;
+        let choices = self.choices.iter().enumerate().filter(move |(_, (control, _))| certain(*control));
+        choices.map(|(place, (control, _))| (*control, self.category(place as u32)))
+    }
+
+    /// Marks what was chosen; under `--unlisted negative` also what another annotator did not choose.
+    pub fn mark(&self, marks: &mut Marks, unlisted: Unlisted) {
+        for (_, name) in self.categories() {
+            marks.category(&name);
+        }
+        for cell in self.chosen.chunk_by(|a, b| (a.image, a.choice) == (b.image, b.choice)) {
+            let Chosen { image, choice, .. } = cell[0];
+            let category = marks.category(&self.category(choice));
+            marks.mark(image as usize, category, Label::Positive);
+            let asked = self.answered(image, self.choices[choice as usize].0);
+            if unlisted == Unlisted::Negative && (cell.len() as u32) < asked {
+                marks.mark(image as usize, category, Label::Negative);
+            }
+        }
+    }
+
+    /// Makes unknown what nobody was asked or answered; gives how often a control was left open in an image
+    /// that has annotations.
+    pub fn clear_unanswered(&self, annotations: &mut Annotations, unlisted: Unlisted) -> usize {
+        if unlisted == Unlisted::Unknown {
+            return 0;
+        }
+        let place: HashMap<&str, usize> =
+            annotations.categories.iter().enumerate().map(|(column, name)| (name.as_str(), column)).collect();
+        let mut columns = vec![Vec::new(); self.controls.len()];
+        self.categories().for_each(|(control, name)| columns[control as usize].push(place[name.as_str()]));
+        let mut open = 0;
+        for (image, &count) in self.annotations.iter().enumerate() {
+            for (control, columns) in columns.iter().enumerate().filter(|(_, columns)| !columns.is_empty()) {
+                if self.answered(image as u32, control as u32) == 0 {
+                    columns.iter().for_each(|&column| annotations.labels.set(image, column, Label::Unknown));
+                    open += usize::from(count > 0);
+                }
+            }
+        }
+        open
+    }
+}

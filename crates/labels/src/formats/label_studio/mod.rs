@@ -1,0 +1,267 @@
+//! Label Studio: an export as JSON or JSON-MIN of image classification with `Choices`.
+//!
+//! Format: <https://labelstud.io/guide/export.html>, <https://labelstud.io/guide/task_format.html>; JSON-MIN
+//! as label-studio-converter writes it: one record an annotation, skipped ones left out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::Reading;
+use super::json::{outline, read_elements};
+use super::marks::Marks;
+use super::options::{Choice, Options, Unlisted};
+use super::report::{Report, shown};
+use crate::Result;
+use answers::Answers;
+use location::locate;
+
+mod answers;
+mod location;
+mod writing;
+
+pub use writing::write;
+
+use crate::formats::format::Format;
+
+/// This format.
+pub const FORMAT: Format = Format {
+    name: "label-studio",
+    title: "Label Studio",
+    about: "Label Studio JSON export",
+    extensions: &[],
+    takes: &[Choice::Unlisted],
+    names_categories: false,
+    unknown_becomes_negative: false,
+    recognize,
+    read,
+    write,
+};
+
+/// Reads an export. A choice is +1; what a submitted annotation did not choose is what `--unlisted` says,
+/// which has no default. Tasks that nobody annotated or that everybody skipped (`was_cancelled`) are 0
+/// throughout, whatever `--unlisted` says, and so is a control that an annotation left open while it answered
+/// another. Of several annotators of a task, what one chose and another, asked the same, did not is 0 under
+/// `--unlisted negative`.
+///
+/// Categories come in order of appearance; with several `Choices` controls they are named `control/choice`.
+/// Predictions and drafts are not labels.
+///
+/// # Errors
+/// All problems of the file at once; that `--unlisted` is missing.
+pub fn read(path: &Path, options: &Options) -> Result<Reading> {
+    let unlisted =
+        options.unlisted("an export of Label Studio lists what was chosen, not what was looked for")?;
+    let mut report = Report::new(path);
+    let mut export = Export { folder: options.image_folder(path).to_owned(), ..Export::default() };
+    let whole = read_elements(&mut report, |task: Map<String, Value>, report| {
+        if let Err(what) = export.task(&task) {
+            report.note(|| what);
+        }
+    })?;
+    export.answers.settle();
+    if whole && report.problems.is_empty() && export.answers.is_empty() && !export.marks.images().is_empty() {
+        report.line = 1;
+        report.note(|| export.nothing_chosen());
+    }
+    report.problems.or(())?;
+    let notes = export.notes(unlisted);
+    let Export { mut marks, answers, .. } = export;
+    answers.mark(&mut marks, unlisted);
+    let mut reading = marks.finish(unlisted.label(), path)?;
+    let open = answers.clear_unanswered(&mut reading.annotations, unlisted);
+    reading.notes.extend(notes);
+    if open > 0 {
+        reading
+            .notes
+            .push(format!("{open} times a control was left open where another was answered: unknown"));
+    }
+    Ok(reading)
+}
+
+/// What an export says.
+#[derive(Default)]
+struct Export {
+    folder: PathBuf,
+    marks: Marks,
+    answers: Answers,
+    skipped: usize,
+    remote: usize,
+    repeated: usize,
+    /// Results that are no choices, by type.
+    other: BTreeMap<String, usize>,
+}
+
+/// Fields of a JSON-MIN record that the converter adds to the task's data and the controls.
+const ADDED: [&str; 7] =
+    ["id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"];
+
+impl Export {
+    /// Takes a task, or a record of JSON-MIN.
+    fn task(&mut self, task: &Map<String, Value>) -> Result<(), String> {
+        // Before version 1 annotations were called completions.
+        let annotations = task.get("annotations").or_else(|| task.get("completions"));
+        match (task.get("data").and_then(Value::as_object), annotations) {
+            (Some(data), annotations) => {
+                let image = self.image(data, false)?;
+                let none = Vec::new();
+                let annotations = match annotations {
+                    None | Some(Value::Null) => &none,
+                    Some(Value::Array(annotations)) => annotations,
+                    Some(_) => return Err("annotations of a task is no array".into()),
+                };
+                annotations.iter().try_for_each(|annotation| self.annotation(image, annotation))
+            }
+            (None, Some(_)) => Err("a task without data; expected an object with the image".into()),
+            (None, None) => self.record(task),
+        }
+    }
+
+    /// The row of the image that a task is about.
+    fn image(&mut self, data: &Map<String, Value>, may_repeat: bool) -> Result<usize, String> {
+        let location = locate(image_field(data)?.1)?;
+        self.remote += usize::from(location.remote);
+        let before = self.marks.images().len();
+        let image = self.marks.image(&self.folder.join(&*location.name));
+        self.repeated += usize::from(!may_repeat && image < before);
+        self.answers.image(image);
+        Ok(image)
+    }
+
+    fn annotation(&mut self, image: usize, annotation: &Value) -> Result<(), String> {
+        let on = |key| annotation.get(key).and_then(Value::as_bool).unwrap_or(false);
+        if on("was_cancelled") || on("skipped") {
+            self.skipped += 1;
+            return Ok(());
+        }
+        let results = annotation.get("result");
+        let results = results.ok_or("an annotation without result; expected an array")?;
+        self.answers.annotation(image);
+        for result in results.as_array().map(Vec::as_slice).unwrap_or_default() {
+            match result.get("value").and_then(|value| value.get("choices")) {
+                Some(choices) => {
+                    let control = result.get("from_name").and_then(Value::as_str).unwrap_or_default();
+                    choose(choices, |choice| self.answers.choose(image, control, choice))?;
+                }
+                None => {
+                    let kind = result.get("type").and_then(Value::as_str).unwrap_or("a result without type");
+                    *self.other.entry(kind.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a record of JSON-MIN: an annotation that was submitted.
+    fn record(&mut self, record: &Map<String, Value>) -> Result<(), String> {
+        let (image_key, _) = image_field(record)?;
+        let image = self.image(record, true)?;
+        self.answers.annotation(image);
+        for (key, value) in record {
+            if key == image_key || ADDED.contains(&key.as_str()) {
+                continue;
+            }
+            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            for value in values {
+                match (value, value.get("choices")) {
+                    (_, Some(choices)) => choose(choices, |choice| self.answers.choose(image, key, choice))?,
+                    // A single choice is plain text here, as are other data of the task.
+                    (Value::String(text), _) => self.answers.choose_perhaps(image, key, text),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn nothing_chosen(&self) -> String {
+        let others = listed(&self.other.keys().map(String::as_str).collect::<Vec<_>>());
+        let plain = listed(&self.answers.undecided());
+        let found = match (others.as_str(), plain.as_str()) {
+            ("", "") => String::new(),
+            ("", plain) => {
+                format!("; whether {plain} hold choices is not certain in JSON-MIN: export as JSON instead")
+            }
+            (others, _) => format!("; results are of type {others}"),
+        };
+        format!("no choices in any annotation; expected results of type choices{found}")
+    }
+
+    fn notes(&self, unlisted: Unlisted) -> Vec<String> {
+        let empty = if unlisted == Unlisted::Negative { self.answers.empty() } else { 0 };
+        let others = listed(&self.other.keys().map(String::as_str).collect::<Vec<_>>());
+        let counted = [
+            (self.skipped, "skipped annotations (was_cancelled): nothing is known from them".to_owned()),
+            (self.answers.unanswered(), "images have no annotation: kept, every category unknown".to_owned()),
+            (empty, "submitted annotations chose nothing: every category negative".to_owned()),
+            (self.repeated, "tasks name an image again: read as further annotations of it".to_owned()),
+            (self.remote, "images are URLs: looked for by their path below the host".to_owned()),
+            (self.other.values().sum(), format!("results of other types are not read: {others}")),
+        ];
+        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+        let mut notes: Vec<String> = counted.map(|(count, what)| format!("{count} {what}")).collect();
+        let plain = listed(&self.answers.undecided());
+        if !plain.is_empty() {
+            notes.push(format!("fields that hold only plain text are not read as choices: {plain}"));
+        }
+        notes
+    }
+}
+
+/// The first of some names.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 10;
+    let first: Vec<String> = names.iter().take(SHOWN).map(|name| shown(name)).collect();
+    first.join(", ") + if names.len() > SHOWN { ", …" } else { "" }
+}
+
+/// Calls `each` with every choice; a nested one is a list of its parents and itself, joined by `/`.
+fn choose(choices: &Value, mut each: impl FnMut(&str)) -> Result<(), String> {
+    let wrong = || Err("choices of a result is no array of texts".to_owned());
+    let Some(choices) = choices.as_array() else { return wrong() };
+    for choice in choices {
+        match choice {
+            Value::String(choice) if !choice.is_empty() => each(choice),
+            Value::Array(path) => {
+                let path: Option<Vec<&str>> = path.iter().map(Value::as_str).collect();
+                match path.map(|path| path.join("/")) {
+                    Some(path) if !path.is_empty() => each(&path),
+                    _ => return wrong(),
+                }
+            }
+            _ => return wrong(),
+        }
+    }
+    Ok(())
+}
+
+/// The field of a task's data that holds the image: `image`, or else the only one that is named like one.
+fn image_field(data: &Map<String, Value>) -> Result<(&str, &str), String> {
+    let texts = data.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    if let Some(found) = texts.clone().find(|(key, _)| *key == "image") {
+        return Ok(found);
+    }
+    let mut images = texts.filter(|(_, value)| location::is_image(value));
+    match (images.next(), images.next()) {
+        (Some(image), None) => Ok(image),
+        (Some((first, _)), Some((second, _))) => {
+            Err(format!("images in the fields {} and {}; expected one", shown(first), shown(second)))
+        }
+        _ => Err("no image; expected a field image, or one whose text ends like an image's name".into()),
+    }
+}
+
+/// Whether the head looks like tasks or like records of JSON-MIN.
+pub fn recognize(_path: &Path, head: &[u8]) -> Option<String> {
+    let keys = outline(head);
+    let has = |key: &str| keys.contains(key);
+    if has("[].data") && (has("[].annotations") || has("[].completions") || has("[].predictions")) {
+        return Some("a JSON array of tasks with data and annotations".into());
+    }
+    let record = has("[].annotation_id") && has("[].lead_time");
+    record.then(|| "a JSON array of records with annotation_id and lead_time (JSON-MIN)".into())
+}
+
+#[cfg(test)]
+mod tests;

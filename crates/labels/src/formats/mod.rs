@@ -1,0 +1,138 @@
+//! One file format a file. A label format gives [`Annotations`]: paths and labels,
+//! nothing of tensors, and no image is opened. [`ALL`] lists them;
+//! a new one is its file and its line there.
+pub mod arrays;
+pub mod chexpert;
+pub mod coco;
+pub mod csv;
+pub mod cvat;
+pub mod fiftyone;
+pub mod format;
+mod hierarchy;
+mod image_names;
+mod instances;
+mod json;
+pub mod label_studio;
+pub(crate) mod lines;
+pub mod lvis;
+mod marks;
+mod name_list;
+pub mod open_images;
+pub mod options;
+pub mod parquet;
+pub(crate) mod report;
+#[cfg(test)]
+mod samples;
+mod shards;
+pub mod tags;
+pub mod vg;
+pub mod voc;
+pub mod webdataset;
+mod xml;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::annotations::Annotations;
+use crate::{Error, Result};
+use format::Format;
+
+/// The formats of labels, one a line.
+pub const ALL: [Format; 14] = [
+    csv::FORMAT,
+    tags::FORMAT,
+    arrays::FORMAT,
+    coco::FORMAT,
+    lvis::FORMAT,
+    voc::FORMAT,
+    vg::FORMAT,
+    open_images::FORMAT,
+    chexpert::FORMAT,
+    label_studio::FORMAT,
+    cvat::FORMAT,
+    fiftyone::FORMAT,
+    parquet::FORMAT,
+    webdataset::FORMAT,
+];
+
+/// Most bytes of a file that are looked at to tell its format.
+const HEAD: u64 = 64 * 1024;
+
+
+/// What a source gave.
+#[derive(Debug)]
+pub struct Reading {
+    /// Images, categories and labels; image paths joined to their folder.
+    pub annotations: Annotations,
+    /// What the user should know: how doubtful entries were read, each with a count.
+    pub notes: Vec<String>,
+}
+
+/// The format of a file or folder, and why.
+///
+/// # Errors
+/// If it is of no known format, or could be of several.
+pub fn detect(path: &Path) -> Result<(Format, String)> {
+    let mut head = Vec::new();
+    // A pattern of shards, such as `train-*.tar`, is no file.
+    let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
+    if !path.is_dir() && !pattern {
+        let failed = |error| Error::io(path, error);
+        File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+    }
+    let recognized = |format: &Format| Some((*format, (format.recognize)(path, &head)?));
+    let mut found: Vec<(Format, String)> = ALL.iter().filter_map(recognized).collect();
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 if pattern => Err(Error::Missing(format!("{}: no such file or folder", path.display()))),
+        0 => {
+            let names = ALL.map(|format| format.name).join("|");
+            let what = format!("not a label format sarb recognizes; pass --from {names}");
+            Err(Error::Data(format!("{}: {what}", path.display())))
+        }
+        _ => {
+            let reasons = found.iter().map(|(format, why)| format!("{format} ({why})"));
+            let reasons = reasons.collect::<Vec<_>>().join(" or ");
+            Err(Error::Usage(format!("{}: could be {reasons}; say which with --from", path.display())))
+        }
+    }
+}
+
+/// The format that a name of a file to be written means.
+pub fn of_extension(path: &Path) -> Option<Format> {
+    let extension = path.extension()?.to_str()?;
+    ALL.into_iter().find(|format| format.extensions.contains(&extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::labels::LabelMatrix;
+    use std::path::PathBuf;
+
+    #[test]
+    fn every_format_is_written_and_told_by_its_content() {
+        let source = tempfile::tempdir().unwrap();
+        let image = source.path().join("a.jpg");
+        image::RgbImage::new(3, 2).save(&image).unwrap();
+        let annotations = Annotations {
+            images: vec![image],
+            labels: LabelMatrix::from_values(3, &[1, -1, 0]),
+            categories: ["Edema", "Fracture", "Lung Opacity"].map(str::to_owned).to_vec(),
+            source: source.path().join("train.csv"),
+        };
+        for format in ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let extension = match format.name {
+                "tags" | "open-images" | "chexpert" => "csv",
+                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" => "json",
+                _ => format.extensions.first().copied().unwrap_or("voc"),
+            };
+            let path: PathBuf = folder.path().join("labels").with_extension(extension);
+            format.write(&path, &annotations).unwrap();
+            assert_eq!(detect(&path).unwrap().0, format);
+        }
+    }
+}

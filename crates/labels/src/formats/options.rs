@@ -1,0 +1,191 @@
+//! What a user says about a source of labels.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::labels::Label;
+use crate::files::folder_of;
+use crate::{Error, Result};
+
+/// What a category is that a source does not list for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Unlisted {
+    /// Nobody looked.
+    Unknown,
+    /// Somebody looked at every category, and it is not there.
+    Negative,
+}
+
+/// What an image holds if all its objects of a category are marked difficult (Pascal VOC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Difficult {
+    /// Unknown: nobody can say.
+    #[default]
+    Unknown,
+    /// Not there, as the official code of SARB reads it.
+    Negative,
+    /// There.
+    Positive,
+    /// The image is left out.
+    Dropped,
+}
+
+/// What a label is that its source calls uncertain (CheXpert's -1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Uncertain {
+    /// Unknown.
+    #[default]
+    Unknown,
+    /// Not there.
+    Negative,
+    /// There.
+    Positive,
+}
+
+/// What the numbers of a label array mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Convention {
+    /// 1 there, -1 not there, 0 unknown: HCP-MLR-PL, and the arrays that sarb writes
+    Hcp,
+    /// 1 there, 0 not there, -1 unknown: PartialLabelingCSL
+    Csl,
+    /// 1 there, -1 not there, 0 unknown: the observed labels of single-positive-multi-label
+    Spml,
+    /// 1 there, 0 not there, nothing unknown: complete labels, also those of single-positive-multi-label
+    Complete,
+}
+
+impl Convention {
+    /// The label of a number, given as positive (1), negative (−1) and unknown (0); `None` if it has none.
+    pub(super) fn label(self, number: Label) -> Option<Label> {
+        match (self, number) {
+            (_, Label::Positive) => Some(Label::Positive),
+            (Convention::Hcp | Convention::Spml, other) => Some(other),
+            (Convention::Csl | Convention::Complete, Label::Unknown) => Some(Label::Negative),
+            (Convention::Csl, Label::Negative) => Some(Label::Unknown),
+            (Convention::Complete, Label::Negative) => None,
+        }
+    }
+}
+
+/// How a source is read. A format that has no use for an option refuses it; see [`Options::only`].
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What a category is that is not listed for an image; needed where the source does not say.
+    pub unlisted: Option<Unlisted>,
+    /// The folder of the images; by default the format says where they lie.
+    pub images: Option<PathBuf>,
+    /// Names of the images in row order, where the labels are an array without names.
+    pub image_list: Option<PathBuf>,
+    /// Names of the categories, one a line, in the order wanted; others are left out.
+    pub categories: Option<PathBuf>,
+    /// What 1, 0 and −1 mean in an array.
+    pub convention: Option<Convention>,
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split).
+    pub set: Option<String>,
+    /// Pascal VOC's difficult objects; unknown by default.
+    pub difficult: Option<Difficult>,
+    /// CheXpert's uncertain labels; unknown by default.
+    pub uncertain: Option<Uncertain>,
+    /// The category hierarchy that implies labels: Open Images' JSON file.
+    pub hierarchy: Option<PathBuf>,
+}
+
+impl Unlisted {
+    /// The label of a cell that is not listed.
+    pub fn label(self) -> Label {
+        match self {
+            Unlisted::Unknown => Label::Unknown,
+            Unlisted::Negative => Label::Negative,
+        }
+    }
+}
+
+impl Uncertain {
+    /// The label of an uncertain cell.
+    pub fn label(self) -> Label {
+        match self {
+            Uncertain::Unknown => Label::Unknown,
+            Uncertain::Negative => Label::Negative,
+            Uncertain::Positive => Label::Positive,
+        }
+    }
+}
+
+/// An option that only some formats take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// `--unlisted`
+    Unlisted,
+    /// `--image-list`
+    ImageList,
+    /// `--convention`
+    Convention,
+    /// `--set`
+    Set,
+    /// `--difficult`
+    Difficult,
+    /// `--uncertain`
+    Uncertain,
+    /// `--hierarchy`
+    Hierarchy,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Choice::Unlisted => "--unlisted",
+            Choice::ImageList => "--image-list",
+            Choice::Convention => "--convention",
+            Choice::Set => "--set",
+            Choice::Difficult => "--difficult",
+            Choice::Uncertain => "--uncertain",
+            Choice::Hierarchy => "--hierarchy",
+        })
+    }
+}
+
+impl Options {
+    /// The folder that image names are joined to: the user's, else that of the label file.
+    pub fn image_folder<'a>(&'a self, path: &'a Path) -> &'a Path {
+        self.images.as_deref().unwrap_or_else(|| folder_of(path))
+    }
+
+    /// Refuses options that a format would ignore.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
+    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+        let set = [
+            (Choice::Unlisted, self.unlisted.is_some()),
+            (Choice::ImageList, self.image_list.is_some()),
+            (Choice::Convention, self.convention.is_some()),
+            (Choice::Set, self.set.is_some()),
+            (Choice::Difficult, self.difficult.is_some()),
+            (Choice::Uncertain, self.uncertain.is_some()),
+            (Choice::Hierarchy, self.hierarchy.is_some()),
+        ];
+        match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
+            Some((choice, _)) => {
+                Err(Error::Usage(format!("{choice}: {format} already defines this; remove the option")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The policy for what is not listed, of a format that does not say it; `why` says what it leaves open.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the user did not choose.
+    pub fn unlisted(&self, why: &str) -> Result<Unlisted> {
+        self.unlisted.ok_or_else(|| {
+            Error::Usage(format!(
+                "{why}; pass --unlisted unknown (nobody looked) or --unlisted negative (all were looked for)"
+            ))
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Labels and damaged files for the property tests of formats.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use crate::error::Kind;
+use crate::Result;
+use crate::annotations::Annotations;
+use crate::labels::LabelMatrix;
+
+/// Images, categories and labels without a place.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// File names, without an extension.
+    pub images: Vec<String>,
+    pub categories: Vec<String>,
+    /// Row by row, −1, 0 and 1.
+    pub values: Vec<i8>,
+}
+
+impl Sample {
+    /// With the images in a folder, as if read from a file in `source`.
+    pub fn at(&self, source: &Path, images: &Path, extension: &str) -> Annotations {
+        let path = |name: &String| images.join(format!("{name}{extension}"));
+        Annotations {
+            images: self.images.iter().map(path).collect::<Vec<PathBuf>>(),
+            labels: LabelMatrix::from_values(self.categories.len(), &self.values),
+            categories: self.categories.clone(),
+            source: source.join("train.csv"),
+        }
+    }
+}
+
+/// Gives `read` the bytes as a file of this name in a folder of its own.
+pub(crate) fn read_bytes<T>(
+    name: &str,
+    bytes: impl AsRef<[u8]>,
+    read: impl FnOnce(&Path) -> Result<T>,
+) -> Result<T> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    read(&path)
+}
+
+/// The lines of an error with this kind, each from the name of the file on.
+pub(crate) fn problems_of<T: std::fmt::Debug>(name: &str, kind: Kind, result: Result<T>) -> Vec<String> {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    let strip = |line: &str| line.find(name).map_or(line.to_owned(), |at| line[at..].to_owned());
+    error.to_string().lines().map(strip).collect()
+}
+
+/// The same without the name and its colon: `3: what`.
+pub(crate) fn lines_of<T: std::fmt::Debug>(name: &str, kind: Kind, result: Result<T>) -> Vec<String> {
+    let start = format!("{name}:");
+    let strip = |line: String| line.strip_prefix(&start).unwrap_or(&line).trim().to_owned();
+    problems_of(&start, kind, result).into_iter().map(strip).collect()
+}
+
+/// Up to five images and categories of any names that a path can hold, and any labels.
+pub(crate) fn samples() -> impl Strategy<Value = Sample> {
+    (names(), names()).prop_flat_map(|(images, categories)| {
+        let values = prop::collection::vec(-1..=1i8, images.len() * categories.len());
+        values.prop_map(move |values| Sample {
+            images: images.clone(),
+            categories: categories.clone(),
+            values,
+        })
+    })
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    let any = r#"\PC{1,8}|[a-c ,;|"'&<>_.-]{1,6}"#.prop_map(|name| name.replace('/', "_").trim().to_owned());
+    let name = any.prop_filter("a name", |name| !["", ".", ".."].contains(&name.as_str()));
+    prop::collection::btree_set(name, 1..6).prop_map(Vec::from_iter).prop_shuffle()
+}
+
+/// Any bytes, and `file` with some bytes changed and cut short.
+pub(crate) fn damaged(file: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let changed =
+        (changes, any::<prop::sample::Index>(), any::<bool>()).prop_map(move |(changes, end, cut)| {
+            let mut bytes = file.clone();
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            if cut {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            bytes
+        });
+    prop_oneof![changed, prop::collection::vec(any::<u8>(), 0..300)]
+}

@@ -1,0 +1,383 @@
+//! Pascal VOC: one XML file an image, or one list of labels a category.
+//!
+//! The format of the development kit, <http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html>.
+//! `Annotations/ID.xml` names every object of an image, `ImageSets/Main/SET.txt` lists the images of a
+//! set, and `ImageSets/Main/CATEGORY_SET.txt` says `1`, `-1` or `0` of each of them. A category without
+//! an object is negative. One with only difficult objects (`0` in the lists) is what the user says,
+//! unknown by default; the official code of SARB reads it as negative.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::name_list::{Entry, self};
+use crate::formats::Reading;
+use crate::formats::marks::Marks;
+use crate::formats::options::{Choice, Difficult, Options};
+use crate::formats::report::{Report, shown};
+use crate::formats::xml::{Node, self};
+use crate::images::EXTENSIONS;
+use crate::labels::Label;
+use crate::error::Problems;
+use crate::{Error, Result};
+
+mod lists;
+
+pub use lists::write;
+
+use crate::formats::format::Format;
+
+/// This format.
+pub const FORMAT: Format = Format {
+    name: "voc",
+    title: "voc",
+    about: "Pascal VOC: the folder of Annotations and ImageSets",
+    extensions: &[],
+    takes: &[Choice::Set, Choice::Difficult],
+    names_categories: false,
+    unknown_becomes_negative: false,
+    recognize,
+    read,
+    write,
+};
+
+/// The set that is read if the user names none.
+const DEFAULT_SET: &str = "trainval";
+
+/// Reads a folder that holds `Annotations/` or `ImageSets/Main/`, or the only such folder right below
+/// `path` or `path/VOCdevkit`: the images of one set, categories in alphabetical order.
+///
+/// Labels come from the XML files, and from the lists of categories where there are none. +1: an object
+/// that is not difficult, or 1; −1: no object, or −1; only difficult objects, or 0: as the options say.
+///
+/// # Errors
+/// A set that is not there; every XML file that is missing or wrong; every line of a list that is wrong.
+pub fn read(path: &Path, options: &Options) -> Result<Reading> {
+    let root = find_root(path)?;
+    let sets = ImageSets::open(&root)?;
+    let images = options.images.clone().unwrap_or_else(|| root.join("JPEGImages"));
+    let difficult = options.difficult.unwrap_or_default();
+    if !root.join("Annotations").is_dir() {
+        let set = sets.choose(options.set.as_deref())?;
+        return lists::read(&sets, set, &images, difficult);
+    }
+    if sets.stems.is_empty() && options.set.is_none() {
+        let ids = every_annotation(&root)?;
+        let note = format!("no lists in ImageSets/Main: all {} files of Annotations, by name", ids.len());
+        let labels = Labels::new(Vec::new(), images, difficult);
+        return read_annotations(&root, &ids, &sets.folder, labels)?.finish(path, vec![note]);
+    }
+    let set = sets.choose(options.set.as_deref())?;
+    let (ids, labels) = (sets.ids(set)?, Labels::new(sets.classes(set), images, difficult));
+    read_annotations(&root, &ids, &sets.list(set), labels)?.finish(path, Vec::new())
+}
+
+/// Reads the XML files of the images that `list` names.
+fn read_annotations(root: &Path, ids: &[Entry], list: &Path, mut labels: Labels) -> Result<Labels> {
+    let mut problems = Problems::default();
+    for id in ids {
+        let path = root.join("Annotations").join(format!("{}.xml", id.name));
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                problems.push(format!("{}:{}: no {}", list.display(), id.line, path.display()));
+                continue;
+            }
+            Err(error) => return Err(Error::io(path, error)),
+        };
+        let mut report = Report { path: &path, line: 0, problems };
+        let photo = Photo::read(file, &mut report)?;
+        labels.add(&id.name, &photo);
+        problems = report.problems;
+    }
+    problems.or(labels)
+}
+
+/// Whether a folder is laid out as Pascal VOC is.
+pub fn recognize(path: &Path, _head: &[u8]) -> Option<String> {
+    let root = path.is_dir().then(|| find_root(path).ok()).flatten()?;
+    let parts = ["Annotations", "ImageSets/Main"].map(|part| root.join(part).is_dir().then_some(part));
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    // A folder called Annotations alone holds anything; in VOC it holds XML.
+    let xml = parts != ["Annotations"] || every_annotation(&root).is_ok_and(|files| !files.is_empty());
+    xml.then(|| format!("a Pascal VOC folder with {}", parts.join(" and ")))
+}
+
+/// The folder that holds `Annotations` or `ImageSets/Main`.
+fn find_root(path: &Path) -> Result<PathBuf> {
+    let is_root = |folder: &Path| ["Annotations", "ImageSets/Main"].iter().any(|it| folder.join(it).is_dir());
+    if is_root(path) {
+        return Ok(path.to_path_buf());
+    }
+    let wrong = |what: &str| Err(Error::Data(format!("{}: {what}", path.display())));
+    if path.is_file() {
+        return wrong("a file; expected the folder that holds Annotations or ImageSets/Main");
+    }
+    let mut below = folders(path)?;
+    below.extend(folders(&path.join("VOCdevkit")).unwrap_or_default());
+    below.retain(|folder| is_root(folder));
+    match &below[..] {
+        [root] => Ok(root.clone()),
+        [] => wrong("expected a folder that holds Annotations or ImageSets/Main"),
+        several => {
+            let names: Vec<String> = several.iter().map(|folder| folder.display().to_string()).collect();
+            wrong(&format!("holds several VOC folders; choose one of {}", names.join(", ")))
+        }
+    }
+}
+
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = children(path)?.into_iter().filter(|child| child.is_dir()).collect();
+    found.sort();
+    Ok(found)
+}
+
+fn children(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path).map_err(|error| Error::io(path, error))?;
+    let paths = entries.map(|entry| Ok(entry.map_err(|error| Error::io(path, error))?.path()));
+    paths.collect()
+}
+
+/// The names of the files `*.extension` in a folder, without the extension, sorted; none without the folder.
+fn stems(folder: &Path, extension: &str) -> Result<Vec<String>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let named = |path: &PathBuf| path.extension().is_some_and(|it| it == extension);
+    let paths = children(folder)?.into_iter().filter(named);
+    let mut stems: Vec<String> =
+        paths.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned)).collect();
+    stems.sort();
+    Ok(stems)
+}
+
+fn every_annotation(root: &Path) -> Result<Vec<Entry>> {
+    let names = stems(&root.join("Annotations"), "xml")?;
+    Ok(names.into_iter().zip(1..).map(|(name, line)| Entry { line, name }).collect())
+}
+
+/// The lists of `ImageSets/Main`.
+pub(super) struct ImageSets {
+    /// `ImageSets/Main`.
+    pub folder: PathBuf,
+    /// Their names without `.txt`, sorted.
+    stems: Vec<String>,
+}
+
+impl ImageSets {
+    fn open(root: &Path) -> Result<Self> {
+        let folder = root.join("ImageSets").join("Main");
+        Ok(Self { stems: stems(&folder, "txt")?, folder })
+    }
+
+    /// The sets of images: lists that are no list of a category, and those that categories have lists of.
+    fn sets(&self) -> Vec<&str> {
+        const USUAL: [&str; 4] = ["train", "val", "trainval", "test"];
+        let is_of = |stem: &str, set: &str| stem.strip_suffix(set).is_some_and(|class| class.ends_with('_'));
+        let is_list_of_class = |stem: &&str| {
+            let others = self.stems.iter().map(String::as_str);
+            others.chain(USUAL).any(|set| is_of(stem, set))
+        };
+        let mut sets: Vec<&str> = self.stems.iter().map(String::as_str).collect();
+        sets.retain(|stem| !is_list_of_class(stem));
+        sets.extend(USUAL.into_iter().filter(|set| self.stems.iter().any(|stem| is_of(stem, set))));
+        sets.sort_unstable();
+        sets.dedup();
+        sets
+    }
+
+    fn choose<'a>(&self, wanted: Option<&'a str>) -> Result<&'a str> {
+        let (set, sets) = (wanted.unwrap_or(DEFAULT_SET), self.sets());
+        if sets.contains(&set) {
+            return Ok(set);
+        }
+        let asked = wanted.map(|set| format!("--set {}: ", shown(set))).unwrap_or_default();
+        let what = match &sets[..] {
+            [] => "has no list of images such as trainval.txt".to_owned(),
+            _ if wanted.is_none() => format!("has no {DEFAULT_SET}.txt; choose --set {}", sets.join(" or ")),
+            _ => format!("has {}", sets.join(", ")),
+        };
+        Err(Error::Usage(format!("{asked}{} {what}", self.folder.display())))
+    }
+
+    /// The file that lists the images of a set.
+    fn list(&self, set: &str) -> PathBuf {
+        self.folder.join(format!("{set}.txt"))
+    }
+
+    /// The images of a set.
+    pub fn ids(&self, set: &str) -> Result<Vec<Entry>> {
+        name_list::read(&self.list(set), "names of images")
+    }
+
+    /// Whether there is a list of the images of a set.
+    pub fn has(&self, set: &str) -> bool {
+        self.stems.iter().any(|stem| stem == set)
+    }
+
+    /// The categories that have a list for `set`, sorted.
+    pub fn classes(&self, set: &str) -> Vec<String> {
+        let suffix = format!("_{set}");
+        let classes = self.stems.iter().filter_map(|stem| stem.strip_suffix(&suffix));
+        let mut classes: Vec<String> = classes.filter(|class| !class.is_empty()).map(str::to_owned).collect();
+        classes.sort();
+        classes
+    }
+}
+
+/// The file name of the image `id`: VOC leaves `.jpg` out.
+pub(super) fn file_name(id: &str) -> String {
+    if has_extension(id) { id.to_owned() } else { format!("{id}.jpg") }
+}
+
+/// Whether a name ends as those of images do: VOC itself has `.jpg` only, and other programs write others.
+pub(super) fn has_extension(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|it| EXTENSIONS.iter().any(|known| it.eq_ignore_ascii_case(known)))
+}
+
+/// What one XML file says.
+#[derive(Debug, Default)]
+struct Photo {
+    /// The categories of its objects, and whether all objects of each are difficult.
+    categories: BTreeMap<String, bool>,
+    /// The name that it gives to the image.
+    file_name: String,
+}
+
+/// An object while it is read.
+#[derive(Default)]
+struct Object {
+    line: usize,
+    name: Option<String>,
+    difficult: bool,
+}
+
+impl Photo {
+    fn read(file: File, report: &mut Report<'_>) -> Result<Self> {
+        let mut photo = Self::default();
+        let mut object = Object::default();
+        xml::walk(file, 1 << 13, report, |path, node, report| match (path, node) {
+            ("annotation/object", Node::Open(_)) => {
+                object = Object { line: report.line, ..Object::default() };
+            }
+            // Parts of an object (a head, a hand) have names too, one level deeper.
+            ("annotation/object/name", Node::Close(name)) => object.name = Some(name.to_owned()),
+            ("annotation/object/difficult", Node::Close(value)) => match value {
+                "0" | "" => object.difficult = false,
+                "1" => object.difficult = true,
+                _ => report.note(|| format!("difficult is {}; expected 0 or 1", shown(value))),
+            },
+            ("annotation/object", Node::Close(_)) => photo.add(std::mem::take(&mut object), report),
+            ("annotation/filename", Node::Close(name)) => photo.file_name = name.to_owned(),
+            ("annotation", _) => {}
+            (root, Node::Open(_)) if !root.contains('/') => {
+                report.note(|| format!("the root element is {}; expected annotation", shown(root)));
+            }
+            _ => {}
+        })?;
+        Ok(photo)
+    }
+
+    fn add(&mut self, object: Object, report: &mut Report<'_>) {
+        match object.name.filter(|name| !name.is_empty()) {
+            Some(name) => *self.categories.entry(name).or_insert(true) &= object.difficult,
+            None => {
+                report.line = object.line;
+                report.note(|| "an object without a name".into());
+            }
+        }
+    }
+
+    /// The image of this annotation: the file is named like the list says, of the kind that it says.
+    fn image(&self, id: &str) -> String {
+        let extension = Path::new(&self.file_name).extension().filter(|_| has_extension(&self.file_name));
+        match extension.and_then(|extension| extension.to_str()) {
+            Some(extension) if !has_extension(id) => format!("{id}.{extension}"),
+            _ => file_name(id),
+        }
+    }
+}
+
+/// The labels of the photos so far.
+struct Labels {
+    marks: Marks,
+    images: PathBuf,
+    difficult: Difficult,
+    difficult_cells: usize,
+    dropped: usize,
+    empty: usize,
+}
+
+impl Labels {
+    fn new(classes: Vec<String>, images: PathBuf, difficult: Difficult) -> Self {
+        let marks = Marks::with_categories(classes);
+        Self { marks, images, difficult, difficult_cells: 0, dropped: 0, empty: 0 }
+    }
+
+    fn add(&mut self, id: &str, photo: &Photo) {
+        let doubtful = photo.categories.values().filter(|only_difficult| **only_difficult).count();
+        for name in photo.categories.keys() {
+            self.marks.category(name);
+        }
+        if doubtful > 0 && self.difficult == Difficult::Dropped {
+            self.dropped += 1;
+            return;
+        }
+        let image = self.marks.image(&self.images.join(photo.image(id)));
+        for (name, &only_difficult) in &photo.categories {
+            let category = self.marks.category(name);
+            let label = if only_difficult { difficult_label(self.difficult) } else { Label::Positive };
+            self.marks.mark(image, category, label);
+        }
+        self.difficult_cells += doubtful;
+        self.empty += usize::from(photo.categories.is_empty());
+    }
+
+    fn finish(self, source: &Path, mut notes: Vec<String>) -> Result<Reading> {
+        notes.extend(difficult_note(self.difficult, self.difficult_cells, self.dropped));
+        if self.empty > 0 {
+            notes.push(format!("{} images without objects: negative in every category", self.empty));
+        }
+        let mut reading = self.marks.finish(Label::Negative, source)?;
+        sort_categories(&mut reading);
+        reading.notes.splice(0..0, notes);
+        Ok(reading)
+    }
+}
+
+/// What a category with only difficult objects is in an image that is kept.
+pub(super) fn difficult_label(difficult: Difficult) -> Label {
+    match difficult {
+        Difficult::Unknown | Difficult::Dropped => Label::Unknown,
+        Difficult::Negative => Label::Negative,
+        Difficult::Positive => Label::Positive,
+    }
+}
+
+pub(super) fn difficult_note(difficult: Difficult, cells: usize, dropped: usize) -> Option<String> {
+    let read_as = match difficult {
+        Difficult::Dropped if dropped > 0 => {
+            return Some(format!("{dropped} images with a category of only difficult objects: left out"));
+        }
+        Difficult::Unknown => "unknown",
+        Difficult::Negative => "negative",
+        Difficult::Positive => "positive",
+        Difficult::Dropped => return None,
+    };
+    (cells > 0).then(|| format!("{cells} labels of categories with only difficult objects: {read_as}"))
+}
+
+fn sort_categories(reading: &mut Reading) {
+    let annotations = &mut reading.annotations;
+    let mut order: Vec<usize> = (0..annotations.categories.len()).collect();
+    order.sort_by_key(|&category| &annotations.categories[category]);
+    if !order.is_sorted() {
+        annotations.labels = annotations.labels.select_categories(&order);
+        annotations.categories = order.iter().map(|&it| annotations.categories[it].clone()).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! WebDataset: tar files whose members with the same name up to the first dot are one sample.
+//!
+//! `KEY.jpg` (or another kind of image) is the image, `KEY.json` its labels: `{"positive": […],
+//! "negative": […]}`, where what is in neither list is unknown, or a list of labels, or an object with
+//! `labels`; `KEY.cls` has one label a line. What is not in such a single list is the user's to say.
+//! Only headers and labels are read; the path of an image is that of its tar, `/` and the name of the
+//! member, by which [`crate::images::decode`] opens it; nothing is ever extracted.
+//! Format: <https://github.com/webdataset/webdataset>.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::marks::Marks;
+use super::options::{Choice, Options};
+use super::report::shown;
+use super::shards::shard_files;
+use super::{Reading, name_list};
+use crate::images::EXTENSIONS;
+use crate::labels::Label;
+use crate::images::tar_index::Place;
+use crate::images::tar_member::TarFile;
+use crate::error::Problems;
+use crate::files::folder_of;
+use crate::{Error, Result};
+
+use self::labels::{Name, parse_class, parse_json};
+
+mod labels;
+mod writing;
+
+pub use self::writing::write;
+
+use crate::formats::format::Format;
+
+/// This format.
+pub const FORMAT: Format = Format {
+    name: "webdataset",
+    title: "WebDataset",
+    about: "WebDataset tar, or a folder of its shards",
+    extensions: &["tar"],
+    takes: &[Choice::Unlisted],
+    names_categories: false,
+    unknown_becomes_negative: false,
+    recognize,
+    read,
+    write,
+};
+
+/// Most bytes of a member with labels.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Reads a tar file, a folder of them (`*.tar`) or those that a pattern with `*` finds.
+///
+/// `--images DIR` says that the tar files were extracted there: image paths are then those of the files.
+///
+/// # Errors
+/// All problems of a tar file at once, each with its member.
+pub fn read(path: &Path, options: &Options) -> Result<Reading> {
+    let numbers = match &options.categories {
+        Some(list) => name_list::read(list, "categories")?.into_iter().map(|entry| entry.name).collect(),
+        None => Vec::new(),
+    };
+    let mut samples = Samples::new(options, numbers);
+    for shard in shards(path)? {
+        samples.add(&shard)?;
+    }
+    samples.finish(path)
+}
+
+/// Why a file or folder is a WebDataset.
+pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
+    if head.get(257..262) == Some(b"ustar") {
+        return Some("a tar file".into());
+    }
+    let files = path.is_dir().then(|| shard_files(path, "tar").ok()).flatten()?;
+    (!files.is_empty()).then(|| format!("a folder with {} tar files", files.len()))
+}
+
+/// The tar files that a path stands for, in order of their names.
+fn shards(path: &Path) -> Result<Vec<PathBuf>> {
+    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists());
+    let files = match pattern {
+        _ if path.is_dir() => shard_files(path, "tar")?,
+        Some(pattern) => {
+            let files = glob::glob(pattern)
+                .map_err(|error| Error::Usage(format!("{pattern}: no pattern of files: {error}")))?;
+            files.filter_map(|file| file.ok()).filter(|file| file.is_file()).collect()
+        }
+        None => vec![path.to_owned()],
+    };
+    if files.is_empty() {
+        return Err(Error::Missing(format!("{}: no tar files", path.display())));
+    }
+    Ok(files)
+}
+
+/// What has been read so far.
+struct Samples<'a> {
+    options: &'a Options,
+    /// What numbers as labels mean.
+    numbers: Vec<String>,
+    /// Their columns, once a label was a number.
+    numbered: Vec<usize>,
+    marks: Marks,
+    /// Images whose labels are one list, so that the user's policy holds for what is not in it.
+    listed: Vec<usize>,
+    counts: Counts,
+}
+
+/// How doubtful things were read.
+#[derive(Default)]
+struct Counts {
+    without_labels: usize,
+    without_image: usize,
+    replaced: usize,
+    unnamed_number: bool,
+}
+
+/// The members of one key, as far as they matter.
+#[derive(Default)]
+struct Sample {
+    /// The name of the image's member.
+    image: Option<String>,
+    labels: Option<Found>,
+}
+
+impl Sample {
+    /// Names the image; there is one at most.
+    fn add_image(&mut self, member: &str) -> std::result::Result<(), String> {
+        match &self.image {
+            Some(before) => Err(format!("the sample has the image {} already", shown(before))),
+            None => {
+                self.image = Some(member.to_owned());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Labels of a sample, as columns.
+struct Found {
+    member: String,
+    positive: Vec<usize>,
+    negative: Vec<usize>,
+    /// Whether they were one list.
+    listed: bool,
+    /// Where the image is, if it is not in the tar.
+    image: Option<String>,
+}
+
+impl<'a> Samples<'a> {
+    fn new(options: &'a Options, numbers: Vec<String>) -> Self {
+        let (marks, counts) = (Marks::default(), Counts::default());
+        Self { options, numbers, numbered: Vec::new(), marks, listed: Vec::new(), counts }
+    }
+
+    /// Reads one tar file.
+    fn add(&mut self, shard: &Path) -> Result<()> {
+        let mut problems = Problems::default();
+        let samples = self.members(shard, &mut problems)?;
+        for (key, sample) in samples {
+            self.take(shard, &key, sample, &mut problems);
+        }
+        problems.or(())
+    }
+
+    /// The samples of a tar file in order of their first member.
+    fn members(&mut self, shard: &Path, problems: &mut Problems) -> Result<Vec<(String, Sample)>> {
+        let mut tar = TarFile::open_anew(shard)?;
+        let index = tar.index.clone();
+        self.counts.replaced += index.replaced;
+        index.refused.iter().for_each(|(name, what)| problems.push(problem(shard, name, what)));
+        let mut samples: Vec<(String, Sample)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for (name, place) in index.in_order() {
+            let Some((key, kind)) = split(name) else { continue };
+            let is_image = EXTENSIONS.contains(&&*kind);
+            if !is_image && kind != "json" && kind != "cls" {
+                continue;
+            }
+            let row = *places.entry(key).or_insert(samples.len());
+            if row == samples.len() {
+                samples.push((key.to_owned(), Sample::default()));
+            }
+            let sample = &mut samples[row].1;
+            let added = match is_image {
+                true => sample.add_image(name),
+                false => self.add_labels(sample, &mut tar, (name, &kind), place)?,
+            };
+            if let Err(what) = added {
+                problems.push(problem(shard, name, &what));
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Reads the labels of a sample; what is wrong with them is the inner error.
+    fn add_labels(
+        &mut self,
+        sample: &mut Sample,
+        tar: &mut TarFile,
+        (member, kind): (&str, &str),
+        place: Place,
+    ) -> Result<std::result::Result<(), String>> {
+        if let Some(before) = &sample.labels {
+            return Ok(Err(format!("the sample has the labels {} already", shown(&before.member))));
+        }
+        if place.bytes > MOST_BYTES {
+            return Ok(Err(format!("{} bytes of labels; at most {MOST_BYTES} are accepted", place.bytes)));
+        }
+        let bytes = tar.read(place)?;
+        let parsed = if kind == "json" { parse_json(&bytes) } else { parse_class(&bytes).map(Some) };
+        let found = match parsed {
+            Ok(Some(labels)) => self.columns(labels, member)?,
+            Ok(None) => return Ok(Ok(())),
+            Err(what) => Err(what),
+        };
+        Ok(found.map(|found| sample.labels = Some(found)))
+    }
+
+    /// The columns of the labels of a sample.
+    fn columns(
+        &mut self,
+        labels: labels::Labels,
+        member: &str,
+    ) -> Result<std::result::Result<Found, String>> {
+        let listed = labels.negative.is_none();
+        if listed {
+            self.options.unlisted(
+                "the samples have one list of labels, not one of positive and one of negative ones",
+            )?;
+        }
+        for name in labels.categories {
+            self.marks.category(&name);
+        }
+        let mut column = |names: Vec<Name>| names.iter().map(|name| self.column(name)).collect();
+        let both = (column(labels.positive), column(labels.negative.unwrap_or_default()));
+        Ok(match both {
+            (Ok(positive), Ok(negative)) => {
+                Ok(Found { member: member.to_owned(), positive, negative, listed, image: labels.image })
+            }
+            (Err(what), _) | (_, Err(what)) => Err(what),
+        })
+    }
+
+    fn column(&mut self, name: &Name) -> std::result::Result<usize, String> {
+        let number = match name {
+            Name::Text(name) => return Ok(self.marks.category(name)),
+            Name::Number(number) => *number,
+        };
+        if self.numbers.is_empty() {
+            self.counts.unnamed_number = true;
+            return Ok(self.marks.category(&number.to_string()));
+        }
+        // All at once, so that the columns have the order of the numbers.
+        if self.numbered.is_empty() {
+            self.numbered = self.numbers.iter().map(|name| self.marks.category(name)).collect();
+        }
+        match usize::try_from(number).ok().and_then(|number| self.numbered.get(number)) {
+            Some(column) => Ok(*column),
+            None => Err(format!("label {number}; --categories names {} labels, from 0", self.numbers.len())),
+        }
+    }
+
+    /// Adds a sample that is complete.
+    fn take(&mut self, shard: &Path, key: &str, sample: Sample, problems: &mut Problems) {
+        let Sample { image, labels } = sample;
+        let outside = labels.as_ref().and_then(|labels| labels.image.clone());
+        let path = match (&image, outside, &self.options.images) {
+            (Some(name), _, Some(folder)) => folder.join(name),
+            (Some(name), _, None) => shard.join(name),
+            (None, Some(name), images) => images.as_deref().unwrap_or(folder_of(shard)).join(name),
+            (None, None, _) => {
+                self.counts.without_image += 1;
+                return;
+            }
+        };
+        let before = self.marks.images().len();
+        let row = self.marks.image(&path);
+        if row < before {
+            let what = format!("image {} is in another sample already", shown(&path.display().to_string()));
+            return problems.push(problem(shard, image.as_deref().unwrap_or(key), &what));
+        }
+        let Some(labels) = labels else {
+            self.counts.without_labels += 1;
+            return;
+        };
+        if labels.listed {
+            self.listed.push(row);
+        }
+        for (columns, label) in [(labels.positive, Label::Positive), (labels.negative, Label::Negative)] {
+            columns.into_iter().for_each(|column| self.marks.mark(row, column, label));
+        }
+    }
+
+    fn finish(self, path: &Path) -> Result<Reading> {
+        let Self { options, marks, listed, counts, .. } = self;
+        let all_said = listed.is_empty() && options.unlisted.is_some();
+        if all_said && !marks.images().is_empty() {
+            options.only("this WebDataset", &[])?;
+        }
+        let mut reading = marks.finish(Label::Unknown, path)?;
+        if let Some(unlisted) = options.unlisted {
+            let labels = &mut reading.annotations.labels;
+            for row in listed {
+                for category in 0..labels.categories() {
+                    if labels.get(row, category) == Label::Unknown {
+                        labels.set(row, category, unlisted.label());
+                    }
+                }
+            }
+        }
+        let notes = &mut reading.notes;
+        let mut count = |count: usize, what: &str| {
+            if count > 0 {
+                notes.push(format!("{count} {what}"));
+            }
+        };
+        count(counts.without_labels, "images have no labels in KEY.json or KEY.cls: all unknown");
+        count(counts.without_image, "samples have labels but no image: left out");
+        count(
+            counts.replaced,
+            "members have the name of a later one, which counts, as where tar extracts them",
+        );
+        if counts.unnamed_number {
+            notes.push(
+                "labels are numbers without names; name them with --categories FILE, the name of 0 first"
+                    .into(),
+            );
+        }
+        Ok(reading)
+    }
+}
+
+/// The key and the kind of a member: before and after the first dot of its last part.
+fn split(name: &str) -> Option<(&str, String)> {
+    let file = name.rfind('/').map_or(0, |slash| slash + 1);
+    let dot = file + name[file..].find('.').filter(|dot| *dot > 0)?;
+    Some((&name[..dot], name[dot + 1..].to_ascii_lowercase()))
+}
+
+fn problem(shard: &Path, member: &str, what: &str) -> String {
+    format!("{}: member {}: {what}", shard.display(), shown(member))
+}
+
+#[cfg(test)]
+mod tests;

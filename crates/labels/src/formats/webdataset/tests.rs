@@ -1,0 +1,381 @@
+use super::*;
+use crate::error::Kind;
+
+use std::fs::File;
+use std::io::Read;
+
+use proptest::prelude::*;
+
+use crate::formats::samples::{problems_of, read_bytes};
+
+use super::super::csv;
+use super::super::options::Unlisted;
+use crate::annotations::Annotations;
+use crate::images::read_file;
+use crate::labels::LabelMatrix;
+
+const FIXTURE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/webdataset/shard-000000.tar");
+
+fn options(unlisted: Option<Unlisted>) -> Options {
+    Options { unlisted, ..Options::default() }
+}
+
+/// A tar file with these members.
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        // Builder refuses such names, as it should.
+        if name.starts_with('/') || name.contains("..") {
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_cksum();
+            tar.append(&header, *bytes).unwrap();
+        } else {
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+    }
+    tar.into_inner().unwrap()
+}
+
+fn parse(bytes: &[u8], options: &Options) -> Result<Reading> {
+    read_bytes("a.tar", bytes, |path| read(path, options))
+}
+
+fn problems(members: &[(&str, &[u8])], unlisted: Option<Unlisted>) -> Vec<String> {
+    problems_of("a.tar", Kind::Data, parse(&tar(members), &options(unlisted)))
+}
+
+#[test]
+fn both_lists_are_known_and_everything_else_is_unknown() {
+    let Reading { annotations, notes } = FORMAT.read(Path::new(FIXTURE), &options(None)).unwrap();
+    assert_eq!(annotations.categories, ["cat", "traffic light", "dog"]);
+    #[rustfmt::skip]
+    assert_eq!(annotations.labels.to_floats(), [
+        1.0, 1.0, -1.0,
+        0.0, 0.0, 1.0,
+        0.0, 0.0, 0.0,
+    ]);
+    let long = format!("{}/img.png", "d".repeat(120));
+    let names = ["train/000.jpg", &long, "train/002.webp"];
+    assert_eq!(annotations.images, names.map(|name| Path::new(FIXTURE).join(name)));
+    assert_eq!(notes, ["1 images have no labels in KEY.json or KEY.cls: all unknown"]);
+    // After extraction.
+    let extracted = Options { images: Some("/data".into()), ..options(None) };
+    let annotations = FORMAT.read(Path::new(FIXTURE), &extracted).unwrap().annotations;
+    assert_eq!(annotations.images[0], Path::new("/data/train/000.jpg"));
+}
+
+#[test]
+fn a_single_list_needs_a_policy_which_holds_for_its_images_alone() {
+    let members: [(&str, &[u8]); 7] = [
+        ("a.jpg", b""),
+        ("a.json", br#"["cat"]"#),
+        ("b.jpg", b""),
+        ("b.cls", b"dog\n\n owl \n"),
+        ("c.JPG", b""),
+        ("c.json", br#"{"positive": ["dog"], "negative": []}"#),
+        ("d.jpg", b""),
+    ];
+    let bytes = tar(&members);
+    let error = parse(&bytes, &options(None)).unwrap_err();
+    assert_eq!(error.kind(), crate::error::Kind::Usage);
+    assert!(error.to_string().contains("pass --unlisted unknown"), "{error}");
+    let labels = |unlisted| parse(&bytes, &options(Some(unlisted))).unwrap().annotations.labels.to_floats();
+    #[rustfmt::skip]
+    assert_eq!(labels(Unlisted::Negative), [
+        1.0, -1.0, -1.0,
+        -1.0, 1.0, 1.0,
+        0.0, 1.0, 0.0,
+        0.0, 0.0, 0.0,
+    ]);
+    assert!(labels(Unlisted::Unknown).iter().all(|label| *label >= 0.0));
+}
+
+#[test]
+fn a_policy_that_nothing_needs_is_refused() {
+    let error = FORMAT.read(Path::new(FIXTURE), &options(Some(Unlisted::Negative))).unwrap_err();
+    assert_eq!(error.to_string(), "--unlisted: this WebDataset already defines this; remove the option");
+}
+
+#[test]
+fn numbers_are_names_of_the_list_of_categories() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("names.txt");
+    std::fs::write(&list, "cat\ndog\n").unwrap();
+    let bytes =
+        tar(&[("a.jpg", b""), ("a.cls", b"1"), ("b.jpg", b""), ("b.json", b"{\"labels\": [0, \"owl\"]}")]);
+    let named = Options { categories: Some(list), ..options(Some(Unlisted::Unknown)) };
+    assert_eq!(parse(&bytes, &named).unwrap().annotations.categories, ["cat", "dog", "owl"]);
+    let Reading { annotations, notes } = parse(&bytes, &options(Some(Unlisted::Unknown))).unwrap();
+    assert_eq!(annotations.categories, ["1", "0", "owl"]);
+    assert!(notes[0].starts_with("labels are numbers without names; name them with --categories FILE"));
+    let error = parse(&tar(&[("a.jpg", b""), ("a.cls", b"2")]), &named).unwrap_err().to_string();
+    assert!(error.ends_with("member \"a.cls\": label 2; --categories names 2 labels, from 0"), "{error}");
+}
+
+#[test]
+fn shards_are_read_in_order_of_their_names_from_folders_and_patterns() {
+    let folder = tempfile::tempdir().unwrap();
+    for (shard, label) in [("b.tar", "dog"), ("a.tar", "cat"), ("c.txt", "no")] {
+        let json = format!(r#"{{"positive": ["{label}"]}}"#);
+        let bytes = tar(&[("000.jpg", b""), ("000.json", json.as_bytes())]);
+        std::fs::write(folder.path().join(shard), bytes).unwrap();
+    }
+    let whole = FORMAT.read(folder.path(), &options(None)).unwrap().annotations;
+    assert_eq!(whole.images, ["a.tar/000.jpg", "b.tar/000.jpg"].map(|name| folder.path().join(name)));
+    assert_eq!(whole.labels.to_floats(), [1.0, 0.0, 0.0, 1.0]);
+    let some = FORMAT.read(&folder.path().join("[b-z].*"), &options(None)).unwrap().annotations;
+    assert_eq!(some.categories, ["dog", "no"]);
+    assert_eq!(FORMAT.read(&folder.path().join("b*.tar"), &options(None)).unwrap().annotations.categories, ["dog"]);
+    assert_eq!(FORMAT.read(&folder.path().join("z*.tar"), &options(None)).unwrap_err().kind(), crate::error::Kind::Missing);
+    // Extracted into one folder, the two images would be one.
+    let extracted = Options { images: Some("x".into()), ..options(None) };
+    let error = FORMAT.read(folder.path(), &extracted).unwrap_err().to_string();
+    assert!(
+        error.ends_with("b.tar: member \"000.jpg\": image \"x/000.jpg\" is in another sample already"),
+        "{error}"
+    );
+}
+
+#[test]
+fn members_that_lead_elsewhere_are_errors_that_name_them() {
+    let found = problems(&[("/etc/a.jpg", b""), ("x/../../b.json", b"[]"), ("./c.jpg", b"")], None);
+    assert_eq!(
+        found,
+        [
+            "a.tar: member \"/etc/a.jpg\": an absolute path; expected a path below the tar file",
+            "a.tar: member \"x/../../b.json\": a path with \"..\"; expected a path below the tar file",
+        ]
+    );
+}
+
+#[test]
+fn of_members_with_one_name_the_last_counts_and_a_note_says_so() {
+    let members: [(&str, &[u8]); 5] = [
+        ("a.jpg", b"old"),
+        ("a.json", br#"{"positive": ["cat"], "negative": []}"#),
+        ("b.jpg", b""),
+        ("a.json", br#"{"positive": ["dog"], "negative": []}"#),
+        ("./a.jpg", b"new"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tar");
+    std::fs::write(&path, tar(&members)).unwrap();
+    let Reading { annotations, notes } = FORMAT.read(&path, &options(None)).unwrap();
+    assert_eq!(annotations.categories, ["dog"]);
+    assert_eq!(annotations.images, ["b.jpg", "a.jpg"].map(|name| path.join(name)));
+    assert_eq!(annotations.labels.to_floats(), [0.0, 1.0]);
+    let note = "2 members have the name of a later one, which counts, as where tar extracts them";
+    assert!(notes.iter().any(|found| found == note), "{notes:?}");
+    assert_eq!(read_file(&annotations.images[1]).unwrap(), b"new");
+}
+
+#[test]
+fn a_label_file_leads_to_the_images_in_the_tar_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for shards in ["shards", "data/more"] {
+        std::fs::create_dir_all(folder.path().join(shards)).unwrap();
+    }
+    let members: [(&str, &[u8]); 2] =
+        [("x/0.jpg", b"the image"), ("x/0.json", br#"{"positive": ["cat"], "negative": []}"#)];
+    std::fs::write(folder.path().join("shards/000.tar"), tar(&members)).unwrap();
+    let annotations = FORMAT.read(&folder.path().join("shards"), &options(None)).unwrap().annotations;
+    for (file, image) in [
+        ("train.csv", "shards/000.tar/x/0.jpg"),
+        ("shards/train.csv", "000.tar/x/0.jpg"),
+        ("data/more/train.csv", "../../shards/000.tar/x/0.jpg"),
+    ] {
+        let file = folder.path().join(file);
+        csv::write(&file, &annotations).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("image,cat\n{image},1\n"));
+        assert_eq!(read_file(&csv::read(&file).unwrap().images[0]).unwrap(), b"the image");
+    }
+    // And from one tar file into another.
+    let copy = folder.path().join("copy.tar");
+    write(&copy, &annotations).unwrap();
+    let copied = FORMAT.read(&copy, &options(None)).unwrap().annotations;
+    assert_eq!(copied.images, [copy.join("00000000.jpg")]);
+    assert_eq!(read_file(&copied.images[0]).unwrap(), b"the image");
+}
+
+#[test]
+fn a_key_ends_at_the_first_dot_of_the_last_part() {
+    assert_eq!(split("a.b/c.seg.PNG"), Some(("a.b/c", "seg.png".into())));
+    assert_eq!(split(".hidden"), None);
+    assert_eq!(split("a.b/c"), None);
+    // A mask is not the image.
+    let bytes = tar(&[("a.seg.png", b""), ("a.jpg", b""), ("a.json", br#"{"positive": ["cat"]}"#)]);
+    assert_eq!(parse(&bytes, &options(None)).unwrap().annotations.images.len(), 1);
+}
+
+#[test]
+fn problems_are_named_with_their_members() {
+    let found = problems(
+        &[
+            ("a.jpg", b""),
+            ("a.png", b""),
+            ("b.json", b"{\"positive\": [\"cat\"]}"),
+            ("b.cls", b"dog"),
+            ("c.json", b"{\n\"positive\": [\"cat\""),
+            ("d.json", b"{\"positive\": \"cat\"}"),
+            ("e.json", b"{\"positive\": [\"cat\", -1]}"),
+            ("f.cls", b"\xff"),
+            ("g.json", b"{\"labels\": [], \"negative\": []}"),
+            ("h.json", &b"[".repeat(100_000)),
+            ("i.json", b"7"),
+        ],
+        Some(Unlisted::Unknown),
+    );
+    let accepted = r#"expected {"positive": […], "negative": […]}, {"labels": […]} or a list of labels"#;
+    assert_eq!(
+        found[..8],
+        [
+            "a.tar: member \"a.png\": the sample has the image \"a.jpg\" already".to_owned(),
+            "a.tar: member \"b.cls\": the sample has the labels \"b.json\" already".to_owned(),
+            format!("a.tar: member \"c.json\": EOF while parsing a list at line 2 column 18; {accepted}"),
+            "a.tar: member \"d.json\": positive is \"\\\"cat\\\"\"; expected a list of labels".to_owned(),
+            "a.tar: member \"e.json\": \"-1\" in positive; expected names or numbers from 0".to_owned(),
+            "a.tar: member \"f.cls\": no UTF-8 text; expected one label a line".to_owned(),
+            format!("a.tar: member \"g.json\": labels beside positive and negative; {accepted}"),
+            format!("a.tar: member \"h.json\": recursion limit exceeded at line 1 column 128; {accepted}"),
+        ]
+    );
+    assert!(found[8].contains("invalid type: integer `7`"), "{}", found[8]);
+}
+
+#[test]
+fn files_that_are_no_tar_or_cut_off_are_errors() {
+    let error = |bytes: &[u8]| parse(bytes, &options(None)).unwrap_err().to_string();
+    assert!(error(b"").ends_with("a.tar: no images; nothing to read"));
+    assert!(error(&[7; 2000]).contains("a.tar: not read as a tar file"));
+    assert!(
+        error(&[&[0x1f, 0x8b][..], &[7; 2000]].concat())
+            .ends_with("it is compressed: unpack it with gunzip first")
+    );
+    let whole = tar(&[("a.jpg", &[7; 3000]), ("b.jpg", &[7; 3000])]);
+    assert!(error(&whole[..2000]).contains("not read as a tar file"));
+    assert!(error(&whole[..6000]).contains("not read as a tar file"));
+    assert_eq!(FORMAT.read(Path::new("/no.tar"), &options(None)).unwrap_err().kind(), crate::error::Kind::Missing);
+    let set = Options { set: Some("x".into()), ..options(None) };
+    assert_eq!(FORMAT.read(Path::new("/no.tar"), &set).unwrap_err().kind(), crate::error::Kind::Usage);
+    // A header that claims 8 EB, and labels beyond the limit.
+    let mut header = tar::Header::new_gnu();
+    header.set_path("a.json").unwrap();
+    header.set_size(u64::MAX / 2);
+    header.set_cksum();
+    assert!(error(&[&header.as_bytes()[..], &[0; 512]].concat()).contains("not read as a tar file"));
+    let big = vec![b' '; MOST_BYTES as usize + 1];
+    assert!(error(&tar(&[("a.json", &big)])).contains("16777217 bytes of labels; at most 16777216"));
+}
+
+#[test]
+fn the_first_header_or_the_folder_tells_the_format() {
+    let head = std::fs::read(FIXTURE).unwrap();
+    assert_eq!(recognize(Path::new("a.tar"), &head).unwrap(), "a tar file");
+    assert_eq!(recognize(Path::new("a.tar"), b"PAR1"), None);
+    let folder = Path::new(FIXTURE).parent().unwrap();
+    assert_eq!(recognize(folder, b"").unwrap(), "a folder with 1 tar files");
+}
+
+/// Writes, with those images on disk whose place is in `present`, and reads back.
+fn round_trip(annotations: &Annotations, folder: &Path, present: &[usize]) -> (Vec<String>, Annotations) {
+    for &row in present {
+        std::fs::create_dir_all(annotations.images[row].parent().unwrap()).unwrap();
+        std::fs::write(&annotations.images[row], format!("image {row}")).unwrap();
+    }
+    let path = folder.join("out.tar");
+    let losses = write(&path, annotations).unwrap();
+    (losses, FORMAT.read(&path, &options(None)).unwrap().annotations)
+}
+
+#[test]
+fn written_images_are_copied_and_missing_ones_keep_their_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let images: Vec<PathBuf> =
+        ["i/a.jpg", "i/b.JPG", "i/c"].iter().map(|name| folder.path().join(name)).collect();
+    let annotations = Annotations {
+        images: images.clone(),
+        labels: LabelMatrix::from_values(2, &[1, -1, 0, 0, -1, 1]),
+        categories: ["dog", "cat"].map(str::to_owned).to_vec(),
+        source: folder.path().join("train.csv"),
+    };
+    let (losses, back) = round_trip(&annotations, folder.path(), &[1, 2]);
+    let tar = folder.path().join("out.tar");
+    assert_eq!(back.images, [images[0].clone(), tar.join("00000001.jpg"), images[2].clone()]);
+    assert_eq!((&back.labels, &back.categories), (&annotations.labels, &annotations.categories));
+    assert_eq!(
+        losses,
+        [
+            "2 images: no such file of a known kind; the tar file holds their labels and paths alone",
+            "1 image names: members have the row's number (00000000.jpg); the path is `image` in the JSON",
+        ]
+    );
+    let mut archive = tar::Archive::new(File::open(&tar).unwrap());
+    let mut entry = archive.entries().unwrap().nth(1).unwrap().unwrap();
+    let mut text = String::new();
+    entry.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "image 1");
+}
+
+#[test]
+fn an_image_that_cannot_be_read_is_named_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.tar"), &tar(&[("a.jpg", &[7; 3000])])[..1000]).unwrap();
+    let annotations = Annotations {
+        images: vec![folder.path().join("a.tar/a.jpg")],
+        labels: LabelMatrix::unknown(1, 1),
+        categories: vec!["cat".into()],
+        source: folder.path().join("train.csv"),
+    };
+    let error = write(&folder.path().join("out.tar"), &annotations).unwrap_err().to_string();
+    assert!(error.contains("a.tar: not read as a tar file"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+proptest! {
+    #[test]
+    fn labels_categories_and_paths_of_missing_images_come_back(
+        names in prop::collection::hash_set("[a-z \"é,\\\\/\n]{1,6}", 1..70),
+        images in prop::collection::hash_set("[a-zA-Z0-9é ,\"'_]{1,8}", 1..8),
+        seed in prop::collection::vec(-1..=1i8, 70 * 8)
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let images: Vec<PathBuf> =
+            images.iter().map(|image| folder.path().join(format!("i{image}.jpg"))).collect();
+        let categories: Vec<String> = names.into_iter().collect();
+        let labels = LabelMatrix::from_values(categories.len(), &seed[..categories.len() * images.len()]);
+        let annotations = Annotations { images, labels, categories, source: folder.path().join("t.csv") };
+        let (losses, back) = round_trip(&annotations, folder.path(), &[]);
+        prop_assert_eq!(losses.len(), 1);
+        prop_assert_eq!((&back.images, &back.labels, &back.categories),
+            (&annotations.images, &annotations.labels, &annotations.categories));
+    }
+
+    #[test]
+    fn no_bytes_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..1500),
+        changes in prop::collection::vec((0..4096usize, any::<u8>()), 0..12),
+        cut in 0..4096usize
+    ) {
+        let policy = options(Some(Unlisted::Negative));
+        let _ = parse(&bytes, &policy);
+        let _ = parse_json(&bytes);
+        let mut mutated = std::fs::read(FIXTURE).unwrap();
+        for (at, byte) in changes {
+            mutated[at] = byte;
+        }
+        // So that headers are read in spite of it.
+        for block in mutated.chunks_mut(512).filter(|block| block.get(257..262) == Some(b"ustar")) {
+            let mut header = tar::Header::new_old();
+            header.as_mut_bytes().copy_from_slice(block);
+            header.set_cksum();
+            block.copy_from_slice(header.as_bytes());
+        }
+        let _ = parse(&mutated, &policy);
+        mutated.truncate(cut);
+        let _ = parse(&mutated, &policy);
+    }
+}

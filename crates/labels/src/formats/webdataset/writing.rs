@@ -1,0 +1,103 @@
+//! Writing a WebDataset: one tar file with an image and `{"positive": […], "negative": […]}` for each row.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::annotations::Annotations;
+use crate::formats::image_names::image_names;
+use crate::images::{EXTENSIONS, read_file};
+use crate::labels::Label;
+use crate::files::{folder_of, write_atomically};
+use crate::{Error, Result};
+
+/// What the JSON of a sample holds.
+#[derive(Serialize)]
+struct Labels<'a> {
+    positive: Vec<&'a str>,
+    negative: Vec<&'a str>,
+    /// The image's path, by which it is found if it is not in the tar file.
+    image: &'a str,
+    /// All categories; the first sample alone has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    categories: Option<&'a [String]>,
+}
+
+/// Writes one tar file. Keys are the numbers of the rows from `00000000`; the bytes of each image that is
+/// there, as a file or in another tar file, are copied as they are.
+///
+/// # Errors
+/// Also if an image is there and cannot be read.
+pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
+    let paths = image_names(annotations, folder_of(path))?;
+    let (mut missing, mut unread) = (0, None);
+    let written = write_atomically(path, |writer| {
+        let mut tar = tar::Builder::new(writer);
+        for (row, image) in annotations.images.iter().enumerate() {
+            match read(image) {
+                Ok(Some((kind, bytes))) => append(&mut tar, &format!("{row:08}.{kind}"), &bytes)?,
+                Ok(None) => missing += 1,
+                Err(error) => {
+                    unread = Some(error);
+                    return Err(io::ErrorKind::Other.into());
+                }
+            }
+            let json = serde_json::to_vec(&labels(annotations, row, &paths[row]))?;
+            append(&mut tar, &format!("{row:08}.json"), &json)?;
+        }
+        tar.finish()
+    });
+    // The image is at fault, not the tar file, which the error of writing names.
+    unread.map_or(written, Err)?;
+    Ok(losses(annotations.images.len(), missing))
+}
+
+fn labels<'a>(annotations: &'a Annotations, row: usize, image: &'a str) -> Labels<'a> {
+    let categories = &annotations.categories;
+    let with = |wanted: Label| {
+        let cells = annotations.labels.row(row).zip(categories);
+        cells.filter(|(label, _)| *label == wanted).map(|(_, name)| name.as_str()).collect()
+    };
+    let (positive, negative) = (with(Label::Positive), with(Label::Negative));
+    Labels { positive, negative, image, categories: (row == 0).then_some(categories) }
+}
+
+/// The kind and the bytes of an image; `None` if it is not there or is of no kind that readers of tar files
+/// know.
+fn read(image: &Path) -> Result<Option<(String, Vec<u8>)>> {
+    let kind = image.extension().and_then(|kind| kind.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if !EXTENSIONS.contains(&&*kind) || image.is_dir() {
+        return Ok(None);
+    }
+    match read_file(image) {
+        Ok(bytes) => Ok(Some((kind, bytes))),
+        Err(Error::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a member without owner and time, so that equal labels make equal files.
+fn append<W: Write>(tar: &mut tar::Builder<W>, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    tar.append_data(&mut header, name, bytes)
+}
+
+fn losses(images: usize, missing: usize) -> Vec<String> {
+    let mut losses = Vec::new();
+    if missing > 0 {
+        losses.push(format!(
+            "{missing} images: no such file of a known kind; the tar file holds their labels and paths alone"
+        ));
+    }
+    if missing < images {
+        losses.push(format!(
+            "{} image names: members have the row's number (00000000.jpg); the path is `image` in the JSON",
+            images - missing
+        ));
+    }
+    losses
+}

@@ -1,0 +1,165 @@
+//! A convolution followed by batch normalisation: the brick that every backbone here is built from.
+
+use crate::kernels::window::Window;
+use burn::module::{Initializer, Module, Param};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor};
+
+use crate::kernels::conv_rows::convolve_rows;
+use crate::kernels::activation::Activation;
+use crate::kernels::folded::FoldedConv;
+use crate::backbone::state_dict::{Slot, Visit};
+
+/// A convolution without bias and the batch normalisation after it.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    /// Filters, `[out, in, k, k]`, or `[C, 1, k, k]` depthwise.
+    pub weight: Param<Tensor<4>>,
+    /// Normalises each output channel.
+    pub norm: BatchNorm,
+    #[module(skip)]
+    window: Window,
+}
+
+impl ConvNorm {
+    /// With torchvision's initialisation: Kaiming normal over the fan-out, scale 1, shift 0.
+    pub fn new(channels: [usize; 2], window: Window, epsilon: f64, device: &Device) -> Self {
+        let [inputs, outputs] = channels;
+        let inputs = if window.depthwise { 1 } else { inputs };
+        let area = window.kernel * window.kernel;
+        let fan_out = if window.depthwise { area } else { outputs * area };
+        let initializer = Initializer::KaimingNormal { gain: std::f64::consts::SQRT_2, fan_out_only: true };
+        Self {
+            weight: initializer.init_with(
+                [outputs, inputs, window.kernel, window.kernel],
+                Some(inputs * area),
+                Some(fan_out),
+                device,
+            ),
+            norm: BatchNormConfig::new(outputs).with_epsilon(epsilon).init(device),
+            window,
+        }
+    }
+
+    /// `[B, in, H, W] -> [B, out, H', W']`, without an activation.
+    pub fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.convolve(maps))
+    }
+
+    /// The same on the CPU with channels last, `[B, H, W, in] -> [B, H', W', out]`; not depthwise.
+    pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
+        let maps = convolve_rows(maps, self.weight.val(), self.window);
+        let [batch, height, width, outputs] = maps.dims();
+        let normalised = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
+        normalised.reshape([batch, height, width, outputs])
+    }
+
+    fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {
+        let [batch, inputs, height, width] = maps.dims();
+        let Window { stride, depthwise, .. } = self.window;
+        let weight = self.weight.val();
+        if self.window.is_pointwise() && maps.device().is_autodiff() {
+            // On burn-flex the backward of a 1×1 convolution is 3–6 times slower than the same
+            // product written as a matrix product.
+            let outputs = weight.dims()[0];
+            let pixels = maps.reshape([batch, inputs, height * width]);
+            let weight = weight.reshape([1, outputs, inputs]);
+            return weight.matmul(pixels).reshape([batch, outputs, height, width]);
+        }
+        let padding = [self.window.border(height), self.window.border(width)];
+        let groups = if depthwise { inputs } else { 1 };
+        conv2d(maps, weight, None, ConvOptions::new_with_padding([stride; 2], padding, [1, 1], groups))
+    }
+
+    /// The same layer with its batch normalisation fixed: running statistics, scale and shift.
+    pub fn freeze_batch_norm(self) -> Self {
+        Self { norm: self.norm.freeze(), ..self }
+    }
+
+    /// Shows every tensor under its official name, in the order of a PyTorch state dict.
+    pub(crate) fn tensors(&mut self, conv: &str, norm: &str, visit: &mut Visit<'_>) {
+        visit(format!("{conv}.weight"), Slot::Filters(&mut self.weight));
+        visit(format!("{norm}.weight"), Slot::Vector(&mut self.norm.gamma));
+        visit(format!("{norm}.bias"), Slot::Vector(&mut self.norm.beta));
+        visit(format!("{norm}.running_mean"), Slot::Statistic(&mut self.norm.running_mean));
+        visit(format!("{norm}.running_var"), Slot::Statistic(&mut self.norm.running_var));
+    }
+
+    /// The layer as one convolution with a bias, the normalisation's running statistics folded in.
+    pub(crate) fn fold(&self, activation: Activation) -> FoldedConv {
+        let host = |tensor: Tensor<1>| -> Vec<f32> {
+            tensor.into_data().try_into_vec().expect("weights are f32 tensors")
+        };
+        let scale: Vec<f64> = host(self.norm.gamma.val())
+            .into_iter()
+            .zip(host(self.norm.running_var.value_sync()))
+            .map(|(gamma, variance)| f64::from(gamma) / (f64::from(variance) + self.norm.epsilon).sqrt())
+            .collect();
+        let bias = host(self.norm.beta.val())
+            .into_iter()
+            .zip(host(self.norm.running_mean.value_sync()))
+            .zip(&scale)
+            .map(|((beta, mean), scale)| (f64::from(beta) - f64::from(mean) * scale) as f32)
+            .collect();
+        let mut weight: Vec<f32> =
+            self.weight.val().into_data().try_into_vec().expect("weights are f32 tensors");
+        let filter = weight.len() / scale.len();
+        for (filter, scale) in weight.chunks_exact_mut(filter).zip(&scale) {
+            filter.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+        }
+        FoldedConv::new(self.window, &weight, bias, activation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::window::Padding;
+    use burn::tensor::Distribution;
+
+    #[test]
+    fn same_padding_puts_the_odd_pixel_after() {
+        // methods.md §1.13: total = max((⌈n/s⌉−1)·s + k − n, 0).
+        let window = |kernel, stride| Window { kernel, stride, padding: Padding::Same, depthwise: false };
+        assert_eq!(window(3, 2).border(224), (0, 1));
+        assert_eq!(window(5, 2).border(28), (1, 2));
+        assert_eq!(window(5, 2).border(7), (2, 2));
+        assert_eq!(window(3, 1).border(7), (1, 1));
+        assert_eq!(window(3, 2).positions(225), 113);
+    }
+
+    #[test]
+    fn half_padding_counts_positions_like_pytorch() {
+        // torch: Conv2d(3, 1, 7, stride=2, padding=3) over 65 pixels gives 33.
+        assert_eq!(Window::dense(7, 2).positions(65), 33);
+        assert_eq!(Window::dense(1, 2).positions(5), 3);
+    }
+
+    #[test]
+    fn a_pointwise_layer_gives_the_same_with_and_without_autodiff() {
+        let device = Device::flex();
+        let layer = ConvNorm::new([6, 10], Window::dense(1, 1), 1e-5, &device);
+        let maps = Tensor::<4>::random([2, 6, 5, 4], Distribution::Normal(0.0, 1.0), &device);
+        let plain = layer.forward(maps.clone());
+        let tracked = layer.train().freeze_batch_norm().forward(maps.autodiff()).inner();
+        let error: f32 = (plain - tracked).abs().max().into_scalar();
+        assert!(error < 1e-5, "{error}");
+    }
+
+    #[test]
+    fn random_filters_spread_as_kaiming_over_the_fan_out() {
+        // torch.nn.init.kaiming_normal_(mode="fan_out", nonlinearity="relu"): std = sqrt(2 / fan_out);
+        // depthwise, each output channel feeds k·k products.
+        let dense = Window::dense(3, 1);
+        let depthwise = Window { depthwise: true, ..dense };
+        for (channels, window, fan_out) in [([64, 128], dense, 128.0 * 9.0), ([4096, 4096], depthwise, 9.0)] {
+            let layer = ConvNorm::new(channels, window, 1e-5, &Device::flex());
+            let spread: f32 = layer.weight.val().powi_scalar(2).mean().sqrt().into_scalar();
+            let expected = (2.0_f32 / fan_out).sqrt();
+            // Over 36,864 draws or more, a standard deviation is within 3 % almost surely.
+            assert!((spread / expected - 1.0).abs() < 0.03, "{spread} {expected}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The network that turns images into feature maps, chosen by name, and what of it is trained.
+
+mod conv_norm;
+mod efficientnet_lite;
+mod resnet;
+pub mod stage;
+pub mod state_dict;
+pub mod weights;
+
+use stage::Stage;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Device, Tensor, assert_shape};
+use serde::{Deserialize, Serialize};
+
+use efficientnet_lite::EfficientNetLite;
+use crate::kernels::folded::{Folded, Layer};
+use resnet::{ResNet, ResNetConfig};
+use state_dict::Visit;
+use crate::{Error, Result};
+
+/// A backbone's name, as recipes spell it.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackboneName {
+    /// `resnet18`.
+    Resnet18,
+    /// `resnet34`.
+    Resnet34,
+    /// `resnet50`.
+    Resnet50,
+    /// `resnet101`, the paper's.
+    Resnet101,
+    /// `resnet152`.
+    Resnet152,
+    /// `efficientnet-lite0`.
+    EfficientnetLite0,
+    /// `resnet-small`, ours, for small pictures and trained from scratch.
+    ResnetSmall,
+}
+
+impl BackboneName {
+    /// Every backbone.
+    pub const ALL: [Self; 7] = [
+        Self::Resnet18,
+        Self::Resnet34,
+        Self::Resnet50,
+        Self::Resnet101,
+        Self::Resnet152,
+        Self::EfficientnetLite0,
+        Self::ResnetSmall,
+    ];
+
+    /// The name in recipes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+            Self::Resnet101 => "resnet101",
+            Self::Resnet152 => "resnet152",
+            Self::EfficientnetLite0 => "efficientnet-lite0",
+            Self::ResnetSmall => "resnet-small",
+        }
+    }
+
+    /// The layers of a ResNet.
+    const fn resnet(self) -> Option<ResNetConfig> {
+        match self {
+            Self::Resnet18 => Some(ResNetConfig::RESNET18),
+            Self::Resnet34 => Some(ResNetConfig::RESNET34),
+            Self::Resnet50 => Some(ResNetConfig::RESNET50),
+            Self::Resnet101 => Some(ResNetConfig::RESNET101),
+            Self::Resnet152 => Some(ResNetConfig::RESNET152),
+            Self::ResnetSmall => Some(ResNetConfig::SMALL),
+            Self::EfficientnetLite0 => None,
+        }
+    }
+
+    /// Channels F of its maps.
+    pub const fn channels(self) -> usize {
+        match self.resnet() {
+            Some(config) => config.channels(),
+            None => efficientnet_lite::CHANNELS,
+        }
+    }
+
+    /// Pixels of the image a position stands for, along one side and before pooling.
+    const fn reduction(self) -> usize {
+        match self.resnet() {
+            Some(config) => config.reduction(),
+            None => 32,
+        }
+    }
+}
+
+impl fmt::Display for BackboneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BackboneName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            Error::Recipe(format!("unknown backbone {text:?}; expected one of {names}"))
+        })
+    }
+}
+
+/// What of a backbone stays as it is.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Freeze {
+    /// Everything: the backbone only extracts features.
+    All,
+    /// All but the last stage (layer4), as the paper trains.
+    Trunk,
+    /// Nothing.
+    None,
+}
+
+#[derive(Module, Debug)]
+// There is one a program; a box would only lengthen every parameter's path.
+#[allow(clippy::large_enum_variant)]
+enum Network {
+    ResNet(ResNet),
+    EfficientNetLite(EfficientNetLite),
+}
+
+/// A network that turns images into feature maps.
+#[derive(Module, Debug)]
+pub struct Backbone {
+    network: Network,
+    #[module(skip)]
+    name: BackboneName,
+    #[module(skip)]
+    pool: bool,
+}
+
+impl std::fmt::Display for Freeze {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Freeze::All => "all",
+            Freeze::Trunk => "trunk",
+            Freeze::None => "none",
+        })
+    }
+}
+
+impl Backbone {
+    /// With random weights, as torchvision draws them; all of it is trained.
+    ///
+    /// Burn draws a weight when it is first used, from the device's generator (`Device::seed`).
+    pub fn new(name: BackboneName, device: &Device) -> Self {
+        let network = match name.resnet() {
+            Some(config) => Network::ResNet(ResNet::new(&config, device)),
+            None => Network::EfficientNetLite(EfficientNetLite::new(device)),
+        };
+        Self { network, name, pool: false }
+    }
+
+    /// Whether a mean over 2×2 positions follows, as in the paper: 448 px to 7×7 instead of 14×14.
+    pub fn with_pool(self, pool: bool) -> Self {
+        Self { pool, ..self }
+    }
+
+    /// With the weights of a `.safetensors`, `.pth` or `.pt` file, under their official names with
+    /// or without a prefix such as `module.`; the classifier's are left out.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the file, [`Error::Data`] if it cannot be read or holds NaN or
+    /// infinite values, [`Error::Incompatible`] if names or shapes do not fit.
+    pub fn load(mut self, path: &Path) -> Result<Self> {
+        weights::load(&mut self, path)?;
+        Ok(self)
+    }
+
+    /// Writes all weights as safetensors under their official names; [`Backbone::load`] reads them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        weights::save(self, path)
+    }
+
+    /// The name.
+    pub fn name(&self) -> BackboneName {
+        self.name
+    }
+
+    /// Channels F of the maps.
+    pub fn channels(&self) -> usize {
+        self.name.channels()
+    }
+
+    /// Height and width of the maps of `size_px` images; 0 if these are too small.
+    pub fn map_size(&self, size_px: usize) -> usize {
+        size_px.div_ceil(self.name.reduction()) / if self.pool { 2 } else { 1 }
+    }
+
+    /// Normalised images to maps, `[B, 3, S, S] -> [B, F, H, W]`.
+    ///
+    /// A frozen part runs without autodiff, so that it keeps no graph: no gradient reaches the
+    /// images through it.
+    ///
+    /// # Panics
+    /// If the images are so small that [`Backbone::map_size`] is 0.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.check_size(&images);
+        let maps = match &self.network {
+            Network::ResNet(network) => run(&network.trunk, &network.last, images),
+            Network::EfficientNetLite(network) => run(&network.trunk, &network.last, images),
+        };
+        self.pooled(maps)
+    }
+
+    fn check_size(&self, images: &Tensor<4>) {
+        assert_shape!(images, [_, 3, _, _]);
+        let [_, _, height, width] = images.dims();
+        let fits = self.map_size(height) > 0 && self.map_size(width) > 0;
+        assert!(fits, "images of {height}×{width} px leave no position in the maps of {}", self.name);
+    }
+
+    /// Which part is trained. A trained part's batch normalisation uses the batch's statistics and
+    /// a frozen one's the running ones; see also [`Backbone::freeze_batch_norm`].
+    pub fn freeze(mut self, freeze: Freeze) -> Self {
+        fn set<T: Module, L: Module>(trunk: T, last: L, freeze: Freeze) -> (T, L) {
+            match freeze {
+                Freeze::All => (trunk.freeze(), last.freeze()),
+                Freeze::Trunk => (trunk.freeze(), last.unfreeze()),
+                Freeze::None => (trunk.unfreeze(), last.unfreeze()),
+            }
+        }
+        self.network = match self.network {
+            Network::ResNet(ResNet { trunk, last }) => {
+                let (trunk, last) = set(trunk, last, freeze);
+                Network::ResNet(ResNet { trunk, last })
+            }
+            Network::EfficientNetLite(EfficientNetLite { trunk, last }) => {
+                let (trunk, last) = set(trunk, last, freeze);
+                Network::EfficientNetLite(EfficientNetLite { trunk, last })
+            }
+        };
+        self
+    }
+
+    /// Fixes every batch normalisation, also of trained parts: running statistics, scale and shift.
+    /// To be called after [`Backbone::freeze`].
+    pub fn freeze_batch_norm(mut self) -> Self {
+        self.network = match self.network {
+            Network::ResNet(network) => Network::ResNet(network.freeze_batch_norm()),
+            Network::EfficientNetLite(network) => Network::EfficientNetLite(network.freeze_batch_norm()),
+        };
+        self
+    }
+
+    /// A copy for inference alone, which is several times faster on the CPU. Later changes of
+    /// this backbone's weights do not reach it.
+    pub fn folded(&self) -> FoldedBackbone {
+        let layers = match &self.network {
+            Network::ResNet(network) => network.fold(),
+            Network::EfficientNetLite(network) => network.fold(),
+        };
+        FoldedBackbone { folded: Folded::new(layers, self.pool), backbone: self.valid() }
+    }
+
+    /// The frozen trunk in front of a trained last stage, folded for the CPU; nothing where the trunk is
+    /// trained or the network lies on another device. Later changes of its weights do not reach it.
+    pub fn fixed_trunk(&self) -> Option<FixedTrunk> {
+        fn fold(trunk: &impl Module, layers: impl FnOnce() -> Vec<Layer>) -> Option<FixedTrunk> {
+            let on_cpu = trunk.devices().iter().all(|device| device.clone().inner() == Device::flex());
+            (on_cpu && !is_trained(trunk)).then(|| FixedTrunk(Folded::new(layers(), false)))
+        }
+        match &self.network {
+            Network::ResNet(network) => fold(&network.trunk, || network.fold_trunk()),
+            Network::EfficientNetLite(network) => fold(&network.trunk, || network.fold_trunk()),
+        }
+    }
+
+    /// [`forward`](Self::forward) through this backbone's own [`fixed_trunk`](Self::fixed_trunk).
+    ///
+    /// # Panics
+    /// As [`Backbone::forward`].
+    pub fn forward_from(&self, trunk: &FixedTrunk, images: Tensor<4>) -> Tensor<4> {
+        self.check_size(&images);
+        let maps = lifted_as(&images, trunk.0.forward_rows(images.clone().inner()));
+        let maps = match &self.network {
+            Network::ResNet(network) => network.last.forward_rows(maps).permute([0, 3, 1, 2]),
+            Network::EfficientNetLite(network) => network.last.forward(maps.permute([0, 3, 1, 2])),
+        };
+        self.pooled(maps)
+    }
+
+    fn pooled(&self, maps: Tensor<4>) -> Tensor<4> {
+        if self.pool { avg_pool2d(maps, AvgPoolOptions::new([2, 2])) } else { maps }
+    }
+
+    /// Shows every tensor under its official name, in the order of a PyTorch state dict.
+    pub(crate) fn tensors(&mut self, visit: &mut Visit<'_>) {
+        match &mut self.network {
+            Network::ResNet(network) => network.tensors(visit),
+            Network::EfficientNetLite(network) => network.tensors(visit),
+        }
+    }
+}
+
+/// A fixed backbone without gradients: batch normalisation folded into the convolutions and own
+/// kernels on the CPU, the plain network on other devices.
+#[derive(Debug)]
+pub struct FoldedBackbone {
+    folded: Folded,
+    backbone: Backbone,
+}
+
+impl FoldedBackbone {
+    /// Normalised images to maps, `[B, 3, S, S] -> [B, F, H, W]`, on the images' device without
+    /// autodiff; equal to [`Backbone::forward`] with everything frozen, up to rounding.
+    ///
+    /// # Panics
+    /// As [`Backbone::forward`].
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.backbone.check_size(&images);
+        let images = images.inner();
+        let device = images.device();
+        if device != Device::flex() {
+            return self.backbone.forward(images);
+        }
+        self.folded.forward(images)
+    }
+
+    /// The backbone that was folded.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+}
+
+/// What training leaves as it is, without gradients; see [`Backbone::fixed_trunk`].
+#[derive(Debug)]
+pub struct FixedTrunk(Folded);
+
+/// Trunk, then last stage, each with a graph only if it is needed.
+fn run(trunk: &impl Stage, last: &impl Stage, images: Tensor<4>) -> Tensor<4> {
+    if is_trained(trunk) {
+        last.forward(trunk.forward(images))
+    } else {
+        let maps = without_graph(trunk, images);
+        if is_trained(last) { last.forward(maps) } else { without_graph(last, maps) }
+    }
+}
+
+/// Runs a stage on the device without autodiff and lifts the result back to the maps' own.
+fn without_graph(stage: &impl Stage, maps: Tensor<4>) -> Tensor<4> {
+    lifted_as(&maps, stage.valid().forward(maps.clone().inner()))
+}
+
+/// `maps` with a graph to come, on the device of `like`, if that has one.
+fn lifted_as(like: &Tensor<4>, maps: Tensor<4>) -> Tensor<4> {
+    match like.gradient_checkpointing_strategy() {
+        Some(strategy) => maps.autodiff().with_gradient_checkpointing_strategy(strategy),
+        None => maps,
+    }
+}
+
+/// Whether any parameter of a stage wants a gradient.
+fn is_trained(stage: &impl Module) -> bool {
+    struct Trained(bool);
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 |= param.is_require_grad();
+        }
+    }
+    let mut trained = Trained(false);
+    stage.visit(&mut trained);
+    trained.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,348 @@
+//! Backbone weights in files: PyTorch checkpoints and safetensors.
+//!
+//! Tensors are matched by their official names, so torchvision's files load as they are. Nothing
+//! is assigned before all of a file has been checked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::store::pytorch_reader::{self, PytorchError, PytorchReader};
+use burn::tensor::Device;
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::backbone::{Backbone, BackboneName};
+use crate::{Error, Result};
+
+/// Names of problems that one message lists.
+const SHOWN: usize = 3;
+
+/// Where the numbers of a stored tensor are.
+enum Source<'a> {
+    Safetensors(TensorView<'a>),
+    Pytorch(&'a pytorch_reader::Tensor),
+}
+
+/// The types of number that are read.
+#[derive(Clone, Copy)]
+enum Float {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Source<'_> {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Source::Safetensors(view) => view.shape(),
+            Source::Pytorch(tensor) => tensor.shape(),
+        }
+    }
+
+    /// The type, or the name of one that cannot be a weight.
+    fn float(&self) -> Result<Float, String> {
+        match self {
+            Source::Safetensors(view) => match view.dtype() {
+                Dtype::F16 => Ok(Float::F16),
+                Dtype::BF16 => Ok(Float::Bf16),
+                Dtype::F32 => Ok(Float::F32),
+                Dtype::F64 => Ok(Float::F64),
+                other => Err(format!("{other:?}")),
+            },
+            Source::Pytorch(tensor) => match tensor.dtype() {
+                pytorch_reader::DType::F16 => Ok(Float::F16),
+                pytorch_reader::DType::BF16 => Ok(Float::Bf16),
+                pytorch_reader::DType::F32 => Ok(Float::F32),
+                pytorch_reader::DType::F64 => Ok(Float::F64),
+                other => Err(format!("{other:?}")),
+            },
+        }
+    }
+
+    fn values(&self, float: Float) -> std::io::Result<Vec<f32>> {
+        Ok(match self {
+            // The file is little-endian, the reader's bytes are native.
+            Source::Safetensors(view) => match float {
+                Float::F16 => decode(view.data(), |bytes| f16::from_le_bytes(bytes).to_f32()),
+                Float::Bf16 => decode(view.data(), |bytes| bf16::from_le_bytes(bytes).to_f32()),
+                Float::F32 => decode(view.data(), f32::from_le_bytes),
+                Float::F64 => decode(view.data(), |bytes| f64::from_le_bytes(bytes) as f32),
+            },
+            Source::Pytorch(tensor) => {
+                let data = tensor.read()?;
+                match float {
+                    Float::F16 => decode(&data, |bytes| f16::from_ne_bytes(bytes).to_f32()),
+                    Float::Bf16 => decode(&data, |bytes| bf16::from_ne_bytes(bytes).to_f32()),
+                    Float::F32 => decode(&data, f32::from_ne_bytes),
+                    Float::F64 => decode(&data, |bytes| f64::from_ne_bytes(bytes) as f32),
+                }
+            }
+        })
+    }
+}
+
+fn decode<const N: usize>(data: &[u8], one: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    data.as_chunks().0.iter().map(|&bytes| one(bytes)).collect()
+}
+
+/// Tensors of a file by name.
+type Sources<'a> = BTreeMap<String, Source<'a>>;
+
+/// Replaces all tensors of `backbone` by those of a file.
+///
+/// # Errors
+/// As [`Backbone::load`].
+pub(crate) fn load(backbone: &mut Backbone, path: &Path) -> Result<()> {
+    let assign = |sources: &Sources<'_>| {
+        let mut values = matching(backbone, sources, path)?;
+        backbone.tensors(&mut |name, slot| {
+            slot.assign(values.remove(&name).expect("every tensor was found"));
+        });
+        Ok(())
+    };
+    with_sources(path, assign)
+}
+
+/// Opens a file by its ending and hands its tensors on.
+fn with_sources<T>(path: &Path, use_sources: impl FnOnce(&Sources<'_>) -> Result<T>) -> Result<T> {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let shown = path.display();
+    if ends(&[".safetensors"]) {
+        let bytes = read(path)?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|error| Error::Data(format!("{shown}: not a whole safetensors file: {error}")))?;
+        use_sources(&file.iter().map(|(name, view)| (name.to_owned(), Source::Safetensors(view))).collect())
+    } else if ends(&[".pth", ".pt", ".pth.tar"]) {
+        // Says "no such file" and "is a folder" as for every other file.
+        std::fs::File::open(path).and_then(|file| file.metadata()).map_err(|error| Error::io(path, error))?;
+        let file = PytorchReader::new(path).map_err(|error| match error {
+            PytorchError::Io(source) if source.raw_os_error().is_some() => Error::io(path, source),
+            error => Error::Data(format!("{shown}: not a whole PyTorch checkpoint: {error}")),
+        })?;
+        let tensors = file.tensors().iter();
+        use_sources(&tensors.map(|(name, tensor)| (name.clone(), Source::Pytorch(tensor))).collect())
+    } else {
+        Err(Error::Data(format!("{shown}: unknown kind of weights; expected .safetensors, .pth or .pt")))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::io(path, error))
+}
+
+/// Names and shapes of all tensors of a backbone, in state-dict order.
+fn layout(backbone: &Backbone) -> Vec<(String, Vec<usize>)> {
+    let mut layout = Vec::new();
+    backbone.clone().tensors(&mut |name, slot| layout.push((name, slot.shape())));
+    layout
+}
+
+/// What of a file fits a layout, under the best prefix.
+struct Fit {
+    prefix: String,
+    missing: Vec<String>,
+    reshaped: Vec<String>,
+    surplus: Vec<String>,
+}
+
+impl Fit {
+    fn new(layout: &[(String, Vec<usize>)], sources: &Sources<'_>) -> Self {
+        let prefix = prefix(layout, sources);
+        let mut fit = Self { prefix, missing: Vec::new(), reshaped: Vec::new(), surplus: Vec::new() };
+        for (name, shape) in layout {
+            match sources.get(&format!("{}{name}", fit.prefix)) {
+                None => fit.missing.push(name.clone()),
+                Some(source) if source.shape() != shape => {
+                    fit.reshaped.push(format!("{name}: expected {shape:?}, found {:?}", source.shape()));
+                }
+                Some(_) => {}
+            }
+        }
+        // A deeper network's file holds all of a shallower one's: what is left over in the same
+        // parts says so. Other parts (a classifier, a head) are nobody's concern.
+        let part = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        for name in sources.keys().filter_map(|name| name.strip_prefix(&fit.prefix)) {
+            let counter = name.ends_with("num_batches_tracked");
+            let ours = layout.iter().any(|(known, _)| part(known) == part(name));
+            if ours && !counter && !layout.iter().any(|(known, _)| known == name) {
+                fit.surplus.push(name.to_owned());
+            }
+        }
+        fit
+    }
+
+    fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.reshaped.is_empty() && self.surplus.is_empty()
+    }
+
+    /// All that is wrong, each kind with its number and first names.
+    fn problems(&self) -> String {
+        let kinds = [
+            ("missing tensors", &self.missing),
+            ("tensors of another shape", &self.reshaped),
+            ("tensors that it does not have", &self.surplus),
+        ];
+        let shown = kinds.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| {
+            let more = if names.len() > SHOWN { ", …" } else { "" };
+            let first = names[..names.len().min(SHOWN)].join(", ");
+            format!("{kind}: {} ({first}{more})", names.len())
+        });
+        shown.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What stands before the official names, such as `module.`: the one under which most are found.
+fn prefix(layout: &[(String, Vec<usize>)], sources: &Sources<'_>) -> String {
+    let anchor = &layout[0].0;
+    let found = |prefix: &str| {
+        layout.iter().filter(|(name, _)| sources.contains_key(&format!("{prefix}{name}"))).count()
+    };
+    let candidates = sources.keys().filter_map(|name| name.strip_suffix(anchor.as_str()));
+    candidates
+        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        .max_by_key(|prefix| found(prefix))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The checked values of every tensor of `backbone`, by official name.
+fn matching(backbone: &Backbone, sources: &Sources<'_>, path: &Path) -> Result<BTreeMap<String, Vec<f32>>> {
+    let layout = layout(backbone);
+    let fit = Fit::new(&layout, sources);
+    if !fit.is_complete() {
+        let other = BackboneName::ALL.into_iter().find(|&name| {
+            Fit::new(&self::layout(&Backbone::new(name, &Device::flex())), sources).is_complete()
+        });
+        let hint = other.map(|name| format!("; it looks like {name}")).unwrap_or_default();
+        let name = backbone.name();
+        return Err(Error::Incompatible(format!(
+            "{}: does not fit {name}: {}{hint}",
+            path.display(),
+            fit.problems()
+        )));
+    }
+    let checked = |(name, _): (String, _)| {
+        let full = format!("{}{name}", fit.prefix);
+        let values = finite(&full, &sources[&full], path)?;
+        Ok((name, values))
+    };
+    layout.into_iter().map(checked).collect()
+}
+
+/// The values of one tensor, all of them usable.
+fn finite(name: &str, source: &Source<'_>, path: &Path) -> Result<Vec<f32>> {
+    let shown = path.display();
+    let float = source.float().map_err(|found| {
+        Error::Incompatible(format!("{shown}: {name} holds {found}; expected F16, BF16, F32 or F64"))
+    })?;
+    let values = source
+        .values(float)
+        .map_err(|error| Error::Data(format!("{shown}: {name} cannot be read: {error}")))?;
+    let bad = values.iter().filter(|value| !value.is_finite()).count();
+    if bad > 0 {
+        let all = values.len();
+        return Err(Error::Data(format!("{shown}: {name}: {bad} of {all} values are NaN or infinite")));
+    }
+    if name.ends_with("running_var") && values.iter().any(|&value| value < 0.0) {
+        return Err(Error::Data(format!("{shown}: {name}: a variance is negative")));
+    }
+    Ok(values)
+}
+
+/// Writes all tensors of a backbone as safetensors under their official names. An old file is
+/// replaced only by a whole new one.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written.
+pub(crate) fn save(backbone: &Backbone, path: &Path) -> Result<()> {
+    let mut tensors = Vec::new();
+    backbone.clone().tensors(&mut |name, slot| {
+        let bytes: Vec<u8> = slot.values().into_iter().flat_map(f32::to_le_bytes).collect();
+        tensors.push((name, slot.shape(), bytes));
+    });
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        (name.as_str(), view.expect("shape and bytes come from one tensor"))
+    });
+    let file = safetensors::serialize(views, None).expect("names are distinct and lengths fit");
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::write(&partial, file).map_err(|error| Error::io(&partial, error))?;
+    std::fs::rename(&partial, path).map_err(|error| Error::io(path, error))
+}
+
+/// The BLAKE3 hash of a file in hexadecimal, for cache keys.
+///
+/// # Errors
+/// [`Error::Missing`] without the file, [`Error::Io`] if it cannot be read.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    let file = std::fs::File::open(path).map_err(|error| Error::io(path, error))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).map_err(|error| Error::io(path, error))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! What the tests of all backbones share.
+
+    use burn::tensor::{Tensor, TensorData};
+
+    use super::*;
+    use crate::backbone::state_dict::{Slot, Visit};
+    use std::path::PathBuf;
+
+    /// A tensor of a file in tests/fixtures.
+    pub(crate) fn fixture<const D: usize>(file: &str, name: &str, device: &Device) -> Tensor<D> {
+        let path = format!("{}/tests/fixtures/{file}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        with_sources(Path::new(&path), |sources| {
+            let data = TensorData::new(sources[name].values(Float::F32).unwrap(), sources[name].shape());
+            Ok(Tensor::from_data(data, device))
+        })
+        .unwrap()
+    }
+
+    /// Fills a network as tests/fixtures/README.md states for backbones.safetensors.
+    pub(crate) fn closed_form(each: &mut dyn FnMut(&mut Visit<'_>)) {
+        let mut number = 0.0;
+        each(&mut |name: String, slot: Slot<'_>| {
+            let shape = slot.shape();
+            let (shift, scale) = match &slot {
+                Slot::Filters(_) => (0.0, (2.0 / (shape[1] * shape[2] * shape[3]) as f64).sqrt()),
+                _ if name.ends_with("running_var") => (1.0, 0.5),
+                Slot::Vector(_) if name.ends_with("weight") => (1.0, 0.1),
+                _ => (0.0, 0.1),
+            };
+            let count: usize = shape.iter().product();
+            let value = |index: usize| (shift + scale * (0.37 * index as f64 + number).sin()) as f32;
+            slot.assign((0..count).map(value).collect());
+            number += 1.0;
+        });
+    }
+
+    /// Largest difference over the largest expected entry.
+    pub(crate) fn relative_error(found: Tensor<4>, expected: Tensor<4>) -> f32 {
+        assert_eq!(found.dims(), expected.dims());
+        let scale: f32 = expected.clone().abs().max().into_scalar();
+        let error: f32 = (found - expected).abs().max().into_scalar();
+        error / scale
+    }
+
+    /// The published EfficientNet-Lite0 weights, or a message that they are not here.
+    pub(crate) fn lite0_weights() -> Option<PathBuf> {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/weights/efficientnet_lite0.safetensors");
+        let path = PathBuf::from(path);
+        if !path.exists() {
+            println!("skipped: {} is not there", path.display());
+            return None;
+        }
+        Some(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

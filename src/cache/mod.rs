@@ -1,0 +1,216 @@
+//! Feature maps of a frozen trunk, computed once and kept on disk.
+//!
+//! Most of a training step is the frozen part of the network, which gives the same maps for the same
+//! pixels. They are kept by image content, weights, transform and view, in 16-bit floats
+//! ([`crate::cache::store`]), so that data sets, runs and processes share them. Augmentation
+//! becomes a choice among a few cached views: view 0 is the test-time one, the others are fixed
+//! draws of the training transform, of the image's content alone.
+
+pub mod filling;
+pub mod limit;
+pub mod mixtures;
+pub mod store;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use rand::Rng;
+use rayon::prelude::*;
+
+pub use crate::cache::filling::Extract;
+
+use sarb_labels::random::{Stream, rng};
+use crate::cache::filling::{Filling, HashedImage, ToCache};
+use crate::cache::limit::{Wanted, make_room};
+use sarb_labels::images;
+use crate::loader::{Examples, View};
+use crate::cache::store::{ContentHash, MapStore, Maps, StorePlace};
+use sarb_labels::images::transform::Transform;
+use crate::{Error, Result};
+
+/// Which maps are wanted, and where and how many may be kept.
+#[derive(Debug, Clone)]
+pub struct CacheSpec {
+    /// The cache folder, such as [`default_cache_dir`].
+    pub dir: PathBuf,
+    /// Most bytes that all caches in the folder may take.
+    pub limit_bytes: u64,
+    /// Name of the trunk and a hash of its weights.
+    pub extractor: String,
+    /// How the extractor's images are made.
+    pub transform: Transform,
+    /// Number of augmented views V besides the clean one.
+    pub views: usize,
+}
+
+impl CacheSpec {
+    fn place(&self, view: usize, shape: [usize; 3]) -> StorePlace {
+        // The clean view is the same whatever the crops are.
+        let transform = match view {
+            0 => self.transform.describe_clean(),
+            _ => self.transform.describe_augmented(),
+        };
+        let about = serde_json::json!({
+            "extractor": self.extractor, "transform": transform, "view": view, "shape": shape,
+        });
+        StorePlace::new(&self.dir, about.to_string(), shape.iter().product())
+    }
+}
+
+/// The maps of a list of images in all views, mapped from disk.
+///
+/// [`View::Clean`] reads view 0; [`View::Augmented`] one of the views 1 to V, drawn by (seed, epoch,
+/// row), or view 0 when there is no other.
+#[derive(Debug)]
+pub struct CachedMaps {
+    shape: [usize; 3],
+    views: Vec<CachedView>,
+}
+
+/// Maps of one view.
+#[derive(Debug)]
+pub(crate) struct CachedView {
+    maps: Maps,
+    /// Place of every map that was asked for.
+    slots: Vec<usize>,
+    /// Whether it was found to be what was written.
+    checked: Vec<AtomicBool>,
+    /// Keeps other processes from deleting what is mapped.
+    _store: MapStore,
+}
+
+impl CachedView {
+    /// The maps of `keys` in a store that holds them all.
+    pub(crate) fn new(store: MapStore, keys: &[ContentHash], spec: &CacheSpec) -> Result<Self> {
+        let maps = store.maps()?;
+        let slots: Option<Vec<usize>> = keys.iter().map(|key| maps.slot(key)).collect();
+        let slots = slots.ok_or_else(|| {
+            Error::Data(format!("{}: another program changes this cache", spec.dir.display()))
+        })?;
+        let checked = slots.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { maps, slots, checked, _store: store })
+    }
+
+    /// Fills `into` with map number `index` of those that were asked for.
+    pub(crate) fn read(&self, index: usize, into: &mut [f32]) -> Result<()> {
+        if !self.checked[index].load(Ordering::Relaxed) {
+            self.maps.check(self.slots[index])?;
+            self.checked[index].store(true, Ordering::Relaxed);
+        }
+        read_halves(self.maps.bytes(self.slots[index]), into);
+        Ok(())
+    }
+}
+
+impl Examples for CachedMaps {
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn read(&self, row: usize, view: View, into: &mut [f32]) -> Result<()> {
+        let view = match view {
+            View::Augmented { seed, epoch } if self.views.len() > 1 => {
+                1 + drawn_view(seed, epoch, row, self.views.len() - 1)
+            }
+            _ => 0,
+        };
+        self.views[view].read(row, into)
+    }
+}
+
+/// Which of so many augmented views a row is read in, from 0.
+pub(crate) fn drawn_view(seed: u64, epoch: u64, row: usize, views: usize) -> usize {
+    (rng(seed, Stream::Augment, epoch, row as u64).next_u64() % views as u64) as usize
+}
+
+/// The maps of `paths`, `shape` = `[F, H, W]` each, in view 0 and the `views` augmented ones;
+/// `extract` computes those that the cache lacks, `b × 3 × S × S -> b × F × H × W`.
+///
+/// `progress` hears how many maps of how many are there, and ends the work with an error of its own:
+/// what is computed by then is kept. When another process computes maps of the same extractor and
+/// view, this one waits for it and finds them done.
+///
+/// # Errors
+/// Those of [`images::decode`], of the callbacks and of the disk; [`Error::Data`] naming an image
+/// whose map is not finite in 16 bits; [`Error::Usage`] when the maps do not fit the limit.
+///
+/// # Panics
+/// If `extract` returns another number of values.
+pub fn cached_maps(
+    spec: &CacheSpec,
+    paths: &[PathBuf],
+    shape: [usize; 3],
+    extract: &mut Extract,
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<CachedMaps> {
+    let hashes = content_hashes(paths, progress)?;
+    let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
+    let places: Vec<StorePlace> = (0..=spec.views).map(|view| spec.place(view, shape)).collect();
+    let wanted: Result<Vec<Wanted>> = places.iter().map(|place| want(place, &images)).collect();
+    make_room(&spec.dir, spec.limit_bytes, &wanted?)?;
+
+    let total = images.len() * places.len();
+    let mut filling =
+        Filling { transform: &spec.transform, images: &images, extract, progress, done: 0, total };
+    let mut views = Vec::with_capacity(places.len());
+    for (view, place) in places.into_iter().enumerate() {
+        let store = MapStore::open(place)?;
+        filling.fill(view, &store)?;
+        views.push(CachedView::new(store, &hashes, spec)?);
+    }
+    Ok(CachedMaps { shape, views })
+}
+
+/// The hash of every file's bytes.
+pub(crate) fn content_hashes(
+    paths: &[PathBuf],
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<Vec<ContentHash>> {
+    let hash = |path: &PathBuf| Ok(*blake3::hash(&images::read_file(path)?).as_bytes());
+    let mut hashes = Vec::with_capacity(paths.len());
+    for some in paths.chunks(1024) {
+        progress(0, paths.len())?;
+        hashes.extend(some.par_iter().map(hash).collect::<Result<Vec<ContentHash>>>()?);
+    }
+    Ok(hashes)
+}
+
+/// Each content once, in order of appearance.
+fn distinct_images(hashes: &[ContentHash], paths: &[PathBuf]) -> Vec<HashedImage> {
+    let mut first: HashMap<&ContentHash, usize> = HashMap::new();
+    hashes
+        .iter()
+        .enumerate()
+        .filter(|(row, hash)| *first.entry(hash).or_insert(*row) == *row)
+        .map(|(row, &hash)| HashedImage { hash, path: paths[row].clone() })
+        .collect()
+}
+
+/// What a store needs for these maps.
+pub(crate) fn want(place: &StorePlace, images: &[ToCache]) -> Result<Wanted> {
+    let hashes: Vec<ContentHash> = images.iter().map(|image| image.key).collect();
+    Ok(Wanted {
+        name: place.name.clone(),
+        needed_bytes: images.len() as u64 * place.bytes_each(),
+        missing_bytes: place.count_missing(&hashes)? as u64 * place.bytes_each(),
+    })
+}
+
+/// [`to_halves`] backwards; the buffer lets whole vectors be converted at once.
+fn read_halves(bytes: &[u8], into: &mut [f32]) {
+    assert_eq!(bytes.len(), 2 * into.len(), "two bytes a value");
+    let mut halves = [f16::ZERO; 512];
+    for (values, bytes) in into.chunks_mut(512).zip(bytes.chunks(1024)) {
+        let halves = &mut halves[..values.len()];
+        for (half, &bytes) in halves.iter_mut().zip(bytes.as_chunks::<2>().0) {
+            *half = f16::from_le_bytes(bytes);
+        }
+        halves.convert_to_f32_slice(values);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Checkpoints of a run: weights, optimizer and state, saved so that at every moment one whole
+//! checkpoint is there.
+
+use std::fs::File;
+use std::io::Write;
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::RecordError;
+use sarb_labels::files::{sync_folder, write_atomically};
+use sarb_labels::guard::guarded;
+
+use crate::methods::Method;
+use crate::model::Model;
+use crate::run::{Run, State, Which, json, read_json, remove_dir};
+use crate::{Error, Result};
+
+const MODEL: &str = "model.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.json";
+/// What a method keeps beside its weights.
+const METHOD: &str = "method.bin";
+
+/// Saves weights, optimizer and state under a new name, then puts it in the place of the old one. Only the
+/// last checkpoint holds what it takes to continue.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn save(run: &Run, which: Which, model: &Model, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
+    let folder = |suffix: &str| run.path(&format!("checkpoints/{}{suffix}", which.name()));
+    let (new, old, now) = (folder(".new"), folder(".old"), folder(""));
+    remove_dir(&new)?;
+    std::fs::create_dir_all(&new).map_err(|e| Error::io(&new, e))?;
+    let record = |file: &str, result: Result<(), RecordError>| {
+        let path = new.join(file);
+        result.map_err(|e| Error::io(&path, std::io::Error::other(e.to_string())))?;
+        File::open(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io(&path, e))
+    };
+    record(MODEL, model.clone().save_file(new.join(MODEL)))?;
+    if which == Which::Last {
+        record(OPTIMIZER, optimizer.save(new.join(OPTIMIZER)))?;
+        if let Some(state) = model.head.state() {
+            write_atomically(&new.join(METHOD), |file| file.write_all(&state))?;
+        }
+    }
+    write_atomically(&new.join(STATE), |file| file.write_all(&json(state)))?;
+    // At every moment one of `now` and `old` is whole; a kill between the renames leaves `old`.
+    if now.is_dir() {
+        remove_dir(&old)?;
+        std::fs::rename(&now, &old).map_err(|e| Error::io(&now, e))?;
+    }
+    std::fs::rename(&new, &now).map_err(|e| Error::io(&now, e))?;
+    sync_folder(&run.path("checkpoints")).map_err(|e| Error::io(&now, e))?;
+    remove_dir(&old)
+}
+
+/// Loads the weights of a checkpoint into `model`.
+///
+/// # Errors
+/// [`Error::Missing`] without a checkpoint, [`Error::Incompatible`] if it is damaged or of another network.
+pub fn load_model(run: &Run, which: Which, model: Model) -> Result<Model> {
+    let path = run.checkpoint_dir(which)?.join(MODEL);
+    loaded(guarded(|| model.try_load_file(&path))).map_err(|why| incompatible(&path, &why))
+}
+
+/// What training continues from: the newest checkpoint's weights and what the method keeps beside them, in
+/// place of `model`'s; its optimizer, in place of `optimizer`; its state.
+///
+/// # Errors
+/// Those of [`load_model`].
+pub fn load_training(
+    run: &Run,
+    model: Model,
+    optimizer: ModuleOptimizer,
+) -> Result<(Model, ModuleOptimizer, State)> {
+    let folder = run.checkpoint_dir(Which::Last)?;
+    let mut model = load_model(run, Which::Last, model)?;
+    let path = folder.join(METHOD);
+    match std::fs::read(&path) {
+        Ok(state) => model.head.restore(&state).map_err(|error| incompatible(&path, &error.to_string()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io(&path, error)),
+    }
+    let path = folder.join(OPTIMIZER);
+    let optimizer = loaded(guarded(|| optimizer.load(&path))).map_err(|why| incompatible(&path, &why))?;
+    Ok((model, optimizer, read_json(&folder.join(STATE))?))
+}
+
+/// A damaged record makes Burn panic in places; for a user it is a file that does not fit.
+fn loaded<T, E: std::fmt::Display>(load: Option<Result<T, E>>) -> Result<T, String> {
+    match load {
+        Some(loaded) => loaded.map_err(|error| error.to_string()),
+        None => Err("damaged, or of another network".into()),
+    }
+}
+
+fn incompatible(path: &std::path::Path, why: &str) -> Error {
+    Error::Incompatible(format!("{}: {why}", path.display()))
+}

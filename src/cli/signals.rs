@@ -1,0 +1,17 @@
+//! SIGINT and SIGTERM ask for an end; a second one ends the program at once.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use sarb::Cancel;
+
+/// Listens for SIGINT and SIGTERM from here on.
+pub fn listen() -> Cancel {
+    let flag: Arc<AtomicBool> = Arc::default();
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The first sets the flag; the second finds it set and exits with 75.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 75, flag.clone());
+        let _ = signal_hook::flag::register(signal, flag.clone());
+    }
+    Cancel::from_flag(flag)
+}

@@ -1,0 +1,359 @@
+//! The use cases: train a recipe on a data folder, and evaluate what came of it. The command line, the
+//! quickstart and the sweep call these two functions, and so may you.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use sarb_labels::arrays::npy;
+use sarb_labels::formats::csv;
+use sarb_labels::metrics::{self, Scores};
+use sarb_labels::{Annotations, Split, dataset};
+
+use crate::batch::Progress;
+use crate::cache::limit::{self, Cleared, StoreInfo};
+use crate::cancel::Cancel;
+use crate::checkpoint;
+use crate::extractor::{MapReading, MapSource};
+use crate::loader::features::Features;
+use crate::loader::{Examples, Loader};
+use crate::memory::peak_rss_mb;
+use crate::model::Model;
+use crate::prepare::{Prepared, images_of, prepare};
+use crate::recipe::{Recipe, Schedule, TrainRecipe};
+use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
+use crate::run::{EpochRow, Existing, MapOrigin, Run, RunInfo, State, Status, Which};
+use crate::scoring::scores;
+use crate::train::{Trainer, Training, adam};
+use crate::{Error, Result};
+
+/// What a training reads beside its recipe.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Pretrained weights of the backbone.
+    pub weights: Option<PathBuf>,
+    /// Word vectors, in place of the data folder's.
+    pub words: Option<PathBuf>,
+    /// The user's own features, in place of images.
+    pub features: Option<PathBuf>,
+    /// Where feature maps are cached.
+    pub cache: Cache,
+}
+
+impl Inputs {
+    /// A data folder alone, with the default cache.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the system names no folder for caches.
+    pub fn new(data: impl Into<PathBuf>) -> Result<Self> {
+        let cache = Cache::default_folder()?;
+        Ok(Self { data: data.into(), weights: None, words: None, features: None, cache })
+    }
+}
+
+/// Where feature maps are cached, and how much they may take.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its size limit in bytes.
+    pub limit_bytes: u64,
+}
+
+impl Cache {
+    /// The limit where nobody says another: 20 GB.
+    pub const LIMIT_BYTES: u64 = 20_000_000_000;
+
+    /// A folder with the default limit.
+    pub fn in_folder(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), limit_bytes: Self::LIMIT_BYTES }
+    }
+
+    /// The stores of feature maps in it, one an extractor, transform and view.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn stores(&self) -> Result<Vec<StoreInfo>> {
+        limit::list(&self.dir)
+    }
+
+    /// Deletes the stores that no process uses.
+    ///
+    /// # Errors
+    /// If a store cannot be deleted.
+    pub fn clear(&self) -> Result<Cleared> {
+        limit::clear(&self.dir)
+    }
+
+    /// The folder for this user: `$XDG_CACHE_HOME/sarb`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the system names none.
+    pub fn default_folder() -> Result<Self> {
+        limit::default_cache_dir().map(Self::in_folder)
+    }
+}
+
+/// What happens while an experiment runs, for people and logs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Something that a person should know.
+    Note(&'a str),
+    /// So many feature maps of so many are there.
+    Maps {
+        /// How many are there.
+        done: usize,
+        /// How many are wanted.
+        total: usize,
+    },
+    /// Every few steps.
+    Step {
+        /// Where, and of how many steps.
+        at: Progress,
+        /// The mean of each unweighted loss term so far in this epoch.
+        losses: &'a [(String, f64)],
+        /// Training throughput in this epoch.
+        images_per_second: f64,
+    },
+    /// After every epoch, and once before the first.
+    Epoch(&'a EpochRow),
+}
+
+/// Trains `recipe` into the folder `out`, or continues what was trained there.
+///
+/// Everything that can be wrong with the inputs is found before the folder is touched.
+///
+/// # Errors
+/// What is wrong with recipe or inputs; [`Error::Diverged`]; [`Error::Interrupted`] once `cancel` asks for
+/// it, with a checkpoint from which `Existing::Resume` continues to the same numbers.
+pub fn train(
+    recipe: &Recipe,
+    inputs: &Inputs,
+    (out, existing): (&Path, Existing),
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Run> {
+    Run::check(out, existing)?;
+    // What costs nothing to check comes before anything is computed.
+    let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
+    if resumes {
+        same_experiment(&Run::open(out)?.recipe()?, recipe, out)?;
+    }
+    let prepared = prepare(recipe, inputs, device, events, cancel)?;
+    prepared.notes.iter().for_each(|note| events(Event::Note(note)));
+    let run = Run::create(out, existing)?;
+    let mut info = begun(recipe, inputs, &prepared, device)?;
+    let mut training = match resumes {
+        true => resume(&run, recipe, &prepared, &info, device, events)?,
+        false => begin(&run, recipe, &prepared, device)?,
+    };
+    run.save_info(&info)?;
+
+    let loader = Loader::default();
+    let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
+    // Stopped between epochs: the last checkpoint, or the beginning, is where a resume continues.
+    let result = match trainer.train(&mut training) {
+        Err(Error::Stopped) => Err(Error::Interrupted { epoch: training.state.epoch }),
+        result => result,
+    };
+    run.save_info(&ended(&mut info, &training.state, &result))?;
+    result.map(|()| run)
+}
+
+/// Which examples of a run are evaluated.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// The data folder; by default the one that the run was trained on.
+    pub data: Option<PathBuf>,
+    /// Which of its label files.
+    pub split: Split,
+    /// Features of the split's images, for a run that was trained on features.
+    pub features: Option<PathBuf>,
+    /// Which checkpoint of the run.
+    pub checkpoint: Which,
+    /// Where feature maps are cached.
+    pub cache: Cache,
+}
+
+impl Evaluation {
+    /// The best checkpoint on the test images, with the default cache.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the system names no folder for caches.
+    pub fn of_test_images() -> Result<Self> {
+        let cache = Cache::default_folder()?;
+        Ok(Self { data: None, split: Split::Test, features: None, checkpoint: Which::Best, cache })
+    }
+}
+
+/// Scores a run on a split of a data folder; scores and result are kept in the run's folder too.
+///
+/// # Errors
+/// What opening the run, the labels or the images says; [`Error::Stopped`] once `cancel` asks for it.
+pub fn evaluate(
+    run: &Run,
+    evaluation: &Evaluation,
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Scores> {
+    let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
+    let folder = run.data(evaluation.data.as_deref())?;
+    let names = recognizer.names();
+    let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
+    let examples = examples_of(&recognizer, evaluation, &annotations, run.info()?.channels, events, cancel)?;
+    let rows: Vec<usize> = (0..annotations.images.len()).collect();
+    let logits = scores(recognizer.inference(), &examples, &rows, &Loader::default(), device, cancel)?;
+    let result = metrics::evaluate(&logits, &annotations.labels, names, 0.0)?;
+    let json = serde_json::to_vec_pretty(&result).expect("plain data");
+    run.write(&format!("evaluation/{}.json", evaluation.split), &json)?;
+    npy::write(&run.path("evaluation/scores.npy"), &logits, &[rows.len(), names.len()])?;
+    Ok(result)
+}
+
+/// The images, maps or features of a split, as the run reads them.
+fn examples_of(
+    recognizer: &Recognizer,
+    evaluation: &Evaluation,
+    annotations: &Annotations,
+    channels: usize,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Arc<dyn Examples>> {
+    let size_px = recognizer.size_px();
+    match (recognizer.source(), &evaluation.features) {
+        (MapSource::Given(_), None) => Err(Error::Usage(
+            "this run was trained with --features; give --features FILE with those of this split's images".into(),
+        )),
+        (MapSource::Given(_), Some(path)) => {
+            let features = Features::open(path, annotations.images.len())?;
+            match features.shape()[0] {
+                found if found == channels => Ok(Arc::new(features)),
+                found => Err(Error::Data(format!(
+                    "{}: features of {found} channels; the run was trained on {channels}",
+                    path.display()
+                ))),
+            }
+        }
+        (_, Some(_)) => Err(Error::Usage(
+            "this run was trained on images; --features is for a run trained with --features".into(),
+        )),
+        (MapSource::Trained(_), None) => Ok(images_of(size_px, &annotations.images)),
+        (MapSource::Frozen(extractor), None) => {
+            let (cache, device) = (&evaluation.cache, recognizer.device());
+            let reading = MapReading { size_px, views: 0, mixing: None, cache, device, events, cancel };
+            extractor.maps_of(&annotations.images, &reading)
+        }
+    }
+}
+
+/// `run.json` of a training that begins.
+fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device) -> Result<RunInfo> {
+    Ok(RunInfo {
+        status: Status::Running,
+        error: None,
+        version: env!("CARGO_PKG_VERSION").into(),
+        method: recipe.method.name().into(),
+        data: std::path::absolute(&inputs.data).map_err(|e| Error::io(&inputs.data, e))?,
+        fingerprint: prepared.fingerprint.clone(),
+        channels: prepared.channels,
+        maps: match &prepared.source {
+            MapSource::Frozen(extractor) => MapOrigin::Frozen(extractor.key().into()),
+            MapSource::Trained(_) => MapOrigin::Trained,
+            MapSource::Given(hash) => MapOrigin::Given(hash.clone()),
+        },
+        backend: crate::device::backend(),
+        device: crate::device::name(device),
+        epochs: 0,
+        best_epoch: 0,
+        images_per_second: 0.0,
+        seconds: 0.0,
+        peak_rss_mb: 0.0,
+    })
+}
+
+/// `run.json` of a training that has ended, well or not.
+fn ended(info: &mut RunInfo, state: &State, result: &Result<()>) -> RunInfo {
+    (info.status, info.error) = match result {
+        Ok(()) => (Status::Done, None),
+        Err(Error::Interrupted { .. }) => (Status::Interrupted, None),
+        Err(error) => (Status::Failed, Some(error.to_string())),
+    };
+    info.epochs = state.epoch;
+    info.best_epoch = state.best.map_or(0, |(_, epoch)| epoch);
+    info.images_per_second = state.history.last().map_or(0.0, |row| row.images_per_second);
+    info.seconds = state.seconds;
+    info.peak_rss_mb = peak_rss_mb();
+    info.clone()
+}
+
+/// A new run: recipe, data and frozen backbone are saved, the network gets its initial weights.
+fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Result<Training> {
+    run.save_recipe(recipe)?;
+    prepared.categories.save(&run.path("data"))?;
+    csv::write(&run.path("data/train.csv"), &prepared.annotations.select(&prepared.rows))?;
+    if !prepared.validation.is_empty() {
+        csv::write(&run.path("data/val.csv"), &prepared.annotations.select(&prepared.validation))?;
+    }
+    if let MapSource::Frozen(extractor) = &prepared.source {
+        extractor.save(&run.path(EXTRACTOR_FILE))?;
+    }
+    Ok(Training { model: model(recipe, prepared, device), optimizer: adam(recipe), state: State::default() })
+}
+
+/// Only more epochs may be asked of a run that is resumed, and only where the epochs so far do not
+/// depend on how many there will be.
+fn same_experiment(saved: &Recipe, recipe: &Recipe, dir: &Path) -> Result<()> {
+    let epochs = match saved.train.schedule {
+        Schedule::Cosine => saved.train.epochs,
+        _ => recipe.train.epochs.max(saved.train.epochs),
+    };
+    let allowed = Recipe { train: TrainRecipe { epochs, ..saved.train.clone() }, ..saved.clone() };
+    if allowed == *recipe {
+        return Ok(());
+    }
+    Err(Error::Incompatible(format!(
+        "{} was begun with other settings; resume it without a recipe and --set (train.epochs may grow, unless train.schedule is \"cosine\"), or train into another folder",
+        dir.display()
+    )))
+}
+
+/// The run's last checkpoint, if its inputs are still the same.
+fn resume(
+    run: &Run,
+    recipe: &Recipe,
+    prepared: &Prepared,
+    now: &RunInfo,
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+) -> Result<Training> {
+    let begun = run.info()?;
+    let differs = |what: &str| {
+        Error::Incompatible(format!("{what} is not what the run was begun with; train into another folder"))
+    };
+    if begun.fingerprint != now.fingerprint {
+        return Err(differs(&format!("{}: this table of labels", prepared.annotations.source.display())));
+    }
+    if begun.maps != now.maps || begun.channels != now.channels {
+        let given = |info: &RunInfo| matches!(info.maps, MapOrigin::Given(_));
+        let features = given(&begun) || given(now);
+        return Err(differs(if features { "the file of --features" } else { "the backbone of --weights" }));
+    }
+    run.save_recipe(recipe)?;
+    let (model, optimizer, state) =
+        checkpoint::load_training(run, model(recipe, prepared, device), adam(recipe))?;
+    events(Event::Note(&format!("resuming after epoch {}, step {}", state.epoch, state.step)));
+    Ok(Training { model, optimizer, state })
+}
+
+fn model(recipe: &Recipe, prepared: &Prepared, device: &Device) -> Model {
+    let counts = prepared.annotations.labels.select(&prepared.rows).counts();
+    let backbone = prepared.source.trained().cloned().map(Module::train);
+    let device = device.clone().autodiff();
+    Model::new(recipe, &prepared.categories, counts, prepared.channels, backbone, &device)
+}

@@ -1,0 +1,20 @@
+//! Products and loops of the CPU, written for speed: convolutions of frozen and of trained stages, propagation
+//! over a graph with its gradient, and activations. `docs/performance.md` says what each is worth.
+
+pub mod activation;
+pub mod conv_rows;
+pub mod depthwise;
+pub mod flex;
+pub mod folded;
+pub mod gated_kernels;
+pub mod gated_propagation;
+pub mod gated_sharing;
+pub mod patches;
+pub mod plain;
+pub mod product;
+pub mod shared_states;
+pub mod simd;
+pub mod tiles;
+pub mod vectorised;
+pub mod window;
+pub mod winograd;

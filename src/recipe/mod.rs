@@ -1,0 +1,279 @@
+//! One experiment: data, backbone, training and method. Read from TOML, overridden by `--set`,
+//! checked once, and saved resolved with the run.
+//!
+//! Unknown keys are errors; every key has a default, the paper's value. A recipe never holds a
+//! path: where the data lie is said on the command line.
+
+mod reading;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use sarb_labels::categories::Cooccurrence;
+use crate::loss::normalization::Normalization;
+use crate::methods::MethodRecipe;
+use crate::backbone::{BackboneName, Freeze};
+use crate::{Error, Result};
+
+/// One row of a results table.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Another recipe, relative to this one, whose settings stand where this one says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extends: Option<PathBuf>,
+    /// Whether the official code's mistakes are repeated.
+    pub protocol: Protocol,
+    /// Seed of everything but the mask: initial weights, order, crops, blends, dropout.
+    pub seed: u64,
+    /// Which labels are seen, and at which size.
+    pub data: DataRecipe,
+    /// The network that turns an image into a feature map.
+    pub backbone: BackboneRecipe,
+    /// Optimiser, schedule, selection.
+    pub train: TrainRecipe,
+    /// The method and its own settings.
+    pub method: MethodRecipe,
+}
+
+/// Whether the official code's mistakes are repeated, so that both tables can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// They are not.
+    #[default]
+    Corrected,
+    /// All together: the best epoch is chosen on the test set and nothing is held out for it, the graph is
+    /// biased by unknown labels, the last batch is dropped, output biases do not start at the prior; in
+    /// SARB prototypes come from the augmented training loader, the best of 10 clusterings, and an image
+    /// that is wholly known has its first label overwritten. A setting that contradicts is an error.
+    Reference,
+}
+
+/// Which labels are seen, and at which size images are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataRecipe {
+    /// Proportion of the labels that stay known, in (0, 1]; the rest are hidden by the official scheme.
+    pub known: f64,
+    /// Seed of the official mask.
+    pub mask_seed: u32,
+    /// How the co-occurrence graph is estimated from the known labels.
+    pub cooccurrence: Cooccurrence,
+    /// Share of the partially labelled training images held out to select the best epoch, in [0, 1).
+    pub validation: f64,
+    /// Side of the square image that the network sees, in pixels.
+    pub size_px: usize,
+    /// Crop and flip while training. With a wholly frozen backbone see `backbone.views`.
+    pub augment: bool,
+}
+
+impl Default for DataRecipe {
+    fn default() -> Self {
+        Self {
+            known: 1.0,
+            mask_seed: 0,
+            cooccurrence: Cooccurrence::default(),
+            validation: 0.1,
+            size_px: 448,
+            augment: true,
+        }
+    }
+}
+
+/// The backbone and how much of it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackboneRecipe {
+    /// Which network.
+    pub name: BackboneName,
+    /// What stays as it was loaded: `all` (maps are computed once and cached), `trunk` or `none`.
+    pub freeze: Freeze,
+    /// Average the last map 2 × 2, as SARB does (448 px → 7 × 7).
+    pub pool: bool,
+    /// Keep the running statistics of the trained last stage's BatchNorm; the official code trains them.
+    pub freeze_batch_norm: bool,
+    /// Augmented views cached for each training image when everything is frozen; 0 trains on the
+    /// test-time view alone.
+    pub views: usize,
+    /// Factor on the learning rate of trained backbone layers.
+    pub learning_rate_factor: f64,
+}
+
+impl Default for BackboneRecipe {
+    fn default() -> Self {
+        Self {
+            name: BackboneName::Resnet101,
+            freeze: Freeze::Trunk,
+            pool: true,
+            freeze_batch_norm: false,
+            views: 0,
+            learning_rate_factor: 1.0,
+        }
+    }
+}
+
+/// Optimiser (Adam, ε 1e-8), schedule and selection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainRecipe {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Learning rate of the first step.
+    pub learning_rate: f64,
+    /// L2 decay, added to the gradient before Adam's moments (coupled, as in the official code).
+    pub weight_decay: f64,
+    /// How the learning rate falls.
+    pub schedule: Schedule,
+    /// With `schedule = "step"`: every so many epochs the rate is multiplied by `decay_factor`.
+    pub decay_epochs: usize,
+    /// With `schedule = "step"`: the factor.
+    pub decay_factor: f64,
+    /// Leave out the last, incomplete batch, as the official code does.
+    pub drop_last: bool,
+    /// What a loss over a batch's entries is divided by, in every method.
+    pub normalization: Normalization,
+    /// Which epoch `checkpoints/best` keeps.
+    pub select: Select,
+}
+
+impl Default for TrainRecipe {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch_size: 8,
+            learning_rate: 1e-5,
+            weight_decay: 5e-4,
+            schedule: Schedule::Step,
+            decay_epochs: 10,
+            decay_factor: 0.1,
+            drop_last: false,
+            normalization: Normalization::Supervised,
+            select: Select::Loss,
+        }
+    }
+}
+
+/// How the learning rate falls over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// It does not.
+    Constant,
+    /// By `decay_factor` every `decay_epochs`.
+    Step,
+    /// Along half a cosine to zero at the last step.
+    Cosine,
+}
+
+impl TrainRecipe {
+    /// The learning rate of a step, counted over the whole training from 0.
+    pub fn learning_rate_at(&self, step: usize, steps_per_epoch: usize) -> f64 {
+        let decay = match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Step => self.decay_factor.powi((step / steps_per_epoch / self.decay_epochs) as i32),
+            Schedule::Cosine => {
+                let done = step as f64 / (steps_per_epoch * self.epochs).max(1) as f64;
+                0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        };
+        self.learning_rate * decay
+    }
+}
+
+/// Which epoch `checkpoints/best` keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Select {
+    /// The lowest loss on the known labels of the validation split.
+    Loss,
+    /// The highest mAP on the known labels of the validation split.
+    Map,
+    /// The last one.
+    Last,
+    /// The highest mAP on the test set, as the official code: part of `protocol = "reference"` only.
+    Test,
+}
+
+impl Recipe {
+    /// The complete recipe as TOML: reading it again gives the same experiment.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a recipe is a plain table")
+    }
+
+    fn check(&self, file: &str) -> Result<()> {
+        let (data, train) = (&self.data, &self.train);
+        let proportion = |key: &str, value: f64, accepted: &str, ok: bool| match ok {
+            true => Ok(()),
+            false => Err(Error::Recipe(format!("{file}: {key} is {value}; expected {accepted}"))),
+        };
+        proportion(
+            "data.known",
+            data.known,
+            "a proportion in (0, 1]",
+            data.known > 0.0 && data.known <= 1.0,
+        )?;
+        proportion(
+            "data.validation",
+            data.validation,
+            "a proportion in [0, 1)",
+            (0.0..1.0).contains(&data.validation),
+        )?;
+        let positive = |key: &str, value: f64| {
+            proportion(key, value, "a number above 0", value > 0.0 && value.is_finite())
+        };
+        positive("train.learning_rate", train.learning_rate)?;
+        positive("train.decay_factor", train.decay_factor)?;
+        positive("backbone.learning_rate_factor", self.backbone.learning_rate_factor)?;
+        proportion(
+            "train.weight_decay",
+            train.weight_decay,
+            "a number of at least 0",
+            train.weight_decay >= 0.0 && train.weight_decay.is_finite(),
+        )?;
+        for (key, value) in
+            [("train.batch_size", train.batch_size), ("train.decay_epochs", train.decay_epochs)]
+        {
+            positive(key, value as f64)?;
+        }
+        proportion(
+            "data.size_px",
+            data.size_px as f64,
+            "a size from 32 to 2048 pixels",
+            (32..=2048).contains(&data.size_px),
+        )?;
+        if self.backbone.views > 0 && self.backbone.freeze != Freeze::All {
+            return Err(Error::Recipe(format!(
+                "{file}: backbone.views is {}, but views are cached for freeze = \"all\" only; with freeze = \"{}\" images are augmented anew in each epoch",
+                self.backbone.views, self.backbone.freeze
+            )));
+        }
+        if self.backbone.views > 0 && !self.data.augment {
+            return Err(Error::Recipe(format!(
+                "{file}: backbone.views is {}, but data.augment is false; set one of them",
+                self.backbone.views
+            )));
+        }
+        let default = BackboneRecipe::default();
+        if self.backbone.freeze == Freeze::All
+            && (self.backbone.freeze_batch_norm, self.backbone.learning_rate_factor)
+                != (default.freeze_batch_norm, default.learning_rate_factor)
+        {
+            return Err(Error::Recipe(format!(
+                "{file}: backbone.freeze_batch_norm and backbone.learning_rate_factor concern trained layers, but backbone.freeze is \"all\""
+            )));
+        }
+        if train.select == Select::Test && self.protocol != Protocol::Reference {
+            return Err(Error::Recipe(format!(
+                "{file}: train.select is \"test\", which makes the test result optimistic; expected \"loss\", \"map\" or \"last\", or protocol = \"reference\" to repeat what the official code does"
+            )));
+        }
+        self.method.check(file)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Ridge regression on pooled features, per category over its known cells, in closed form; the
+//! penalty λ is chosen by leave-one-out (the anchor method `linear`).
+//!
+//! Per category: targets y = ±1 of its n known rows, the intercept unpenalised, so features and
+//! targets are centred on these rows. With X̃ᵀX̃ = V Λ Vᵀ and z = Vᵀx̃, for every λ at once,
+//!
+//! ```text
+//! ŷ = ȳ + Σⱼ zⱼ dⱼ / (Λⱼ + λ),  d = Vᵀ X̃ᵀ ỹ        h = 1/n + Σⱼ zⱼ² / (Λⱼ + λ)
+//! y − ŷ without the row itself = (y − ŷ) / (1 − h)
+//! ```
+//!
+//! so all leave-one-out errors cost two thin matrix products. Categories with the same known rows
+//! share one decomposition; with fewer rows than features it is that of X̃X̃ᵀ.
+
+mod centred;
+mod principal;
+mod spectrum;
+
+use std::collections::BTreeMap;
+
+use faer::{Mat, Par};
+use rayon::prelude::*;
+
+use self::centred::{Centred, Table};
+use self::spectrum::Spectrum;
+use sarb_labels::labels::{Label, LabelMatrix};
+
+pub use self::principal::principal_components;
+
+/// Decimal exponents of the penalties tried, in halves, relative to the mean non-zero eigenvalue of X̃ᵀX̃.
+const HALF_DECADES: std::ops::RangeInclusive<i32> = -6..=8;
+/// The smallest 1 − h: below it single precision holds nothing of the difference.
+const MIN_FREEDOM: f64 = 1e-6;
+
+/// Linear scores of C categories on F features: about +1 where present, −1 where absent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ridge {
+    /// Weights, `C × F`.
+    pub weights: Vec<f32>,
+    /// Intercepts, `C`. A category without known positives or without known negatives has
+    /// weights 0 and 2p − 1 here, p = (n⁺ + 1) / (n + 2).
+    pub intercepts: Vec<f32>,
+    /// The penalty λ of every category, in squared units of the features (of the standardised ones
+    /// if they were); 0 where there was nothing to fit.
+    pub lambdas: Vec<f64>,
+    /// For every category the scores of its known rows, in row order, each predicted by the fit
+    /// without that row.
+    pub loo_scores: Vec<Vec<f32>>,
+}
+
+/// Fits a category at a time to `features`, `N × F` row by row, finite, over the known cells of `labels`.
+///
+/// With `standardise` every feature is divided by its standard deviation over all rows before the
+/// penalty is applied; the weights returned are for the features as given either way.
+///
+/// # Panics
+/// If `features` are not one row of `dim` for every image of `labels`.
+pub fn fit(features: &[f32], dim: usize, labels: &LabelMatrix, standardise: bool) -> Ridge {
+    let categories = labels.categories();
+    let table = Table::new(features, dim, labels.images(), standardise);
+    let mut ridge = Ridge {
+        weights: vec![0.0; categories * dim],
+        intercepts: vec![0.0; categories],
+        lambdas: vec![0.0; categories],
+        loo_scores: vec![Vec::new(); categories],
+    };
+    for (category, (positives, known)) in labels.counts().into_iter().enumerate() {
+        let prior = 2.0 * (positives + 1) as f32 / (known + 2) as f32 - 1.0;
+        ridge.intercepts[category] = prior;
+        ridge.loo_scores[category] = vec![prior; known];
+    }
+
+    let groups = groups(labels);
+    // One decomposition uses all cores for its products; many are better one a core.
+    let par = if groups.len() < rayon::current_num_threads() { Par::rayon(0) } else { Par::Seq };
+    let fitted: Vec<Vec<CategoryFit>> =
+        groups.par_iter().map(|group| group.fit(&table, labels, par)).collect();
+    for fit in fitted.into_iter().flatten() {
+        let category = fit.category;
+        ridge.weights[category * dim..(category + 1) * dim].copy_from_slice(&fit.weights);
+        ridge.intercepts[category] = fit.intercept;
+        ridge.lambdas[category] = fit.lambda;
+        ridge.loo_scores[category] = fit.loo_scores;
+    }
+    ridge
+}
+
+/// Categories that are known in the same rows.
+struct Group {
+    rows: Vec<usize>,
+    categories: Vec<usize>,
+}
+
+/// Categories that have known positives and negatives, together where they share their known rows.
+fn groups(labels: &LabelMatrix) -> Vec<Group> {
+    let counts = labels.counts();
+    let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    for (category, &(positives, known)) in counts.iter().enumerate() {
+        if 0 < positives && positives < known {
+            let labels = labels.column(category).enumerate();
+            let rows = labels.filter(|(_, label)| *label != Label::Unknown).map(|(row, _)| row);
+            groups.entry(rows.collect()).or_default().push(category);
+        }
+    }
+    groups.into_iter().map(|(rows, categories)| Group { rows, categories }).collect()
+}
+
+/// What was found for one category.
+struct CategoryFit {
+    category: usize,
+    weights: Vec<f32>,
+    intercept: f32,
+    lambda: f64,
+    loo_scores: Vec<f32>,
+}
+
+impl Group {
+    fn fit(&self, table: &Table, labels: &LabelMatrix, par: Par) -> Vec<CategoryFit> {
+        let x = Centred::new(table, &self.rows, par);
+        let targets = Targets::new(self, labels);
+        let spectrum = Spectrum::new(&x);
+        let lambdas = spectrum.penalties(HALF_DECADES);
+        let loo = LeaveOneOut::new(&x, &spectrum, &targets, &lambdas);
+        let chosen: Vec<usize> = (0..self.categories.len()).map(|place| loo.best(place)).collect();
+
+        let shrunk = Mat::from_fn(spectrum.values.len(), chosen.len(), |j, place| {
+            loo.projected[(j, place)] / (spectrum.values[j] + lambdas[chosen[place]])
+        });
+        let weights = spectrum.weights(&x, shrunk.as_ref());
+        let fitted = x.scores(weights.as_ref());
+        (self.categories.iter().enumerate())
+            .map(|(place, &category)| {
+                let weights = weights.col_as_slice(place);
+                let weights: Vec<f32> = (weights.iter().zip(&table.factors))
+                    .map(|(weight, &factor)| (weight * f64::from(factor)) as f32)
+                    .collect();
+                let at_mean: f64 =
+                    weights.iter().zip(&x.mean).map(|(&w, &mean)| f64::from(w) * f64::from(mean)).sum();
+                let target_mean = targets.means[place];
+                let loo_scores = (0..self.rows.len()).map(|row| {
+                    let target = targets.centred[(row, place)];
+                    let residual = target - f64::from(fitted[(row, place)]);
+                    (target_mean + target - residual / loo.freedom(row, chosen[place])) as f32
+                });
+                CategoryFit {
+                    category,
+                    intercept: (target_mean - at_mean) as f32,
+                    lambda: lambdas[chosen[place]] * table.square_unit,
+                    loo_scores: loo_scores.collect(),
+                    weights,
+                }
+            })
+            .collect()
+    }
+}
+
+/// The targets ±1 of a group's rows, `n × c`, minus their means.
+struct Targets {
+    centred: Mat<f64>,
+    means: Vec<f64>,
+}
+
+impl Targets {
+    fn new(group: &Group, labels: &LabelMatrix) -> Self {
+        let mut centred = Mat::from_fn(group.rows.len(), group.categories.len(), |row, place| {
+            f64::from(labels.get(group.rows[row], group.categories[place]) as i8)
+        });
+        let means = (0..centred.ncols()).map(|place| {
+            let mean = centred.col_as_slice(place).iter().sum::<f64>() / group.rows.len() as f64;
+            centred.col_as_slice_mut(place).iter_mut().for_each(|target| *target -= mean);
+            mean
+        });
+        let means = means.collect();
+        Self { centred, means }
+    }
+}
+
+/// Leave-one-out errors of all categories of a group at every penalty.
+struct LeaveOneOut {
+    /// d = Zᵀỹ, `k × c`.
+    projected: Mat<f64>,
+    /// Leverages without the intercept's 1/n, `n × L`.
+    leverages: Mat<f32>,
+    /// Squared leave-one-out errors, `[c][L]`.
+    errors: Vec<Vec<f64>>,
+}
+
+impl LeaveOneOut {
+    fn new(x: &Centred, spectrum: &Spectrum, targets: &Targets, lambdas: &[f64]) -> Self {
+        let (n, count) = (x.rows.len(), lambdas.len());
+        let places = targets.means.len();
+        let projected = spectrum.project(x, targets.centred.as_ref());
+        let inverse = |j: usize, penalty: usize| 1.0 / (spectrum.values[j] + lambdas[penalty]);
+        let inverses = Mat::from_fn(spectrum.values.len(), count, |j, penalty| inverse(j, penalty) as f32);
+        let solutions = Mat::from_fn(spectrum.values.len(), places * count, |j, column| {
+            (projected[(j, column / count)] * inverse(j, column % count)) as f32
+        });
+
+        let mut loo =
+            Self { projected, leverages: Mat::zeros(n, count), errors: vec![vec![0.0; count]; places] };
+        spectrum.for_each_block(x, |rows, mut z| {
+            let fitted = centred::product(z.as_ref(), solutions.as_ref(), x.par);
+            z.col_iter_mut().for_each(|column| column.iter_mut().for_each(|value| *value *= *value));
+            let leverages = centred::product(z.as_ref(), inverses.as_ref(), x.par);
+            loo.leverages.subrows_mut(rows.start, rows.len()).copy_from(&leverages);
+            for column in 0..places * count {
+                let (place, penalty) = (column / count, column % count);
+                let fitted = fitted.col_as_slice(column).iter();
+                let errors = rows.clone().zip(fitted).map(|(row, &fitted)| {
+                    let residual = targets.centred[(row, place)] - f64::from(fitted);
+                    (residual / loo.freedom(row, penalty)).powi(2)
+                });
+                loo.errors[place][penalty] += errors.sum::<f64>();
+            }
+        });
+        loo
+    }
+
+    /// 1 − h of a row at a penalty.
+    fn freedom(&self, row: usize, penalty: usize) -> f64 {
+        let intercept = 1.0 / self.leverages.nrows() as f64;
+        (1.0 - intercept - f64::from(self.leverages[(row, penalty)])).max(MIN_FREEDOM)
+    }
+
+    /// The penalty with the smallest error; of equal ones the largest.
+    fn best(&self, place: usize) -> usize {
+        let errors = &self.errors[place];
+        (0..errors.len())
+            .rev()
+            .min_by(|&a, &b| errors[a].total_cmp(&errors[b]))
+            .expect("at least one penalty is tried")
+    }
+}
+
+#[cfg(test)]
+mod tests;
