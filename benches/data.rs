@@ -4,20 +4,17 @@
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use criterion::{Criterion, criterion_group, criterion_main};
-use sarb::cli::bench::photograph;
-use sarb::data::hiding::{Scheme, hide};
-use sarb::data::image::decode_bytes;
-use sarb::data::inspect::Inspection;
-use sarb::data::transform::Transform;
-use sarb::data::{Annotations, stratified};
-use sarb::kmeans::kmeans;
-use sarb::metrics::evaluate;
-use sarb::ridge;
-use sarb_benches::{labels, rng, values};
+use sarb::internals::{fit_ridge, kmeans};
+use sarb::labels::hiding::{Scheme, hide};
+use sarb::labels::images::decode_bytes;
+use sarb::labels::images::transform::Transform;
+use sarb::labels::inspect::Inspection;
+use sarb::labels::metrics::evaluate;
+use sarb::labels::{Annotations, stratified};
+use sarb_benches::{labels, photograph, rng, values};
 
-criterion_group!(data, photographs, labelling, clustering, regression, measuring);
+criterion_group!(data, photographs, labeling, clustering, regression, measuring);
 criterion_main!(data);
 
 fn photographs(criterion: &mut Criterion) {
@@ -33,7 +30,7 @@ fn photographs(criterion: &mut Criterion) {
 }
 
 /// Hiding by every scheme, looking and splitting.
-fn labelling(criterion: &mut Criterion) {
+fn labeling(criterion: &mut Criterion) {
     let annotations = Annotations {
         images: (0..100_000).map(|image| PathBuf::from(format!("{image}.jpg"))).collect(),
         labels: labels(100_000, 80),
@@ -44,7 +41,7 @@ fn labelling(criterion: &mut Criterion) {
     let reversed: Vec<usize> = (0..80).rev().collect();
     let mut group = criterion.benchmark_group("labels of 100,000 × 80");
     group.sample_size(20);
-    for scheme in Scheme::value_variants() {
+    for scheme in &Scheme::ALL {
         group.bench_function(format!("hide/{scheme:?}"), |bencher| {
             bencher.iter(|| hide(labels, *scheme, 0.1, 0));
         });
@@ -67,7 +64,7 @@ fn regression(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ridge");
     group.sample_size(20);
     group.bench_function("500 images of 128 features, 4 categories", |bencher| {
-        bencher.iter(|| ridge::fit(&features, 128, &labels, true));
+        bencher.iter(|| fit_ridge(&features, 128, &labels, true));
     });
     group.finish();
 }

@@ -1,14 +1,16 @@
 //! Benchmarks of the kernels of `sarb`, and what they share: made-up values and labels.
 
+pub mod photograph;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use sarb::batch::{self, Stream};
-use sarb::data::labels::LabelMatrix;
+use sarb::labels::LabelMatrix;
+use sarb::labels::random::{self, Stream};
 
 /// The same numbers every time.
 pub fn rng() -> ChaCha8Rng {
-    batch::rng(0, Stream::Synthetic, 0, 0)
+    random::rng(0, Stream::Synthetic, 0, 0)
 }
 
 /// Values in −1…1.

@@ -3,20 +3,11 @@
 
 use burn::tensor::{Device, Tensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sarb::batch;
-use sarb::loss::contrastive::{NegativePairs, contrastive};
-use sarb::loss::normalization::Normalization;
-use sarb::loss::partial_bce::partial_bce;
-use sarb::methods::blending::{blend_instances, shared_by};
-use sarb::nn::attention::{Pooling, SemanticAttention};
-use sarb::nn::backbone::{Backbone, BackboneName, Freeze};
-use sarb::nn::conv_norm::{ConvNorm, Window};
-use sarb::nn::gated_graph::GatedGraph;
-use sarb::nn::linear::Linear;
-use sarb::nn::per_class_linear::PerClassLinear;
-use sarb::nn::product::{Accum, Cores, Matrix, MatrixMut, product};
-use sarb::nn::shared_states::SharedStates;
-use sarb::nn::vectorised::{joint_scores, sigmoid, tanh};
+use sarb::internals::{
+    Accum, Backbone, BackboneName, ConvNorm, Cores, Freeze, GatedGraph, Linear, Matrix, MatrixMut,
+    NegativePairs, Normalization, PerClassLinear, Pooling, SemanticAttention, SharedStates, Window,
+    blend_instances, contrastive, joint_scores, partial_bce, product, shared_by, sigmoid, tanh,
+};
 use sarb_benches::{labels, rng, tensor, values};
 
 criterion_group!(
@@ -152,7 +143,7 @@ fn gated_graph(criterion: &mut Criterion) {
     });
 }
 
-/// A trained convolution with its batch normalisation, pointwise and 3×3.
+/// A trained convolution with its batch normalization, pointwise and 3×3.
 fn convolutions(criterion: &mut Criterion) {
     let device = Device::flex().autodiff();
     let maps = tensor([8, 256, 14, 14], &device).require_grad();

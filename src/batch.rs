@@ -3,16 +3,15 @@
 //! A [`Batch`] carries the *partial* labels only: there is no field for hidden ones, so no method
 //! can learn from a label that the protocol took away.
 
-use sarb_labels::random::{Stream, rng};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
-
-use sarb_labels::labels::LabelMatrix;
+use sarb_labels::LabelMatrix;
+use sarb_labels::random::{Stream, rng};
 
 /// What a network reads.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Normalised images, `[B, 3, S, S]`.
+    /// Normalized images, `[B, 3, S, S]`.
     Images(Tensor<4>),
     /// Feature maps of a frozen backbone or of the user, `[B, F, H, W]`.
     Maps(Tensor<4>),

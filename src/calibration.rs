@@ -40,9 +40,9 @@ impl Platt {
             return Self { slope: 1.0, offset: prior - mean };
         }
 
-        // Standardised scores keep Newton's two equations well conditioned.
-        let standardised = scores.iter().map(|&score| (f64::from(score) - mean) / deviation).collect();
-        let line = Likelihood::new(standardised, positive).maximum(prior);
+        // Standardized scores keep Newton's two equations well conditioned.
+        let standardized = scores.iter().map(|&score| (f64::from(score) - mean) / deviation).collect();
+        let line = Likelihood::new(standardized, positive).maximum(prior);
         Self { slope: line.slope / deviation, offset: line.offset - line.slope * mean / deviation }
     }
 
@@ -57,7 +57,7 @@ pub fn prior_log_odds(positives: usize, negatives: usize) -> f64 {
     ((positives + 1) as f64 / (negatives + 1) as f64).ln()
 }
 
-/// The likelihood of Platt's targets under a line through standardised scores.
+/// The likelihood of Platt's targets under a line through standardized scores.
 struct Likelihood {
     scores: Vec<f64>,
     targets: Vec<f64>,
@@ -142,9 +142,8 @@ impl Likelihood {
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
     use super::*;
+    use rand::RngExt;
     use sarb_labels::random::{Stream, rng};
 
     #[test]

@@ -26,7 +26,13 @@ const METHOD: &str = "method.bin";
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn save(run: &Run, which: Which, model: &Model, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
+pub fn save(
+    run: &Run,
+    which: Which,
+    model: &Model,
+    optimizer: &ModuleOptimizer,
+    state: &State,
+) -> Result<()> {
     let folder = |suffix: &str| run.path(&format!("checkpoints/{}{suffix}", which.name()));
     let (new, old, now) = (folder(".new"), folder(".old"), folder(""));
     remove_dir(&new)?;

@@ -14,7 +14,6 @@ use sarb_labels::{Annotations, Split, dataset};
 use crate::batch::Progress;
 use crate::cache::limit::{self, Cleared, StoreInfo};
 use crate::cancel::Cancel;
-use crate::checkpoint;
 use crate::extractor::{MapReading, MapSource};
 use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
@@ -26,7 +25,7 @@ use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
 use crate::run::{EpochRow, Existing, MapOrigin, Run, RunInfo, State, Status, Which};
 use crate::scoring::scores;
 use crate::train::{Trainer, Training, adam};
-use crate::{Error, Result};
+use crate::{Error, Result, checkpoint};
 
 /// What a training reads beside its recipe.
 #[derive(Debug, Clone)]
@@ -228,7 +227,8 @@ fn examples_of(
     let size_px = recognizer.size_px();
     match (recognizer.source(), &evaluation.features) {
         (MapSource::Given(_), None) => Err(Error::Usage(
-            "this run was trained with --features; give --features FILE with those of this split's images".into(),
+            "this run was trained with --features; give --features FILE with those of this split's images"
+                .into(),
         )),
         (MapSource::Given(_), Some(path)) => {
             let features = Features::open(path, annotations.images.len())?;

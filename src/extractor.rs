@@ -99,7 +99,11 @@ impl Extractor {
     ///
     /// # Errors
     /// What reading an image or writing the cache says; [`Error::Stopped`] once `cancel` asks for it.
-    pub fn maps_of(&self, paths: &[std::path::PathBuf], reading: &MapReading<'_>) -> Result<Arc<dyn Examples>> {
+    pub fn maps_of(
+        &self,
+        paths: &[std::path::PathBuf],
+        reading: &MapReading<'_>,
+    ) -> Result<Arc<dyn Examples>> {
         let MapReading { size_px, views, mixing, cache, device, .. } = reading;
         let side = self.network.backbone().map_size(*size_px);
         let spec = CacheSpec {

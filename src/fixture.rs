@@ -2,8 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
-
-use sarb_labels::labels::LabelMatrix;
+use sarb_labels::LabelMatrix;
 
 /// Relative to the largest entry of a tensor, as the fixtures' README asks.
 pub const TOLERANCE: f32 = 1e-5;
@@ -23,6 +22,12 @@ impl<'a> Fixture<'a> {
         assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
         let (values, _) = view.data().as_chunks::<4>();
         (values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(), view.shape().to_vec())
+    }
+
+    /// Sizes of the axes of a tensor; every size of a test comes from its file.
+    pub fn shape<const R: usize>(&self, name: &str) -> [usize; R] {
+        let view = self.0.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        view.shape().try_into().unwrap_or_else(|_| panic!("{name}: shape {:?}", view.shape()))
     }
 
     /// Values row by row.

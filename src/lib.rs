@@ -113,7 +113,27 @@ pub mod layers {
 /// What the benchmarks and the tests of the program reach into; nothing here is a promise.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::backbone::conv_norm::ConvNorm;
     pub use crate::backbone::{Backbone, BackboneName, Freeze};
     pub use crate::batch::{Batch, Input, Progress};
+    pub use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+    pub use crate::kernels::vectorized::{joint_scores, sigmoid, tanh};
+    pub use crate::kernels::window::Window;
+    pub use crate::kmeans::{Clusters, kmeans};
+    pub use crate::loader::{Examples, ImageFiles, Loader, View, epoch_batches};
+    pub use crate::loss::contrastive::{NegativePairs, contrastive};
+    pub use crate::loss::normalization::Normalization;
+    pub use crate::loss::partial_bce::partial_bce;
     pub use crate::memory::peak_rss_mb;
+    pub use crate::methods::blending::shared_by;
+    pub use crate::methods::knowledge::CategoryKnowledge;
+    pub use crate::methods::network_recipe::NetworkRecipe;
+    pub use crate::methods::prototypes::cluster;
+    pub use crate::methods::sarb_recipe::SarbRecipe;
+    pub use crate::methods::{AnyMethod, Method, MethodRecipe};
+    pub use crate::model::{Inference, Model};
+    pub use crate::nn::attention::{Pooling, SemanticAttention};
+    pub use crate::ridge::fit as fit_ridge;
+    pub use crate::step::{Rates, step};
+    pub use crate::train::adam;
 }

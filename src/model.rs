@@ -2,12 +2,12 @@
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
-
-use crate::batch::Input;
 use sarb_labels::categories::Categories;
+
+use crate::backbone::{Backbone, FixedTrunk, FoldedBackbone};
+use crate::batch::Input;
 use crate::methods::knowledge::CategoryKnowledge;
 use crate::methods::{AnyMethod, Method};
-use crate::backbone::{Backbone, FixedTrunk, FoldedBackbone};
 use crate::recipe::Recipe;
 
 /// What is trained, saved and served.

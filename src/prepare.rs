@@ -210,8 +210,8 @@ impl Opening<'_> {
 
     /// The test set, to select on as the official code does.
     fn test_selection(&self, train: &Annotations, source: &MapSource) -> Result<Selection> {
-        let test = dataset::open_split(&self.inputs.data, Split::Test)?
-            .aligned(&train.categories, &train.source)?;
+        let test =
+            dataset::open_split(&self.inputs.data, Split::Test)?.aligned(&train.categories, &train.source)?;
         let examples = match source {
             MapSource::Given(_) => {
                 return Err(Error::Usage(

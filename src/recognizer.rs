@@ -17,13 +17,12 @@ use sarb_labels::images::transform::Transform;
 use sarb_labels::images::{Rgb8, decode, decode_bytes};
 
 use crate::batch::Input;
-use crate::checkpoint;
 use crate::extractor::{Extractor, MapSource, frozen, initial_backbone};
 use crate::methods::Method;
 use crate::model::{Inference, Model};
 use crate::recipe::Recipe;
 use crate::run::{MapOrigin, Run, Which};
-use crate::{Error, Result};
+use crate::{Error, Result, checkpoint};
 
 /// The file of a run that holds its wholly frozen backbone.
 pub const EXTRACTOR_FILE: &str = "backbone.safetensors";
@@ -230,7 +229,9 @@ impl Recognizer {
             .collect();
         let count = read.iter().filter(|read| read.is_ok()).count();
         let mut named = self.name(pixels, count).into_iter();
-        read.into_iter().map(|read| read.map(|()| named.next().expect("one for each that was read"))).collect()
+        read.into_iter()
+            .map(|read| read.map(|()| named.next().expect("one for each that was read")))
+            .collect()
     }
 
     /// What is in `count` images of the network's size, `count · 3 · S · S` values.

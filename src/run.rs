@@ -4,12 +4,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use sarb_labels::categories::Categories;
 use sarb_labels::files::write_atomically;
+use serde::{Deserialize, Serialize};
+
 use crate::recipe::Recipe;
-use crate::tensorboard::{Point, self};
+use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
 
 /// The folder of one training.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::Result;
 use crate::batch::Input;
+use crate::cancel::Cancel;
 use crate::loader::{Examples, LoadedBatch, Loader, View};
 use crate::model::Inference;
-use crate::Result;
-use crate::cancel::Cancel;
 
 /// Examples a step of evaluation: large enough to fill the cores, small beside a training step.
 const BATCH: usize = 32;

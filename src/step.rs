@@ -3,11 +3,11 @@
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 
+use crate::backbone::FixedTrunk;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
 use crate::model::Model;
-use crate::backbone::FixedTrunk;
 
 /// How fast a step moves the weights.
 #[derive(Debug, Clone, Copy, PartialEq)]

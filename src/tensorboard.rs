@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_castagnolis() {
-        // The check value of CRC-32/ISCSI in the catalogue of parametrised CRC algorithms.
+        // The check value of CRC-32/ISCSI in the catalog of parametrized CRC algorithms.
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 

@@ -8,24 +8,22 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
+use sarb_labels::{Label, LabelMatrix, metrics};
 
-use crate::cancel::Cancel;
-use crate::checkpoint;
-use crate::experiment::Event;
+use crate::backbone::FixedTrunk;
 use crate::batch::{Batch, Losses, Mixture, Progress};
-use sarb_labels::labels::{Label, LabelMatrix};
+use crate::cancel::Cancel;
+use crate::experiment::Event;
 use crate::loader::{LoadedBatch, Loader, View, epoch_batches};
-use crate::scoring::{input_of, scores};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
-use crate::backbone::FixedTrunk;
 use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Which};
+use crate::scoring::{input_of, scores};
 use crate::step::{Rates, step};
-use crate::{Error, Result};
-use sarb_labels::metrics;
+use crate::{Error, Result, checkpoint};
 
 /// How many steps lie between two looks at the loss: reading it waits for the device.
 const LOG_EVERY: usize = 10;
@@ -92,12 +90,7 @@ impl Trainer<'_> {
 
     /// The remaining steps of one epoch; leaves the means of the loss terms in the state and returns
     /// images a second.
-    fn epoch(
-        &self,
-        training: &mut Training,
-        trunk: Option<&FixedTrunk>,
-        epoch: usize,
-    ) -> Result<f64> {
+    fn epoch(&self, training: &mut Training, trunk: Option<&FixedTrunk>, epoch: usize) -> Result<f64> {
         let seed = self.recipe.seed;
         let batches = self.batches(epoch);
         let steps = batches.len();
@@ -172,11 +165,7 @@ impl Trainer<'_> {
     }
 
     /// Validates, notes the epoch, and saves it; as the best too, if it is.
-    fn finish_epoch(
-        &self,
-        training: &mut Training,
-        images_per_second: f64,
-    ) -> Result<()> {
+    fn finish_epoch(&self, training: &mut Training, images_per_second: f64) -> Result<()> {
         let started = Instant::now();
         let validation = match self.validate(&Inference::new(&training.model.valid()), training.state.epoch) {
             // Its steps are done: a resume goes on with the validation.

@@ -60,7 +60,7 @@ fn a_broken_image_stops_training_with_its_name() {
 }
 
 #[test]
-fn grey_16_bit_and_misnamed_images_simply_work() {
+fn gray_16_bit_and_misnamed_images_simply_work() {
     let data = data_copy();
     let text = std::fs::read_to_string(data.path().join("train.csv")).unwrap();
     let paths: Vec<_> =

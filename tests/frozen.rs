@@ -120,8 +120,7 @@ fn a_frozen_backbone_is_cached_kept_with_the_run_and_serves_predictions() {
     let image = arg(std::path::Path::new(&data).join("images"));
     let jsonl = sarb_ok(&["predict", &run, &image, "--format", "jsonl", "--checkpoint", "last"]);
     let scores =
-        sarb_labels::arrays::read_matrix(&std::path::Path::new(&run).join("evaluation/scores.npy"))
-            .unwrap();
+        sarb_labels::arrays::read_matrix(&std::path::Path::new(&run).join("evaluation/scores.npy")).unwrap();
     let tests = sarb_labels::formats::csv::read(&std::path::Path::new(&data).join("test.csv")).unwrap();
     let mut compared = 0;
     for line in jsonl.lines() {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use sarb_labels::Label;
 use sarb_labels::formats::csv;
-use sarb_labels::labels::Label;
 
 use crate::support::{arg, borrow, data, data_copy, sarb, sarb_fails};
 

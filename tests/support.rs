@@ -41,7 +41,8 @@ pub fn features() -> &'static Path {
     let dir = FEATURES.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         for split in ["train", "test"] {
-            let labels = sarb_labels::formats::csv::read(&data().join(format!("{split}.csv"))).unwrap().labels;
+            let labels =
+                sarb_labels::formats::csv::read(&data().join(format!("{split}.csv"))).unwrap().labels;
             let (f, positions) = (24, 9);
             let mut values = Vec::new();
             for row in 0..labels.images() {
@@ -50,7 +51,7 @@ pub fn features() -> &'static Path {
                         let noise =
                             ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
                         let here = channel < labels.categories()
-                            && labels.get(row, channel) == sarb_labels::labels::Label::Positive
+                            && labels.get(row, channel) == sarb_labels::Label::Positive
                             && position == (row + channel) % positions;
                         values.push(noise + if here { 3.0 } else { 0.0 });
                     }
@@ -69,9 +70,7 @@ pub fn random_trunk(dir: &Path) -> String {
     let path = dir.join("trunk.safetensors");
     let device = burn::tensor::Device::flex();
     device.seed(1);
-    sarb::internals::Backbone::new(sarb::internals::BackboneName::ResnetSmall, &device)
-        .save(&path)
-        .unwrap();
+    sarb::internals::Backbone::new(sarb::internals::BackboneName::ResnetSmall, &device).save(&path).unwrap();
     arg(path)
 }
 

@@ -227,7 +227,7 @@ fn the_run_folder_holds_what_the_contract_names() {
         |split: &str| sarb_labels::formats::csv::read(&run.join(format!("data/{split}.csv"))).unwrap().labels;
     // 10 % of 48 images validate, and the hidden labels are hidden in the run's copy too.
     assert_eq!((labels("train").images(), labels("val").images()), (43, 5));
-    assert!(labels("train").count(sarb_labels::labels::Label::Unknown) > 200);
+    assert!(labels("train").count(sarb_labels::Label::Unknown) > 200);
 }
 
 #[test]

@@ -31,7 +31,7 @@ def best(repeat, work):
 
 
 def loader(arguments):
-    """src/data/transform.rs: squares of 8/7 of the size, a crop of one of five sizes, resize, flip, normalise."""
+    """src/data/transform.rs: squares of 8/7 of the size, a crop of one of five sizes, resize, flip, normalize."""
     import random
 
     import torch

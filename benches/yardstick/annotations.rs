@@ -1,4 +1,4 @@
-//! `sarb bench annotations`: seconds and memory for opening a large instances file in COCO's format.
+//! `yardstick annotations`: seconds and memory for opening a large instances file in COCO's format.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rand::{Rng, RngExt};
+use sarb::labels::formats::coco;
+use sarb::labels::formats::options::Options;
+use sarb::labels::random::{Stream, rng};
+use sarb::{Error, Result};
 use serde_json::{Value, json};
 
 use super::Common;
 use super::network::positive;
 use super::scratch::Folder;
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::formats::coco;
-use sarb_labels::formats::options::Options;
-use sarb::{Error, Result};
 
 /// Corners of a polygon; with them an annotation takes about as many bytes as one of COCO's.
 const CORNERS: usize = 36;
 
-/// Arguments of `sarb bench annotations`; the defaults are the size of COCO's training images of 2014.
+/// Arguments of `yardstick annotations`; the defaults are the size of COCO's training images of 2014.
 #[derive(Debug, Clone, Args)]
 pub struct Annotations {
     /// Number of images
@@ -116,9 +116,8 @@ fn size(path: &Path) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
+    use clap::Parser;
 
     #[derive(Parser)]
     struct Command {
@@ -136,6 +135,6 @@ mod tests {
         let read = coco::read(&path, &Options::default()).unwrap().annotations;
         assert_eq!(read.categories, ["category 1", "category 2", "category 3"]);
         // 200 draws of 15 cells leave one empty once in 70,000 seeds.
-        assert_eq!(read.labels.count(sarb_labels::labels::Label::Positive), 15);
+        assert_eq!(read.labels.count(sarb::labels::Label::Positive), 15);
     }
 }

@@ -1,22 +1,20 @@
-//! `sarb bench labels`: seconds for what is done with the labels of a data set in memory.
+//! `yardstick labels`: seconds for what is done with the labels of a data set in memory.
 
 use std::hint::black_box;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use rand::RngExt;
+use sarb::internals::epoch_batches;
+use sarb::labels::hiding::{Scheme, hide};
+use sarb::labels::inspect::Inspection;
+use sarb::labels::random::{Stream, rng};
+use sarb::labels::{Annotations, Label, LabelMatrix, stratified};
+use sarb::{Error, Result};
 use serde_json::{Value, json};
 
 use super::Common;
 use super::network::positive;
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::hiding::{Scheme, hide};
-use sarb_labels::inspect::Inspection;
-use sarb_labels::labels::{Label, LabelMatrix};
-use sarb::loader::epoch_batches;
-use sarb_labels::annotations::Annotations;
-use sarb_labels::stratified;
-use sarb::{Error, Result};
 
 /// Shares of the parts of a split.
 const SHARES: [f64; 2] = [0.9, 0.1];
@@ -24,7 +22,7 @@ const SHARES: [f64; 2] = [0.9, 0.1];
 /// Images in a batch.
 const BATCH: usize = 32;
 
-/// Arguments of `sarb bench labels`.
+/// Arguments of `yardstick labels`.
 #[derive(Debug, Clone, Args)]
 pub struct Labels {
     /// Number of images
@@ -66,7 +64,7 @@ impl Labels {
             // What reading and writing the matrix once takes: the rest is to be seen against it.
             "copy_s": self.seconds(|| labels.clone())?,
         });
-        for scheme in Scheme::value_variants() {
+        for scheme in &Scheme::ALL {
             let name = scheme.to_possible_value().expect("no scheme is hidden");
             let name = format!("hide_{}_s", name.get_name().replace('-', "_"));
             found[name] = self.seconds(|| hide(labels, *scheme, self.known, seed))?.into();

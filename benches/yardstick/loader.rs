@@ -1,4 +1,4 @@
-//! `sarb bench loader`: photographs a second from JPEG files to augmented training views.
+//! `yardstick loader`: photographs a second from JPEG files to augmented training views.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use clap::{Args, value_parser};
 use rayon::prelude::*;
+use sarb::internals::{Examples, ImageFiles, Loader as BatchLoader, View, epoch_batches};
+use sarb::labels::images::transform::Transform;
+use sarb::{Error, Result};
+use sarb_benches::photograph;
 use serde_json::{Value, json};
 
+use super::Common;
 use super::network::positive;
 use super::scratch::Folder;
-use super::{Common, photograph};
-use sarb::loader::examples::{Examples, ImageFiles, View};
-use sarb::loader::{epoch_batches, self};
-use sarb_labels::images::transform::Transform;
-use sarb::{Error, Result};
 
 /// Most bytes of batches that wait for the measurement, as in training.
 const QUEUE_BYTES: usize = 512 << 20;
 
-/// Arguments of `sarb bench loader`.
+/// Arguments of `yardstick loader`.
 #[derive(Debug, Clone, Args)]
 pub struct Loader {
     /// Number of generated photographs
@@ -62,9 +62,9 @@ impl Loader {
         let (paths, bytes) = self.write_photographs(&folder.path)?;
         let files = Arc::new(ImageFiles { paths, transform: Transform::for_size(self.size as usize) });
         let one_core = self.common.best(|| self.read_on_one_core(&files))?;
-        let rows = files.len();
+        let rows = files.paths.len();
         let together = self.common.best(|| self.load(files.clone(), rows))?;
-        let blank = self.common.best(|| self.load(Arc::new(Blank(self.blank)), self.blank))?;
+        let blank = self.common.best(|| self.load(Arc::new(Blank), self.blank))?;
         let images = self.images as f64;
         Ok(json!({
             "images": self.images,
@@ -101,12 +101,12 @@ impl Loader {
 
     fn read_on_one_core(&self, files: &ImageFiles) -> Result<()> {
         let mut values = vec![0.0; files.transform.values()];
-        (0..files.len()).try_for_each(|row| files.read(row, self.view(), black_box(&mut values)))
+        (0..files.paths.len()).try_for_each(|row| files.read(row, self.view(), black_box(&mut values)))
     }
 
     /// Takes an epoch of `rows` examples out of the loader.
     fn load(&self, examples: Arc<dyn Examples>, rows: usize) -> Result<()> {
-        let loader = loader::Loader::new(rayon::current_num_threads(), QUEUE_BYTES);
+        let loader = BatchLoader::new(rayon::current_num_threads(), QUEUE_BYTES);
         let rows: Vec<usize> = (0..rows).collect();
         let batches = epoch_batches(&rows, self.batch, self.seed, 0, false);
         loader.batches(examples, batches, self.view()).try_for_each(|batch| {
@@ -117,13 +117,9 @@ impl Loader {
 }
 
 /// As many examples of one value that costs nothing to read.
-struct Blank(usize);
+struct Blank;
 
 impl Examples for Blank {
-    fn len(&self) -> usize {
-        self.0
-    }
-
     fn shape(&self) -> [usize; 3] {
         [1, 1, 1]
     }

@@ -1,12 +1,15 @@
-//! `sarb bench`: how long the parts of the work take on this machine, next to
-//! PyTorch's `peer_step.py` and the `tools/peers.py` of this repository, which do the same work.
+//! The yardstick: how long the parts of the work take on this machine, next to PyTorch's
+//! `tools/peer_step.py` and `tools/peers.py`, which do the same work and print the same keys.
+//!
+//! ```text
+//! cargo run --release -p sarb-benches --bin yardstick -- step --categories 80 --batch 8 --json
+//! ```
 
 mod annotations;
 mod labels;
 mod loader;
 mod metrics;
 mod network;
-pub mod photograph;
 mod predict;
 mod prototypes;
 mod random;
@@ -15,15 +18,14 @@ mod step;
 
 use std::time::Instant;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser};
+use sarb::{Error, Result};
 use serde_json::Value;
 
-use crate::cli::console::print;
-use sarb::{Error, Result};
-
-/// Arguments of `sarb bench`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Bench {
+/// How long the parts of sarb's work take on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "yardstick", max_term_width = 100)]
+enum Yardstick {
     /// A training step of SARB, and inference of its batch
     Step(step::Step),
     /// Inference, images to scores
@@ -40,17 +42,17 @@ pub enum Bench {
     Annotations(annotations::Annotations),
 }
 
-impl Bench {
+impl Yardstick {
     /// Measures and prints.
-    pub fn run(&self) -> Result<()> {
+    fn run(&self) -> Result<()> {
         match self {
-            Bench::Step(command) => command.run(),
-            Bench::Predict(command) => command.run(),
-            Bench::Loader(command) => command.run(),
-            Bench::Metrics(command) => command.run(),
-            Bench::Prototypes(command) => command.run(),
-            Bench::Labels(command) => command.run(),
-            Bench::Annotations(command) => command.run(),
+            Yardstick::Step(command) => command.run(),
+            Yardstick::Predict(command) => command.run(),
+            Yardstick::Loader(command) => command.run(),
+            Yardstick::Metrics(command) => command.run(),
+            Yardstick::Prototypes(command) => command.run(),
+            Yardstick::Labels(command) => command.run(),
+            Yardstick::Annotations(command) => command.run(),
         }
     }
 }
@@ -61,7 +63,7 @@ struct Common {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// How often it is done; the best counts
+    /// Repetitions; the best is reported
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
     /// Threads [default: all cores]
@@ -78,12 +80,14 @@ impl Common {
         pool.map_err(|e| Error::Usage(format!("cannot start {threads} threads: {e}")))?;
         let mut found = measure()?;
         found["threads"] = rayon::current_num_threads().into();
-        found["peak_rss_mb"] = (sarb::memory::peak_rss_mb().round() as u64).into();
+        found["peak_rss_mb"] = (sarb::internals::peak_rss_mb().round() as u64).into();
         if self.json {
-            return print(&found.to_string());
+            println!("{found}");
+            return Ok(());
         }
         let entries = found.as_object().into_iter().flatten();
-        entries.into_iter().try_for_each(|(key, value)| print(&format!("{key:24} {value}")))
+        entries.into_iter().for_each(|(key, value)| println!("{key:24} {value}"));
+        Ok(())
     }
 
     /// Seconds of the best of several runs after one to warm up.
@@ -96,5 +100,22 @@ impl Common {
             best = best.min(start.elapsed().as_secs_f64());
         }
         Ok(best)
+    }
+}
+
+fn main() {
+    if let Err(error) = Yardstick::parse().run() {
+        eprintln!("yardstick: {error}");
+        std::process::exit(error.exit_code());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Yardstick::command().debug_assert();
     }
 }

@@ -1,20 +1,20 @@
-//! `sarb bench metrics`: seconds for all metrics of a data set.
+//! `yardstick metrics`: seconds for all metrics of a data set.
 
 use std::hint::black_box;
 
 use clap::Args;
 use rand::{Rng, RngExt};
+use sarb::Result;
+use sarb::labels::LabelMatrix;
+use sarb::labels::metrics::evaluate;
+use sarb::labels::random::{Stream, rng};
 use serde_json::{Value, json};
 
 use super::Common;
 use super::network::positive;
 use super::random::normal;
-use sarb::Result;
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::labels::LabelMatrix;
-use sarb_labels::metrics::evaluate;
 
-/// Arguments of `sarb bench metrics`; the defaults are the size of COCO's test images.
+/// Arguments of `yardstick metrics`; the defaults are the size of COCO's test images.
 #[derive(Debug, Clone, Args)]
 pub struct Metrics {
     /// Number of images

@@ -3,19 +3,15 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use rand::RngExt;
+use sarb::internals::{
+    AnyMethod, Backbone, BackboneName, Batch, CategoryKnowledge, Freeze, Inference, Input, MethodRecipe,
+    Model, NetworkRecipe, SarbRecipe,
+};
+use sarb::labels::LabelMatrix;
+use sarb::labels::random::{Stream, rng};
+use sarb::{Error, Result};
 
 use super::Common;
-use sarb::batch::{Batch, Input};
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::labels::LabelMatrix;
-use sarb::loss::normalization::Normalization;
-use sarb::methods::network_recipe::NetworkRecipe;
-use sarb::methods::sarb_recipe::SarbRecipe;
-use sarb::methods::knowledge::CategoryKnowledge;
-use sarb::methods::{Head, MethodRecipe};
-use sarb::model::{Inference, Model};
-use sarb::backbone::{Backbone, BackboneName, Freeze};
-use sarb::{Error, Result};
 
 /// Sizes, named as in the yardstick; the defaults are the paper's.
 #[derive(Debug, Clone, Args)]
@@ -38,13 +34,10 @@ pub struct Network {
     /// cpu, vulkan, cuda or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Not built yet: computing is in f32
-    #[arg(long)]
-    pub bf16: bool,
 }
 
 pub fn positive(text: &str) -> std::result::Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("`{text}` is no whole number above 0"))
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("`{text}` is not a whole number above 0"))
 }
 
 /// The smallest image of which the backbone and the mean over 2×2 leave a position.
@@ -66,10 +59,7 @@ impl Network {
                 "--size {size} is too small for a ResNet-101; {smallest} or more"
             )));
         }
-        if self.bf16 {
-            return Err(Error::Usage("--bf16 is not built yet: computing is in f32".into()));
-        }
-        crate::cli::device(&self.device)
+        sarb::device::open(&self.device)
     }
 
     /// SARB with all its branches: a frozen trunk, a trained last stage, the mean over 2×2, the head.
@@ -96,10 +86,10 @@ impl Network {
             counts: vec![(1, 2); self.categories],
         };
         let head = recipe.init(channels, &knowledge, 0, device);
-        if let Head::Sarb(sarb) = &head {
+        if let AnyMethod::Sarb(sarb) = &head {
             let values = self.categories * PROTOTYPES * self.dim;
-            let centres = (0..values).map(|_| random.random_range(-1.0..1.0)).collect();
-            sarb.prototypes.set(centres, &vec![PROTOTYPES; self.categories]);
+            let centers = (0..values).map(|_| random.random_range(-1.0..1.0)).collect();
+            sarb.prototypes.set(centers, &vec![PROTOTYPES; self.categories]);
         }
         Model { backbone, head }
     }
@@ -119,7 +109,6 @@ impl Network {
             labels: LabelMatrix::from_values(self.categories, &labels),
             indices: (0..images).collect(),
             mixture: None,
-            normalization: Normalization::default(),
         }
     }
 
@@ -146,7 +135,7 @@ impl Network {
             "dim": self.dim,
             "joint": self.joint,
             "cached": self.cached.unwrap_or(0),
-            "bf16": self.bf16,
+            "bf16": false,
             "device": self.device,
         })
     }

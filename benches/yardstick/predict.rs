@@ -1,14 +1,14 @@
-//! `sarb bench predict`: images to scores, for each of several batch sizes.
+//! `yardstick predict`: images to scores, for each of several batch sizes.
 
 use burn::module::Module;
 use clap::Args;
+use sarb::Result;
+use sarb::internals::Inference;
 
 use super::Common;
 use super::network::{Network, positive};
-use sarb::Result;
-use sarb::model::Inference;
 
-/// Arguments of `sarb bench predict`.
+/// Arguments of `yardstick predict`.
 #[derive(Debug, Clone, Args)]
 pub struct Predict {
     /// Images in a batch; may be given several times

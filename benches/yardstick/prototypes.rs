@@ -1,29 +1,28 @@
-//! `sarb bench prototypes`: seconds for the k-means of all categories, as training runs it.
+//! `yardstick prototypes`: seconds for the k-means of all categories, as training runs it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use rand::RngExt;
 use rayon::prelude::*;
+use sarb::Result;
+use sarb::internals::{Clusters, cluster};
+use sarb::labels::arrays::npy;
+use sarb::labels::random::{Stream, rng};
 use serde_json::{Value, json};
 
 use super::Common;
 use super::network::positive;
 use super::random::normal;
-use sarb::Result;
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::arrays::npy;
-use sarb::kmeans::Clusters;
-use sarb::methods::prototypes::cluster;
 
 /// Gaussians that a category's points are drawn from; more than the usual number of clusters, so that
 /// no clustering is perfect.
 const GAUSSIANS: usize = 12;
-/// Standard deviation of a coordinate of their centres, in that of the points around them. At 1024
+/// Standard deviation of a coordinate of their centers, in that of the points around them. At 1024
 /// coordinates Lloyd's iterations then number some tens, as with representations.
 const SPREAD: f32 = 0.15;
 
-/// Arguments of `sarb bench prototypes`.
+/// Arguments of `yardstick prototypes`.
 #[derive(Debug, Clone, Args)]
 pub struct Prototypes {
     /// Number of categories
@@ -83,11 +82,11 @@ impl Prototypes {
     fn fill(&self, category: u64, values: &mut [f32]) {
         let dim = self.dim;
         let mut rng = rng(self.seed, Stream::Synthetic, 0, category);
-        let centres: Vec<f32> = (0..GAUSSIANS * dim).map(|_| SPREAD * normal(&mut rng)).collect();
+        let centers: Vec<f32> = (0..GAUSSIANS * dim).map(|_| SPREAD * normal(&mut rng)).collect();
         for point in values.chunks_exact_mut(dim) {
             let first = dim * rng.random_range(0..GAUSSIANS);
-            for (value, centre) in point.iter_mut().zip(&centres[first..first + dim]) {
-                *value = centre + normal(&mut rng);
+            for (value, center) in point.iter_mut().zip(&centers[first..first + dim]) {
+                *value = center + normal(&mut rng);
             }
         }
     }

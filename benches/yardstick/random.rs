@@ -14,7 +14,7 @@ pub fn normal(rng: &mut impl Rng) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::random::{Stream, rng};
+    use sarb::labels::random::{Stream, rng};
 
     #[test]
     fn draws_have_mean_zero_and_variance_one() {

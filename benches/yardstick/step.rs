@@ -1,20 +1,16 @@
-//! `sarb bench step`: one training step of SARB and one inference pass, as the yardstick
-//! `shared/tools/peer_step.py` measures them.
+//! `yardstick step`: one training step of SARB and one inference pass, as
+//! `tools/peer_step.py` measures them.
 
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
+use sarb::internals::{Inference, Model, Normalization, Progress, Rates, adam, step};
+use sarb::{Recipe, Result};
 
 use super::Common;
 use super::network::{Network, positive, wait};
-use sarb::Result;
-use sarb::batch::Progress;
-use sarb::model::{Inference, Model};
-use sarb::recipe::Recipe;
-use sarb::step::{Rates, step};
-use sarb::train::adam;
 
-/// Arguments of `sarb bench step`.
+/// Arguments of `yardstick step`.
 #[derive(Debug, Clone, Args)]
 pub struct Step {
     /// Images B
@@ -54,7 +50,7 @@ impl Step {
         let rates = Rates { rate: 1e-5, backbone_factor: 1.0 };
         let mut at = Progress { seed: 0, epoch: 1, step: 0, steps: usize::from(self.common.repeat) + 1 };
         self.common.best(|| {
-            step(model, &mut adam, rates, trunk.as_ref(), &batch, at);
+            step(model, &mut adam, rates, trunk.as_ref(), &batch, Normalization::default(), at);
             at.step += 1;
             wait(device)
         })

@@ -5,51 +5,48 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::data::Annotations;
-use crate::data::array_file::read_matrix;
-use crate::data::formats::arrays::Convention;
-use crate::data::formats::format::Format;
-use crate::data::formats::options::{Difficult, Options, Uncertain, Unlisted};
-use crate::data::formats::{self, Reading};
-use crate::data::words::Words;
-use crate::files::folder_of;
-use crate::{Error, Result};
+use sarb_labels::arrays::read_matrix;
+use sarb_labels::files::folder_of;
+use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted};
+use sarb_labels::formats::{self, Reading};
+use sarb_labels::words::Words;
+use sarb_labels::{Annotations, Error, Result};
 
 /// Class descriptions, for Open Images.
 const DESCRIPTIONS: &str = "/m/0bt9lr,dog\n/m/01yrx,cat\n/m/0jbk,animal\n/m/0k4j,car\n";
 
 pub fn csv(bytes: &[u8]) {
-    check(Format::Csv.read(&file("csv", "train.csv", bytes), &Options::default()));
+    check(formats::csv::FORMAT.read(&file("csv", "train.csv", bytes), &Options::default()));
 }
 
 pub fn tags(bytes: &[u8]) {
-    check(Format::Tags.read(&file("tags", "tags.csv", bytes), &unlisted(bytes)));
+    check(formats::tags::FORMAT.read(&file("tags", "tags.csv", bytes), &unlisted(bytes)));
 }
 
 pub fn coco(bytes: &[u8]) {
-    check(Format::Coco.read(&file("coco", "instances.json", bytes), &unlisted(bytes)));
+    check(formats::coco::FORMAT.read(&file("coco", "instances.json", bytes), &unlisted(bytes)));
 }
 
 pub fn lvis(bytes: &[u8]) {
-    check(Format::Lvis.read(&file("lvis", "lvis.json", bytes), &Options::default()));
+    check(formats::lvis::FORMAT.read(&file("lvis", "lvis.json", bytes), &Options::default()));
 }
 
 pub fn label_studio(bytes: &[u8]) {
-    check(Format::LabelStudio.read(&file("label_studio", "export.json", bytes), &unlisted(bytes)));
+    check(formats::label_studio::FORMAT.read(&file("label_studio", "export.json", bytes), &unlisted(bytes)));
 }
 
 pub fn fiftyone(bytes: &[u8]) {
-    check(Format::Fiftyone.read(&file("fiftyone", "samples.json", bytes), &Options::default()));
+    check(formats::fiftyone::FORMAT.read(&file("fiftyone", "samples.json", bytes), &Options::default()));
 }
 
 /// With and without names of categories.
 pub fn vg(bytes: &[u8]) {
     let path = file("vg", "train.json", bytes);
-    check(Format::Vg.read(&path, &Options::default()));
+    check(formats::vg::FORMAT.read(&path, &Options::default()));
     let categories = beside(&path, "categories.txt", "tree\nman\nsign\nwall\n");
     let image_list = beside(&path, "images.txt", "1.jpg\n5.jpg\n2.jpg\n");
     let (categories, image_list) = (Some(categories), Some(image_list));
-    check(Format::Vg.read(&path, &Options { categories, image_list, ..Options::default() }));
+    check(formats::vg::FORMAT.read(&path, &Options { categories, image_list, ..Options::default() }));
 }
 
 /// `.npy`, `.npz` and `.txt` by their first bytes, in every convention; three images.
@@ -63,14 +60,14 @@ pub fn arrays(bytes: &[u8]) {
     let image_list = Some(beside(&path, "images.list", "a.jpg\nb.jpg\nsub/c d.jpg\n"));
     let options = Options { image_list, ..Options::default() };
     for convention in [None, Some(Convention::Hcp), Some(Convention::Csl), Some(Convention::Complete)] {
-        check(Format::Arrays.read(&path, &Options { convention, ..options.clone() }));
+        check(formats::arrays::FORMAT.read(&path, &Options { convention, ..options.clone() }));
     }
 }
 
 pub fn open_images(bytes: &[u8]) {
     let path = file("open_images", "labels.csv", bytes);
     beside(&path, "class-descriptions.csv", DESCRIPTIONS);
-    check(Format::OpenImages.read(&path, &Options::default()));
+    check(formats::open_images::FORMAT.read(&path, &Options::default()));
 }
 
 /// Open Images' hierarchy, applied to labels that are right.
@@ -81,17 +78,17 @@ pub fn hierarchy(bytes: &[u8]) {
     let labels = "ImageID,Source,LabelName,Confidence\na,verification,/m/0bt9lr,1\na,verification,/m/01yrx,0\n\
                   b,verification,/m/0jbk,0\nb,verification,/m/0k4j,1\n";
     let labels = beside(path, "labels.csv", labels);
-    check(Format::OpenImages.read(&labels, &Options { hierarchy, ..Options::default() }));
+    check(formats::open_images::FORMAT.read(&labels, &Options { hierarchy, ..Options::default() }));
 }
 
 pub fn chexpert(bytes: &[u8]) {
     let uncertain = [None, Some(Uncertain::Negative), Some(Uncertain::Positive)][bytes.len() % 3];
     let options = Options { uncertain, ..unlisted(bytes) };
-    check(Format::Chexpert.read(&file("chexpert", "train.csv", bytes), &options));
+    check(formats::chexpert::FORMAT.read(&file("chexpert", "train.csv", bytes), &options));
 }
 
 pub fn cvat(bytes: &[u8]) {
-    check(Format::Cvat.read(&file("cvat", "annotations.xml", bytes), &unlisted(bytes)));
+    check(formats::cvat::FORMAT.read(&file("cvat", "annotations.xml", bytes), &unlisted(bytes)));
 }
 
 /// The bytes are the XML file of one of two images.
@@ -100,7 +97,7 @@ pub fn voc(bytes: &[u8]) {
     let root = folder_of(folder_of(&xml));
     beside(&xml, "b.xml", "<annotation><object><name>dog</name></object></annotation>");
     beside(root, "voc/ImageSets/Main/trainval.txt", "a\nb\n");
-    check(Format::Voc.read(root, &difficult(bytes)));
+    check(formats::voc::FORMAT.read(root, &difficult(bytes)));
 }
 
 /// The bytes are the list of a category; then the list of images, with a list of a category.
@@ -108,17 +105,17 @@ pub fn voc_lists(bytes: &[u8]) {
     let list = file("voc_lists", "ImageSets/Main/cat_trainval.txt", bytes);
     let root = folder_of(folder_of(folder_of(&list)));
     beside(&list, "trainval.txt", "a\nb.png\nc\n");
-    check(Format::Voc.read(root, &difficult(bytes)));
+    check(formats::voc::FORMAT.read(root, &difficult(bytes)));
     let images = file("voc_lists", "images/ImageSets/Main/trainval.txt", bytes);
     beside(&images, "dog_trainval.txt", "a 1\nb.png -1\nc 0\n");
-    check(Format::Voc.read(&root.join("images"), &difficult(bytes)));
+    check(formats::voc::FORMAT.read(&root.join("images"), &difficult(bytes)));
 }
 
 pub fn parquet(bytes: &[u8]) {
     let path = file("parquet", "labels.parquet", bytes);
     // A table either says what is not listed or asks for it.
     for options in [Options::default(), unlisted(bytes)] {
-        check(Format::Parquet.read(&path, &options));
+        check(formats::parquet::FORMAT.read(&path, &options));
     }
 }
 
@@ -126,7 +123,7 @@ pub fn webdataset(bytes: &[u8]) {
     let path = file("webdataset", "shard.tar", bytes);
     let categories = Some(beside(&path, "categories.txt", "cat\ndog\ncar\n"));
     for options in [Options::default(), Options { categories, ..unlisted(bytes) }] {
-        check(Format::Webdataset.read(&path, &options));
+        check(formats::webdataset::FORMAT.read(&path, &options));
     }
 }
 
@@ -151,7 +148,7 @@ pub fn words(bytes: &[u8]) {
 
 /// Telling the format of a file.
 pub fn detect(bytes: &[u8]) {
-    checked(Format::detect(&file("detect", "labels", bytes)));
+    checked(formats::detect(&file("detect", "labels", bytes)));
 }
 
 /// Either policy, chosen by the length, so that one corpus tries both.

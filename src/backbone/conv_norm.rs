@@ -1,30 +1,30 @@
-//! A convolution followed by batch normalisation: the brick that every backbone here is built from.
+//! A convolution followed by batch normalization: the brick that every backbone here is built from.
 
-use crate::kernels::window::Window;
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-use crate::kernels::conv_rows::convolve_rows;
-use crate::kernels::activation::Activation;
-use crate::kernels::folded::FoldedConv;
 use crate::backbone::state_dict::{Slot, Visit};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv_rows::convolve_rows;
+use crate::kernels::folded::FoldedConv;
+use crate::kernels::window::Window;
 
-/// A convolution without bias and the batch normalisation after it.
+/// A convolution without bias and the batch normalization after it.
 #[derive(Module, Debug)]
 pub struct ConvNorm {
     /// Filters, `[out, in, k, k]`, or `[C, 1, k, k]` depthwise.
     pub weight: Param<Tensor<4>>,
-    /// Normalises each output channel.
+    /// Normalizes each output channel.
     pub norm: BatchNorm,
     #[module(skip)]
     window: Window,
 }
 
 impl ConvNorm {
-    /// With torchvision's initialisation: Kaiming normal over the fan-out, scale 1, shift 0.
+    /// With torchvision's initialization: Kaiming normal over the fan-out, scale 1, shift 0.
     pub fn new(channels: [usize; 2], window: Window, epsilon: f64, device: &Device) -> Self {
         let [inputs, outputs] = channels;
         let inputs = if window.depthwise { 1 } else { inputs };
@@ -52,8 +52,8 @@ impl ConvNorm {
     pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
         let maps = convolve_rows(maps, self.weight.val(), self.window);
         let [batch, height, width, outputs] = maps.dims();
-        let normalised = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
-        normalised.reshape([batch, height, width, outputs])
+        let normalized = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
+        normalized.reshape([batch, height, width, outputs])
     }
 
     fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {
@@ -73,7 +73,7 @@ impl ConvNorm {
         conv2d(maps, weight, None, ConvOptions::new_with_padding([stride; 2], padding, [1, 1], groups))
     }
 
-    /// The same layer with its batch normalisation fixed: running statistics, scale and shift.
+    /// The same layer with its batch normalization fixed: running statistics, scale and shift.
     pub fn freeze_batch_norm(self) -> Self {
         Self { norm: self.norm.freeze(), ..self }
     }
@@ -87,7 +87,7 @@ impl ConvNorm {
         visit(format!("{norm}.running_var"), Slot::Statistic(&mut self.norm.running_var));
     }
 
-    /// The layer as one convolution with a bias, the normalisation's running statistics folded in.
+    /// The layer as one convolution with a bias, the normalization's running statistics folded in.
     pub(crate) fn fold(&self, activation: Activation) -> FoldedConv {
         let host = |tensor: Tensor<1>| -> Vec<f32> {
             tensor.into_data().try_into_vec().expect("weights are f32 tensors")

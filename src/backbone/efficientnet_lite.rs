@@ -6,14 +6,14 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::backbone::stage::Stage;
 use crate::backbone::conv_norm::ConvNorm;
-use crate::kernels::window::{Padding, Window};
+use crate::backbone::stage::Stage;
+use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
 use crate::kernels::folded::Layer;
-use crate::backbone::state_dict::Visit;
+use crate::kernels::window::{Padding, Window};
 
-/// The TensorFlow models' batch normalisation constant.
+/// The TensorFlow models' batch normalization constant.
 const EPSILON: f64 = 1e-3;
 
 /// Channels of the maps after the head.
@@ -125,7 +125,7 @@ pub struct Trunk {
 }
 
 impl Stage for Trunk {
-    /// Normalised images to the maps before the last stage, `[B, 3, S, S] -> [B, 112, S/16, S/16]`.
+    /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, 112, S/16, S/16]`.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let maps = relu6(self.stem.forward(images));
         self.blocks.iter().fold(maps, |maps, block| block.forward(maps))
@@ -169,7 +169,7 @@ impl EfficientNetLite {
         }
     }
 
-    /// The same network with every batch normalisation fixed.
+    /// The same network with every batch normalization fixed.
     pub(crate) fn freeze_batch_norm(self) -> Self {
         let fix = |blocks: Vec<Block>| blocks.into_iter().map(Block::freeze_batch_norm).collect();
         Self {
@@ -187,7 +187,7 @@ impl EfficientNetLite {
         self.last.head.tensors("_conv_head", "_bn1", visit);
     }
 
-    /// The network with batch normalisation folded into the convolutions.
+    /// The network with batch normalization folded into the convolutions.
     pub(crate) fn fold(&self) -> Vec<Layer> {
         let mut layers = self.fold_trunk();
         layers.extend(self.last.blocks.iter().flat_map(Block::fold));

@@ -1,13 +1,12 @@
 //! The network that turns images into feature maps, chosen by name, and what of it is trained.
 
-mod conv_norm;
+pub mod conv_norm;
 mod efficientnet_lite;
 mod resnet;
 pub mod stage;
 pub mod state_dict;
 pub mod weights;
 
-use stage::Stage;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -18,11 +17,12 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use efficientnet_lite::EfficientNetLite;
 use crate::kernels::folded::{Folded, Layer};
-use resnet::{ResNet, ResNetConfig};
-use state_dict::Visit;
 use crate::{Error, Result};
+use efficientnet_lite::EfficientNetLite;
+use resnet::{ResNet, ResNetConfig};
+use stage::Stage;
+use state_dict::Visit;
 
 /// A backbone's name, as recipes spell it.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -207,7 +207,7 @@ impl Backbone {
         size_px.div_ceil(self.name.reduction()) / if self.pool { 2 } else { 1 }
     }
 
-    /// Normalised images to maps, `[B, 3, S, S] -> [B, F, H, W]`.
+    /// Normalized images to maps, `[B, 3, S, S] -> [B, F, H, W]`.
     ///
     /// A frozen part runs without autodiff, so that it keeps no graph: no gradient reaches the
     /// images through it.
@@ -230,7 +230,7 @@ impl Backbone {
         assert!(fits, "images of {height}×{width} px leave no position in the maps of {}", self.name);
     }
 
-    /// Which part is trained. A trained part's batch normalisation uses the batch's statistics and
+    /// Which part is trained. A trained part's batch normalization uses the batch's statistics and
     /// a frozen one's the running ones; see also [`Backbone::freeze_batch_norm`].
     pub fn freeze(mut self, freeze: Freeze) -> Self {
         fn set<T: Module, L: Module>(trunk: T, last: L, freeze: Freeze) -> (T, L) {
@@ -253,7 +253,7 @@ impl Backbone {
         self
     }
 
-    /// Fixes every batch normalisation, also of trained parts: running statistics, scale and shift.
+    /// Fixes every batch normalization, also of trained parts: running statistics, scale and shift.
     /// To be called after [`Backbone::freeze`].
     pub fn freeze_batch_norm(mut self) -> Self {
         self.network = match self.network {
@@ -313,7 +313,7 @@ impl Backbone {
     }
 }
 
-/// A fixed backbone without gradients: batch normalisation folded into the convolutions and own
+/// A fixed backbone without gradients: batch normalization folded into the convolutions and own
 /// kernels on the CPU, the plain network on other devices.
 #[derive(Debug)]
 pub struct FoldedBackbone {
@@ -322,7 +322,7 @@ pub struct FoldedBackbone {
 }
 
 impl FoldedBackbone {
-    /// Normalised images to maps, `[B, 3, S, S] -> [B, F, H, W]`, on the images' device without
+    /// Normalized images to maps, `[B, 3, S, S] -> [B, F, H, W]`, on the images' device without
     /// autodiff; equal to [`Backbone::forward`] with everything frozen, up to rounding.
     ///
     /// # Panics

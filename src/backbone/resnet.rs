@@ -9,14 +9,14 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
-use crate::backbone::stage::Stage;
 use crate::backbone::conv_norm::ConvNorm;
-use crate::kernels::window::Window;
+use crate::backbone::stage::Stage;
+use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
 use crate::kernels::folded::Layer;
-use crate::backbone::state_dict::Visit;
+use crate::kernels::window::Window;
 
-/// PyTorch's batch normalisation constant.
+/// PyTorch's batch normalization constant.
 const EPSILON: f64 = 1e-5;
 
 /// What distinguishes one ResNet from another.
@@ -180,7 +180,7 @@ impl Trunk {
 }
 
 impl Stage for Trunk {
-    /// Normalised images to the maps before the last stage, `[B, 3, S, S] -> [B, F', H', W']`.
+    /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, F', H', W']`.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let maps = self.stem(images);
         self.stages.iter().flatten().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward))
@@ -229,7 +229,7 @@ impl ResNet {
         Self { trunk: Trunk::new(config, device), last: LastStage::new(config, device) }
     }
 
-    /// The same network with every batch normalisation fixed.
+    /// The same network with every batch normalization fixed.
     pub(crate) fn freeze_batch_norm(self) -> Self {
         let Trunk { stem, max_pool, stages } = self.trunk;
         let fix = |blocks: Vec<Block>| blocks.into_iter().map(Block::freeze_batch_norm).collect();
@@ -254,7 +254,7 @@ impl ResNet {
         }
     }
 
-    /// The network with batch normalisation folded into the convolutions.
+    /// The network with batch normalization folded into the convolutions.
     pub(crate) fn fold(&self) -> Vec<Layer> {
         let mut layers = self.fold_trunk();
         layers.extend(self.last.blocks.iter().map(Block::fold));

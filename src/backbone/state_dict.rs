@@ -10,7 +10,7 @@ pub(crate) enum Slot<'a> {
     Filters(&'a mut Param<Tensor<4>>),
     /// A trained value a channel, `[C]`.
     Vector(&'a mut Param<Tensor<1>>),
-    /// A running statistic of batch normalisation, `[C]`.
+    /// A running statistic of batch normalization, `[C]`.
     Statistic(&'a mut RunningState<Tensor<1>>),
 }
 

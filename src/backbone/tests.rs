@@ -1,9 +1,10 @@
 //! Tests of `backbone.rs`.
 
+use burn::tensor::Distribution;
+
 use super::*;
 use crate::backbone::state_dict::Slot;
 use crate::backbone::weights::testing::{closed_form, fixture, lite0_weights, relative_error};
-use burn::tensor::Distribution;
 
 fn small() -> Backbone {
     let device = Device::flex().autodiff();
@@ -137,7 +138,7 @@ fn batch_statistics_move_in_the_trained_part_alone() {
 }
 
 #[test]
-fn a_fixed_batch_normalisation_uses_and_keeps_its_running_statistics() {
+fn a_fixed_batch_normalization_uses_and_keeps_its_running_statistics() {
     let backbone = small().freeze(Freeze::Trunk).freeze_batch_norm();
     let before = running_means(&backbone);
     let inference = backbone.valid().forward(images(16));

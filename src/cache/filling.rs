@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-
-use sarb_labels::random::{Stream, rng};
 use sarb_labels::images;
-use crate::loader::{Examples, Loader, View};
-use crate::cache::store::{Appender, ContentHash, MapStore};
 use sarb_labels::images::transform::Transform;
+use sarb_labels::random::{Stream, rng};
+
+use crate::cache::store::{Appender, ContentHash, MapStore};
+use crate::loader::{Examples, Loader, View};
 use crate::{Error, Result};
 
 /// Maps of `b` images, `b × 3 × S × S -> b × F × H × W`.

@@ -181,10 +181,9 @@ fn readable(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::cache::store::{MapStore, StorePlace};
+    use std::time::Duration;
 
     /// A store of `maps` maps of 1000 bytes, last used `age` seconds ago.
     fn store(dir: &Path, about: &str, maps: u8, age: u64) -> (MapStore, StorePlace) {

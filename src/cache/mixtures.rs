@@ -3,14 +3,14 @@
 //! A map of a mixture cannot be made from the maps of its parts, so as many mixed views are computed
 //! and kept as there are augmented ones; [`MixtureDraw`] says who is mixed with whom in each.
 
-use crate::loader::mixing::MixtureDraw;
 use std::path::PathBuf;
 
 use crate::cache::filling::{Extract, Filling, HashedImage, ToCache};
 use crate::cache::limit::make_room;
-use crate::cache::{CacheSpec, CachedMaps, CachedView, content_hashes, drawn_view, want};
-use crate::loader::{Examples, View};
 use crate::cache::store::{ContentHash, MapStore, StorePlace};
+use crate::cache::{CacheSpec, CachedMaps, CachedView, content_hashes, drawn_view, want};
+use crate::loader::mixing::MixtureDraw;
+use crate::loader::{Examples, View};
 use crate::{Error, Result};
 
 /// Cached maps with mixed views beside the others.
@@ -116,8 +116,8 @@ mod tests {
         let paths: Vec<PathBuf> = (0..4)
             .map(|i| {
                 let path = folder.path().join(format!("{i}.png"));
-                let grey = 40 * i as u8;
-                ::image::RgbImage::from_pixel(12, 12, ::image::Rgb([grey, grey, grey])).save(&path).unwrap();
+                let gray = 40 * i as u8;
+                ::image::RgbImage::from_pixel(12, 12, ::image::Rgb([gray, gray, gray])).save(&path).unwrap();
                 path
             })
             .collect();
@@ -128,7 +128,7 @@ mod tests {
             transform: Transform::for_size(7),
             views: 2,
         };
-        // The map of an image is its first value, which for plain colours no crop changes.
+        // The map of an image is its first value, which for plain colors no crop changes.
         let mut computed = 0;
         let mut extract = |pixels: &[f32], images: usize| {
             computed += images;

@@ -19,17 +19,17 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rand::Rng;
 use rayon::prelude::*;
-
-pub use crate::cache::filling::Extract;
-
+use sarb_labels::images;
+use sarb_labels::images::transform::Transform;
 use sarb_labels::random::{Stream, rng};
+
 use crate::cache::filling::{Filling, HashedImage, ToCache};
 use crate::cache::limit::{Wanted, make_room};
-use sarb_labels::images;
-use crate::loader::{Examples, View};
 use crate::cache::store::{ContentHash, MapStore, Maps, StorePlace};
-use sarb_labels::images::transform::Transform;
+use crate::loader::{Examples, View};
 use crate::{Error, Result};
+
+pub use crate::cache::filling::Extract;
 
 /// Which maps are wanted, and where and how many may be kept.
 #[derive(Debug, Clone)]

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use indicatif::{ProgressBar, ProgressStyle};
-
 use sarb::{Error, Result};
 
 /// A line on stdout. A reader that closed it early, such as `head`, is no failure.

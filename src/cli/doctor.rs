@@ -1,9 +1,9 @@
 //! `sarb doctor`: what this program finds on this machine, and what its caches take.
 
 use clap::Args;
+use sarb::Result;
 
 use super::CacheArgs;
-use sarb::Result;
 use crate::cli::console::print;
 
 /// Arguments of `sarb doctor`.

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::labels::arrays;
 use sarb::labels::formats::csv;
 use sarb::labels::matrix::Matrix;
 use sarb::labels::metrics::{self, Scores};
-use sarb::labels::{LabelMatrix, Split};
+use sarb::labels::{LabelMatrix, Split, arrays};
 use sarb::{Cancel, Error, Evaluation, Result, Run, Which};
 
 use super::CacheArgs;

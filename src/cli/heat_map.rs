@@ -4,9 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use image::{ImageBuffer, Rgb, RgbImage};
-
-use sarb_labels::images::decode;
 use sarb::{Attention, Error, Result};
+use sarb_labels::images::decode;
 
 /// Writes `<prefix>.<category>.png` for each category in `shown`.
 pub fn write(prefix: &Path, file: &Path, attention: &Attention, shown: &[(usize, &str)]) -> Result<()> {
@@ -27,7 +26,7 @@ pub fn write(prefix: &Path, file: &Path, attention: &Attention, shown: &[(usize,
     Ok(())
 }
 
-/// The photograph in grey, tinted from blue (least) over yellow to red (most).
+/// The photograph in gray, tinted from blue (least) over yellow to red (most).
 fn overlay(photo: &RgbImage, map: &[f32], side: usize) -> RgbImage {
     let low = map.iter().copied().fold(f32::INFINITY, f32::min);
     let high = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -38,9 +37,9 @@ fn overlay(photo: &RgbImage, map: &[f32], side: usize) -> RgbImage {
         // Between pure blue at 1/8 and pure red at 7/8 of the ramp.
         let heat = 0.125 + 0.75 * (bilinear(map, side, at(x, width), at(y, height)) - low) * scale;
         let Rgb([r, g, b]) = *photo.get_pixel(x, y);
-        let grey = 0.3 * f32::from(r) + 0.59 * f32::from(g) + 0.11 * f32::from(b);
-        let ramp = |centre: f32| (1.5 - (4.0 * heat - centre).abs()).clamp(0.0, 1.0);
-        Rgb([ramp(3.0), ramp(2.0), ramp(1.0)].map(|tint| (0.55 * grey + 0.45 * 255.0 * tint) as u8))
+        let gray = 0.3 * f32::from(r) + 0.59 * f32::from(g) + 0.11 * f32::from(b);
+        let ramp = |center: f32| (1.5 - (4.0 * heat - center).abs()).clamp(0.0, 1.0);
+        Rgb([ramp(3.0), ramp(2.0), ramp(1.0)].map(|tint| (0.55 * gray + 0.45 * 255.0 * tint) as u8))
     })
 }
 

@@ -5,11 +5,11 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use sarb::{Error, Recognition, Recognizer, Result, Which};
+use sarb_labels::images::{self, tar_member};
 
 use super::heat_map;
 use crate::cli::console::say;
-use sarb_labels::images::{self, tar_member};
-use sarb::{Error, Recognition, Recognizer, Result, Which};
 
 /// Arguments of `sarb predict`.
 #[derive(Debug, Clone, Args)]
@@ -66,9 +66,7 @@ impl Predict {
         if self.format == Format::Csv {
             self.print(
                 &mut out,
-                &csv_line(
-                    std::iter::once("image").chain(recognizer.names().iter().map(String::as_str)),
-                ),
+                &csv_line(std::iter::once("image").chain(recognizer.names().iter().map(String::as_str))),
             )?;
         }
         let (mut failed, mut names) = (0, HashSet::new());

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-
 use sarb::labels::files::write_atomically;
 use sarb::labels::metrics::Scores;
 use sarb::labels::text::{aligned, duration, percent};
-use sarb::{Cache, Cancel, Error, Evaluation, Existing, Inputs, Recipe, Recognizer, Result, Which, synthetic};
+use sarb::{
+    Cache, Cancel, Error, Evaluation, Existing, Inputs, Recipe, Recognizer, Result, Which, synthetic,
+};
 
 use super::console::{print, say};
 use super::progress::Progress;

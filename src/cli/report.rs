@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
 use sarb::Result;
-use crate::cli::console::{print, say, warn};
 use sarb::report::{Options, Report as Tables, Results};
+
+use crate::cli::console::{print, say, warn};
 
 /// Arguments of `sarb report`.
 #[derive(Debug, Clone, Args)]

@@ -4,13 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use sarb::sweep::{self, Options, Plan, Shard};
+use sarb::{Cancel, Error, Result};
+use sarb_labels::Split;
+use sarb_labels::files::folder_of;
 
 use super::CacheArgs;
 use crate::cli::console::{print, say};
-use sarb_labels::dataset::Split;
-use sarb_labels::files::folder_of;
-use sarb::sweep::{self, Options, Plan, Shard};
-use sarb::{Cancel, Error, Result};
 use crate::cli::signals;
 
 /// Arguments of `sarb sweep`.
@@ -81,9 +81,7 @@ impl Sweep {
     pub fn run(&self) -> Result<()> {
         match (&self.command, &self.plan, &self.data, &self.out) {
             (Some(SweepCommand::Status(status)), ..) => status.run(),
-            (None, Some(plan), Some(data), Some(out)) => {
-                self.sweep(plan, data, out, &signals::listen())
-            }
+            (None, Some(plan), Some(data), Some(out)) => self.sweep(plan, data, out, &signals::listen()),
             _ => Err(Error::Usage("give a PLAN.toml with --data DIR and --out DIR, or `status DIR`".into())),
         }
     }

@@ -67,7 +67,8 @@ impl Train {
         let recipe = self.read_recipe()?;
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);
-        let run = sarb::train(&recipe, &self.inputs()?, (&self.out, self.existing()), &device, &events, cancel)?;
+        let run =
+            sarb::train(&recipe, &self.inputs()?, (&self.out, self.existing()), &device, &events, cancel)?;
         let info = run.info()?;
         say(&format!(
             "{} of {}: best epoch {} of {}, {}",
@@ -98,7 +99,9 @@ impl Train {
         sets.extend(flags.into_iter().flatten());
         let default = self.out.join("recipe.toml");
         let file = self.recipe.as_deref().or((self.resume && default.is_file()).then_some(&*default));
-        Recipe::read(file, self.method.as_deref(), &sets)
+        let (recipe, notes) = Recipe::read_with_notes(file, self.method.as_deref(), &sets)?;
+        notes.iter().for_each(|note| say(note));
+        Ok(recipe)
     }
 
     fn inputs(&self) -> Result<Inputs> {

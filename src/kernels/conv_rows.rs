@@ -15,10 +15,10 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use crate::kernels::window::Window;
 use crate::kernels::flex::{tensor, values};
 use crate::kernels::patches::Patches;
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::window::Window;
 
 /// Values of the patches of several images that are multiplied at once: 32 MB.
 const PATCHES: usize = 8 << 20;

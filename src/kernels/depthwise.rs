@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::kernels::simd::{multiply_add, multiversion};
 use crate::kernels::window::Window;
 
 /// Channels that are handled together: one AVX-512 register.
@@ -41,38 +42,7 @@ impl Depthwise<'_> {
     /// If the channels are not a multiple of 16.
     pub fn run(&self, first: usize, out: &mut [f32]) {
         assert_eq!(self.bias.len() % LANES, 0, "depthwise layers here have a multiple of {LANES} channels");
-        self.run_best(first, out);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn run_best(&self, first: usize, out: &mut [f32]) {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512.
-            unsafe { self.run_avx512(first, out) }
-        } else if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
-            unsafe { self.run_avx2(first, out) }
-        } else {
-            self.rows::<false>(first, out);
-        }
-    }
-
-    /// Elsewhere the compiler's baseline decides; AArch64's has fused multiply-add.
-    #[cfg(not(target_arch = "x86_64"))]
-    fn run_best(&self, first: usize, out: &mut [f32]) {
-        self.rows::<{ cfg!(target_arch = "aarch64") }>(first, out);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    fn run_avx512(&self, first: usize, out: &mut [f32]) {
-        self.rows::<true>(first, out);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(&self, first: usize, out: &mut [f32]) {
-        self.rows::<true>(first, out);
+        rows(self, first, out);
     }
 
     #[inline(always)]
@@ -113,7 +83,7 @@ impl Depthwise<'_> {
         before.saturating_sub(start)..(size + before).saturating_sub(start).min(self.window.kernel)
     }
 
-    /// N neighbouring results from the taps `rows` × `columns`, for one vector of channels.
+    /// N neighboring results from the taps `rows` × `columns`, for one vector of channels.
     #[inline(always)]
     fn pixels<const N: usize, const FUSED: bool>(
         &self,
@@ -156,10 +126,14 @@ fn vectors_mut(values: &mut [f32]) -> &mut [Lanes] {
     values.as_chunks_mut().0
 }
 
-/// Without the instruction, a fused multiply-add is a slow library call.
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
+fn rows_body<const FUSED: bool>(layer: &Depthwise<'_>, first: usize, out: &mut [f32]) {
+    layer.rows::<FUSED>(first, out);
+}
+
+multiversion! {
+    /// [`Depthwise::rows`] as the processor does it best.
+    rows(layer: &Depthwise<'_>, first: usize, out: &mut [f32]) = rows_body
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
 //! Fast inference of a fixed backbone on the CPU.
 //!
-//! Batch normalisation is folded into the convolutions, and maps lie channels last: a dense convolution
+//! Batch normalization is folded into the convolutions, and maps lie channels last: a dense convolution
 //! is then a matrix product over rows of pixels, or sixteen smaller ones ([`super::winograd`]), a depthwise
 //! one a loop over vectors of channels, and bias and activation are applied while a tile is still in the
 //! cache. Each image runs through the whole network on one thread; where there are fewer images than
 //! threads, the tiles of a layer are shared out instead, with the same result. Exact up to rounding; no
 //! gradients.
 
-use crate::kernels::activation::Activation;
-use crate::kernels::tiles::Tiles;
 use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::kernels::window::Window;
+use crate::kernels::activation::Activation;
 use crate::kernels::depthwise::Depthwise;
 use crate::kernels::patches::Patches;
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
-use crate::kernels::winograd::{Winograd, self, transform_filters};
+use crate::kernels::tiles::Tiles;
+use crate::kernels::window::Window;
+use crate::kernels::winograd::{self, Winograd, transform_filters};
 
 /// Values that a core takes at a time where there is little to do for each.
 const PIECE: usize = 64 * 1024;
@@ -332,7 +332,7 @@ impl Folded {
         Self { layers, pool, scratch: Mutex::new(Vec::new()) }
     }
 
-    /// Normalised images to maps, on the CPU, `[B, 3, S, S] -> [B, F, H, W]`.
+    /// Normalized images to maps, on the CPU, `[B, 3, S, S] -> [B, F, H, W]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let pool = self.pool;
         let (maps, [rows, columns, channels]) =

@@ -46,7 +46,7 @@ pub struct Step {
 /// What a step's messages were computed from.
 #[derive(Debug, Clone)]
 enum Factor {
-    /// What the neighbours send, `[N, 2D]`.
+    /// What the neighbors send, `[N, 2D]`.
     Messages(Vec<f32>),
     /// The distinct rows, `[K, D]`, of the first step of shared states.
     Distinct(Vec<f32>),

@@ -15,6 +15,6 @@ pub mod product;
 pub mod shared_states;
 pub mod simd;
 pub mod tiles;
-pub mod vectorised;
+pub mod vectorized;
 pub mod window;
 pub mod winograd;

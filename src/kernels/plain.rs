@@ -1,11 +1,11 @@
-//! What [`super::vectorised`] computes, from plain tensor operations, for backends without kernels of
+//! What [`super::vectorized`] computes, from plain tensor operations, for backends without kernels of
 //! ours.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use crate::kernels::vectorised::Activation;
+use crate::kernels::vectorized::Activation;
 
 /// tanh or sigmoid of every value, `[..] -> [..]`.
 pub fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {

@@ -1,4 +1,4 @@
-//! Loops over `f32` slices that the compiler vectorises for the processor it finds at run time.
+//! Loops over `f32` slices that the compiler vectorizes for the processor it finds at run time.
 //!
 //! The C library's `tanh` takes 10–20 ns a value and one value at a time; in the head of SSGRL it is
 //! called `B · C · P · M` times a step (14.5 million on coco18), so it would dominate training. Here
@@ -7,11 +7,12 @@
 /// Values a loop handles together: one AVX-512 register.
 pub const LANES: usize = 16;
 
-/// Compiles a loop three times, for AVX-512, for AVX2 and for any processor, and picks at run time.
+/// Compiles a loop three times, for AVX-512, for AVX2 and for any processor, and picks at run time. The body
+/// is generic over whether the processor fuses a multiplication with the addition after it.
 macro_rules! multiversion {
-    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:ident) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:ident) => {
         $(#[$doc])*
-        pub fn $name($($argument: $type),*) {
+        $vis fn $name($($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,fma")]
@@ -22,15 +23,15 @@ macro_rules! multiversion {
                 fn avx2($($argument: $type),*) {
                     $body::<true>($($argument),*)
                 }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("fma")
+                if std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("fma")
                 {
                     // SAFETY: the processor has these instructions, as was asked just above.
                     return unsafe { avx512($($argument),*) };
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
                     // SAFETY: as above.
                     return unsafe { avx2($($argument),*) };
                 }
@@ -41,29 +42,31 @@ macro_rules! multiversion {
     };
 }
 
+pub(crate) use multiversion;
+
 multiversion! {
     /// `x ← tanh x`.
-    tanh_in_place(values: &mut [f32]) = tanh_body
+    pub tanh_in_place(values: &mut [f32]) = tanh_body
 }
 
 multiversion! {
     /// `x ← 1 / (1 + e^−x)`.
-    sigmoid_in_place(values: &mut [f32]) = sigmoid_body
+    pub sigmoid_in_place(values: &mut [f32]) = sigmoid_body
 }
 
 multiversion! {
     /// `g ← g · (1 − y²)`, the gradient of `y = tanh x`.
-    tanh_backward(gradient: &mut [f32], output: &[f32]) = tanh_backward_body
+    pub tanh_backward(gradient: &mut [f32], output: &[f32]) = tanh_backward_body
 }
 
 multiversion! {
     /// `g ← g · y (1 − y)`, the gradient of `y = sigmoid x`.
-    sigmoid_backward(gradient: &mut [f32], output: &[f32]) = sigmoid_backward_body
+    pub sigmoid_backward(gradient: &mut [f32], output: &[f32]) = sigmoid_backward_body
 }
 
 multiversion! {
     /// `scores[p] ← Σ_m u[m] · tanh(g[p, m] · q[m])` for the positions of one image and one category.
-    joint_scores(scores: &mut [f32], g: &[f32], q: &[f32], u: &[f32]) = joint_scores_body
+    pub joint_scores(scores: &mut [f32], g: &[f32], q: &[f32], u: &[f32]) = joint_scores_body
 }
 
 multiversion! {
@@ -71,7 +74,7 @@ multiversion! {
     /// with `t = tanh(g[p, m] · q[m])` and `w = gradient[p] · (1 − t²)`, `dg[p, m] += w · q[m]`,
     /// `dq[m] += w · g[p, m]`, `du[m] += gradient[p] · t`. The factor `u[m]` of dg and dq is left to
     /// the caller, who can apply it once.
-    joint_scores_backward(
+    pub joint_scores_backward(
         gradient: &[f32],
         g: &[f32],
         q: &[f32],
@@ -149,7 +152,7 @@ fn joint_scores_backward_body<const FUSED: bool>(
 
 /// `a · b + c`, rounded once where the processor can.
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 

@@ -10,8 +10,9 @@
 
 use std::array::from_fn;
 
-use crate::kernels::tiles::Tiles;
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::simd::multiversion;
+use crate::kernels::tiles::Tiles;
 
 /// Channels that are handled together: one AVX-512 register.
 pub const LANES: usize = 16;
@@ -117,35 +118,6 @@ impl Winograd<'_> {
     }
 }
 
-/// Compiles a function for AVX-512, for AVX2 and for any processor, and picks at run time.
-macro_rules! multiversion {
-    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) = $body:ident) => {
-        $(#[$doc])*
-        fn $name($($argument: $type),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f")]
-                fn avx512($($argument: $type),*) {
-                    $body($($argument),*)
-                }
-                #[target_feature(enable = "avx2")]
-                fn avx2($($argument: $type),*) {
-                    $body($($argument),*)
-                }
-                if is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the processor has AVX-512.
-                    return unsafe { avx512($($argument),*) };
-                }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has AVX2.
-                    return unsafe { avx2($($argument),*) };
-                }
-            }
-            $body($($argument),*)
-        }
-    };
-}
-
 multiversion! {
     /// The pixels of one row of tiles, whose results start with row `top`, to `[columns, 16, in]`.
     transform_pixels(layer: &Winograd, top: usize, tiles: &mut [f32]) = transform_pixels_body
@@ -159,7 +131,7 @@ multiversion! {
 }
 
 #[inline(always)]
-fn transform_pixels_body(layer: &Winograd, top: usize, tiles: &mut [f32]) {
+fn transform_pixels_body<const FUSED: bool>(layer: &Winograd, top: usize, tiles: &mut [f32]) {
     let [height, width] = layer.size;
     let map = vectors(layer.map);
     let groups = layer.inputs() / LANES;
@@ -185,7 +157,12 @@ fn transform_pixels_body(layer: &Winograd, top: usize, tiles: &mut [f32]) {
 }
 
 #[inline(always)]
-fn transform_products_body(layer: &Winograd, top: usize, products: [&[f32]; POINTS], out: &mut [f32]) {
+fn transform_products_body<const FUSED: bool>(
+    layer: &Winograd,
+    top: usize,
+    products: [&[f32]; POINTS],
+    out: &mut [f32],
+) {
     let width = layer.size[1];
     let bias = vectors(layer.bias);
     let (groups, out) = (bias.len(), vectors_mut(out));
@@ -258,7 +235,7 @@ fn results(square: &[[Lanes; PIXELS]; PIXELS]) -> [[Lanes; RESULTS]; RESULTS] {
     [result_line(rows[0]), result_line(rows[1])]
 }
 
-// Loops, because a closure is not vectorised for the processor that the function around it is for.
+// Loops, because a closure is not vectorized for the processor that the function around it is for.
 #[inline(always)]
 fn add(mut a: Lanes, b: Lanes) -> Lanes {
     for lane in 0..LANES {
@@ -364,13 +341,13 @@ mod tests {
         let layer = Winograd { filters: &[], bias: &bias, bounds, map: &map, size: [5, 7], shortcut: None };
         let mut tiles = [(); 2].map(|()| vec![f32::NAN; 4 * POINTS * 32]);
         transform_pixels(&layer, 2, &mut tiles[0]);
-        transform_pixels_body(&layer, 2, &mut tiles[1]);
+        transform_pixels_body::<false>(&layer, 2, &mut tiles[1]);
         assert!(tiles[0] == tiles[1]);
         let products = pattern(POINTS * 4 * 16, 0.9);
         let products: [&[f32]; POINTS] = from_fn(|point| &products[point * 4 * 16..][..4 * 16]);
         let mut out = [(); 2].map(|()| vec![f32::NAN; 7 * 16]);
         transform_products(&layer, 4, products, &mut out[0]);
-        transform_products_body(&layer, 4, products, &mut out[1]);
+        transform_products_body::<false>(&layer, 4, products, &mut out[1]);
         assert!(out[0] == out[1]);
     }
 }

@@ -2,7 +2,7 @@
 //! iterations, with scikit-learn's rules for stopping and for empty clusters, on all cores.
 //!
 //! The result depends on the points and the generator only, never on the number of threads: every
-//! sum has a fixed order. Points are centred and scaled by a power of two inside, so that neither
+//! sum has a fixed order. Points are centered and scaled by a power of two inside, so that neither
 //! their offset nor their magnitude costs accuracy.
 
 mod seeding;
@@ -13,27 +13,27 @@ use rayon::prelude::*;
 
 /// Lloyd's iterations at most, as in scikit-learn.
 const MAX_ITERATIONS: usize = 300;
-/// The centres' squared movement at which iterations stop, in mean variances of a coordinate.
+/// The centers' squared movement at which iterations stop, in mean variances of a coordinate.
 const TOLERANCE: f64 = 1e-4;
-/// Points of one matrix product: their coordinates and the centres stay in the core's cache.
+/// Points of one matrix product: their coordinates and the centers stay in the core's cache.
 const POINTS_PER_TASK: usize = 128;
 
 /// Clusters of n points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clusters {
-    /// The centres, `K' × dim`, K' = min(K, number of distinct points).
-    pub centres: Vec<f32>,
+    /// The centers, `K' × dim`, K' = min(K, number of distinct points).
+    pub centers: Vec<f32>,
     /// The cluster of every point, below K'.
     pub assignments: Vec<usize>,
-    /// Sum of squared distances of the points to their centres.
+    /// Sum of squared distances of the points to their centers.
     pub inertia: f64,
-    /// Lloyd's iterations done; 0 when the distinct points themselves are the centres.
+    /// Lloyd's iterations done; 0 when the distinct points themselves are the centers.
     pub iterations: usize,
 }
 
-/// Clusters `points`, `n × dim` row by row and finite, around at most `k` centres.
+/// Clusters `points`, `n × dim` row by row and finite, around at most `k` centers.
 ///
-/// No cluster is empty: with fewer distinct points than `k` each becomes a centre, and without
+/// No cluster is empty: with fewer distinct points than `k` each becomes a center, and without
 /// points there is none.
 ///
 /// # Panics
@@ -45,22 +45,22 @@ pub fn kmeans(points: &[f32], dim: usize, k: usize, rng: &mut impl rand::Rng) ->
         "{} values are no whole points of {dim}",
         points.len()
     );
-    let normalised = Normalised::new(points, dim);
-    let (centres, assignments, iterations) = match distinct_points(&normalised.values, dim, k) {
+    let normalized = Normalized::new(points, dim);
+    let (centers, assignments, iterations) = match distinct_points(&normalized.values, dim, k) {
         Some((firsts, assignments)) => {
             let rows = firsts.iter().map(|&first| &points[first * dim..(first + 1) * dim]);
             (rows.collect::<Vec<_>>().concat(), assignments, 0)
         }
         None => {
-            let data = Points::new(&normalised.values, dim);
+            let data = Points::new(&normalized.values, dim);
             let lloyd = Lloyd::new(&data, seeding::greedy(&data, k, rng));
-            let (lloyd, iterations) = lloyd.run(normalised.tolerance());
-            let (centres, assignments) = lloyd.filled();
-            (normalised.restore(&centres), assignments, iterations)
+            let (lloyd, iterations) = lloyd.run(normalized.tolerance());
+            let (centers, assignments) = lloyd.filled();
+            (normalized.restore(&centers), assignments, iterations)
         }
     };
-    let inertia = inertia(points, &centres, &assignments, dim);
-    Clusters { centres, assignments, inertia, iterations }
+    let inertia = inertia(points, &centers, &assignments, dim);
+    Clusters { centers, assignments, inertia, iterations }
 }
 
 /// The best of `restarts` clusterings, by the sum of squared distances; ties take the first.
@@ -97,14 +97,14 @@ fn distinct_points(points: &[f32], dim: usize, k: usize) -> Option<(Vec<usize>, 
 }
 
 /// Points minus their mean, divided by a power of two that brings the largest into 0.5…1.
-struct Normalised {
+struct Normalized {
     values: Vec<f32>,
     mean: Vec<f64>,
     scale: f64,
     dim: usize,
 }
 
-impl Normalised {
+impl Normalized {
     fn new(points: &[f32], dim: usize) -> Self {
         let mut mean = vec![0.0; dim];
         for point in points.chunks_exact(dim) {
@@ -113,10 +113,10 @@ impl Normalised {
         let count = (points.len() / dim).max(1) as f64;
         mean.iter_mut().for_each(|sum| *sum /= count);
 
-        let centred = |point: &[f32]| {
+        let centered = |point: &[f32]| {
             point.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).abs()).fold(0.0, f64::max)
         };
-        let largest: f64 = points.par_chunks_exact(dim).map(centred).reduce(|| 0.0, f64::max);
+        let largest: f64 = points.par_chunks_exact(dim).map(centered).reduce(|| 0.0, f64::max);
         let scale = if largest > 0.0 { 2f64.powi(largest.log2().ceil() as i32) } else { 1.0 };
         let factor = 1.0 / scale;
         let mut values = vec![0.0; points.len()];
@@ -134,8 +134,8 @@ impl Normalised {
             / self.values.len() as f64
     }
 
-    fn restore(&self, centres: &[f32]) -> Vec<f32> {
-        centres
+    fn restore(&self, centers: &[f32]) -> Vec<f32> {
+        centers
             .iter()
             .enumerate()
             .map(|(i, &value)| (f64::from(value) * self.scale + self.mean[i % self.dim]) as f32)
@@ -163,16 +163,16 @@ impl<'a> Points<'a> {
         &self.values[point * self.dim..(point + 1) * self.dim]
     }
 
-    /// For every point, `each(point, products)` of its products −2 x·c with `centres`, in parallel.
-    fn products<T: Send>(&self, centres: &[f32], each: impl Fn(usize, &[f32]) -> T + Sync) -> Vec<T> {
-        let (dim, k) = (self.dim, centres.len() / self.dim);
+    /// For every point, `each(point, products)` of its products −2 x·c with `centers`, in parallel.
+    fn products<T: Send>(&self, centers: &[f32], each: impl Fn(usize, &[f32]) -> T + Sync) -> Vec<T> {
+        let (dim, k) = (self.dim, centers.len() / self.dim);
         let tasks = self.values.par_chunks(POINTS_PER_TASK * dim).enumerate().map(|(task, rows)| {
             let count = rows.len() / dim;
             let mut products = vec![0.0; count * k];
             matmul(
                 MatMut::from_column_major_slice_mut(&mut products, k, count),
                 Accum::Replace,
-                MatRef::from_row_major_slice(centres, k, dim),
+                MatRef::from_row_major_slice(centers, k, dim),
                 MatRef::from_column_major_slice(rows, dim, count),
                 -2.0,
                 Par::Seq,
@@ -187,7 +187,7 @@ impl<'a> Points<'a> {
 /// The state of Lloyd's iterations.
 struct Lloyd<'a> {
     points: &'a Points<'a>,
-    centres: Vec<f32>,
+    centers: Vec<f32>,
     assignments: Vec<usize>,
     /// Sum and number of the points of every cluster, kept up to date by the points that move.
     sums: Vec<f64>,
@@ -195,13 +195,13 @@ struct Lloyd<'a> {
 }
 
 impl<'a> Lloyd<'a> {
-    fn new(points: &'a Points<'a>, centres: Vec<f32>) -> Self {
-        let k = centres.len() / points.dim;
-        let sums = vec![0.0; centres.len()];
-        Self { points, centres, assignments: vec![usize::MAX; points.len()], sums, counts: vec![0; k] }
+    fn new(points: &'a Points<'a>, centers: Vec<f32>) -> Self {
+        let k = centers.len() / points.dim;
+        let sums = vec![0.0; centers.len()];
+        Self { points, centers, assignments: vec![usize::MAX; points.len()], sums, counts: vec![0; k] }
     }
 
-    /// Iterates until no point moves or the centres move by at most `tolerance`.
+    /// Iterates until no point moves or the centers move by at most `tolerance`.
     fn run(mut self, tolerance: f64) -> (Self, usize) {
         for iteration in 1..=MAX_ITERATIONS {
             let moved = self.assign();
@@ -217,11 +217,11 @@ impl<'a> Lloyd<'a> {
         (self, MAX_ITERATIONS)
     }
 
-    /// Gives every point to its nearest centre, ties to the first, and empty clusters the points
-    /// farthest from their centres; returns how many points moved.
+    /// Gives every point to its nearest center, ties to the first, and empty clusters the points
+    /// farthest from their centers; returns how many points moved.
     fn assign(&mut self) -> usize {
-        let norms: Vec<f32> = self.centres.chunks_exact(self.points.dim).map(|row| dot(row, row)).collect();
-        let nearest = self.points.products(&self.centres, |point, products| {
+        let norms: Vec<f32> = self.centers.chunks_exact(self.points.dim).map(|row| dot(row, row)).collect();
+        let nearest = self.points.products(&self.centers, |point, products| {
             let distances = products.iter().zip(&norms).map(|(product, norm)| product + norm).enumerate();
             let (cluster, distance) = distances.fold((0, f32::INFINITY), |best, (cluster, distance)| {
                 if distance < best.1 { (cluster, distance) } else { best }
@@ -242,7 +242,7 @@ impl<'a> Lloyd<'a> {
         moves.len()
     }
 
-    /// Each empty cluster takes the point farthest from its centre out of a cluster that keeps another.
+    /// Each empty cluster takes the point farthest from its center out of a cluster that keeps another.
     fn relocate_empty(&mut self, assignments: &mut [usize], distances: &[f32]) {
         let empty: Vec<usize> = (0..self.counts.len()).filter(|&cluster| self.counts[cluster] == 0).collect();
         if empty.is_empty() {
@@ -273,13 +273,13 @@ impl<'a> Lloyd<'a> {
         });
     }
 
-    /// Moves every centre to the mean of its points; returns the squared movement of all centres.
+    /// Moves every center to the mean of its points; returns the squared movement of all centers.
     fn update(&mut self) -> f64 {
         let dim = self.points.dim;
         let mut movement = 0.0;
-        let clusters = self.centres.chunks_exact_mut(dim).zip(self.sums.chunks_exact(dim));
-        for ((centre, sum), &count) in clusters.zip(&self.counts).filter(|(_, count)| **count > 0) {
-            for (value, sum) in centre.iter_mut().zip(sum) {
+        let clusters = self.centers.chunks_exact_mut(dim).zip(self.sums.chunks_exact(dim));
+        for ((center, sum), &count) in clusters.zip(&self.counts).filter(|(_, count)| **count > 0) {
+            for (value, sum) in center.iter_mut().zip(sum) {
                 let mean = (sum / count as f64) as f32;
                 movement += f64::from(mean - *value).powi(2);
                 *value = mean;
@@ -288,7 +288,7 @@ impl<'a> Lloyd<'a> {
         movement
     }
 
-    /// The centres that have points, and the assignments to them.
+    /// The centers that have points, and the assignments to them.
     fn filled(self) -> (Vec<f32>, Vec<usize>) {
         let places: Vec<usize> = (self.counts.iter())
             .scan(0, |filled, &count| {
@@ -297,18 +297,18 @@ impl<'a> Lloyd<'a> {
                 Some(place)
             })
             .collect();
-        let rows = self.centres.chunks_exact(self.points.dim).zip(&self.counts);
-        let centres = rows.filter(|(_, count)| **count > 0).flat_map(|(row, _)| row.iter().copied());
-        (centres.collect(), self.assignments.iter().map(|&cluster| places[cluster]).collect())
+        let rows = self.centers.chunks_exact(self.points.dim).zip(&self.counts);
+        let centers = rows.filter(|(_, count)| **count > 0).flat_map(|(row, _)| row.iter().copied());
+        (centers.collect(), self.assignments.iter().map(|&cluster| places[cluster]).collect())
     }
 }
 
-/// Sum of squared distances of `points` to their centres, in point order.
-fn inertia(points: &[f32], centres: &[f32], assignments: &[usize], dim: usize) -> f64 {
+/// Sum of squared distances of `points` to their centers, in point order.
+fn inertia(points: &[f32], centers: &[f32], assignments: &[usize], dim: usize) -> f64 {
     let distances: Vec<f64> = (points.par_chunks_exact(dim).zip(assignments))
         .map(|(point, &cluster)| {
-            let centre = &centres[cluster * dim..(cluster + 1) * dim];
-            point.iter().zip(centre).map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum()
+            let center = &centers[cluster * dim..(cluster + 1) * dim];
+            point.iter().zip(center).map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum()
         })
         .collect();
     distances.iter().sum()

@@ -1,4 +1,4 @@
-//! Greedy k-means++: each new centre is the best of a few candidates drawn by squared distance.
+//! Greedy k-means++: each new center is the best of a few candidates drawn by squared distance.
 
 use rand::RngExt;
 
@@ -7,13 +7,13 @@ use super::{Points, dot};
 /// Distances below this share of the norms are lost to cancellation and computed again directly.
 const CANCELLED: f32 = 1e-5;
 
-/// `k` initial centres among `points`, `k × dim`; 2 + ⌊ln k⌋ candidates a step, as in scikit-learn.
+/// `k` initial centers among `points`, `k × dim`; 2 + ⌊ln k⌋ candidates a step, as in scikit-learn.
 ///
 /// `points` hold more than `k` distinct ones.
 pub(super) fn greedy(points: &Points, k: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
     let trials = 2 + (k as f64).ln() as usize;
     let first = rng.random_range(0..points.len());
-    let mut centres = points.row(first).to_vec();
+    let mut centers = points.row(first).to_vec();
     let mut closest = distances(points, &[first]).pop().expect("one candidate");
     for _ in 1..k {
         let cumulated: Vec<f64> = (closest.iter())
@@ -36,10 +36,10 @@ pub(super) fn greedy(points: &Points, k: usize, rng: &mut impl rand::Rng) -> Vec
             });
         let (_, best, distances) =
             trials.min_by(|a, b| a.0.total_cmp(&b.0)).expect("at least two candidates");
-        centres.extend_from_slice(points.row(best));
+        centers.extend_from_slice(points.row(best));
         closest = distances;
     }
-    centres
+    centers
 }
 
 /// Squared distances of all points to each of `candidates`; exactly 0 between equal points.

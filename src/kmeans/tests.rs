@@ -1,19 +1,19 @@
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use sarb_labels::random::{Stream, rng};
 
 use super::*;
-use sarb_labels::random::{Stream, rng};
 
 fn generator(seed: u64) -> ChaCha8Rng {
     rng(seed, Stream::KMeans, 0, 0)
 }
 
-/// `each` points in a cube of half-width `spread` around every one of `centres`.
-fn around(centres: &[[f32; 3]], each: usize, spread: f32, seed: u64) -> Vec<f32> {
+/// `each` points in a cube of half-width `spread` around every one of `centers`.
+fn around(centers: &[[f32; 3]], each: usize, spread: f32, seed: u64) -> Vec<f32> {
     let mut rng = rng(seed, Stream::Synthetic, 0, 0);
-    let mut points: Vec<[f32; 3]> = (0..centres.len() * each)
-        .map(|i| centres[i % centres.len()].map(|value| value + rng.random_range(-spread..spread)))
+    let mut points: Vec<[f32; 3]> = (0..centers.len() * each)
+        .map(|i| centers[i % centers.len()].map(|value| value + rng.random_range(-spread..spread)))
         .collect();
     points.shuffle(&mut rng);
     points.concat()
@@ -25,12 +25,12 @@ fn recovers_separated_clusters() {
     for seed in 0..10 {
         let points = around(&truth, 60, 1.0, seed);
         let clusters = kmeans(&points, 3, 5, &mut generator(seed));
-        assert_eq!(clusters.centres.len(), 15);
-        for centre in truth {
+        assert_eq!(clusters.centers.len(), 15);
+        for center in truth {
             let nearest = clusters
-                .centres
+                .centers
                 .chunks(3)
-                .map(|found| found.iter().zip(&centre).map(|(a, b)| (a - b).powi(2)).sum::<f32>());
+                .map(|found| found.iter().zip(&center).map(|(a, b)| (a - b).powi(2)).sum::<f32>());
             assert!(nearest.fold(f32::INFINITY, f32::min) < 0.1);
         }
         // A cube of half-width 1 has variance 1/3 a coordinate: 300 points × 3 / 3, 10 % to spare.
@@ -39,42 +39,42 @@ fn recovers_separated_clusters() {
 }
 
 #[test]
-fn every_point_is_with_its_nearest_centre_and_every_centre_is_a_mean() {
+fn every_point_is_with_its_nearest_center_and_every_center_is_a_mean() {
     let points = around(&[[0.0; 3], [1.0; 3]], 400, 1.0, 3);
     let clusters = kmeans(&points, 3, 7, &mut generator(1));
-    let centres: Vec<&[f32]> = clusters.centres.chunks(3).collect();
+    let centers: Vec<&[f32]> = clusters.centers.chunks(3).collect();
     let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
     let mut inertia = 0.0;
     for (point, &cluster) in points.chunks(3).zip(&clusters.assignments) {
-        let own = distance(point, centres[cluster]);
-        assert!(centres.iter().all(|centre| own <= distance(point, centre) + 1e-5));
+        let own = distance(point, centers[cluster]);
+        assert!(centers.iter().all(|center| own <= distance(point, center) + 1e-5));
         inertia += own;
     }
     assert!((inertia - clusters.inertia).abs() < 1e-4 * inertia);
-    for (cluster, centre) in centres.iter().enumerate() {
+    for (cluster, center) in centers.iter().enumerate() {
         let own: Vec<&[f32]> = (points.chunks(3).zip(&clusters.assignments))
             .filter(|(_, other)| **other == cluster)
             .map(|(point, _)| point)
             .collect();
         for axis in 0..3 {
             let mean = own.iter().map(|point| point[axis]).sum::<f32>() / own.len() as f32;
-            // The centres may stop 1e-4 mean variances short of their last means.
-            assert!((mean - centre[axis]).abs() < 0.02, "{mean} and {}", centre[axis]);
+            // The centers may stop 1e-4 mean variances short of their last means.
+            assert!((mean - center[axis]).abs() < 0.02, "{mean} and {}", center[axis]);
         }
     }
 }
 
 #[test]
-fn fewer_distinct_points_than_clusters_become_the_centres() {
+fn fewer_distinct_points_than_clusters_become_the_centers() {
     let points = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0, 1.0, 2.0];
     for k in [2, 3, 10] {
         let clusters = kmeans(&points, 2, k, &mut generator(0));
-        assert_eq!(clusters.centres, [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(clusters.centers, [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(clusters.assignments, [0, 1, 0, 1, 0]);
         assert_eq!((clusters.inertia, clusters.iterations), (0.0, 0));
     }
     let none = kmeans(&[], 4, 10, &mut generator(0));
-    assert!(none.centres.is_empty() && none.assignments.is_empty() && none.inertia == 0.0);
+    assert!(none.centers.is_empty() && none.assignments.is_empty() && none.inertia == 0.0);
 }
 
 #[test]
@@ -86,19 +86,19 @@ fn there_are_k_filled_clusters_however_often_points_repeat() {
         let clusters = kmeans(&points, 2, 10, &mut generator(seed));
         let mut used = [false; 10];
         clusters.assignments.iter().for_each(|&cluster| used[cluster] = true);
-        assert_eq!(clusters.centres.len(), 20);
+        assert_eq!(clusters.centers.len(), 20);
         assert!(used.iter().all(|&used| used), "seed {seed}");
     }
 }
 
 #[test]
 fn an_empty_cluster_takes_the_farthest_point() {
-    // Two centres at the same place: the second gets nothing, hence the farthest point, 9.
+    // Two centers at the same place: the second gets nothing, hence the farthest point, 9.
     let values = [0.0, 1.0, 2.0, 9.0];
     let points = Points::new(&values, 1);
     let (lloyd, _) = Lloyd::new(&points, vec![1.0, 1.0]).run(0.0);
     assert_eq!(lloyd.assignments, [0, 0, 0, 1]);
-    assert_eq!(lloyd.centres, [1.0, 9.0]);
+    assert_eq!(lloyd.centers, [1.0, 9.0]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn offset_and_magnitude_cost_no_accuracy() {
     for factor in [1e-30, 1e30] {
         let scaled: Vec<f32> = points.iter().map(|value| value * factor).collect();
         let clusters = kmeans(&scaled, 3, 4, &mut generator(2));
-        assert!(clusters.centres.iter().all(|value| value.is_finite()));
+        assert!(clusters.centers.iter().all(|value| value.is_finite()));
         let inertia = clusters.inertia / f64::from(factor).powi(2);
         assert!((inertia / expected.inertia - 1.0).abs() < 1e-3, "{inertia}");
     }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::Result;
-use sarb_labels::random::{Stream, rng};
 use sarb_labels::images;
 use sarb_labels::images::transform::Transform;
+use sarb_labels::random::{Stream, rng};
+
+use crate::Result;
 
 /// Which transform an example is read through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::Result;
 use sarb_labels::arrays::ArrayFile;
+
+use crate::Result;
 use crate::loader::{Examples, View};
 
 /// Features of N examples, `[N, D]` (as D maps of 1 × 1) or `[N, D, H, W]`; every view is the same.
@@ -54,11 +55,10 @@ impl Examples for Features {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use half::bf16;
     use safetensors::Dtype;
     use safetensors::tensor::TensorView;
-
-    use super::*;
     use sarb_labels::arrays::npy;
 
     fn row(features: &Features, row: usize) -> Vec<f32> {

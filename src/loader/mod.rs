@@ -16,9 +16,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use rand::seq::SliceRandom;
+use sarb_labels::random::{Stream, rng};
 
 use crate::Result;
-use sarb_labels::random::{Stream, rng};
+
 pub use crate::loader::examples::{Examples, ImageFiles, View};
 
 /// The rows of one epoch in a random order of (seed, epoch), cut into batches.
@@ -282,11 +283,10 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, Instant};
-
     use super::*;
     use crate::Error;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
 
     /// Example `row` holds `row` and a number of its view; some rows fail, slow ones sleep.
     #[derive(Default)]

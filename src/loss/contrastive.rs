@@ -10,9 +10,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
+use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
-
-use sarb_labels::labels::{Label, LabelMatrix};
 
 /// What happens to pairs of two negatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,39 +112,25 @@ fn subsample(set: &[usize], positives: usize, cosines: &[f32], rng: &mut impl Rn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{Fixture, TOLERANCE, assert_close};
+    use burn::tensor::Device;
     use sarb_labels::random::{Stream, rng};
-    use burn::tensor::{Device, Tolerance};
-    use safetensors::SafeTensors;
-
-    fn values(file: &SafeTensors, name: &str) -> Vec<f32> {
-        let view = file.tensor(name).expect("the fixture has this tensor");
-        let (values, _) = view.data().as_chunks::<4>();
-        values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-    }
 
     #[test]
     fn loss_and_gradient_equal_the_official_codes_where_every_pair_is_kept() {
-        let bytes =
-            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/contrastive.safetensors"));
-        let file = SafeTensors::deserialize(bytes).expect("a fixture");
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/contrastive.safetensors"));
         let device = Device::flex().autodiff();
-        let representations = TensorData::new(values(&file, "representations"), [4, 5, 8]);
-        let representations = Tensor::<3>::from_data(representations, &device).require_grad();
-        let targets: Vec<i8> = values(&file, "target").iter().map(|&y| y as i8).collect();
+        let representations = fixture.tensor::<3>("representations", &device).require_grad();
         let loss = contrastive(
             representations.clone(),
-            &LabelMatrix::from_values(5, &targets),
+            &fixture.labels("target"),
             NegativePairs::Repel,
             &mut rng(0, Stream::Contrastive, 0, 0),
         );
-        // 1e-5 of the largest entry, the fixture's own bound.
-        let official = values(&file, "loss")[0];
-        assert!((loss.clone().into_scalar::<f32>() - official).abs() < 1e-5 * official);
+        fixture.assert_equals("loss", loss.clone());
         let gradient = representations.grad(&loss.backward()).expect("tracked").into_data();
-        let official = values(&file, "grad.representations");
-        let largest = official.iter().fold(0.0, |a: f32, b| a.max(b.abs()));
-        let official = TensorData::new(official, [4, 5, 8]);
-        gradient.assert_approx_eq::<f32>(&official, Tolerance::absolute(1e-5 * largest));
+        let gradient = gradient.try_into_vec::<f32>().expect("f32");
+        assert_close("gradient", &gradient, &fixture.values("grad.representations"), TOLERANCE);
     }
 
     /// Loss of one category for given 2-d representations and labels.

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// What a loss is divided by. An entry is supervised when its weight is above 0: known, blended or
-/// pseudo-labelled.
+/// pseudo-labeled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalization {

@@ -4,9 +4,9 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, relu};
+use sarb_labels::{Label, LabelMatrix};
 
 use super::normalization::Normalization;
-use sarb_labels::labels::{Label, LabelMatrix};
 
 /// BCE over the supervised entries, `[B, C], [B, C] -> [1]`.
 ///
@@ -75,8 +75,8 @@ mod tests {
     }
 
     #[test]
-    fn every_normalisation_equals_its_restatement_in_pytorch() {
-        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/normalisation.safetensors"));
+    fn every_normalization_equals_its_restatement_in_pytorch() {
+        let fixture = Fixture::read(include_bytes!("../../tests/fixtures/normalization.safetensors"));
         let device = Device::flex().autodiff();
         for (name, how) in [
             ("supervised", Normalization::Supervised),

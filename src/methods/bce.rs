@@ -3,14 +3,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::head::{HeadRecipe, Head};
+use super::head::{Head, HeadRecipe};
 use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::random::Stream;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 

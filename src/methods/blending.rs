@@ -3,9 +3,9 @@
 //! category, a representation that is known to be positive.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use sarb_labels::{Label, LabelMatrix};
 
 use crate::batch::targets;
-use sarb_labels::labels::{Label, LabelMatrix};
 use crate::kernels::shared_states::{SharedStates, select_rows};
 
 /// What is trained in a branch: the clean representations but for some cells, and targets for all.

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
+use sarb_labels::LabelMatrix;
+use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::head::{Head, HeadRecipe};
+use super::knowledge::CategoryKnowledge;
 use super::partial_bce::KnownShareWeight;
 use super::pseudo_labels::{Spread, Strategy};
-use super::head::{HeadRecipe, Head};
-use super::knowledge::CategoryKnowledge;
 use super::{Method, Reading, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::labels::LabelMatrix;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::{Error, Result};
@@ -85,7 +85,7 @@ pub struct Curriculum {
     pub scorer: Head,
     #[module(skip)]
     recipe: CurriculumRecipe,
-    /// Known and believed labels of all training examples, from the first relabelling on.
+    /// Known and believed labels of all training examples, from the first relabeling on.
     #[module(skip)]
     filled: Option<Arc<LabelMatrix>>,
 }
@@ -200,8 +200,8 @@ mod tests {
     use super::super::prototypes::tests::Memory;
     use super::super::ssgrl::tests::{batch, knowledge, maps};
     use super::*;
-    use sarb_labels::labels::Label;
     use crate::methods::plain_head::PlainRecipe;
+    use sarb_labels::Label;
 
     /// Eight images, every third label known.
     fn train() -> Memory {

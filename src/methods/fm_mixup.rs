@@ -3,17 +3,17 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
+use super::knowledge::CategoryKnowledge;
 use super::mixup::{Mixing, mix, mixed_bce};
 use super::network_recipe::{NetworkRecipe, OutputBias};
-use super::knowledge::CategoryKnowledge;
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
-use crate::loss::normalization::Normalization;
 use crate::Result;
 use crate::batch::{Batch, Losses, Mixture, Progress};
-use sarb_labels::random::Stream;
+use crate::loss::normalization::Normalization;
 
 /// Settings of `fm-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ impl Method for FmMixup {
 mod tests {
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use sarb_labels::labels::LabelMatrix;
+    use sarb_labels::LabelMatrix;
 
     #[test]
     fn maps_are_mixed_from_its_epoch_on() {
@@ -92,7 +92,8 @@ mod tests {
         let batch = batch(&maps, LabelMatrix::from_values(5, &labels));
         let at = |epoch| Progress { seed: 0, epoch, step: 0, steps: 1 };
         let loss = |losses: Losses| losses.total().into_scalar::<f32>();
-        let plain = |epoch| loss(mixup.network.loss(maps.clone(), &batch, Normalization::default(), at(epoch)));
+        let plain =
+            |epoch| loss(mixup.network.loss(maps.clone(), &batch, Normalization::default(), at(epoch)));
         let mixed = |epoch| loss(mixup.loss(maps.clone(), &batch, Normalization::default(), at(epoch)));
         assert_eq!(mixed(0), plain(0));
         assert_ne!(mixed(1), plain(1));

@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::knowledge::CategoryKnowledge;
 use super::network_recipe::{NetworkRecipe, OutputBias};
 use super::plain_head::{PlainHead, PlainRecipe};
-use super::knowledge::CategoryKnowledge;
 use super::ssgrl::Ssgrl;
 use super::{Method, TrainSet};
 use crate::Result;

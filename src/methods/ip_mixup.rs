@@ -5,17 +5,17 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
+use super::knowledge::CategoryKnowledge;
 use super::mixup::{Mixing, mixed_bce};
 use super::network_recipe::{NetworkRecipe, OutputBias};
-use super::knowledge::CategoryKnowledge;
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::loss::normalization::Normalization;
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::random::Stream;
+use crate::loss::normalization::Normalization;
 
 /// Settings of `ip-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -77,22 +77,32 @@ impl Method for IpMixup {
 
 #[cfg(test)]
 mod tests {
-    use crate::batch::Mixture;
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use sarb_labels::labels::LabelMatrix;
+    use crate::batch::Mixture;
+    use sarb_labels::LabelMatrix;
 
     #[test]
     fn the_loss_is_that_of_the_mixtures_in_the_batch_or_plain_without_any() {
         let device = Device::flex().autodiff();
-        let mixup = IpMixupRecipe { network: small(), mixing: Mixing::default() }.init(8, &knowledge(), 0, &device);
+        let mixup =
+            IpMixupRecipe { network: small(), mixing: Mixing::default() }.init(8, &knowledge(), 0, &device);
         let images = maps(4, &device);
         let labels: Vec<i8> = (0..20).map(|cell| (cell % 3) as i8 - 1).collect();
         let mut batch = batch(&images, LabelMatrix::from_values(5, &labels));
         let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
-        let loss = |batch: &Batch| mixup.loss(images.clone(), batch, Normalization::default(), at).total().into_scalar::<f32>();
+        let loss = |batch: &Batch| {
+            mixup.loss(images.clone(), batch, Normalization::default(), at).total().into_scalar::<f32>()
+        };
         let plain = loss(&batch);
-        assert_eq!(plain, mixup.network.loss(images.clone(), &batch, Normalization::default(), at).total().into_scalar::<f32>());
+        assert_eq!(
+            plain,
+            mixup
+                .network
+                .loss(images.clone(), &batch, Normalization::default(), at)
+                .total()
+                .into_scalar::<f32>()
+        );
         batch.mixture = Some(Mixture { partners: batch.labels.select(&[3, 2, 1, 0]), kept: vec![1.0; 4] });
         let kept_whole = loss(&batch);
         assert!((kept_whole - plain).abs() < 1e-5, "a partner without a share: {kept_whole}, plain {plain}");

@@ -4,19 +4,19 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
+use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
-use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::knowledge::CategoryKnowledge;
+use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings};
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::random::{Stream, rng};
+use crate::kernels::shared_states::SharedStates;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::Linear;
-use crate::kernels::shared_states::SharedStates;
 use crate::{Error, Result};
 
 /// Settings of `kggr`.

@@ -7,25 +7,26 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::pooled::{class_activation, pooled, pooled_features};
 use super::knowledge::CategoryKnowledge;
+use super::pooled::{class_activation, pooled, pooled_features};
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::calibration::Platt;
-use sarb_labels::labels::{Label, LabelMatrix};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
-use crate::ridge::{Ridge, self};
+use crate::ridge::{self, Ridge};
 
 /// What can be chosen of [`Linear`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinearRecipe {
     /// Divide every feature by its standard deviation before the penalty is applied.
-    pub standardise: bool,
+    #[serde(alias = "standardise")]
+    pub standardize: bool,
 }
 
 impl Settings for LinearRecipe {
@@ -44,7 +45,7 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// Logits of the zero feature, `[C]`.
     pub bias: Param<Tensor<1>>,
-    standardise: bool,
+    standardize: bool,
 }
 
 impl Linear {
@@ -53,7 +54,7 @@ impl Linear {
         Self {
             weight: fixed(Tensor::zeros([categories, channels], device)),
             bias: fixed(Tensor::zeros([categories], device)),
-            standardise: recipe.standardise,
+            standardize: recipe.standardize,
         }
     }
 
@@ -103,13 +104,13 @@ impl Method for Linear {
         let labels = train.labels();
         let [_, channels] = self.weight.dims();
         let features = pooled_features(train, channels)?;
-        let ridge = ridge::fit(&features, channels, labels, self.standardise);
+        let ridge = ridge::fit(&features, channels, labels, self.standardize);
         self.set(&ridge, labels);
         Ok(())
     }
 }
 
-/// A parameter that no optimiser moves.
+/// A parameter that no optimizer moves.
 fn fixed<const D: usize>(value: Tensor<D>) -> Param<Tensor<D>> {
     Param::from_tensor(value).set_require_grad(false)
 }
@@ -121,13 +122,12 @@ fn replaced<const D: usize>(param: &Param<Tensor<D>>, data: TensorData, device: 
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
     use super::*;
     use crate::batch::Input;
-    use sarb_labels::random::{Stream, rng};
     use crate::methods::Reading;
+    use rand::RngExt;
     use sarb_labels::metrics::evaluate;
+    use sarb_labels::random::{Stream, rng};
 
     /// Feature maps `[N, F, 2, 2]` in memory, given in batches of three.
     struct Memory {
@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn a_recipe_with_an_unknown_key_is_refused() {
-        let recipe: LinearRecipe = toml::from_str("standardise = true").unwrap();
-        assert!(recipe.standardise);
+        let recipe: LinearRecipe = toml::from_str("standardize = true").unwrap();
+        assert!(recipe.standardize);
         assert!(toml::from_str::<LinearRecipe>("standardize = true").is_err());
     }
 }

@@ -6,12 +6,11 @@
 //! λ BCE(s, y) + (1 − λ) BCE(s, y'), each over its own known labels.
 
 use burn::tensor::{Tensor, TensorData};
+use sarb_labels::LabelMatrix;
+use sarb_labels::random::{Stream, beta};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Mixture, Progress, targets};
-use sarb_labels::random::Stream;
-use sarb_labels::labels::LabelMatrix;
-use sarb_labels::random::beta;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};
@@ -61,7 +60,7 @@ pub fn mix<const R: usize>(x: Tensor<R>, kept: f32) -> Tensor<R> {
 }
 
 /// λ BCE(s, y) + (1 − λ) BCE(s, y') over the known labels of each, `[B, C] -> [1]`. With the default
-/// normalisation the divisor is the weight of what is known, λ for own and 1 − λ for partners' labels.
+/// normalization the divisor is the weight of what is known, λ for own and 1 − λ for partners' labels.
 pub fn mixed_bce(
     logits: Tensor<2>,
     labels: &LabelMatrix,

@@ -8,17 +8,17 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData, activation::leaky_relu};
+use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::OutputBias;
 use super::pooled::class_activation;
-use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
-use crate::loss::normalization::Normalization;
-use crate::nn::dropout::dropout;
 use super::{Method, Settings};
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::random::{Stream, rng};
+use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
+use crate::nn::dropout::dropout;
 use crate::nn::graph_convolution::{GraphConvolution, normalized_adjacency};
 use crate::{Error, Result};
 
@@ -159,13 +159,15 @@ mod tests {
 
     /// The network of tests/fixtures/ml_gcn.safetensors, which has no bias.
     fn official(fixture: &Fixture, device: &Device) -> MlGcn {
-        let recipe = MlGcnRecipe { hidden: 8, output_bias: OutputBias::Zero, ..MlGcnRecipe::default() };
+        let ([categories, width], [_, hidden]) = (fixture.shape("words"), fixture.shape("gc1.weight"));
+        let [_, channels, ..] = fixture.shape::<4>("feature_map");
+        let recipe = MlGcnRecipe { hidden, output_bias: OutputBias::Zero, ..MlGcnRecipe::default() };
         let knowledge = CategoryKnowledge {
-            words: Some((fixture.values("words"), 7)),
-            cooccurrence: vec![0.0; 36],
-            counts: vec![(0, 0); 6],
+            words: Some((fixture.values("words"), width)),
+            cooccurrence: vec![0.0; categories * categories],
+            counts: vec![(0, 0); categories],
         };
-        let mut network = MlGcn::new(&recipe, 12, &knowledge, 0, device);
+        let mut network = MlGcn::new(&recipe, channels, &knowledge, 0, device);
         network.adjacency = RunningState::new(fixture.tensor("adjacency.normalized", device));
         set(&mut network.first.weight, fixture.values("gc1.weight"));
         set(&mut network.second.weight, fixture.values("gc2.weight"));
@@ -198,8 +200,10 @@ mod tests {
         let device = Device::flex();
         let network = official(&fixture, &device);
         let maps = fixture.tensor::<4>("feature_map", &device);
-        let attention = network.attention(maps.clone()).narrow(2, 4, 1); // the middle of 3 × 3
-        let alone = network.forward(maps.narrow(2, 1, 1).narrow(3, 1, 1)).into_data();
+        let [_, _, height, width] = maps.dims();
+        let (row, column) = (height / 2, width / 2);
+        let attention = network.attention(maps.clone()).narrow(2, row * width + column, 1);
+        let alone = network.forward(maps.narrow(2, row, 1).narrow(3, column, 1)).into_data();
         let attention = attention.into_data().try_into_vec::<f32>().expect("f32");
         assert_close("attention", &attention, &alone.try_into_vec::<f32>().expect("f32"), TOLERANCE);
     }

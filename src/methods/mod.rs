@@ -30,14 +30,14 @@ mod parity;
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
+use sarb_labels::LabelMatrix;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::labels::LabelMatrix;
-use crate::methods::mixup::Mixing;
-use crate::methods::knowledge::CategoryKnowledge;
 use crate::loss::normalization::Normalization;
+use crate::methods::knowledge::CategoryKnowledge;
+use crate::methods::mixup::Mixing;
 use crate::{Error, Result};
 
 /// What can be chosen of a method: the recipe's `[method]` table. The defaults are the published values.

@@ -7,14 +7,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use sarb_labels::random::Stream;
+use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::head::{HeadRecipe, Head};
+use super::head::{Head, HeadRecipe};
 use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
-use sarb_labels::random::Stream;
-use sarb_labels::labels::{Label, LabelMatrix};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_normalisation_equals_the_fixture() {
+    fn the_papers_normalization_equals_the_fixture() {
         assert_equals(include_bytes!("../../tests/fixtures/partial_bce.safetensors"), Normalization::All);
     }
 

@@ -3,13 +3,13 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
+use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::knowledge::{CategoryKnowledge, output_bias};
 use super::network_recipe::OutputBias;
 use super::pooled::{class_activation, pooled};
-use super::knowledge::{CategoryKnowledge, output_bias};
 use crate::nn::dropout::dropout;
-use sarb_labels::random::{Stream, rng};
 use crate::nn::linear::{Linear, set};
 use crate::{Error, Result};
 

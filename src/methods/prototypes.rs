@@ -1,4 +1,4 @@
-//! K prototypes a category: centres of k-means over the representations of its known positives
+//! K prototypes a category: centers of k-means over the representations of its known positives
 //! (SARB Sec. "Prototype-Level Representation Blending").
 //!
 //! Official code: from the augmented, shuffled and truncated training loader; it fails where a
@@ -9,11 +9,11 @@
 use burn::module::{Module, RunningState};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
+use sarb_labels::Label;
+use sarb_labels::random::{Stream, rng};
 
 use super::{Reading, TrainSet};
 use crate::Result;
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::labels::Label;
 use crate::kmeans::{Clusters, kmeans_of_restarts};
 
 /// Prototypes of all categories; none until the first [`refresh`](Self::refresh).
@@ -48,24 +48,24 @@ impl Prototypes {
         let positives = positive_representations(represent, train, reading, [categories, dim])?;
         let points: Vec<&[f32]> = positives.iter().map(Vec::as_slice).collect();
         let clusters = cluster(&points, dim, per_category, restarts, train.seed(), epoch);
-        let centres: Vec<Vec<f32>> = clusters.into_iter().map(|clusters| clusters.centres).collect();
-        let filled: Vec<usize> = centres.iter().map(|centres| centres.len() / dim).collect();
-        let padded = centres.into_iter().flat_map(|mut centres| {
-            centres.resize(per_category * dim, 0.0);
-            centres
+        let centers: Vec<Vec<f32>> = clusters.into_iter().map(|clusters| clusters.centers).collect();
+        let filled: Vec<usize> = centers.iter().map(|centers| centers.len() / dim).collect();
+        let padded = centers.into_iter().flat_map(|mut centers| {
+            centers.resize(per_category * dim, 0.0);
+            centers
         });
         self.set(padded.collect(), &filled);
         Ok(())
     }
 
     /// Replaces the prototypes: `C · K · D` values and K_c of every category.
-    pub fn set(&self, centres: Vec<f32>, filled: &[usize]) {
+    pub fn set(&self, centers: Vec<f32>, filled: &[usize]) {
         let place = self.centres.value();
-        let centres = TensorData::new(centres, place.shape());
-        self.centres.update(Tensor::from_data(centres, &place.device()));
+        let centers = TensorData::new(centers, place.shape());
+        self.centres.update(Tensor::from_data(centers, &place.device()));
         let filled: Vec<f32> = filled.iter().map(|&count| count as f32).collect();
         self.filled.update(Tensor::from_data(filled.as_slice(), &place.device()));
-        // Until they are synchronised updates are not part of a record.
+        // Until they are synchronized updates are not part of a record.
         self.centres.value_sync();
         self.filled.value_sync();
     }
@@ -78,13 +78,13 @@ impl Prototypes {
 
     /// Prototype number `index` modulo K_c of every category, `[C, D]`; zeros where there is none.
     pub fn pick(&self, index: usize, filled: &[usize], device: &Device) -> Tensor<2> {
-        let centres = self.centres.value().to_device(device);
-        let [categories, per_category, dim] = centres.dims();
+        let centers = self.centres.value().to_device(device);
+        let [categories, per_category, dim] = centers.dims();
         let rows: Vec<i64> = (0..categories)
             .map(|category| (category * per_category + index % filled[category].max(1)) as i64)
             .collect();
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), device);
-        centres.reshape([categories * per_category, dim]).select(0, rows)
+        centers.reshape([categories * per_category, dim]).select(0, rows)
     }
 }
 
@@ -134,7 +134,7 @@ fn positive_representations(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use sarb_labels::labels::LabelMatrix;
+    use sarb_labels::LabelMatrix;
 
     /// Maps in memory, given out two images at a time.
     pub struct Memory {

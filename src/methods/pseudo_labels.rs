@@ -1,8 +1,8 @@
 //! How curriculum labeling chooses the unknown labels it believes (Durand et al. CVPR 2019, Sec. 3.4).
 
+use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use sarb_labels::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
 /// Which scores of unknown labels are believed; known labels always stay as they are.
@@ -190,11 +190,12 @@ mod tests {
         fixture.values("passes").chunks_exact(logits.len()).for_each(|pass| spread.add(pass));
         assert_close("mean", &spread.mean(), &fixture.values("mean"), 1e-5);
         assert_close("variance", &spread.variance(), &fixture.values("variance"), 1e-5);
+        let [passes, ..] = fixture.shape::<3>("passes");
         for (name, strategy, logits) in [
             ("threshold", Strategy::ScoreThreshold { threshold: 2.0 }, &logits),
             ("proportion", Strategy::ScoreProportion { proportion: 0.8 }, &logits),
             ("positives", Strategy::PositivesOnly { threshold: 5.0 }, &logits),
-            ("uncertainty", Strategy::Uncertainty { variance: 0.3, passes: 20 }, &spread.mean()),
+            ("uncertainty", Strategy::Uncertainty { variance: 0.3, passes }, &spread.mean()),
         ] {
             let filled = strategy.fill(&labels, logits, &spread.variance());
             assert!(filled == fixture.labels(name), "{name}");

@@ -11,17 +11,20 @@
 use burn::module::{Module, Param, ParamGroup};
 use burn::tensor::{Device, Tensor};
 use rand::{Rng, RngExt};
+use sarb_labels::LabelMatrix;
+use sarb_labels::random::Stream;
 
-use super::blending::{Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask, shared_by};
+use super::blending::{
+    Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
+    shared_by,
+};
+use super::knowledge::CategoryKnowledge;
 use super::prototypes::Prototypes;
 use super::sarb_recipe::{Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
-use super::knowledge::CategoryKnowledge;
 use super::ssgrl::Ssgrl;
 use super::{Method, Reading, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::random::Stream;
-use sarb_labels::labels::LabelMatrix;
 use crate::loss::contrastive::contrastive;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
@@ -239,8 +242,8 @@ mod tests {
     use super::super::prototypes::tests::Memory;
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use sarb_labels::labels::Label;
     use burn::optim::{AdamConfig, GradientsParams};
+    use sarb_labels::Label;
 
     fn recipe() -> SarbRecipe {
         SarbRecipe {
@@ -267,7 +270,12 @@ mod tests {
 
     fn names(sarb: &Sarb, train: &Memory, epoch: usize) -> Vec<&'static str> {
         let at = Progress { seed: 0, epoch, step: 1, steps: 4 };
-        let losses = sarb.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), Normalization::default(), at);
+        let losses = sarb.loss(
+            train.maps.clone(),
+            &batch(&train.maps, train.labels.clone()),
+            Normalization::default(),
+            at,
+        );
         losses.terms().map(|(name, _)| name).collect()
     }
 
@@ -292,10 +300,10 @@ mod tests {
         let filled = model.prototypes.filled();
         assert!(filled[2] == 0 && filled.iter().filter(|&&count| count > 0).count() == 4, "{filled:?}");
 
-        let centres = |model: &Sarb| model.prototypes.centres.value().into_data();
+        let centers = |model: &Sarb| model.prototypes.centers.value().into_data();
         let mut resumed = sarb(&recipe()).load_record(model.clone().into_record());
         resumed.before_epoch(2, &train).expect("in memory");
-        centres(&resumed).assert_eq(&centres(&model), true);
+        centers(&resumed).assert_eq(&centers(&model), true);
         assert_eq!(resumed.prototypes.filled(), filled);
     }
 
@@ -316,7 +324,8 @@ mod tests {
         train.maps = train.maps.narrow(0, 0, 1);
         train.labels = train.labels.select(&[0]);
         let at = Progress { seed: 0, epoch: 0, step: 3, steps: 4 };
-        let losses = model.loss(train.maps.clone(), &batch(&train.maps, train.labels), Normalization::default(), at);
+        let losses =
+            model.loss(train.maps.clone(), &batch(&train.maps, train.labels), Normalization::default(), at);
         assert!(losses.total().into_scalar::<f32>().is_finite());
     }
 
@@ -324,12 +333,17 @@ mod tests {
     fn alpha_after_training(recipe: &SarbRecipe) -> f32 {
         let train = train();
         let mut model = sarb(recipe);
-        let mut optimiser = AdamConfig::new().init();
+        let mut optimizer = AdamConfig::new().init();
         for step in 0..3 {
             let at = Progress { seed: 0, epoch: 1, step, steps: 3 };
-            let loss = model.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), Normalization::default(), at);
+            let loss = model.loss(
+                train.maps.clone(),
+                &batch(&train.maps, train.labels.clone()),
+                Normalization::default(),
+                at,
+            );
             let gradients = GradientsParams::from_grads(loss.total().backward(), &model);
-            model = optimiser.step(3.0, model, gradients);
+            model = optimizer.step(3.0, model, gradients);
             model.after_step();
         }
         model.alpha.val().into_scalar()
@@ -349,7 +363,12 @@ mod tests {
         let gradient = |detach_blend_targets| {
             let model = sarb(&SarbRecipe { detach_blend_targets, ..recipe() });
             let at = Progress { seed: 0, epoch: 1, step: 0, steps: 1 };
-            let loss = model.loss(train.maps.clone(), &batch(&train.maps, train.labels.clone()), Normalization::default(), at);
+            let loss = model.loss(
+                train.maps.clone(),
+                &batch(&train.maps, train.labels.clone()),
+                Normalization::default(),
+                at,
+            );
             let gradients = loss.total().backward();
             model.alpha.val().grad(&gradients).expect("learned").into_scalar::<f32>()
         };

@@ -4,9 +4,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
+use super::knowledge::CategoryKnowledge;
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::sarb::Sarb;
-use super::knowledge::CategoryKnowledge;
 use crate::loss::contrastive::NegativePairs;
 use crate::nn::attention::Pooling;
 use crate::{Error, Result};

@@ -179,17 +179,17 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::super::Method;
-    use super::super::network_recipe::NetworkRecipe;
     use super::super::knowledge::CategoryKnowledge;
+    use super::super::network_recipe::NetworkRecipe;
     use super::super::ssgrl::tests::{batch, knowledge, maps, small};
     use super::*;
-    use crate::loss::normalization::Normalization;
     use crate::batch::Progress;
-    use sarb_labels::random::{Stream, rng};
-    use sarb_labels::labels::LabelMatrix;
+    use crate::loss::normalization::Normalization;
     use burn::module::Module;
     use burn::tensor::{Device, Tensor};
     use rand::RngExt;
+    use sarb_labels::LabelMatrix;
+    use sarb_labels::random::{Stream, rng};
 
     const CHANNELS: usize = 8;
     const IMAGES: usize = 20;

@@ -3,28 +3,28 @@
 //!
 //! The original has no reduction (2048-d representations); the official SARB code reduces to 1024.
 
-use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
-use crate::nn::dropout::dropout;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
+use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::{NetworkRecipe, OutputBias, Start};
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
-use sarb_labels::random::{Stream, rng};
+use crate::kernels::shared_states::SharedStates;
+use crate::kernels::vectorized::tanh;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::attention::{Pooling, SemanticAttention};
 use crate::nn::batch_norm::BatchNorm;
 use crate::nn::decoupling::SemanticDecoupling;
+use crate::nn::dropout::dropout;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::{Linear, set};
 use crate::nn::per_class_linear::PerClassLinear;
-use crate::kernels::shared_states::SharedStates;
-use crate::kernels::vectorised::tanh;
 
 /// Settings of the method `ssgrl`: those of its network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -234,9 +234,9 @@ fn by_position(maps: Tensor<4>) -> Tensor<3> {
 pub(super) mod tests {
     use super::*;
     use crate::batch::Input;
-    use sarb_labels::labels::LabelMatrix;
     use crate::nn::linear::uniform;
     use burn::optim::{AdamConfig, GradientsParams};
+    use sarb_labels::LabelMatrix;
 
     pub fn small() -> NetworkRecipe {
         NetworkRecipe { dim: 12, joint: 6, word_width: 4, steps: 2, ..NetworkRecipe::default() }
@@ -282,7 +282,8 @@ pub(super) mod tests {
             let maps = maps(3, &device);
             let labels = LabelMatrix::from_values(5, &[1; 15]);
             let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
-            let loss = network.loss(maps.clone(), &batch(&maps, labels), Normalization::default(), at).total();
+            let loss =
+                network.loss(maps.clone(), &batch(&maps, labels), Normalization::default(), at).total();
             let gradients = GradientsParams::from_grads(loss.backward(), network);
             let network = AdamConfig::new().init().step(0.1, network.clone(), gradients);
             network.words.vectors(&device).into_data()

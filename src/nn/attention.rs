@@ -7,7 +7,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::linear::Linear;
-use crate::kernels::vectorised::sigmoid;
+use crate::kernels::vectorized::sigmoid;
 
 /// How positions are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,24 +64,28 @@ impl SemanticAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::random::{Stream, rng};
     use crate::fixture::{Fixture, TOLERANCE, assert_close};
     use crate::nn::linear::set;
+    use sarb_labels::random::{Stream, rng};
 
     #[test]
     fn representations_and_gradients_equal_add_gcns() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/semantic_attention.safetensors"));
         let device = Device::flex().autodiff();
         let random = &mut rng(0, Stream::Init, 0, 0);
-        let mut layer = SemanticAttention::new(12, 6, Pooling::Sum, random, &device);
+        let [batch, channels, height, width] = fixture.shape("feature_map");
+        let [_, categories, dim] = fixture.shape("representations");
+        let mut layer = SemanticAttention::new(channels, categories, Pooling::Sum, random, &device);
         set(&mut layer.class_maps.weight, fixture.transposed("class_conv.weight"));
-        let mut transform = Linear::new(12, 8, random, &device);
+        let mut transform = Linear::new(channels, dim, random, &device);
         set(&mut transform.weight, fixture.transposed("transform.weight"));
         set(transform.bias.as_mut().expect("with bias"), fixture.values("transform.bias"));
 
         let maps = fixture.tensor::<4>("feature_map", &device).require_grad();
-        let rows = maps.clone().flatten::<3>(2, 3).swap_dims(1, 2); // [4, 9, 12]
-        let reduced = transform.forward(rows.clone().reshape([36, 12])).reshape([4, 9, 8]);
+        let rows = maps.clone().flatten::<3>(2, 3).swap_dims(1, 2); // [B, P, F]
+        let positions = height * width;
+        let reduced = transform.forward(rows.clone().reshape([batch * positions, channels]));
+        let reduced = reduced.reshape([batch, positions, dim]);
         let representations = layer.forward(rows, reduced);
         fixture.assert_equals("representations", representations.clone());
 

@@ -1,4 +1,4 @@
-//! Batch normalisation as PyTorch does it (Ioffe and Szegedy 2015, arXiv:1502.03167).
+//! Batch normalization as PyTorch does it (Ioffe and Szegedy 2015, arXiv:1502.03167).
 //!
 //! Burn's own updates the running variance with the biased variance of the batch, PyTorch with the
 //! unbiased one, a factor n / (n − 1); and a record of Burn's lags one update behind.
@@ -57,18 +57,18 @@ impl BatchNorm {
     }
 
     fn forward_training<const R: usize>(&self, x: Tensor<R>, values: usize) -> Tensor<R> {
-        let normalised =
+        let normalized =
             burn::tensor::module::batch_norm_train(x, self.weight.val(), self.bias.val(), self.epsilon);
-        let unbiased = normalised.variance.mul_scalar(values as f64 / (values - 1) as f64);
-        self.update(&self.running_mean, normalised.mean);
+        let unbiased = normalized.variance.mul_scalar(values as f64 / (values - 1) as f64);
+        self.update(&self.running_mean, normalized.mean);
         self.update(&self.running_var, unbiased);
-        normalised.output
+        normalized.output
     }
 
     fn update(&self, running: &RunningState<Tensor<1>>, of_batch: Tensor<1>) {
         let kept = running.value_sync().mul_scalar(1.0 - self.momentum);
         running.update(kept + of_batch.detach().mul_scalar(self.momentum));
-        // Until it is synchronised an update is not part of a record.
+        // Until it is synchronized an update is not part of a record.
         running.value_sync();
     }
 }

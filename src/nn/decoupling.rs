@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, activation::softmax};
 use rand::Rng;
 
 use super::linear::Linear;
-use crate::kernels::vectorised::joint_scores;
+use crate::kernels::vectorized::joint_scores;
 
 /// f_c = Σ_p a_cp f_p with a_c = softmax over p of w₄ · W₃ tanh(W₁ f_p ⊙ W₂ x_c).
 ///
@@ -56,10 +56,9 @@ impl SemanticDecoupling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::random::{Stream, rng};
-    use crate::nn::linear::set;
-    use crate::nn::linear::uniform;
+    use crate::nn::linear::{set, uniform};
     use burn::tensor::Tolerance;
+    use sarb_labels::random::{Stream, rng};
 
     /// Reproducible values in −1…1.
     fn random<const R: usize>(shape: [usize; R], device: &Device) -> Tensor<R> {

@@ -4,15 +4,15 @@ use burn::module::{Module, RunningState};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::Rng;
 
-use crate::kernels::gated_propagation::{Gates, propagate};
 use super::linear::Linear;
+use crate::kernels::gated_propagation::{Gates, propagate};
 use crate::kernels::shared_states::SharedStates;
-use crate::kernels::vectorised::{sigmoid, tanh};
+use crate::kernels::vectorized::{sigmoid, tanh};
 
 /// W m + U h of one gate; official names `fc_k_w` (2D → D) and `fc_k_u` (D → D), both with bias.
 #[derive(Module, Debug)]
 pub struct Gate {
-    /// W, from what the neighbours send.
+    /// W, from what the neighbors send.
     pub messages: Linear,
     /// U, from the node's own state.
     pub state: Linear,
@@ -72,12 +72,12 @@ impl GatedGraph {
     fn forward_plain(&self, states: Tensor<3>) -> Tensor<2> {
         let [batch, categories, dim] = states.dims();
         let rows = batch * categories;
-        let neighbours = self.neighbours(&states.device());
+        let neighbors = self.neighbors(&states.device());
         let Gates { messages, state, bias, .. } = self.gates(&states.device());
         let mut h = states.reshape([rows, dim]);
         for _ in 0..self.steps {
             // m = [A h ; Aᵀ h], [B, 2C, D] read as [B·C, 2D]
-            let m = neighbours.clone().matmul(h.clone().reshape([batch, categories, dim]));
+            let m = neighbors.clone().matmul(h.clone().reshape([batch, categories, dim]));
             let m = m.reshape([rows, 2 * dim]);
             let of_messages = m.matmul(messages.clone()) + bias.clone().unsqueeze(); // [B·C, 3D]
             let zr = h.clone().matmul(state.clone().narrow(1, 0, 2 * dim));
@@ -105,7 +105,7 @@ impl GatedGraph {
     }
 
     /// A and Aᵀ with their rows in turn, `[1, 2C, C]`, so that one product gives [A h ; Aᵀ h].
-    fn neighbours(&self, device: &Device) -> Tensor<3> {
+    fn neighbors(&self, device: &Device) -> Tensor<3> {
         let outgoing = self.cooccurrence.value().to_device(device);
         let [categories, _] = outgoing.dims();
         let incoming = outgoing.clone().transpose();
@@ -116,9 +116,9 @@ impl GatedGraph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::random::{Stream, rng};
     use crate::nn::linear::uniform;
     use burn::tensor::Tolerance;
+    use sarb_labels::random::{Stream, rng};
 
     const A: [f32; 9] = [1.0, 0.5, 0.0, 0.2, 1.0, 0.7, 0.0, 0.1, 1.0];
 
@@ -132,7 +132,7 @@ mod tests {
         let device = Device::flex();
         let graph = GatedGraph::new(2, &A, 1, &mut rng(0, Stream::Init, 0, 0), &device);
         let h = Tensor::<3>::from_data([[[1.0, -1.0], [2.0, 0.0], [4.0, 3.0]]], &device);
-        let m = graph.neighbours(&device).matmul(h).reshape([3, 4]);
+        let m = graph.neighbors(&device).matmul(h).reshape([3, 4]);
         // Row 0: A₀ = (1, 0.5, 0) and column 0 = (1, 0.2, 0), worked out by hand.
         let expected = [[2.0, -1.0, 1.4, -1.0], [5.0, 1.9, 2.9, -0.2], [4.2, 3.0, 5.4, 3.0]];
         m.into_data().assert_approx_eq::<f32>(&TensorData::from(expected), Tolerance::absolute(1e-6));

@@ -9,9 +9,9 @@ use super::linear::uniform;
 
 /// P(j | i) from which an edge is drawn, τ.
 const THRESHOLD: f32 = 0.4;
-/// Weight that a category's neighbours share. The paper says p = 0.2 of the whole; divided by the own
+/// Weight that a category's neighbors share. The paper says p = 0.2 of the whole; divided by the own
 /// weight 1 − p it is 0.25, as in the official code.
-const NEIGHBOURS: f32 = 0.25;
+const NEIGHBORS: f32 = 0.25;
 
 /// Â = (A D)ᵀ D from P(j | i), `C · C` values row by row each: edges where P ≥ 0.4, the columns' edges
 /// re-weighted to 0.25 together, the identity added, D the roots of the inverse row sums.
@@ -26,7 +26,7 @@ pub fn normalized_adjacency(cooccurrence: &[f32]) -> Vec<f32> {
     (0..categories * categories).map(|at| entry(at / categories, at % categories)).collect()
 }
 
-/// A before its normalisation, `C · C` values row by row.
+/// A before its normalization, `C · C` values row by row.
 fn reweighted_adjacency(cooccurrence: &[f32]) -> Vec<f32> {
     let categories = cooccurrence.len().isqrt();
     assert_eq!(categories * categories, cooccurrence.len(), "a co-occurrence matrix is square");
@@ -35,7 +35,7 @@ fn reweighted_adjacency(cooccurrence: &[f32]) -> Vec<f32> {
     let columns: Vec<f32> = (0..categories).map(in_column).collect();
     let entry = |i: usize, j: usize| match (i == j, edge(i, j)) {
         (true, _) => 1.0,
-        (_, true) => NEIGHBOURS / (columns[j] + 1e-6),
+        (_, true) => NEIGHBORS / (columns[j] + 1e-6),
         _ => 0.0,
     };
     (0..categories * categories).map(|at| entry(at / categories, at % categories)).collect()

@@ -37,8 +37,8 @@ impl PerClassLinear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::random::{Stream, rng};
     use crate::nn::linear::set;
+    use sarb_labels::random::{Stream, rng};
 
     #[test]
     fn each_category_has_its_own_weights() {

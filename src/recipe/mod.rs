@@ -8,12 +8,12 @@ mod reading;
 
 use std::path::PathBuf;
 
+use sarb_labels::categories::Cooccurrence;
 use serde::{Deserialize, Serialize};
 
-use sarb_labels::categories::Cooccurrence;
+use crate::backbone::{BackboneName, Freeze};
 use crate::loss::normalization::Normalization;
 use crate::methods::MethodRecipe;
-use crate::backbone::{BackboneName, Freeze};
 use crate::{Error, Result};
 
 /// One row of a results table.
@@ -31,7 +31,7 @@ pub struct Recipe {
     pub data: DataRecipe,
     /// The network that turns an image into a feature map.
     pub backbone: BackboneRecipe,
-    /// Optimiser, schedule, selection.
+    /// Optimizer, schedule, selection.
     pub train: TrainRecipe,
     /// The method and its own settings.
     pub method: MethodRecipe,
@@ -61,7 +61,7 @@ pub struct DataRecipe {
     pub mask_seed: u32,
     /// How the co-occurrence graph is estimated from the known labels.
     pub cooccurrence: Cooccurrence,
-    /// Share of the partially labelled training images held out to select the best epoch, in [0, 1).
+    /// Share of the partially labeled training images held out to select the best epoch, in [0, 1).
     pub validation: f64,
     /// Side of the square image that the network sees, in pixels.
     pub size_px: usize,
@@ -114,7 +114,7 @@ impl Default for BackboneRecipe {
     }
 }
 
-/// Optimiser (Adam, ε 1e-8), schedule and selection.
+/// Optimizer (Adam, ε 1e-8), schedule and selection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainRecipe {

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
-use super::{Protocol, Recipe, Select};
 use sarb_labels::cooccurrence::Cooccurrence;
+
+use super::{Protocol, Recipe, Select};
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
 
 /// So many recipes may extend one another; more is a circle.
 const MOST_EXTENDED: usize = 8;
+
+/// Keys that had another name, as `table.old` and `new`; the old one is read for as long as runs with it are.
+const RENAMED: [(&str, &str, &str); 1] = [("method", "standardise", "standardize")];
 
 /// Tables of a method's settings that other methods share: they stay where the method changes.
 const SHARED: [&str; 3] = ["network", "head", "mixing"];
@@ -19,6 +23,18 @@ impl Recipe {
     /// # Errors
     /// [`Error::Recipe`] naming the key, the value and what is accepted.
     pub fn read(file: Option<&Path>, method: Option<&str>, sets: &[String]) -> Result<Self> {
+        Self::read_with_notes(file, method, sets).map(|(recipe, _)| recipe)
+    }
+
+    /// [`read`](Self::read), and what a person should know of how it was read: keys under an old name.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_with_notes(
+        file: Option<&Path>,
+        method: Option<&str>,
+        sets: &[String],
+    ) -> Result<(Self, Vec<String>)> {
         let mut table = match file {
             Some(path) => parse_file(path, MOST_EXTENDED)?,
             None => toml::Table::new(),
@@ -33,6 +49,7 @@ impl Recipe {
         if table.contains_key("extends") {
             return Err(Error::Usage("--set extends: only a recipe file extends another".into()));
         }
+        let notes = rename_old_keys(&mut table, &name);
         let recipe: Recipe = table
             .clone()
             .try_into()
@@ -42,7 +59,7 @@ impl Recipe {
             Protocol::Reference => recipe.following_reference(&table, &name)?,
         };
         recipe.check(&name)?;
-        Ok(recipe)
+        Ok((recipe, notes))
     }
 
     /// The recipe with what [`Protocol::Reference`] means; `said` is what was written.
@@ -61,6 +78,19 @@ impl Recipe {
             None => Ok(reference),
         }
     }
+}
+
+/// Gives keys their present names; a note for each old one.
+fn rename_old_keys(table: &mut toml::Table, file: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (part, old, new) in RENAMED {
+        let Some(toml::Value::Table(settings)) = table.get_mut(part) else { continue };
+        if let Some(value) = settings.remove(old) {
+            settings.insert(new.into(), value);
+            notes.push(format!("{file}: {part}.{old} is now called {part}.{new}"));
+        }
+    }
+    notes
 }
 
 /// The first key that was written and that the reference protocol changes, with the value it wants.

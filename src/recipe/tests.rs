@@ -1,7 +1,8 @@
 use std::path::Path;
 
-use super::*;
 use sarb_labels::cooccurrence::Cooccurrence;
+
+use super::*;
 
 fn recipe_file(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
@@ -129,4 +130,15 @@ fn a_setting_that_contradicts_the_reference_protocol_is_an_error() {
     assert!(read("train.epochs=3").is_ok());
     let error = Recipe::read(None, None, &["train.select=test".into()]).unwrap_err().to_string();
     assert!(error.contains("optimistic"), "{error}");
+}
+
+#[test]
+fn a_key_under_its_old_name_is_read_with_a_note() {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), "[method]\nname = 'linear'\nstandardise = true\n").unwrap();
+    let (recipe, notes) = Recipe::read_with_notes(Some(file.path()), None, &[]).unwrap();
+    assert!(recipe.to_toml().contains("standardize = true"), "{}", recipe.to_toml());
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].ends_with(": method.standardise is now called method.standardize"), "{notes:?}");
+    assert!(Recipe::read_with_notes(None, Some("linear"), &[]).unwrap().1.is_empty());
 }

@@ -9,9 +9,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-
-use sarb_labels::labels::{Label, LabelMatrix};
 use sarb_labels::metrics::ranking;
+use sarb_labels::{Label, LabelMatrix};
 
 /// Keeps these draws apart from every other use of the same seed.
 const STREAM: u64 = u64::from_le_bytes(*b"resample");
@@ -143,8 +142,8 @@ fn average_precision(ranking: &[u32], times: &[u32], drawn: Drawn) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::random::{Stream, rng};
     use sarb_labels::metrics::evaluate;
+    use sarb_labels::random::{Stream, rng};
 
     /// Scores with ties, labels with unknowns; few positives, so that some resamples have none.
     fn random_data(seed: u64, images: usize, categories: usize) -> (Vec<f32>, LabelMatrix) {

@@ -1,9 +1,10 @@
 //! Means over seeds and proportions, and differences to the row that the others are compared with.
 
+use sarb_labels::LabelMatrix;
 use sarb_labels::arrays::read_matrix;
-use sarb_labels::labels::LabelMatrix;
 use sarb_labels::metrics::Scores;
-use crate::report::bootstrap::{Resamples, self};
+
+use crate::report::bootstrap::{self, Resamples};
 use crate::report::results::{Measured, Results};
 use crate::{Error, Result};
 
@@ -242,9 +243,9 @@ mod tests {
         let other =
             |labels: &LabelMatrix| Comparison::resampled(&results, 0, labels, 2, 0).unwrap_err().to_string();
         let mut labels = fixture.labels();
-        labels.set(0, 0, sarb_labels::labels::Label::Unknown);
-        labels.set(1, 0, sarb_labels::labels::Label::Unknown);
-        labels.set(2, 0, sarb_labels::labels::Label::Unknown);
+        labels.set(0, 0, sarb_labels::Label::Unknown);
+        labels.set(1, 0, sarb_labels::Label::Unknown);
+        labels.set(2, 0, sarb_labels::Label::Unknown);
         assert!(other(&labels).contains("the evaluation of the run says"), "{}", other(&labels));
         assert!(other(&labels.select(&[0, 1])).contains("but the labels are of 2 images × 3 categories"));
     }

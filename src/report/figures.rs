@@ -1,10 +1,11 @@
 //! The figures of a report: mAP against the known proportion, and the training loss by epoch.
 
+use sarb_labels::text::{listed, thousands};
+
+use crate::report::chart::{Chart, Line, Panel, Point};
 use crate::report::comparison::Mean;
 use crate::report::results::{Measured, Results};
-use crate::report::chart::{Chart, Line, Panel, Point};
 use crate::report::words::known_label;
-use sarb_labels::text::{listed, thousands};
 use crate::sweep::Table;
 use crate::{Error, Result};
 

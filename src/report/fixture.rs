@@ -1,12 +1,12 @@
 //! Made-up results of a small sweep, for the tests of this module.
 
-use sarb_labels::dataset::Split;
 use sarb_labels::arrays::npy;
-use sarb_labels::labels::LabelMatrix;
 use sarb_labels::metrics::evaluate;
+use sarb_labels::{LabelMatrix, Split};
+
 use crate::recipe::Recipe;
 use crate::report::results::Results;
-use crate::run::{MapOrigin, EpochRow, Existing, Run, RunInfo, Status};
+use crate::run::{EpochRow, Existing, MapOrigin, Run, RunInfo, Status};
 use crate::sweep::{Cell, Plan};
 
 /// Three rows, two proportions; the first row has two seeds at one of them.

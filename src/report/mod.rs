@@ -20,18 +20,19 @@ mod words;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use sarb_labels::labels::LabelMatrix;
 use sarb_labels::files::{folder_of, write_atomically};
+use sarb_labels::text::{listed, thousands};
+use sarb_labels::{LabelMatrix, dataset};
+
 use crate::run::MapOrigin;
 use crate::{Error, Result};
-use sarb_labels::dataset;
+use chart::Chart;
 use comparison::Comparison;
 use published::Numbers;
-use chart::Chart;
-pub use results::Results;
 use table::Table;
 use tables::Context;
-use sarb_labels::text::{listed, thousands};
+
+pub use results::Results;
 
 /// How the intervals are computed.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,8 @@
 //! The report as one HTML page that needs no other file, no network and no script.
 
-use super::Report;
 use sarb_labels::text::escape_xml;
+
+use super::Report;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1b1b1b; --quiet: #5c5c5c; --rule: #d9d9d9; }

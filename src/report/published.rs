@@ -1,8 +1,8 @@
 //! Published numbers, read in papers and in public sources; `published.csv` says where.
 
+use sarb_labels::categories::did_you_mean;
 use serde::Deserialize;
 
-use sarb_labels::categories::did_you_mean;
 use crate::{Error, Result};
 
 /// The network behind every number of the file.

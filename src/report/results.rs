@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use sarb_labels::dataset::Split;
+use sarb_labels::Split;
 use sarb_labels::metrics::Scores;
+
 use crate::run::{Run, RunInfo};
-use crate::sweep::Sweep;
-use crate::sweep::{Cell, Plan, Table};
+use crate::sweep::{Cell, Plan, Sweep, Table};
 use crate::{Error, Result};
 
 /// One done cell.

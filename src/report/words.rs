@@ -1,6 +1,7 @@
 //! Proportions, seeds and lists as sentences say them.
 
 use sarb_labels::text::{in_percent, listed};
+
 use crate::report::results::Results;
 
 /// A proportion as a label: `10 %`.

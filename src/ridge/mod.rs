@@ -1,8 +1,8 @@
 //! Ridge regression on pooled features, per category over its known cells, in closed form; the
 //! penalty λ is chosen by leave-one-out (the anchor method `linear`).
 //!
-//! Per category: targets y = ±1 of its n known rows, the intercept unpenalised, so features and
-//! targets are centred on these rows. With X̃ᵀX̃ = V Λ Vᵀ and z = Vᵀx̃, for every λ at once,
+//! Per category: targets y = ±1 of its n known rows, the intercept unpenalized, so features and
+//! targets are centered on these rows. With X̃ᵀX̃ = V Λ Vᵀ and z = Vᵀx̃, for every λ at once,
 //!
 //! ```text
 //! ŷ = ȳ + Σⱼ zⱼ dⱼ / (Λⱼ + λ),  d = Vᵀ X̃ᵀ ỹ        h = 1/n + Σⱼ zⱼ² / (Λⱼ + λ)
@@ -12,7 +12,7 @@
 //! so all leave-one-out errors cost two thin matrix products. Categories with the same known rows
 //! share one decomposition; with fewer rows than features it is that of X̃X̃ᵀ.
 
-mod centred;
+mod centered;
 mod principal;
 mod spectrum;
 
@@ -20,10 +20,10 @@ use std::collections::BTreeMap;
 
 use faer::{Mat, Par};
 use rayon::prelude::*;
+use sarb_labels::{Label, LabelMatrix};
 
-use self::centred::{Centred, Table};
+use self::centered::{Centered, Table};
 use self::spectrum::Spectrum;
-use sarb_labels::labels::{Label, LabelMatrix};
 
 pub use self::principal::principal_components;
 
@@ -40,7 +40,7 @@ pub struct Ridge {
     /// Intercepts, `C`. A category without known positives or without known negatives has
     /// weights 0 and 2p − 1 here, p = (n⁺ + 1) / (n + 2).
     pub intercepts: Vec<f32>,
-    /// The penalty λ of every category, in squared units of the features (of the standardised ones
+    /// The penalty λ of every category, in squared units of the features (of the standardized ones
     /// if they were); 0 where there was nothing to fit.
     pub lambdas: Vec<f64>,
     /// For every category the scores of its known rows, in row order, each predicted by the fit
@@ -50,14 +50,14 @@ pub struct Ridge {
 
 /// Fits a category at a time to `features`, `N × F` row by row, finite, over the known cells of `labels`.
 ///
-/// With `standardise` every feature is divided by its standard deviation over all rows before the
+/// With `standardize` every feature is divided by its standard deviation over all rows before the
 /// penalty is applied; the weights returned are for the features as given either way.
 ///
 /// # Panics
 /// If `features` are not one row of `dim` for every image of `labels`.
-pub fn fit(features: &[f32], dim: usize, labels: &LabelMatrix, standardise: bool) -> Ridge {
+pub fn fit(features: &[f32], dim: usize, labels: &LabelMatrix, standardize: bool) -> Ridge {
     let categories = labels.categories();
-    let table = Table::new(features, dim, labels.images(), standardise);
+    let table = Table::new(features, dim, labels.images(), standardize);
     let mut ridge = Ridge {
         weights: vec![0.0; categories * dim],
         intercepts: vec![0.0; categories],
@@ -116,7 +116,7 @@ struct CategoryFit {
 
 impl Group {
     fn fit(&self, table: &Table, labels: &LabelMatrix, par: Par) -> Vec<CategoryFit> {
-        let x = Centred::new(table, &self.rows, par);
+        let x = Centered::new(table, &self.rows, par);
         let targets = Targets::new(self, labels);
         let spectrum = Spectrum::new(&x);
         let lambdas = spectrum.penalties(HALF_DECADES);
@@ -138,7 +138,7 @@ impl Group {
                     weights.iter().zip(&x.mean).map(|(&w, &mean)| f64::from(w) * f64::from(mean)).sum();
                 let target_mean = targets.means[place];
                 let loo_scores = (0..self.rows.len()).map(|row| {
-                    let target = targets.centred[(row, place)];
+                    let target = targets.centered[(row, place)];
                     let residual = target - f64::from(fitted[(row, place)]);
                     (target_mean + target - residual / loo.freedom(row, chosen[place])) as f32
                 });
@@ -156,22 +156,22 @@ impl Group {
 
 /// The targets ±1 of a group's rows, `n × c`, minus their means.
 struct Targets {
-    centred: Mat<f64>,
+    centered: Mat<f64>,
     means: Vec<f64>,
 }
 
 impl Targets {
     fn new(group: &Group, labels: &LabelMatrix) -> Self {
-        let mut centred = Mat::from_fn(group.rows.len(), group.categories.len(), |row, place| {
+        let mut centered = Mat::from_fn(group.rows.len(), group.categories.len(), |row, place| {
             f64::from(labels.get(group.rows[row], group.categories[place]) as i8)
         });
-        let means = (0..centred.ncols()).map(|place| {
-            let mean = centred.col_as_slice(place).iter().sum::<f64>() / group.rows.len() as f64;
-            centred.col_as_slice_mut(place).iter_mut().for_each(|target| *target -= mean);
+        let means = (0..centered.ncols()).map(|place| {
+            let mean = centered.col_as_slice(place).iter().sum::<f64>() / group.rows.len() as f64;
+            centered.col_as_slice_mut(place).iter_mut().for_each(|target| *target -= mean);
             mean
         });
         let means = means.collect();
-        Self { centred, means }
+        Self { centered, means }
     }
 }
 
@@ -186,10 +186,10 @@ struct LeaveOneOut {
 }
 
 impl LeaveOneOut {
-    fn new(x: &Centred, spectrum: &Spectrum, targets: &Targets, lambdas: &[f64]) -> Self {
+    fn new(x: &Centered, spectrum: &Spectrum, targets: &Targets, lambdas: &[f64]) -> Self {
         let (n, count) = (x.rows.len(), lambdas.len());
         let places = targets.means.len();
-        let projected = spectrum.project(x, targets.centred.as_ref());
+        let projected = spectrum.project(x, targets.centered.as_ref());
         let inverse = |j: usize, penalty: usize| 1.0 / (spectrum.values[j] + lambdas[penalty]);
         let inverses = Mat::from_fn(spectrum.values.len(), count, |j, penalty| inverse(j, penalty) as f32);
         let solutions = Mat::from_fn(spectrum.values.len(), places * count, |j, column| {
@@ -199,15 +199,15 @@ impl LeaveOneOut {
         let mut loo =
             Self { projected, leverages: Mat::zeros(n, count), errors: vec![vec![0.0; count]; places] };
         spectrum.for_each_block(x, |rows, mut z| {
-            let fitted = centred::product(z.as_ref(), solutions.as_ref(), x.par);
+            let fitted = centered::product(z.as_ref(), solutions.as_ref(), x.par);
             z.col_iter_mut().for_each(|column| column.iter_mut().for_each(|value| *value *= *value));
-            let leverages = centred::product(z.as_ref(), inverses.as_ref(), x.par);
+            let leverages = centered::product(z.as_ref(), inverses.as_ref(), x.par);
             loo.leverages.subrows_mut(rows.start, rows.len()).copy_from(&leverages);
             for column in 0..places * count {
                 let (place, penalty) = (column / count, column % count);
                 let fitted = fitted.col_as_slice(column).iter();
                 let errors = rows.clone().zip(fitted).map(|(row, &fitted)| {
-                    let residual = targets.centred[(row, place)] - f64::from(fitted);
+                    let residual = targets.centered[(row, place)] - f64::from(fitted);
                     (residual / loo.freedom(row, penalty)).powi(2)
                 });
                 loo.errors[place][penalty] += errors.sum::<f64>();

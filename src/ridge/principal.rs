@@ -2,7 +2,7 @@
 
 use faer::Par;
 
-use super::centred::{Centred, Table};
+use super::centered::{Centered, Table};
 use super::spectrum::eigen;
 
 /// The leading directions of a set of features.
@@ -28,7 +28,7 @@ pub fn principal_components(features: &[f32], dim: usize, count: usize) -> Princ
     assert!(dim > 0, "rows of no feature");
     let rows: Vec<usize> = (0..features.len() / dim).collect();
     let table = Table::new(features, dim, rows.len(), false);
-    let x = Centred::new(&table, &rows, Par::rayon(0));
+    let x = Centered::new(&table, &rows, Par::rayon(0));
     let (values, vectors) = eigen(x.gram());
 
     let unit = table.square_unit / rows.len().max(1) as f64;
@@ -47,9 +47,8 @@ pub fn principal_components(features: &[f32], dim: usize, count: usize) -> Princ
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
     use super::*;
+    use rand::RngExt;
     use sarb_labels::random::{Stream, rng};
 
     fn dot(a: &[f32], b: &[f32]) -> f64 {

@@ -7,7 +7,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{Mat, MatRef, Par};
 
-use super::centred::{Centred, product, product_f64, single};
+use super::centered::{Centered, product, product_f64, single};
 
 /// Eigenvalues below this share of the largest are rounding of the single-precision products.
 const RANK: f64 = 1e-7;
@@ -29,7 +29,7 @@ enum Basis {
 
 impl Spectrum {
     /// Decomposes X̃ᵀX̃ or X̃X̃ᵀ, whichever is smaller.
-    pub fn new(x: &Centred) -> Self {
+    pub fn new(x: &Centered) -> Self {
         let by_rows = x.rows.len() < x.dim();
         let (mut values, vectors) = eigen(if by_rows { x.row_gram() } else { x.gram() });
         let least = RANK * values.last().copied().unwrap_or(0.0);
@@ -45,7 +45,7 @@ impl Spectrum {
     }
 
     /// Zᵀ A of `a`, `n × c`: `k × c`.
-    pub fn project(&self, x: &Centred, a: MatRef<f64>) -> Mat<f64> {
+    pub fn project(&self, x: &Centered, a: MatRef<f64>) -> Mat<f64> {
         match &self.basis {
             Basis::Features(vectors) => {
                 product_f64(vectors.transpose(), x.transposed_product(a).as_ref(), x.par)
@@ -60,7 +60,7 @@ impl Spectrum {
     }
 
     /// Calls `each` with consecutive ranges of the rows and their coordinates.
-    pub fn for_each_block(&self, x: &Centred, mut each: impl FnMut(Range<usize>, Mat<f32>)) {
+    pub fn for_each_block(&self, x: &Centered, mut each: impl FnMut(Range<usize>, Mat<f32>)) {
         match &self.basis {
             Basis::Features(vectors) => {
                 let vectors = single(vectors.as_ref());
@@ -74,7 +74,7 @@ impl Spectrum {
     }
 
     /// Weights on the features of X̃ from weights on the coordinates, `k × c -> F × c`.
-    pub fn weights(&self, x: &Centred, coordinates: MatRef<f64>) -> Mat<f64> {
+    pub fn weights(&self, x: &Centered, coordinates: MatRef<f64>) -> Mat<f64> {
         match &self.basis {
             Basis::Features(vectors) => product_f64(vectors.as_ref(), coordinates, x.par),
             Basis::Rows(vectors) => {

@@ -1,9 +1,9 @@
+use faer::MatRef;
 use rand::RngExt;
+use sarb_labels::metrics::evaluate;
+use sarb_labels::random::{Stream, rng};
 
 use super::*;
-use faer::MatRef;
-use sarb_labels::random::{Stream, rng};
-use sarb_labels::metrics::evaluate;
 
 impl Ridge {
     /// Scores of `features`, `M × F` `->` `M × C`.
@@ -16,7 +16,7 @@ impl Ridge {
         let rows = features.len() / dim;
         let features = MatRef::from_row_major_slice(features, rows, dim);
         let weights = MatRef::from_row_major_slice(&self.weights, categories, dim);
-        let products = centred::product(features, weights.transpose(), Par::rayon(0));
+        let products = centered::product(features, weights.transpose(), Par::rayon(0));
         (0..rows)
             .flat_map(|row| (0..categories).map(move |category| (row, category)))
             .map(|(row, category)| products[(row, category)] + self.intercepts[category])
@@ -51,7 +51,7 @@ fn known(features: &[f32], dim: usize, labels: &LabelMatrix, category: usize) ->
         .unzip()
 }
 
-/// Ridge by its normal equations with an unpenalised intercept, solved by elimination in f64:
+/// Ridge by its normal equations with an unpenalized intercept, solved by elimination in f64:
 /// weights, then the intercept.
 fn direct(rows: &[Vec<f64>], targets: &[f64], lambda: f64) -> Vec<f64> {
     let size = rows[0].len() + 1;
@@ -123,7 +123,7 @@ fn equals_the_direct_solution_and_brute_force_leave_one_out() {
 }
 
 #[test]
-fn the_penalty_has_the_smallest_leave_one_out_error_of_its_neighbours() {
+fn the_penalty_has_the_smallest_leave_one_out_error_of_its_neighbors() {
     for (seed, n, dim) in [(5, 60, 5), (6, 20, 12)] {
         let (features, labels) = random_data(seed, n, dim, 2, 0.9);
         let ridge = fit(&features, dim, &labels, false);
@@ -177,7 +177,7 @@ fn categories_that_share_their_known_rows_do_not_change_each_other() {
 }
 
 #[test]
-fn standardising_ignores_the_unit_of_a_feature() {
+fn standardizing_ignores_the_unit_of_a_feature() {
     let (features, labels) = random_data(12, 80, 5, 2, 0.8);
     let rescaled: Vec<f32> =
         features.iter().enumerate().map(|(i, x)| if i % 5 == 2 { x * 1000.0 } else { *x }).collect();
@@ -207,8 +207,8 @@ fn degenerate_data_stays_finite() {
     let finite = |features: &[f32], dim: usize, categories: usize, values: &[i8]| {
         let labels = LabelMatrix::from_values(categories, values);
         let mut last = None;
-        for standardise in [false, true] {
-            let ridge = fit(features, dim, &labels, standardise);
+        for standardize in [false, true] {
+            let ridge = fit(features, dim, &labels, standardize);
             let numbers =
                 ridge.weights.iter().chain(&ridge.intercepts).chain(ridge.loo_scores.iter().flatten());
             assert!(numbers.copied().all(f32::is_finite), "{ridge:?}");

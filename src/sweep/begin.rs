@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
+use sarb_labels::dataset::{self, Split};
+
 use super::state::{FILE, Sweep};
-use sarb_labels::dataset::{Split, self};
 use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::{Error, Result};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use sarb_labels::files::folder_of;
+
 use crate::{Error, Result};
 
 /// A cell that nobody else computes while this lives.

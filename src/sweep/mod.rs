@@ -22,9 +22,10 @@ mod shard;
 mod state;
 mod status;
 
+pub(crate) use plan::{Cell, Table};
+
 pub use child::stop_with_parent;
 pub use plan::Plan;
-pub(crate) use plan::{Cell, Table};
 pub use runner::{Options, run};
 pub use shard::Shard;
 pub use state::{CellState, CellStatus, Sweep};

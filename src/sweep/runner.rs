@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::child::{Ended, self};
+use sarb_labels::text::duration;
+
+use super::child::{self, Ended};
 use super::claim::Claim;
 use super::plan::Cell;
 use super::shard::Shard;
 use super::state::{Failure, Sweep, write_with_folder};
-use sarb_labels::text::duration;
 use crate::cancel::Cancel;
 use crate::recipe::Recipe;
 use crate::run::Run;
@@ -126,7 +127,17 @@ impl<'a> Runner<'a> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = (cores / options.jobs).max(1);
         let progress = Mutex::new(progress);
-        Ok(Self { sweep, recipes, cells, options, say, cancel, threads, progress, abort: AtomicBool::new(false) })
+        Ok(Self {
+            sweep,
+            recipes,
+            cells,
+            options,
+            say,
+            cancel,
+            threads,
+            progress,
+            abort: AtomicBool::new(false),
+        })
     }
 
     fn announce(&self) {
@@ -204,7 +215,9 @@ impl<'a> Runner<'a> {
                 })?;
                 self.end_done(cell, map, &format!("in {}", duration(clock.elapsed().as_secs_f64())));
             }
-            Ended::Interrupted => (self.say)(&format!("{}: stopped; it continues the next time", sweep.name(cell))),
+            Ended::Interrupted => {
+                (self.say)(&format!("{}: stopped; it continues the next time", sweep.name(cell)))
+            }
             Ended::Failed(failure) => {
                 sweep.set_failure(cell, Some(&failure))?;
                 self.end_failed(number, failure);

@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use sarb_labels::Split;
+use sarb_labels::files::{folder_of, write_atomically};
+use sarb_labels::text::in_percent;
 use serde::{Deserialize, Serialize};
 
 use super::claim;
 use super::plan::{Cell, Plan};
-use sarb_labels::dataset::Split;
-use sarb_labels::files::{folder_of, write_atomically};
 use crate::run::{Run, Status, read_json};
-use sarb_labels::text::in_percent;
 use crate::{Error, Result};
 
 /// The file that makes a folder a sweep's.
@@ -238,9 +238,8 @@ pub(crate) fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// A split by its name.
 mod split_name {
+    use sarb_labels::Split;
     use serde::{Deserialize, Deserializer, Serializer};
-
-    use sarb_labels::dataset::Split;
 
     pub(super) fn serialize<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(split)

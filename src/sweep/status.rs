@@ -1,9 +1,9 @@
 //! How far a sweep is, for people and for machines.
 
+use sarb_labels::text::{aligned, duration, in_percent};
 use serde_json::{Value, json};
 
 use super::state::{CellState, CellStatus, Sweep};
-use sarb_labels::text::{aligned, duration, in_percent};
 
 /// The statuses in the order in which they are counted.
 const STATUSES: [CellStatus; 5] =
@@ -104,7 +104,7 @@ fn count(cells: &[CellState], status: CellStatus) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::dataset::Split;
+    use sarb_labels::Split;
 
     #[test]
     fn the_table_shows_numbers_where_there_are_some() {

@@ -1,7 +1,7 @@
 //! Generated multi-label pictures for `sarb quickstart`: hard enough that methods differ, small
 //! enough to be learned in minutes.
 //!
-//! Twelve categories of shape and texture, turned, in many sizes, often in a usual colour, over a gradient, between
+//! Twelve categories of shape and texture, turned, in many sizes, often in a usual color, over a gradient, between
 //! sticks, ovals and corners that no label speaks of, partly hidden by each other and under noise.
 //! A picture is of one of four kinds of scene, each with categories of its own, so that labels tell
 //! of one another as they do in photographs; nothing but the objects shows the scene.
@@ -14,10 +14,10 @@ use std::path::Path;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-
-use sarb_labels::random::{Stream, rng};
 use sarb_labels::images::Rgb8;
-use crate::synthetic::shapes::{Canvas, Colour, Mark, Shape, Vec2, length};
+use sarb_labels::random::{Stream, rng};
+
+use crate::synthetic::shapes::{Canvas, Color, Mark, Shape, Vec2, length};
 use crate::{Error, Result};
 
 /// Names of the categories, in the order of the label columns.
@@ -26,8 +26,8 @@ pub const CATEGORIES: [&str; 12] = [
     "triangle",
 ];
 
-/// The colour that an object of each category often has, as sheep are often white: a hint, no proof.
-const USUAL_COLOURS: [Colour; 12] = [
+/// The color that an object of each category often has, as sheep are often white: a hint, no proof.
+const USUAL_COLORS: [Color; 12] = [
     [220.0, 60.0, 60.0],
     [60.0, 200.0, 70.0],
     [60.0, 90.0, 220.0],
@@ -116,7 +116,7 @@ fn portrait(side: usize, index: u64, generator: &mut ChaCha8Rng) -> (Rgb8, [bool
     let category = index as usize % CATEGORIES.len();
     let mut mark = object(category, &canvas, generator);
     mark.radius = side as f32 * between(20.0, 36.0, generator) / 112.0;
-    mark.centre = std::array::from_fn(|_| side as f32 * between(0.4, 0.6, generator));
+    mark.center = std::array::from_fn(|_| side as f32 * between(0.4, 0.6, generator));
     canvas.paint(&mark.pixels(side));
     add_noise(&mut canvas, generator);
     (canvas.to_rgb8(), std::array::from_fn(|c| c == category))
@@ -157,7 +157,7 @@ struct InSight {
 }
 
 impl InSight {
-    fn leaves_enough(&self, pixels: &[(usize, f32, Colour)]) -> bool {
+    fn leaves_enough(&self, pixels: &[(usize, f32, Color)]) -> bool {
         let mut seen = vec![0usize; self.areas.len()];
         self.owners.iter().flatten().for_each(|&owner| seen[owner] += 1);
         for &(place, coverage, _) in pixels {
@@ -168,7 +168,7 @@ impl InSight {
         seen.iter().zip(&self.areas).all(|(&seen, &area)| seen as f32 >= VISIBLE * area as f32)
     }
 
-    fn place(&mut self, pixels: &[(usize, f32, Colour)]) {
+    fn place(&mut self, pixels: &[(usize, f32, Color)]) {
         let object = self.areas.len();
         let covered = pixels.iter().filter(|(_, coverage, _)| *coverage >= 0.5);
         self.areas.push(covered.map(|(place, ..)| self.owners[*place] = Some(object)).count());
@@ -190,15 +190,15 @@ fn between(low: f32, high: f32, generator: &mut ChaCha8Rng) -> f32 {
     low + (high - low) * generator.random::<f32>()
 }
 
-fn colour(generator: &mut ChaCha8Rng) -> Colour {
+fn color(generator: &mut ChaCha8Rng) -> Color {
     std::array::from_fn(|_| between(20.0, 235.0, generator))
 }
 
-/// The one of a few random colours that differs most from `other`.
-fn colour_apart_from(other: Colour, generator: &mut ChaCha8Rng) -> Colour {
-    let difference = |a: &Colour| -> f32 { a.iter().zip(other).map(|(a, b)| (a - b).abs()).sum() };
-    let colours: [Colour; 3] = std::array::from_fn(|_| colour(generator));
-    colours.into_iter().max_by(|a, b| difference(a).total_cmp(&difference(b))).expect("three colours")
+/// The one of a few random colors that differs most from `other`.
+fn color_apart_from(other: Color, generator: &mut ChaCha8Rng) -> Color {
+    let difference = |a: &Color| -> f32 { a.iter().zip(other).map(|(a, b)| (a - b).abs()).sum() };
+    let colors: [Color; 3] = std::array::from_fn(|_| color(generator));
+    colors.into_iter().max_by(|a, b| difference(a).total_cmp(&difference(b))).expect("three colors")
 }
 
 /// Cosine and sine of an angle of at most 2 · atan(`limit`) either way, without computing either.
@@ -208,24 +208,24 @@ fn turn(limit: f32, generator: &mut ChaCha8Rng) -> Vec2 {
     [(1.0 - square) / (1.0 + square), 2.0 * tangent_of_half / (1.0 + square)]
 }
 
-/// A shape of random place, size, turn and colours, 12 to 28 px across on 56 px.
+/// A shape of random place, size, turn and colors, 12 to 28 px across on 56 px.
 fn mark(shape: Shape, canvas: &Canvas, generator: &mut ChaCha8Rng) -> Mark {
     let side = canvas.side as f32;
     let radius = side * between(12.0, 28.0, generator) / 112.0;
-    let centre = std::array::from_fn(|_| between(0.7 * radius, side - 0.7 * radius, generator));
-    let under = canvas.pixels[centre[1] as usize * canvas.side + centre[0] as usize];
-    let first = colour_apart_from(under, generator);
-    let second = colour_apart_from(first, generator);
+    let center = std::array::from_fn(|_| between(0.7 * radius, side - 0.7 * radius, generator));
+    let under = canvas.pixels[center[1] as usize * canvas.side + center[0] as usize];
+    let first = color_apart_from(under, generator);
+    let second = color_apart_from(first, generator);
     let shade = between(-40.0, 40.0, generator);
     let round = generator.random();
-    Mark { shape, centre, radius, turn: turn(TURN, generator), round, colours: [first, second], shade }
+    Mark { shape, center, radius, turn: turn(TURN, generator), round, colors: [first, second], shade }
 }
 
-/// An object of a category, often in its usual colour.
+/// An object of a category, often in its usual color.
 fn object(category: usize, canvas: &Canvas, generator: &mut ChaCha8Rng) -> Mark {
     let mut mark = mark(Shape::CATEGORIES[category], canvas, generator);
     if generator.random::<f32>() < USUAL {
-        mark.colours[0] = USUAL_COLOURS[category].map(|level| level + between(-30.0, 30.0, generator));
+        mark.colors[0] = USUAL_COLORS[category].map(|level| level + between(-30.0, 30.0, generator));
     }
     mark
 }
@@ -238,9 +238,9 @@ fn stroke(canvas: &Canvas, generator: &mut ChaCha8Rng) -> Mark {
     Mark { radius, turn: turn(1.0, generator), ..mark(Shape::Stick, canvas, generator) }
 }
 
-/// A slope from one colour to another, with a blot or two of a third.
+/// A slope from one color to another, with a blot or two of a third.
 fn background(side: usize, generator: &mut ChaCha8Rng) -> Canvas {
-    let [from, to, blot] = std::array::from_fn(|_| colour(generator));
+    let [from, to, blot] = std::array::from_fn(|_| color(generator));
     let direction = turn(1.0, generator);
     let middle = [between(0.0, 1.0, generator), between(0.0, 1.0, generator)];
     let reach = between(0.3, 0.8, generator);
@@ -370,19 +370,19 @@ mod tests {
         let masks: Vec<Vec<bool>> = Shape::CATEGORIES
             .iter()
             .map(|&shape| {
-                let colours = [[255.0; 3], [0.0; 3]];
+                let colors = [[255.0; 3], [0.0; 3]];
                 let place = Mark {
                     shape,
-                    centre: [32.0, 32.0],
+                    center: [32.0, 32.0],
                     radius: 26.0,
                     turn: [1.0, 0.0],
                     round: false,
-                    colours,
+                    colors,
                     shade: 0.0,
                 };
                 let mut mask = vec![false; 64 * 64];
-                for (at, coverage, colour) in place.pixels(64) {
-                    mask[at] = coverage > 0.5 && colour[0] > 128.0;
+                for (at, coverage, color) in place.pixels(64) {
+                    mask[at] = coverage > 0.5 && color[0] > 128.0;
                 }
                 mask
             })

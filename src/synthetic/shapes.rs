@@ -6,7 +6,7 @@ use sarb_labels::images::Rgb8;
 /// A point or a direction.
 pub(crate) type Vec2 = [f32; 2];
 /// Red, green and blue, 0 to 255.
-pub(crate) type Colour = [f32; 3];
+pub(crate) type Color = [f32; 3];
 
 /// What a mark looks like. The first twelve are the categories, in their order; the rest is clutter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,8 @@ impl Shape {
         }
     }
 
-    /// Whether a point inside has the second colour.
-    fn has_second_colour(self, [x, y]: Vec2) -> bool {
+    /// Whether a point inside has the second color.
+    fn has_second_color(self, [x, y]: Vec2) -> bool {
         let cell = |along: f32| ((along + 4.0) * 2.5) as i32;
         match self {
             Shape::Checker => (cell(x) + cell(y)) % 2 == 0,
@@ -120,39 +120,39 @@ fn rectangle([x, y]: Vec2, [half_width, half_height]: Vec2) -> f32 {
 pub(crate) struct Mark {
     pub shape: Shape,
     /// In pixels.
-    pub centre: Vec2,
+    pub center: Vec2,
     /// In pixels.
     pub radius: f32,
     /// Cosine and sine of the turn.
     pub turn: Vec2,
     /// Whether a patch is round.
     pub round: bool,
-    pub colours: [Colour; 2],
+    pub colors: [Color; 2],
     /// Change of brightness from one end to the other.
     pub shade: f32,
 }
 
 impl Mark {
     /// The pixels that the mark covers in a square of `side`, with their coverage of 0 to 1 and
-    /// colour.
-    pub(crate) fn pixels(&self, side: usize) -> Vec<(usize, f32, Colour)> {
-        let range = |centre: f32| {
-            let first = (centre - self.radius * 1.3 - 1.0).max(0.0) as usize;
-            first..((centre + self.radius * 1.3 + 2.0).max(0.0) as usize).min(side)
+    /// color.
+    pub(crate) fn pixels(&self, side: usize) -> Vec<(usize, f32, Color)> {
+        let range = |center: f32| {
+            let first = (center - self.radius * 1.3 - 1.0).max(0.0) as usize;
+            first..((center + self.radius * 1.3 + 2.0).max(0.0) as usize).min(side)
         };
         let mut pixels = Vec::new();
-        for y in range(self.centre[1]) {
-            for x in range(self.centre[0]) {
-                let from_centre = [x as f32 + 0.5 - self.centre[0], y as f32 + 0.5 - self.centre[1]];
+        for y in range(self.center[1]) {
+            for x in range(self.center[0]) {
+                let from_center = [x as f32 + 0.5 - self.center[0], y as f32 + 0.5 - self.center[1]];
                 let [cosine, sine] = self.turn;
                 let p = [
-                    dot(from_centre, [cosine, sine]) / self.radius,
-                    dot(from_centre, [-sine, cosine]) / self.radius,
+                    dot(from_center, [cosine, sine]) / self.radius,
+                    dot(from_center, [-sine, cosine]) / self.radius,
                 ];
                 let coverage = (0.5 - self.shape.distance(p, self.round) * self.radius).clamp(0.0, 1.0);
                 if coverage > 0.0 {
-                    let colour = self.colours[usize::from(self.shape.has_second_colour(p))];
-                    pixels.push((y * side + x, coverage, colour.map(|level| level + p[1] * self.shade)));
+                    let color = self.colors[usize::from(self.shape.has_second_color(p))];
+                    pixels.push((y * side + x, coverage, color.map(|level| level + p[1] * self.shade)));
                 }
             }
         }
@@ -164,13 +164,13 @@ impl Mark {
 #[derive(Debug, Clone)]
 pub(crate) struct Canvas {
     pub side: usize,
-    pub pixels: Vec<Colour>,
+    pub pixels: Vec<Color>,
 }
 
 impl Canvas {
-    pub(crate) fn paint(&mut self, pixels: &[(usize, f32, Colour)]) {
-        for &(place, coverage, colour) in pixels {
-            for (level, new) in self.pixels[place].iter_mut().zip(colour) {
+    pub(crate) fn paint(&mut self, pixels: &[(usize, f32, Color)]) {
+        for &(place, coverage, color) in pixels {
+            for (level, new) in self.pixels[place].iter_mut().zip(color) {
                 *level += coverage * (new - *level);
             }
         }
@@ -179,7 +179,7 @@ impl Canvas {
     /// Rounded to 8 bits.
     pub(crate) fn to_rgb8(&self) -> Rgb8 {
         let level = |level: f32| (level.clamp(0.0, 255.0) + 0.5) as u8;
-        let pixels = self.pixels.iter().flat_map(|colour| colour.map(level)).collect();
+        let pixels = self.pixels.iter().flat_map(|color| color.map(level)).collect();
         Rgb8 { width: self.side as u32, height: self.side as u32, pixels }
     }
 }

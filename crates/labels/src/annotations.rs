@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::Result;
 use crate::categories::did_you_mean;
 use crate::error::Problems;
 use crate::labels::LabelMatrix;
 use crate::random::{Stream, rng};
-use crate::Result;
 
 /// The images of one split and their labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,4 +74,3 @@ impl Annotations {
         Ok(Self { labels: self.labels.select_categories(&order), categories: categories.to_vec(), ..self })
     }
 }
-

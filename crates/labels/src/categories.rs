@@ -5,15 +5,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arrays;
-use crate::matrix::Matrix;
-pub use crate::cooccurrence::Cooccurrence;
 use crate::arrays::npy;
-use crate::labels::LabelMatrix;
-use crate::words::Words;
 use crate::files::write_atomically;
+use crate::labels::LabelMatrix;
+use crate::matrix::Matrix;
 use crate::text::spelling;
-use crate::{Error, Result};
+use crate::words::Words;
+use crate::{Error, Result, arrays};
+
+pub use crate::cooccurrence::Cooccurrence;
 
 /// The C categories of a run, in column order.
 #[derive(Debug, Clone, PartialEq)]

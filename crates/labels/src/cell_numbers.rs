@@ -123,9 +123,8 @@ pub(crate) struct Search {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn outputs_are_those_of_splitmix64() {

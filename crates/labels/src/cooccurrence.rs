@@ -196,10 +196,9 @@ fn add_where(positive: &[u64], counts: &mut [ColumnCounts], row: &[u64]) {
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
     use super::*;
     use crate::random::{Stream, rng};
+    use rand::RngExt;
 
     const RAW: Cooccurrence = Cooccurrence::Unbiased { shrinkage: 0.0 };
 

@@ -21,7 +21,7 @@ pub enum Stream {
     Contrastive = 5,
     /// Dropout masks.
     Dropout = 6,
-    /// k-means initialisation.
+    /// k-means initialization.
     KMeans = 7,
     /// The validation split.
     Validation = 8,

@@ -289,10 +289,9 @@ pub fn fingerprint(path: &Path) -> Result<String> {
 pub(crate) mod testing {
     //! What the tests of all backbones share.
 
-    use burn::tensor::{Tensor, TensorData};
-
     use super::*;
     use crate::backbone::state_dict::{Slot, Visit};
+    use burn::tensor::{Tensor, TensorData};
     use std::path::PathBuf;
 
     /// A tensor of a file in tests/fixtures.

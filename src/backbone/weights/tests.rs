@@ -1,10 +1,12 @@
 //! Tests of `weights.rs`.
 
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
 use super::testing::{closed_form, lite0_weights};
 use super::*;
 use crate::backbone::state_dict::Slot;
-use std::path::PathBuf;
-use tempfile::TempDir;
 
 fn backbone(name: BackboneName) -> Backbone {
     Backbone::new(name, &Device::flex())
@@ -130,7 +132,7 @@ fn nan_and_infinite_values_are_counted_and_negative_variances_refused() {
 }
 
 #[test]
-fn another_network_s_weights_are_recognised() {
+fn another_network_s_weights_are_recognized() {
     let Some(path) = lite0_weights() else { return };
     let error = backbone(BackboneName::Resnet18).load(&path).unwrap_err();
     assert_eq!(error.exit_code(), 7);

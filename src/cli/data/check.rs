@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sarb::Result;
+use sarb_labels::Annotations;
+use sarb_labels::check::{Settings, check};
 
 use super::source::ReadArgs;
-use sarb::Result;
 use crate::cli::console::{print, progress_bar};
-use sarb_labels::annotations::Annotations;
-use sarb_labels::check::{Settings, check};
 
 /// Arguments of `sarb data check`.
 #[derive(Debug, Args)]

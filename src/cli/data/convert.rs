@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sarb::{Error, Result};
+use sarb_labels::files::folder_of;
+use sarb_labels::formats::{self, format::Format};
+use sarb_labels::{Label, LabelMatrix, Split};
 
 use super::counts;
 use super::source::ReadArgs;
 use crate::cli::console::{print, say};
-use sarb_labels::dataset::Split;
-use sarb_labels::formats::{self, format::Format};
-use sarb_labels::labels::{Label, LabelMatrix};
-use sarb_labels::files::folder_of;
-use sarb::{Error, Result};
 
 /// Arguments of `sarb data convert`.
 #[derive(Debug, Args)]

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sarb::{Error, Result};
+use sarb_labels::Annotations;
+use sarb_labels::dataset::{self, Split};
+use sarb_labels::formats::csv;
+use sarb_labels::hiding::{Scheme, hide};
 
 use super::counts;
 use super::out_folder::{WordFiles, prepare};
 use crate::cli::console::{print, say};
-use sarb_labels::formats::csv;
-use sarb_labels::hiding::{Scheme, hide};
-use sarb_labels::dataset::{self, Split};
-use sarb_labels::annotations::Annotations;
-use sarb::{Error, Result};
 
 /// Arguments of `sarb data hide`.
 #[derive(Debug, Args)]
@@ -99,10 +99,9 @@ fn hide_folder(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::cli::data::DataCommand;
+    use clap::Parser;
     use sarb_labels::inspect::Inspection;
     use sarb_labels::words::Words;
 

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sarb::Result;
+use sarb_labels::Split;
+use sarb_labels::inspect::{Inspection, page};
 
 use super::source::ReadArgs;
-use sarb::Result;
 use crate::cli::console::{print, say};
-use sarb_labels::inspect::Inspection;
-use sarb_labels::dataset::Split;
-use sarb_labels::inspect::page;
 
 /// Arguments of `sarb data inspect`.
 #[derive(Debug, Args)]

@@ -9,8 +9,7 @@ pub mod source;
 pub mod split;
 
 use sarb::Result;
-use sarb_labels::annotations::Annotations;
-use sarb_labels::labels::Label;
+use sarb_labels::{Annotations, Label};
 
 /// Commands on labels.
 #[derive(Debug, clap::Subcommand)]

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sarb_labels::dataset::Split;
-use sarb_labels::words::Words;
-use sarb_labels::files::write_atomically;
 use sarb::{Error, Result};
+use sarb_labels::Split;
+use sarb_labels::files::write_atomically;
+use sarb_labels::words::Words;
 
 /// Makes the folder `out`, and refuses one whose files would be lost or would mix with the new ones.
 pub fn prepare(dir: &Path, out: &Path, force: bool, written: &[String]) -> Result<()> {

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sarb::{Error, Result};
+use sarb_labels::Annotations;
+use sarb_labels::dataset::{self, Split};
+use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted};
+use sarb_labels::formats::{self, format::Format};
 
 use crate::cli::console::say;
-use sarb_labels::formats::options::Convention;
-use sarb_labels::formats::{self, format::Format};
-use sarb_labels::formats::options::{Difficult, Options, Uncertain, Unlisted};
-use sarb_labels::dataset::{self, Split};
-use sarb_labels::annotations::Annotations;
-use sarb::{Error, Result};
 
 /// How a source is read; each option belongs to some formats, and the others refuse it.
 #[derive(Debug, Clone, Default, Args)]

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sarb::{Error, Result};
+use sarb_labels::Annotations;
+use sarb_labels::dataset::{self, Split as Part};
+use sarb_labels::files::folder_of;
+use sarb_labels::formats::csv;
+use sarb_labels::stratified::{shares, split};
 
 use super::counts;
 use super::out_folder::{WordFiles, prepare};
 use super::source::{ReadArgs, is_data_folder};
 use crate::cli::console::print;
-use sarb_labels::formats::csv;
-use sarb_labels::stratified::{shares, split};
-use sarb_labels::dataset::{Split as Part, self};
-use sarb_labels::annotations::Annotations;
-use sarb_labels::files::folder_of;
-use sarb::{Error, Result};
 
 /// Arguments of `sarb data split`.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 
-use super::{GradientCheck, knowledge, load, load_graph, load_network, maps, network_recipe};
+use super::{GradientCheck, channels, knowledge, load, load_graph, load_network, maps, network_recipe};
 use crate::fixture::{Fixture, TOLERANCE, assert_close};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
@@ -11,8 +11,8 @@ use crate::methods::Method;
 use crate::methods::kggr::{Kggr, KggrRecipe};
 
 fn restated(fixture: &Fixture, double: bool, device: &Device) -> Kggr {
-    let recipe = KggrRecipe { network: network_recipe(), double };
-    let mut kggr = Kggr::new(&recipe, 12, &knowledge(fixture), 0, device);
+    let recipe = KggrRecipe { network: network_recipe(fixture), double };
+    let mut kggr = Kggr::new(&recipe, channels(fixture), &knowledge(fixture), 0, device);
     load_network(fixture, &mut kggr.network);
     load_graph(fixture, &mut kggr.weight_graph, "WeightGraph");
     load(fixture, &mut kggr.weight_fuse, "weight_fuse");

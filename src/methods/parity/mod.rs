@@ -1,6 +1,6 @@
 //! SSGRL's descendants against PyTorch: outputs, losses and every gradient. `sarb_head` was computed with
 //! the official modules, `sarb_attention` and `kggr` with the restatement in
-//! tests/fixtures/make_fixtures.py. All have B 4, C 6, 12 channels of 3×3, D 8, M 5, E 7.
+//! tests/fixtures/make_fixtures.py. Every size and number is read from the file.
 
 mod kggr;
 mod sarb;
@@ -8,17 +8,28 @@ mod sarb;
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor};
 
-use super::network_recipe::NetworkRecipe;
 use super::knowledge::CategoryKnowledge;
+use super::network_recipe::NetworkRecipe;
 use super::ssgrl::{Represent, Ssgrl};
 use crate::fixture::{Fixture, TOLERANCE, assert_close};
 use crate::nn::batch_norm::set_running;
 use crate::nn::gated_graph::{Gate, GatedGraph};
 use crate::nn::linear::{Linear, set};
 
-/// The widths of all fixtures.
-fn network_recipe() -> NetworkRecipe {
-    NetworkRecipe { dim: 8, joint: 5, steps: 3, ..NetworkRecipe::default() }
+/// The widths of a fixture; one with semantic attention has no joint space. The official graph takes three
+/// steps.
+fn network_recipe(fixture: &Fixture) -> NetworkRecipe {
+    let [dim, ..] = fixture.shape::<4>("weights.changeChannel.0.weight");
+    let joint = match fixture.count("weights.SemanticDecoupling") {
+        0 => NetworkRecipe::default().joint,
+        _ => fixture.shape::<2>("weights.SemanticDecoupling.fc1.weight")[0],
+    };
+    NetworkRecipe { dim, joint, steps: 3, ..NetworkRecipe::default() }
+}
+
+/// Channels F of a fixture's maps.
+fn channels(fixture: &Fixture) -> usize {
+    fixture.shape::<4>("feature_map")[1]
 }
 
 /// Words and graph of a fixture; those with semantic attention have no words.
@@ -27,10 +38,14 @@ fn knowledge(fixture: &Fixture) -> CategoryKnowledge {
     let transposed = fixture.transposed("weights.GraphNeuralNetwork.outMatrix");
     assert_eq!(transposed, matrix, "out is in transposed");
     let words = fixture.count("weights.wordFeatures") > 0;
+    let [_, categories] = fixture.shape("target");
     CategoryKnowledge {
-        words: words.then(|| (fixture.values("weights.wordFeatures"), 7)),
+        words: words.then(|| {
+            let [_, width] = fixture.shape("weights.wordFeatures");
+            (fixture.values("weights.wordFeatures"), width)
+        }),
         cooccurrence: matrix,
-        counts: vec![(0, 0); 6],
+        counts: vec![(0, 0); categories],
     }
 }
 
@@ -141,7 +156,7 @@ impl<'a> GradientCheck<'a> {
     }
 }
 
-/// The maps of a fixture, `[4, 12, 3, 3]`.
+/// The maps of a fixture, `[B, F, H, W]`.
 fn maps(fixture: &Fixture, device: &Device) -> Tensor<4> {
     fixture.tensor("feature_map", device)
 }

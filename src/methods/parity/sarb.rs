@@ -4,18 +4,18 @@ use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
-
-use super::{GradientCheck, knowledge, load_network, maps, network_recipe};
-use crate::batch::Losses;
 use sarb_labels::random::{Stream, rng};
+
+use super::{GradientCheck, channels, knowledge, load_network, maps, network_recipe};
+use crate::batch::Losses;
 use crate::fixture::{Fixture, assert_close};
+use crate::kernels::shared_states::SharedStates;
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
 use crate::methods::blending::shared_by;
 use crate::methods::sarb::{PrototypeDraw, Sarb};
 use crate::methods::sarb_recipe::{Representation, SarbRecipe};
 use crate::nn::attention::Pooling;
-use crate::kernels::shared_states::SharedStates;
 
 /// With semantic decoupling, from the official modules.
 fn with_decoupling() -> (Fixture<'static>, SarbRecipe) {
@@ -33,25 +33,27 @@ fn with_attention() -> (Fixture<'static>, SarbRecipe) {
 
 fn recipe(fixture: &Fixture, representation: Representation) -> SarbRecipe {
     SarbRecipe {
-        network: network_recipe(),
+        network: network_recipe(fixture),
         representation,
         alpha: f64::from(fixture.values("weights.alpha")[0]),
         beta: f64::from(fixture.values("weights.beta")[0]),
         blend_from_epoch: 0,
-        prototypes_per_category: 3,
+        prototypes_per_category: fixture.shape::<3>("prototypes")[1],
         ..SarbRecipe::default()
     }
 }
 
 fn loaded((fixture, recipe): &(Fixture, SarbRecipe), device: &Device) -> Sarb {
-    let mut sarb = Sarb::new(recipe, 12, &knowledge(fixture), 0, device);
-    sarb.prototypes.set(fixture.values("prototypes"), &[3; 6]);
+    let mut sarb = Sarb::new(recipe, channels(fixture), &knowledge(fixture), 0, device);
+    let [categories, each, _] = fixture.shape("prototypes");
+    sarb.prototypes.set(fixture.values("prototypes"), &vec![each; categories]);
     load_network(fixture, &mut sarb.network);
     sarb
 }
 
 fn draw(fixture: &Fixture) -> PrototypeDraw {
-    PrototypeDraw { index: 1, priority: fixture.values("prototype_priority") }
+    let index = fixture.integers("prototype_index")[0] as usize;
+    PrototypeDraw { index, priority: fixture.values("prototype_priority") }
 }
 
 fn losses(sarb: &Sarb, fixture: &Fixture, device: &Device) -> Losses {
@@ -142,7 +144,8 @@ fn ten_steps_of_adam_equal_pytorchs() {
     let decay = WeightDecayConfig::new(5e-4);
     let mut adam = AdamConfig::new().with_epsilon(1e-8).with_weight_decay(Some(decay)).init();
     let mut curve = Vec::new();
-    for _ in 0..10 {
+    let [steps] = fixture.shape("ten_steps.loss");
+    for _ in 0..steps {
         let loss = losses(&sarb, fixture, &device).total();
         curve.push(loss.clone().into_scalar::<f32>());
         let gradients = GradientsParams::from_grads(loss.backward(), &sarb);

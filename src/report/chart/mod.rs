@@ -1,12 +1,13 @@
-//! Line charts as SVG: panels with a shared legend, readable on light and dark pages, in colours that
-//! colour-blind people tell apart and with a marker of its own for each line.
+//! Line charts as SVG: panels with a shared legend, readable on light and dark pages, in colors that
+//! color-blind people tell apart and with a marker of its own for each line.
 
 mod style;
 
-use sarb_labels::svg::{line, text, ticks};
 use std::fmt::Write;
 
+use sarb_labels::svg::{line, text, ticks};
 use sarb_labels::text::escape_xml;
+
 use style::{Style, Styled, marker, style_sheet};
 
 /// Panels of lines with one legend.
@@ -172,8 +173,8 @@ impl Chart {
             );
         }
         // The line that stands out lies on top.
-        let emphasised = |line: &&Line| Some(line.name) == self.emphasis;
-        let (above, below): (Vec<&Line>, Vec<&Line>) = panel.lines.iter().partition(emphasised);
+        let emphasized = |line: &&Line| Some(line.name) == self.emphasis;
+        let (above, below): (Vec<&Line>, Vec<&Line>) = panel.lines.iter().partition(emphasized);
         below.into_iter().chain(above).for_each(|line| self.draw_line(svg, line, frame));
     }
 
@@ -231,7 +232,7 @@ impl Chart {
 
     fn style(&self, name: usize) -> Style {
         match self.emphasis {
-            Some(emphasis) if emphasis == name => Style::of(Styled::Emphasised),
+            Some(emphasis) if emphasis == name => Style::of(Styled::Emphasized),
             Some(emphasis) if emphasis < name => Style::of(Styled::Line(name - 1)),
             _ => Style::of(Styled::Line(name)),
         }

@@ -1,12 +1,12 @@
-//! How lines look: colour, dashes and marker, so that no two of a chart look alike.
+//! How lines look: color, dashes and marker, so that no two of a chart look alike.
 
 use sarb_labels::svg::COLORS;
 
 /// Which of the looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Styled {
-    /// The line that the others are compared with: the ink's colour, thicker.
-    Emphasised,
+    /// The line that the others are compared with: the ink's color, thicker.
+    Emphasized,
     /// Any other, by its number.
     Line(usize),
 }
@@ -14,7 +14,7 @@ pub enum Styled {
 /// The look of one line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
-    /// Class of its group, which sets the colour.
+    /// Class of its group, which sets the color.
     pub class: String,
     shape: usize,
     hollow: bool,
@@ -28,11 +28,11 @@ impl Style {
         let Styled::Line(number) = line else {
             return Self { class: "chart-first".into(), shape: 0, hollow: false, dashes: "", width: 2.6 };
         };
-        let (colour, round) = (number % COLORS.len(), number / COLORS.len());
-        // The next round of colours has other shapes as well, hollow and dashed.
+        let (color, round) = (number % COLORS.len(), number / COLORS.len());
+        // The next round of colors has other shapes as well, hollow and dashed.
         Self {
-            class: format!("chart-{colour}"),
-            shape: (colour + 1 + round) % SHAPES,
+            class: format!("chart-{color}"),
+            shape: (color + 1 + round) % SHAPES,
             hollow: round % 2 == 1,
             dashes: ["", "6 3", "2 3"][round % 3],
             width: 1.6,
@@ -72,12 +72,12 @@ pub fn marker(style: &Style, (x, y): (f64, f64)) -> String {
     format!("{shape} {fill} stroke=\"currentColor\" stroke-width=\"1.2\"/>\n")
 }
 
-/// Colours for light pages, and for dark ones where the reader prefers them.
+/// Colors for light pages, and for dark ones where the reader prefers them.
 pub fn style_sheet() -> String {
     let lines = |dark: bool| -> String {
-        let colour = |(light, night): (&'static str, &'static str)| if dark { night } else { light };
+        let color = |(light, night): (&'static str, &'static str)| if dark { night } else { light };
         let numbered = COLORS.iter().enumerate();
-        numbered.map(|(at, pair)| format!(".chart-{at}{{color:{}}}", colour(*pair))).collect()
+        numbered.map(|(at, pair)| format!(".chart-{at}{{color:{}}}", color(*pair))).collect()
     };
     let page = |page: &str, ink: &str, grid: &str, axis: &str| {
         format!(

@@ -1,7 +1,8 @@
 //! Tables as Markdown, LaTeX and HTML.
 
-use sarb_labels::text::escape_xml;
 use std::iter::zip;
+
+use sarb_labels::text::escape_xml;
 
 use super::{Cell, Column, Table};
 

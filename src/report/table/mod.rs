@@ -4,7 +4,6 @@ mod markup;
 
 use std::iter::zip;
 
-
 /// Characters in a line of sentences below or above a table of text.
 const LINE: usize = 100;
 /// What is shown where nothing was measured.

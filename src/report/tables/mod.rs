@@ -3,12 +3,13 @@
 mod cells;
 
 use sarb_labels::metrics::Scores;
+use sarb_labels::text::listed;
+
 use crate::report::comparison::{Comparison, Mean, average, average_of_done, deviation_of_average};
 use crate::report::published::{BACKBONE, Numbers};
 use crate::report::results::Results;
 use crate::report::table::{Cell, Column, NOTHING, Table, csv_percent, percent};
 use crate::report::words::{at_percent, known_label, proportions, seeds_phrase};
-use sarb_labels::text::listed;
 use crate::sweep::Table as Of;
 use cells::{cost_row, difference_cell, mean_cell, with_deviation};
 

@@ -337,7 +337,11 @@ mod tests {
             let maps = ArrayFile::open(&path, "features").unwrap();
             let mut row = vec![0.0; 12];
             maps.read_row(1, &mut row).unwrap();
-            assert_eq!((maps.shape(), &row), (&[2, 3, 2, 2][..], &expected), "Fortran order: {fortran_order}");
+            assert_eq!(
+                (maps.shape(), &row),
+                (&[2, 3, 2, 2][..], &expected),
+                "Fortran order: {fortran_order}"
+            );
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::matrix::Matrix;
 use crate::error::Problems;
+use crate::matrix::Matrix;
 use crate::{Error, Result};
 
 /// See [`crate::arrays::read_matrix`].

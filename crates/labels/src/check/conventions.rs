@@ -12,7 +12,7 @@ pub(super) fn find(places: &Places<'_>) -> Vec<Found> {
     let mut found = Vec::new();
     for (split, (_, annotations)) in places.splits().iter().enumerate() {
         let kinds = Kinds::of(annotations);
-        let said = [unlabelled(&kinds), nothing_known(&kinds), one_kind(&kinds), signs(annotations, &kinds)];
+        let said = [unlabeled(&kinds), nothing_known(&kinds), one_kind(&kinds), signs(annotations, &kinds)];
         found.extend(said.into_iter().flatten().map(|(code, message, rows)| {
             let group = rows.iter().map(|&row| places.place(split, row)).collect();
             Found { places: group, ..Found::in_split(code, message, split) }
@@ -77,7 +77,7 @@ impl Kinds {
 
 /// Images that nobody looked at are all negative in many files: either nothing is unknown at all, or the
 /// images without a positive are complete while those with one are not.
-fn unlabelled(kinds: &Kinds) -> Said<'_> {
+fn unlabeled(kinds: &Kinds) -> Said<'_> {
     let Kinds { images, positive, negative, all_negative, with_positive, .. } = kinds;
     let (count, known) = (all_negative.len(), positive + negative);
     if *positive == 0 {
@@ -92,7 +92,7 @@ fn unlabelled(kinds: &Kinds) -> Said<'_> {
             _ if kinds.categories == 1 => (Code::NothingUnknown, nothing, &[]),
             _ => {
                 let what = format!("{nothing}, and {} without a positive", counted(count, "image"));
-                (Code::UnlabelledNegative, what, all_negative)
+                (Code::UnlabeledNegative, what, all_negative)
             }
         });
     }
@@ -106,7 +106,7 @@ fn unlabelled(kinds: &Kinds) -> Said<'_> {
             counted(*with_positive, "image"),
             kinds.with_positive_complete
         );
-        (Code::UnlabelledNegative, what, &all_negative[..])
+        (Code::UnlabeledNegative, what, &all_negative[..])
     })
 }
 
@@ -169,7 +169,7 @@ mod tests {
     fn complete_labels_are_worth_knowing_and_suspicious_with_images_of_nothing() {
         assert_eq!(codes(&found(&[[1, -1, -1], [-1, 1, 1]], "a.csv")), [Code::NothingUnknown]);
         let suspicious = found(&[[1, -1, -1], [-1, -1, -1], [-1, 1, 1]], "a.csv");
-        assert_eq!(codes(&suspicious), [Code::UnlabelledNegative]);
+        assert_eq!(codes(&suspicious), [Code::UnlabeledNegative]);
         assert_eq!(suspicious[0].places, [1]);
         assert!(
             suspicious[0].message.ends_with("and 1 image without a positive"),
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn images_without_a_positive_that_are_complete_beside_partial_ones_are_suspicious() {
         let partial = [[1, 0, 0], [0, 1, 0], [-1, -1, -1], [1, 0, -1]];
-        assert_eq!(codes(&found(&partial, "a.csv")), [Code::UnlabelledNegative]);
+        assert_eq!(codes(&found(&partial, "a.csv")), [Code::UnlabeledNegative]);
         // As when labels are hidden at random: images without a positive are as incomplete as others.
         let hidden = [[1, 0, 0], [0, -1, 0], [-1, -1, -1], [1, 0, -1], [-1, 0, -1]];
         assert_eq!(codes(&found(&hidden, "a.csv")), []);
@@ -201,7 +201,7 @@ mod tests {
         for known in [0.1, 0.5, 0.9] {
             let hidden = Annotations { labels: labels.labels.hide(known, 0), ..labels.clone() };
             let found = codes(&find(&Places::of(&[("train".into(), &hidden)])));
-            assert!(!found.contains(&Code::UnlabelledNegative), "{known}: {found:?}");
+            assert!(!found.contains(&Code::UnlabeledNegative), "{known}: {found:?}");
         }
     }
 

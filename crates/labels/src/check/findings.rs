@@ -62,15 +62,15 @@ pub enum Code {
     /// A split without a known negative.
     NoNegatives,
     /// Images that nobody looked at probably became all negative.
-    UnlabelledNegative,
+    UnlabeledNegative,
     /// −1 probably meant unknown.
     MinusOneUnknown,
     /// Several frames, of which the first is read.
     ImageAnimated,
     /// Hardly any pixels.
     ImageTiny,
-    /// One colour all over.
-    ImageOneColour,
+    /// One color all over.
+    ImageOneColor,
     /// Names that differ by one letter or a plural.
     CategorySimilarName,
     /// Images that look alike in one split.
@@ -109,11 +109,11 @@ impl Code {
         Code::CategoryEverywhere,
         Code::NoPositives,
         Code::NoNegatives,
-        Code::UnlabelledNegative,
+        Code::UnlabeledNegative,
         Code::MinusOneUnknown,
         Code::ImageAnimated,
         Code::ImageTiny,
-        Code::ImageOneColour,
+        Code::ImageOneColor,
         Code::CategorySimilarName,
         Code::DuplicateNear,
         Code::NothingUnknown,
@@ -189,8 +189,8 @@ impl Code {
                 Warning,
                 "if every category was looked for, read the source with --unlisted negative",
             ),
-            Code::UnlabelledNegative => {
-                ("unlabelled-negative", Warning, "leave empty what nobody looked at (--unlisted unknown)")
+            Code::UnlabeledNegative => {
+                ("unlabeled-negative", Warning, "leave empty what nobody looked at (--unlisted unknown)")
             }
             Code::MinusOneUnknown => (
                 "minus-one-unknown",
@@ -199,8 +199,8 @@ impl Code {
             ),
             Code::ImageAnimated => ("image-animated", Warning, "store the frame that the labels are of"),
             Code::ImageTiny => ("image-tiny", Warning, "often a thumbnail; find the original"),
-            Code::ImageOneColour => {
-                ("image-one-colour", Warning, "often a placeholder for a photograph that is gone; remove it")
+            Code::ImageOneColor => {
+                ("image-one-color", Warning, "often a placeholder for a photograph that is gone; remove it")
             }
             Code::CategorySimilarName => {
                 ("category-similar-name", Info, "if both mean the same, bring the columns together")

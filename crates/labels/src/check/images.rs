@@ -9,8 +9,8 @@ use image::{AnimationDecoder, ExtendedColorType, ImageDecoder, ImageFormat, Imag
 use super::Code;
 use super::perceptual_hash::{Look, Thumbnail};
 use crate::Error;
-use crate::images::{MAX_PIXELS, decode_bytes, read_file};
 use crate::images::tar_member::split;
+use crate::images::{MAX_PIXELS, decode_bytes, read_file};
 
 /// A shorter side below this many pixels is tiny.
 const TINY_PX: u32 = 32;
@@ -37,8 +37,8 @@ pub(super) struct Whole {
     pub height: u32,
     /// How the file is encoded.
     pub format: ImageFormat,
-    /// Whether its pixels are levels of grey.
-    pub grey: bool,
+    /// Whether its pixels are levels of gray.
+    pub gray: bool,
     /// What is odd about it.
     pub odd: Vec<(Code, String)>,
     /// Half of the BLAKE3 digest of the file: equal for equal bytes.
@@ -79,12 +79,12 @@ pub(super) fn examine(path: &Path, name: &str) -> Seen {
     match decode_bytes(&bytes, name) {
         Ok(image) => {
             let thumbnail = Thumbnail::of(&image);
-            let colour = header.map_or(ExtendedColorType::Rgb8, |(_, colour)| colour);
+            let color = header.map_or(ExtendedColorType::Rgb8, |(_, color)| color);
             Seen::Whole(Whole {
                 width: image.width,
                 height: image.height,
                 format,
-                grey: matches!(colour.channel_count(), 1 | 2),
+                gray: matches!(color.channel_count(), 1 | 2),
                 odd: odd(&bytes, name, format, (image.width, image.height), &thumbnail),
                 bytes: half(blake3::hash(&bytes)),
                 pixels: {
@@ -123,7 +123,7 @@ fn kind_of(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Number of pixels and kind of colour, without decoding.
+/// Number of pixels and kind of color, without decoding.
 fn header(bytes: &[u8]) -> Option<(u64, ExtendedColorType)> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     let decoder = reader.into_decoder().ok()?;
@@ -152,8 +152,8 @@ fn odd(
     if u64::from(width) * u64::from(height) > LARGE_PIXELS {
         odd.push((Code::ImageLarge, format!("{name}: {size}")));
     }
-    if thumbnail.is_one_colour() {
-        odd.push((Code::ImageOneColour, format!("{name}: one colour all over")));
+    if thumbnail.is_one_color() {
+        odd.push((Code::ImageOneColor, format!("{name}: one color all over")));
     }
     odd
 }
@@ -172,10 +172,9 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use image::codecs::gif::GifEncoder;
     use image::{DynamicImage, Frame, Rgb, RgbImage, Rgba, RgbaImage};
-
-    use super::*;
 
     fn picture(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| Rgb([(x * 5) as u8, (y * 3) as u8, (x * y / 50) as u8]))
@@ -273,15 +272,15 @@ mod tests {
     fn an_everyday_photograph_is_not_odd() {
         let whole = whole(&encoded(picture(60, 50), ImageFormat::Jpeg));
         assert_eq!((whole.width, whole.height, whole.format), (60, 50, ImageFormat::Jpeg));
-        assert!(whole.odd.is_empty() && !whole.grey && whole.look.is_some(), "{whole:?}");
-        let grey = DynamicImage::from(picture(60, 50)).into_luma8();
-        assert!(self::whole(&encoded(grey, ImageFormat::Png)).grey);
+        assert!(whole.odd.is_empty() && !whole.gray && whole.look.is_some(), "{whole:?}");
+        let gray = DynamicImage::from(picture(60, 50)).into_luma8();
+        assert!(self::whole(&encoded(gray, ImageFormat::Png)).gray);
     }
 
     #[test]
     fn the_inks_of_print_are_whole_images() {
         let print = whole(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cmyk.jpg")));
-        assert!(!print.grey && print.odd.iter().all(|(code, _)| *code != Code::ImageBroken), "{print:?}");
+        assert!(!print.gray && print.odd.iter().all(|(code, _)| *code != Code::ImageBroken), "{print:?}");
     }
 
     #[test]
@@ -290,7 +289,7 @@ mod tests {
         assert_eq!(oddities(&encoded(picture(400, 100), ImageFormat::Png)), [Code::ImageElongated]);
         assert_eq!(oddities(&encoded(picture(3000, 2700), ImageFormat::Bmp)), [Code::ImageLarge]);
         let page = RgbImage::from_pixel(64, 64, Rgb([250, 250, 250]));
-        assert_eq!(oddities(&encoded(page, ImageFormat::Jpeg)), [Code::ImageOneColour]);
+        assert_eq!(oddities(&encoded(page, ImageFormat::Jpeg)), [Code::ImageOneColor]);
     }
 
     #[test]

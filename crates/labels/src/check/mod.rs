@@ -22,12 +22,12 @@ mod summary;
 use rayon::prelude::*;
 
 use crate::annotations::Annotations;
-pub use findings::{Code, Finding, Place, Severity};
+use crate::{Error, Result};
 use images::Seen;
 use places::Places;
-pub use summary::{Checkup, Counts, ImageCounts, Range, SplitCounts};
 
-use crate::{Error, Result};
+pub use findings::{Code, Finding, Place, Severity};
+pub use summary::{Checkup, Counts, ImageCounts, Range, SplitCounts};
 
 /// What is looked at, and how closely.
 #[derive(Debug, Clone, PartialEq, Eq)]

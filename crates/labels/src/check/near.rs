@@ -151,10 +151,9 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
     use super::*;
     use crate::random::{Stream, rng};
+    use rand::RngExt;
 
     fn looks(waves: &[u64]) -> Vec<(Look, u32)> {
         waves.iter().map(|&waves| Look { waves, slopes: 0 }).zip(0..).collect()
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn links_of_several_pieces_are_all_kept() {
-        // A chain of neighbours that differ in one bit, longer than a piece: a Gray code.
+        // A chain of neighbors that differ in one bit, longer than a piece: a Gray code.
         let waves: Vec<u64> = (0..20_000u64).map(|n| n ^ n >> 1).collect();
         assert_eq!(groups(&looks(&waves), 1), [(0..20_000).collect::<Vec<u32>>()]);
     }

@@ -1,6 +1,6 @@
 //! 176 bits that stay nearly the same when an image is resized, compressed anew or a little brighter.
 //!
-//! *Waves*: the image shrunk to 32 × 32 grey levels, its discrete cosine transform, and a bit for each of the
+//! *Waves*: the image shrunk to 32 × 32 gray levels, its discrete cosine transform, and a bit for each of the
 //! lowest 8 × 8 frequencies that is above their median; the frequency 0, the mean brightness, is left out
 //! (Zauner, *Implementation and benchmarking of perceptual image hash functions*, 2010). *Slopes*: for 8 × 8
 //! parts a bit for each that is brighter than the one before it, along either axis. Pictures whose waves happen
@@ -70,8 +70,8 @@ impl Thumbnail {
         Self(pixels)
     }
 
-    /// Whether the image has one colour all over.
-    pub fn is_one_colour(&self) -> bool {
+    /// Whether the image has one color all over.
+    pub fn is_one_color(&self) -> bool {
         (0..3).all(|channel| {
             let levels = self.0.iter().map(|pixel| pixel[channel]);
             levels.clone().max().unwrap_or(0) - levels.min().unwrap_or(0) <= 1
@@ -80,20 +80,20 @@ impl Thumbnail {
 
     /// What it looks like; `None` for an image with too little detail.
     pub fn look(&self) -> Option<Look> {
-        let grey = self.0.map(|[red, green, blue]| {
+        let gray = self.0.map(|[red, green, blue]| {
             0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
         });
-        let mean = grey.iter().sum::<f32>() / grey.len() as f32;
-        let variance = grey.iter().map(|level| (level - mean).powi(2)).sum::<f32>() / grey.len() as f32;
+        let mean = gray.iter().sum::<f32>() / gray.len() as f32;
+        let variance = gray.iter().map(|level| (level - mean).powi(2)).sum::<f32>() / gray.len() as f32;
         if variance < LEAST_DETAIL * LEAST_DETAIL {
             return None;
         }
-        Some(Look { waves: waves(&grey), slopes: slopes(&grey) })
+        Some(Look { waves: waves(&gray), slopes: slopes(&gray) })
     }
 }
 
-fn waves(grey: &[f32; SIDE * SIDE]) -> u64 {
-    let frequencies = low_frequencies(grey);
+fn waves(gray: &[f32; SIDE * SIDE]) -> u64 {
+    let frequencies = low_frequencies(gray);
     let mut sorted = frequencies;
     // All but the first, which is much larger than the others.
     let (_, median, _) = sorted[1..].select_nth_unstable_by(31, f32::total_cmp);
@@ -101,9 +101,9 @@ fn waves(grey: &[f32; SIDE * SIDE]) -> u64 {
     bits.fold(0, |waves, (at, value)| waves | u64::from(value > median) << at)
 }
 
-fn slopes(grey: &[f32; SIDE * SIDE]) -> u128 {
+fn slopes(gray: &[f32; SIDE * SIDE]) -> u128 {
     let mut parts = [[0.0; PARTS]; PARTS];
-    for (at, level) in grey.iter().enumerate() {
+    for (at, level) in gray.iter().enumerate() {
         let (x, y) = (at % SIDE, at / SIDE);
         parts[y * PARTS / SIDE][x * PARTS / SIDE] += level;
     }
@@ -117,13 +117,13 @@ fn slopes(grey: &[f32; SIDE * SIDE]) -> u128 {
 }
 
 /// The lowest frequencies of the cosine transform, the vertical ones row by row.
-fn low_frequencies(grey: &[f32; SIDE * SIDE]) -> [f32; FREQUENCIES * FREQUENCIES] {
+fn low_frequencies(gray: &[f32; SIDE * SIDE]) -> [f32; FREQUENCIES * FREQUENCIES] {
     let cosines: [[f32; SIDE]; FREQUENCIES] = std::array::from_fn(|frequency| {
         std::array::from_fn(|at| (PI * frequency as f32 * (at as f32 + 0.5) / SIDE as f32).cos())
     });
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let mut rows = [[0.0; SIDE]; FREQUENCIES];
-    for (y, row) in grey.chunks_exact(SIDE).enumerate() {
+    for (y, row) in gray.chunks_exact(SIDE).enumerate() {
         for (frequency, cosine) in cosines.iter().enumerate() {
             rows[frequency][y] = dot(row, cosine);
         }
@@ -185,8 +185,8 @@ mod tests {
     fn a_transform_of_a_cosine_is_one_frequency() {
         // cos(3π(x + ½)/32) cos(2π(y + ½)/32): its own square sums to 16 · 16.
         let wave = |frequency: f32, at: usize| (PI * frequency * (at as f32 + 0.5) / 32.0).cos();
-        let grey = std::array::from_fn(|at| wave(3.0, at % 32) * wave(2.0, at / 32));
-        for (at, value) in low_frequencies(&grey).into_iter().enumerate() {
+        let gray = std::array::from_fn(|at| wave(3.0, at % 32) * wave(2.0, at / 32));
+        for (at, value) in low_frequencies(&gray).into_iter().enumerate() {
             let expected = if at == 2 * 8 + 3 { 256.0 } else { 0.0 };
             assert!((value - expected).abs() < 1e-3, "{at}: {value}");
         }
@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn an_empty_page_has_no_bits() {
         let page = |level| Rgb8 { width: 50, height: 40, pixels: vec![level; 6000] };
-        assert!(Thumbnail::of(&page(250)).look().is_none() && Thumbnail::of(&page(250)).is_one_colour());
+        assert!(Thumbnail::of(&page(250)).look().is_none() && Thumbnail::of(&page(250)).is_one_color());
         let mut marked = page(250);
         marked.pixels[..300].fill(0);
-        assert!(!Thumbnail::of(&marked).is_one_colour());
+        assert!(!Thumbnail::of(&marked).is_one_color());
     }
 }

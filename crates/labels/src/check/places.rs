@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::findings::shown;
 use crate::annotations::Annotations;
-use crate::images::tar_member::split;
 use crate::files::folder_of;
+use crate::images::tar_member::split;
 use crate::text::listed;
 
 /// Rows of all splits, one after the other; a place is an index into them.

@@ -1,10 +1,9 @@
 //! Which places show the same image: the same file, the same content, or pictures that look alike.
 
-use super::Code;
 use super::images::{Seen, Whole};
-use super::near;
 use super::perceptual_hash::Look;
 use super::places::Places;
+use super::{Code, near};
 
 /// In which way images are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +68,8 @@ fn whole(seen: &[Seen]) -> impl Iterator<Item = (u32, &Whole)> {
 
 /// Files with the same pixels, in groups of at least two.
 fn same_content(seen: &[Seen]) -> Vec<(Kind, Vec<u32>)> {
-    // One colour all over is no content.
-    let with_content = whole(seen).filter(|(_, whole)| !is_one_colour(whole));
+    // One color all over is no content.
+    let with_content = whole(seen).filter(|(_, whole)| !is_one_color(whole));
     let mut sorted: Vec<([u8; 16], u32, [u8; 16])> =
         with_content.map(|(file, whole)| (whole.pixels, file, whole.bytes)).collect();
     sorted.sort_unstable();
@@ -98,23 +97,22 @@ fn look_alike(seen: &[Seen], distance: u32) -> Vec<Vec<u32>> {
     groups
 }
 
-fn is_one_colour(whole: &Whole) -> bool {
-    whole.odd.iter().any(|(code, _)| *code == Code::ImageOneColour)
+fn is_one_color(whole: &Whole) -> bool {
+    whole.odd.iter().any(|(code, _)| *code == Code::ImageOneColor)
 }
 
 #[cfg(test)]
 mod tests {
-    use image::ImageFormat;
-
     use super::*;
     use crate::check::tests::annotations;
+    use image::ImageFormat;
 
     fn image(bytes: u8, pixels: u8, waves: Option<u64>) -> Seen {
         Seen::Whole(Whole {
             width: 9,
             height: 9,
             format: ImageFormat::Png,
-            grey: false,
+            gray: false,
             odd: vec![],
             bytes: [bytes; 16],
             pixels: [pixels; 16],
@@ -140,9 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_one_colour_are_no_copies_of_each_other() {
+    fn pages_of_one_color_are_no_copies_of_each_other() {
         let Seen::Whole(mut page) = image(1, 1, None) else { unreachable!() };
-        page.odd.push((Code::ImageOneColour, String::new()));
+        page.odd.push((Code::ImageOneColor, String::new()));
         assert!(same_content(&[Seen::Whole(page.clone()), Seen::Whole(page)]).is_empty());
     }
 

@@ -9,8 +9,8 @@ use super::findings::{counted, shown};
 use super::images::{Seen, Whole};
 use super::places::Places;
 use super::{Code, Finding, Found, Place, Settings, Severity, lines};
-use crate::text::aligned;
 use crate::labels::Label;
+use crate::text::aligned;
 use crate::{Error, Result};
 
 /// What a check found.
@@ -67,8 +67,8 @@ pub struct ImageCounts {
     pub whole: usize,
     /// Whole images by encoding: `jpeg`, `png` ….
     pub formats: BTreeMap<String, usize>,
-    /// Whole images of grey levels only.
-    pub grey: usize,
+    /// Whole images of gray levels only.
+    pub gray: usize,
     /// Pixels in a row, upright; none without a whole image.
     pub width: Option<Range>,
     /// Rows, upright; none without a whole image.
@@ -196,7 +196,7 @@ impl ImageCounts {
             files: seen.len(),
             whole: whole.len(),
             formats,
-            grey: whole.iter().filter(|image| image.grey).count(),
+            gray: whole.iter().filter(|image| image.gray).count(),
             width: Range::of(whole.iter().map(|image| image.width).collect()),
             height: Range::of(whole.iter().map(|image| image.height).collect()),
             distance,
@@ -259,8 +259,8 @@ impl fmt::Display for ImageCounts {
         if let (Some(width), Some(height)) = (self.width, self.height) {
             write!(f, ": {}; {width} wide, {height} high", formats.join(", "))?;
         }
-        if self.grey > 0 {
-            write!(f, "; {} grey", self.grey)?;
+        if self.gray > 0 {
+            write!(f, "; {} gray", self.gray)?;
         }
         Ok(())
     }

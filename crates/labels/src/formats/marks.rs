@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::Reading;
 use crate::annotations::Annotations;
-use crate::labels::{Label, LabelMatrix};
 use crate::files::tidy;
+use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
 /// Most cells of a label matrix that a source may ask for: 2.5 GB of labels.
@@ -139,7 +139,6 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use Label::{Negative, Positive, Unknown};
 
     fn labels(marks: &[(&str, &str, Label)], unlisted: Label) -> Reading {

@@ -59,7 +59,6 @@ pub const ALL: [Format; 14] = [
 /// Most bytes of a file that are looked at to tell its format.
 const HEAD: u64 = 64 * 1024;
 
-
 /// What a source gave.
 #[derive(Debug)]
 pub struct Reading {
@@ -108,7 +107,6 @@ pub fn of_extension(path: &Path) -> Option<Format> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use crate::labels::LabelMatrix;
     use std::path::PathBuf;
 

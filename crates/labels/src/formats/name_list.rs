@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
+use crate::files::write_atomically;
 use crate::formats::lines::{Lines, text};
 use crate::formats::report::shown;
-use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// A name and its line, from 1.

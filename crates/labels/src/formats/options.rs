@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::labels::Label;
 use crate::files::folder_of;
+use crate::labels::Label;
 use crate::{Error, Result};
 
 /// What a category is that a source does not list for an image.

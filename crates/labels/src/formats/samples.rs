@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use crate::error::Kind;
 use crate::Result;
 use crate::annotations::Annotations;
+use crate::error::Kind;
 use crate::labels::LabelMatrix;
 
 /// Images, categories and labels without a place.

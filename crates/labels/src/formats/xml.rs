@@ -215,9 +215,8 @@ impl<R: Read> BufRead for Lines<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use std::path::Path;
 
     /// Every element as `line path = text`, and the problems.
     fn walked(xml: impl AsRef<[u8]>) -> (Vec<String>, String) {

@@ -27,7 +27,7 @@ pub enum Scheme {
     PerCategory,
     /// Of every image the proportion P exactly, rounded up (Durand et al. 2019)
     PerImage,
-    /// Each positive with probability P, and no negative: positive-unlabelled data
+    /// Each positive with probability P, and no negative: positive-unlabeled data
     PositivesOnly,
     /// One positive of every image, and nothing else (Cole et al. 2021)
     SinglePositive,

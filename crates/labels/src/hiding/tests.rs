@@ -102,7 +102,7 @@ fn seeds_and_schemes_give_other_masks() {
 
 #[test]
 fn an_image_keeps_its_proportion_rounded_up_as_in_lcalem() {
-    // (1 − P) · 20 and (1 − P) · 80 labels are dropped, rounded down; a partially labelled image is new.
+    // (1 − P) · 20 and (1 − P) · 80 labels are dropped, rounded down; a partially labeled image is new.
     for (labels, known, kept) in
         [(20, 0.1, 2), (80, 0.3, 24), (18, 0.1, 2), (3, 0.1, 1), (30, 0.1, 3), (7, 1.0, 7)]
     {

@@ -1,6 +1,6 @@
 //! Image files to 8-bit RGB, whatever they are called and however they are stored.
 //!
-//! The format is read from the content. Grey, palette, 16-bit, floating-point, CMYK and transparent
+//! The format is read from the content. Gray, palette, 16-bit, floating-point, CMYK and transparent
 //! images all become RGB: transparency is dropped, not blended, as Pillow's `convert("RGB")` does,
 //! on which the published numbers rest. Differing from the official code, the camera's orientation
 //! is applied, so that a portrait photograph stands upright.
@@ -156,8 +156,8 @@ fn reason(error: ImageError) -> String {
     }
 }
 
-/// Whether the end marker follows the scans. The decoder paints what is missing grey and says
-/// nothing, and a photograph half grey would be trained on; Pillow refuses such files as well.
+/// Whether the end marker follows the scans. The decoder paints what is missing gray and says
+/// nothing, and a photograph half gray would be trained on; Pillow refuses such files as well.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     const END: [u8; 2] = [0xff, 0xd9];
     let mut at = 2;
@@ -182,11 +182,9 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use image::{ExtendedColorType, ImageFormat, Luma, LumaA, Rgb, Rgba};
-
     use super::*;
+    use image::{ExtendedColorType, ImageFormat, Luma, LumaA, Rgb, Rgba};
+    use std::path::PathBuf;
 
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -229,13 +227,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_pixel_becomes_rgb() {
-        let grey = image::ImageBuffer::from_pixel(3, 2, Luma([77u8]));
-        let grey_alpha = image::ImageBuffer::from_pixel(3, 2, LumaA([77u8, 0]));
+        let gray = image::ImageBuffer::from_pixel(3, 2, Luma([77u8]));
+        let gray_alpha = image::ImageBuffer::from_pixel(3, 2, LumaA([77u8, 0]));
         let deep = image::ImageBuffer::from_pixel(3, 2, Rgb([65535u16, 0, 128 * 257]));
         let transparent = image::ImageBuffer::from_pixel(3, 2, Rgba([9u8, 8, 7, 0]));
         let cases: [(DynamicImage, [u8; 3]); 4] = [
-            (grey.into(), [77; 3]),
-            (grey_alpha.into(), [77; 3]),
+            (gray.into(), [77; 3]),
+            (gray_alpha.into(), [77; 3]),
             (deep.into(), [255, 0, 128]),
             (transparent.into(), [9, 8, 7]),
         ];
@@ -356,7 +354,8 @@ mod tests {
 
     #[test]
     fn our_jpeg_decoder_stays_within_a_few_levels_of_libjpeg() {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/coco18/images/0.jpg"));
+        let path =
+            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/coco18/images/0.jpg"));
         if !path.exists() {
             println!("skipped: {} is not there", path.display());
             return;

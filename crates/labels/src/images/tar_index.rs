@@ -96,9 +96,8 @@ pub(crate) fn hint(mut file: &File) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
+    use std::io::Write;
 
     fn index(build: impl FnOnce(&mut tar::Builder<&mut Vec<u8>>)) -> (Vec<u8>, io::Result<TarIndex>) {
         let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 //! SARB §4.1 and its official code (methods.md §1.2 "Augmentation", §1.12 for 224 px): in training
 //! resize to 512 × 512, crop a square of a random one of five sizes, resize it to 448 × 448, flip
 //! every second one; at test time resize straight to 448 × 448. Aspect is ignored, all resizing is
-//! Pillow's bicubic with 8-bit results, and the values are normalised with ImageNet's statistics.
+//! Pillow's bicubic with 8-bit results, and the values are normalized with ImageNet's statistics.
 
 use std::cell::RefCell;
 
@@ -66,13 +66,13 @@ impl Transform {
         format!("bicubic {0}x{0}, crop of {crops}, flip, {1}", self.resize_px, self.describe_clean())
     }
 
-    /// The test-time view: resized to S × S, normalised; fills `into`, `[3, S, S]`.
+    /// The test-time view: resized to S × S, normalized; fills `into`, `[3, S, S]`.
     ///
     /// # Panics
     /// If `into` has another length.
     pub fn clean(&self, image: &Rgb8, into: &mut [f32]) {
         let pixels = resize_part(image, whole(image), self.size_px);
-        normalise(&pixels, self.size_px, false, into);
+        normalize(&pixels, self.size_px, false, into);
     }
 
     /// The training view that `rng` draws; fills `into`, `[3, S, S]`.
@@ -82,7 +82,7 @@ impl Transform {
     pub fn augmented(&self, image: &Rgb8, rng: &mut impl Rng, into: &mut [f32]) {
         let draw = self.draw(rng);
         let cropped = self.cropped(image, draw);
-        normalise(&self.to_size(cropped, draw.crop_px), self.size_px, draw.flip, into);
+        normalize(&self.to_size(cropped, draw.crop_px), self.size_px, draw.flip, into);
     }
 
     fn draw(&self, rng: &mut impl Rng) -> Draw {
@@ -166,8 +166,8 @@ fn resize(pixels: &[u8], [width, height]: [u32; 2], part: Part, side: usize) -> 
     resized
 }
 
-/// `[S, S, 3]` levels to `[3, S, S]` normalised values, mirrored if `flip`.
-fn normalise(pixels: &[u8], side: usize, flip: bool, into: &mut [f32]) {
+/// `[S, S, 3]` levels to `[3, S, S]` normalized values, mirrored if `flip`.
+fn normalize(pixels: &[u8], side: usize, flip: bool, into: &mut [f32]) {
     assert_eq!(into.len(), 3 * side * side, "the values of an image of {side} px");
     let (red, rest) = into.split_at_mut(side * side);
     let (green, blue) = rest.split_at_mut(side * side);
@@ -277,7 +277,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_clean_view_is_normalised_plane_by_plane() {
+    fn a_clean_view_is_normalized_plane_by_plane() {
         let image = Rgb8 { width: 5, height: 3, pixels: [255, 0, 128].repeat(15) };
         let mut values = vec![0.0; 3 * 8 * 8];
         Transform::for_size(8).clean(&image, &mut values);
@@ -291,8 +291,8 @@ pub(crate) mod tests {
     fn a_flip_mirrors_every_row() {
         let pixels: Vec<u8> = (0..12).collect();
         let [mut plain, mut mirrored] = [vec![0.0; 12], vec![0.0; 12]];
-        normalise(&pixels, 2, false, &mut plain);
-        normalise(&pixels, 2, true, &mut mirrored);
+        normalize(&pixels, 2, false, &mut plain);
+        normalize(&pixels, 2, true, &mut mirrored);
         for (row, turned) in plain.chunks(2).zip(mirrored.chunks(2)) {
             assert_eq!([row[1], row[0]], turned);
         }

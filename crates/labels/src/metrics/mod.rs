@@ -19,7 +19,7 @@ const TOP: usize = 3;
 /// Rows counted by one task.
 const ROWS_PER_TASK: usize = 1024;
 
-/// The scores of a model on one split; fractions in 0…1. Serialises to the object of `evaluate --json`.
+/// The scores of a model on one split; fractions in 0…1. Serializes to the object of `evaluate --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean over categories of the all-point interpolated average precision, the papers' number.

@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::arrays;
 use crate::matrix::Matrix;
-use crate::{Error, Result};
+use crate::{Error, Result, arrays};
 
 /// A vector for each category, all finite.
 #[derive(Debug, Clone, PartialEq)]

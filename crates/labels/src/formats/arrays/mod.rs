@@ -10,21 +10,19 @@ use std::path::Path;
 mod convention;
 mod numbers;
 
-
-use super::name_list::{numbered_categories, self};
+use super::name_list::{self, numbered_categories};
 use crate::annotations::Annotations;
 use crate::arrays::npy;
+use crate::error::Problems;
+use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
+use crate::formats::format::Format;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, text};
 use crate::formats::options::{Choice, Options};
 use crate::formats::report::shown;
 use crate::labels::{Label, LabelMatrix};
-use crate::error::Problems;
-use crate::files::{folder_of, tidy, write_atomically};
 use crate::{Error, Result};
-
-use crate::formats::format::Format;
 
 /// This format.
 pub const FORMAT: Format = Format {

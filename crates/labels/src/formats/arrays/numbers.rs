@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use crate::arrays::npy;
-use crate::labels::{Label, LabelMatrix};
 use crate::error::Problems;
+use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
 /// Most cells of an array, rows rounded up to 64: 2.5 GB of labels.

@@ -14,22 +14,22 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
-use crate::text::letters;
 use super::lines::{Lines, fields};
 use super::options::{Choice, Options, Uncertain};
 use super::report::{Report, shown};
 use crate::annotations::Annotations;
-use crate::labels::{Label, LabelMatrix};
 use crate::files::{folder_of, tidy};
+use crate::labels::{Label, LabelMatrix};
+use crate::text::letters;
 use crate::{Error, Result};
 use columns::{PATHS, is_finding, is_other};
 
 mod columns;
 mod writing;
 
-pub use writing::write;
-
 use crate::formats::format::Format;
+
+pub use writing::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

@@ -1,11 +1,9 @@
-use super::*;
-use crate::error::Kind;
-
 use proptest::prelude::*;
 
-use crate::formats::samples::{problems_of, read_bytes};
-
 use super::super::options::Unlisted;
+use super::*;
+use crate::error::Kind;
+use crate::formats::samples::{problems_of, read_bytes};
 
 const FIXTURE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/chexpert/CheXpert-made-up/train.csv");
@@ -143,7 +141,10 @@ fn problems_are_named_with_their_lines() {
     assert!(problems("")[0].starts_with("train.csv:1: an empty file; expected a first line Path"));
     assert!(problems("Path,Edema\n")[0].contains("no images; expected a line for each image"));
     assert!(problems("Path,Sex\na.jpg,1\n")[0].contains("no column of findings; expected 1 (positive)"));
-    assert_eq!(FORMAT.read(Path::new("/no.csv"), &options(Unlisted::Negative)).unwrap_err().kind(), crate::error::Kind::Missing);
+    assert_eq!(
+        FORMAT.read(Path::new("/no.csv"), &options(Unlisted::Negative)).unwrap_err().kind(),
+        crate::error::Kind::Missing
+    );
 }
 
 #[test]

@@ -13,16 +13,15 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::annotations::Annotations;
+use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
+use crate::formats::format::Format;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, fields, split};
 use crate::formats::options::Options;
 use crate::formats::report::{Report, shown};
 use crate::labels::{Label, LabelMatrix};
-use crate::files::{folder_of, tidy, write_atomically};
 use crate::{Error, Result};
-
-use crate::formats::format::Format;
 
 /// This format.
 pub const FORMAT: Format = Format {

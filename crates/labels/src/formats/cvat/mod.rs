@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 use quick_xml::events::BytesStart;
 
 use crate::categories::did_you_mean;
+use crate::files::folder_of;
 use crate::formats::Reading;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
 use crate::formats::report::{Report, shown};
-use crate::formats::xml::{Node, attribute, self};
+use crate::formats::xml::{self, Node, attribute};
 use crate::labels::Label;
-use crate::files::folder_of;
 use crate::{Error, Result};
 
 mod writing;
 
-pub use writing::write;
-
 use crate::formats::format::Format;
+
+pub use writing::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

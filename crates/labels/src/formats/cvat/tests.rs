@@ -24,7 +24,7 @@ fn problems(xml: impl AsRef<[u8]>) -> Vec<String> {
 fn every_cell_of_the_fixture_is_read() {
     let path = Path::new(FIXTURE);
     let Reading { annotations, notes } = FORMAT.read(path, &unlisted(Unlisted::Unknown)).unwrap();
-    // "colour" is an attribute and "elbow" a part of a skeleton: neither is a category.
+    // "color" is an attribute and "elbow" a part of a skeleton: neither is a category.
     assert_eq!(annotations.categories, ["car", "R&B sign", "person"]);
     let images = ["day/1.jpg", "day/2.jpg", "night \"3\".jpg"];
     assert_eq!(annotations.images, images.map(|image| folder_of(path).join(image)));

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::image_folder;
 use crate::annotations::Annotations;
+use crate::files::write_atomically;
 use crate::formats::image_names::image_names;
 use crate::formats::name_list::check_name;
 use crate::formats::xml;
 use crate::images::stored_size;
 use crate::labels::Label;
-use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// Writes an `annotations.xml` with a tag for every positive label; images are named from where

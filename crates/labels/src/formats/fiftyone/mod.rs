@@ -18,10 +18,9 @@ use super::options::Options;
 use super::report::{Report, shown};
 use crate::Result;
 use crate::annotations::Annotations;
-use crate::labels::Label;
 use crate::files::{folder_of, write_atomically};
-
 use crate::formats::format::Format;
+use crate::labels::Label;
 
 /// This format.
 pub const FORMAT: Format = Format {

@@ -1,6 +1,6 @@
-use super::*;
-
 use proptest::prelude::*;
+
+use super::*;
 
 /// entity > animal > mammal > {dog > poodle, cat}; entity > pet > dog; animal has part tail > docked.
 const ANIMALS: &str = r#"{"LabelName": "entity", "Subcategory": [

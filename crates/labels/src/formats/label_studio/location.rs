@@ -41,7 +41,8 @@ pub fn locate(text: &str) -> Result<Location<'_>, String> {
 }
 
 /// What stands for itself in a path of a URL.
-const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const IN_PATHS: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The URL by which Label Studio serves a file below its document root.
 pub fn served(path: &str) -> String {

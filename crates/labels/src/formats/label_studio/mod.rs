@@ -21,9 +21,9 @@ mod answers;
 mod location;
 mod writing;
 
-pub use writing::write;
-
 use crate::formats::format::Format;
+
+pub use writing::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::Kind;
 use crate::annotations::Annotations;
+use crate::error::Kind;
 use crate::formats::samples::{damaged, problems_of, read_bytes, samples};
 use crate::labels::Label;
 

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::location::served;
 use crate::Result;
 use crate::annotations::Annotations;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::formats::json::write_array;
 use crate::labels::Label;
-use crate::files::{folder_of, write_atomically};
 
 /// Writes a task for each image, with an annotation by a `Choices` control named `choice` if anything of it is
 /// known. Images are served by Label Studio from the folder of the file as its document root.

@@ -10,18 +10,17 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Reading;
-use super::instances::writing::{Sizes, extentless};
 use super::image_names::image_names;
 use super::instances::Instances;
+use super::instances::writing::{Sizes, extentless};
 use super::json::{outline, write_array};
 use super::options::Options;
 use super::report::Report;
 use crate::annotations::Annotations;
-use crate::labels::Label;
 use crate::files::{folder_of, write_atomically};
-use crate::{Error, Result};
-
 use crate::formats::format::Format;
+use crate::labels::Label;
+use crate::{Error, Result};
 
 /// This format.
 pub const FORMAT: Format = Format {

@@ -11,13 +11,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::Reading;
 use super::hierarchy::Hierarchy;
 use super::lines::{Lines, fields};
 use super::marks::Marks;
-use super::name_list;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
+use super::{Reading, name_list};
 use crate::labels::Label;
 use crate::{Error, Result};
 use names::Names;
@@ -26,9 +25,9 @@ mod label_ids;
 mod names;
 mod writing;
 
-pub use writing::write;
-
 use crate::formats::format::Format;
+
+pub use writing::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

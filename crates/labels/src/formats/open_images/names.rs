@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use crate::formats::lines::{Lines, fields};
 use crate::files::folder_of;
+use crate::formats::lines::{Lines, fields};
 use crate::{Error, Result};
 
 /// The header of class descriptions; some files have none.

@@ -1,11 +1,9 @@
-use super::*;
-use crate::error::Kind;
-
 use proptest::prelude::*;
 
-use crate::formats::samples::{problems_of, read_bytes};
-
+use super::*;
 use crate::annotations::Annotations;
+use crate::error::Kind;
+use crate::formats::samples::{problems_of, read_bytes};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/open_images");
 
@@ -153,7 +151,10 @@ fn problems_are_named_with_their_lines() {
 fn options_of_other_formats_are_refused_and_missing_files_named() {
     let options = Options { set: Some("train".into()), ..Options::default() };
     assert_eq!(FORMAT.read(Path::new("a.csv"), &options).unwrap_err().kind(), crate::error::Kind::Usage);
-    assert_eq!(FORMAT.read(Path::new("/nowhere/a.csv"), &Options::default()).unwrap_err().kind(), crate::error::Kind::Missing);
+    assert_eq!(
+        FORMAT.read(Path::new("/nowhere/a.csv"), &Options::default()).unwrap_err().kind(),
+        crate::error::Kind::Missing
+    );
     let options = Options { hierarchy: Some("/nowhere.json".into()), ..Options::default() };
     let error = FORMAT.read(&Path::new(FIXTURES).join("no.csv"), &options).unwrap_err();
     assert!(error.to_string().contains("/nowhere.json"));

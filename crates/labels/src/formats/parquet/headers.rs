@@ -185,7 +185,6 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use std::io::Write;
 
     /// A number as Thrift writes it.

@@ -9,19 +9,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use self::cells::Value;
+use self::schema::{EXTRACT, Layout, Plan};
+use self::shard::{Entry, Rows, Shard};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
 use super::shards::shard_files;
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
-use crate::labels::{Label, LabelMatrix};
 use crate::files::{folder_of, tidy};
+use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
-
-use self::cells::Value;
-use self::schema::{EXTRACT, Layout, Plan};
-use self::shard::{Entry, Rows, Shard};
 
 mod cells;
 mod guard;
@@ -31,9 +30,9 @@ mod shard;
 mod thrift;
 mod writing;
 
-pub use self::writing::write;
-
 use crate::formats::format::Format;
+
+pub use self::writing::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

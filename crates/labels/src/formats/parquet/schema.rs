@@ -5,8 +5,8 @@ use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
-use crate::text::letters;
 use crate::formats::report::shown;
+use crate::text::letters;
 
 /// Key of the table's metadata by which our own tables are known: the first column is the image, every other
 /// one a category, whatever they are called.

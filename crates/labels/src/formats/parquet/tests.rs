@@ -1,10 +1,8 @@
-use super::*;
-
 use proptest::prelude::*;
 
-use crate::formats::samples::read_bytes;
-
 use super::super::options::Unlisted;
+use super::*;
+use crate::formats::samples::read_bytes;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/parquet");
 
@@ -302,7 +300,13 @@ fn files_that_cannot_be_read_are_errors() {
     }
     assert_eq!(fixture("no.parquet", &Options::default()).unwrap_err().kind(), crate::error::Kind::Missing);
     let empty = tempfile::tempdir().unwrap();
-    assert!(FORMAT.read(empty.path(), &Options::default()).unwrap_err().to_string().ends_with("no *.parquet files"));
+    assert!(
+        FORMAT
+            .read(empty.path(), &Options::default())
+            .unwrap_err()
+            .to_string()
+            .ends_with("no *.parquet files")
+    );
     let difficult = Options { image_list: Some("x".into()), ..Options::default() };
     assert_eq!(fixture("pyarrow.parquet", &difficult).unwrap_err().kind(), crate::error::Kind::Usage);
     let none = table_of_depth("message m { optional binary image (UTF8); optional int64 cat; }");

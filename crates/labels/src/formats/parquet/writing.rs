@@ -15,9 +15,9 @@ use ::parquet::schema::types::Type;
 use super::schema::OURS;
 use crate::Result;
 use crate::annotations::Annotations;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::labels::{Label, LabelMatrix};
-use crate::files::{folder_of, write_atomically};
 
 /// Rows of a row group: 64 Ki, so that a column of it fits into a processor's cache.
 const ROWS: usize = 1 << 16;

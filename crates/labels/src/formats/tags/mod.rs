@@ -12,17 +12,16 @@ use std::path::Path;
 
 use super::name_list::check_name;
 use crate::annotations::Annotations;
+use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
+use crate::formats::format::Format;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, split, text};
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
 use crate::formats::report::shown;
 use crate::labels::Label;
-use crate::files::{folder_of, tidy, write_atomically};
 use crate::{Error, Result};
-
-use crate::formats::format::Format;
 
 /// This format.
 pub const FORMAT: Format = Format {

@@ -85,8 +85,14 @@ fn wrong_lines_come_all_at_once() {
     assert_eq!(found, expected);
     assert_eq!(problems("", Kind::Data), ["1: an empty file; expected lines of image and tags"]);
     assert!(problems("image,tag\n", Kind::Data)[0].ends_with("no images; nothing to read"));
-    assert!(problems("image;tags\na.jpg;cat\n", Kind::Data)[0].starts_with("1: 1 fields; expected two with a comma"));
-    assert_eq!(FORMAT.read(Path::new("/nowhere/a.csv"), &unlisted(Unlisted::Unknown)).unwrap_err().kind(), crate::error::Kind::Missing);
+    assert!(
+        problems("image;tags\na.jpg;cat\n", Kind::Data)[0]
+            .starts_with("1: 1 fields; expected two with a comma")
+    );
+    assert_eq!(
+        FORMAT.read(Path::new("/nowhere/a.csv"), &unlisted(Unlisted::Unknown)).unwrap_err().kind(),
+        crate::error::Kind::Missing
+    );
 }
 
 #[test]

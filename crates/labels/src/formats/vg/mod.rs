@@ -12,18 +12,17 @@ use std::path::Path;
 use serde::de::MapAccess;
 
 use super::json::{Document, Member, read_object};
-use super::name_list::{Entry, numbered_categories, self};
+use super::name_list::{self, Entry, numbered_categories};
 use crate::Result;
 use crate::annotations::Annotations;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::Reading;
+use crate::formats::format::Format;
 use crate::formats::image_names::image_names;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
 use crate::formats::report::{Report, shown};
 use crate::labels::Label;
-use crate::files::{folder_of, write_atomically};
-
-use crate::formats::format::Format;
 
 /// This format.
 pub const FORMAT: Format = Format {

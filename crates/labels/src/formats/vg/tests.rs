@@ -38,7 +38,8 @@ fn every_cell_of_the_fixture_is_read_in_the_order_of_the_list() {
 
 #[test]
 fn without_lists_all_images_come_in_order_and_categories_are_numbered() {
-    let Reading { annotations, notes } = FORMAT.read(&fixture("labels_index.json"), &Options::default()).unwrap();
+    let Reading { annotations, notes } =
+        FORMAT.read(&fixture("labels_index.json"), &Options::default()).unwrap();
     assert_eq!(annotations.categories, ["category_0", "category_1", "category_2", "category_3"]);
     assert_eq!(annotations.images, ["2.jpg", "1.jpg", "9.jpg", "5.jpg"].map(fixture));
     assert_eq!(annotations.labels.count(Label::Positive), 4);

@@ -11,22 +11,22 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::name_list::{Entry, self};
+use super::name_list::{self, Entry};
+use crate::error::Problems;
 use crate::formats::Reading;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Difficult, Options};
 use crate::formats::report::{Report, shown};
-use crate::formats::xml::{Node, self};
+use crate::formats::xml::{self, Node};
 use crate::images::EXTENSIONS;
 use crate::labels::Label;
-use crate::error::Problems;
 use crate::{Error, Result};
 
 mod lists;
 
-pub use lists::write;
-
 use crate::formats::format::Format;
+
+pub use lists::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

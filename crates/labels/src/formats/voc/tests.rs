@@ -64,7 +64,8 @@ fn difficult_objects_are_what_the_user_says() {
 
 #[test]
 fn a_set_is_chosen_and_a_wrong_one_lists_those_that_are_there() {
-    let set = |set: &str| FORMAT.read(Path::new(FIXTURE), &Options { set: Some(set.into()), ..Options::default() });
+    let set =
+        |set: &str| FORMAT.read(Path::new(FIXTURE), &Options { set: Some(set.into()), ..Options::default() });
     let test = set("test").unwrap().annotations;
     assert_eq!((test.images.len(), test.categories), (1, vec!["train".to_owned()]));
     let error = set("vall").unwrap_err();

@@ -10,27 +10,26 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use self::labels::{Name, parse_class, parse_json};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::shown;
 use super::shards::shard_files;
 use super::{Reading, name_list};
-use crate::images::EXTENSIONS;
-use crate::labels::Label;
-use crate::images::tar_index::Place;
-use crate::images::tar_member::TarFile;
 use crate::error::Problems;
 use crate::files::folder_of;
+use crate::images::EXTENSIONS;
+use crate::images::tar_index::Place;
+use crate::images::tar_member::TarFile;
+use crate::labels::Label;
 use crate::{Error, Result};
-
-use self::labels::{Name, parse_class, parse_json};
 
 mod labels;
 mod writing;
 
-pub use self::writing::write;
-
 use crate::formats::format::Format;
+
+pub use self::writing::write;
 
 /// This format.
 pub const FORMAT: Format = Format {

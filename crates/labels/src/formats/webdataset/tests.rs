@@ -1,16 +1,14 @@
-use super::*;
-use crate::error::Kind;
-
 use std::fs::File;
 use std::io::Read;
 
 use proptest::prelude::*;
 
-use crate::formats::samples::{problems_of, read_bytes};
-
 use super::super::csv;
 use super::super::options::Unlisted;
+use super::*;
 use crate::annotations::Annotations;
+use crate::error::Kind;
+use crate::formats::samples::{problems_of, read_bytes};
 use crate::images::read_file;
 use crate::labels::LabelMatrix;
 
@@ -129,8 +127,14 @@ fn shards_are_read_in_order_of_their_names_from_folders_and_patterns() {
     assert_eq!(whole.labels.to_floats(), [1.0, 0.0, 0.0, 1.0]);
     let some = FORMAT.read(&folder.path().join("[b-z].*"), &options(None)).unwrap().annotations;
     assert_eq!(some.categories, ["dog", "no"]);
-    assert_eq!(FORMAT.read(&folder.path().join("b*.tar"), &options(None)).unwrap().annotations.categories, ["dog"]);
-    assert_eq!(FORMAT.read(&folder.path().join("z*.tar"), &options(None)).unwrap_err().kind(), crate::error::Kind::Missing);
+    assert_eq!(
+        FORMAT.read(&folder.path().join("b*.tar"), &options(None)).unwrap().annotations.categories,
+        ["dog"]
+    );
+    assert_eq!(
+        FORMAT.read(&folder.path().join("z*.tar"), &options(None)).unwrap_err().kind(),
+        crate::error::Kind::Missing
+    );
     // Extracted into one folder, the two images would be one.
     let extracted = Options { images: Some("x".into()), ..options(None) };
     let error = FORMAT.read(folder.path(), &extracted).unwrap_err().to_string();
@@ -258,7 +262,10 @@ fn files_that_are_no_tar_or_cut_off_are_errors() {
     let whole = tar(&[("a.jpg", &[7; 3000]), ("b.jpg", &[7; 3000])]);
     assert!(error(&whole[..2000]).contains("not read as a tar file"));
     assert!(error(&whole[..6000]).contains("not read as a tar file"));
-    assert_eq!(FORMAT.read(Path::new("/no.tar"), &options(None)).unwrap_err().kind(), crate::error::Kind::Missing);
+    assert_eq!(
+        FORMAT.read(Path::new("/no.tar"), &options(None)).unwrap_err().kind(),
+        crate::error::Kind::Missing
+    );
     let set = Options { set: Some("x".into()), ..options(None) };
     assert_eq!(FORMAT.read(Path::new("/no.tar"), &set).unwrap_err().kind(), crate::error::Kind::Usage);
     // A header that claims 8 EB, and labels beyond the limit.

@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::annotations::Annotations;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::images::{EXTENSIONS, read_file};
 use crate::labels::Label;
-use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// What the JSON of a sample holds.

@@ -2,7 +2,7 @@
 
 use super::layout::section as page_section;
 use crate::inspect::{CategoryCounts, Inspection};
-use crate::text::{escape_xml, thousands, share};
+use crate::text::{escape_xml, share, thousands};
 
 /// Most categories that are listed.
 const MOST: usize = 1000;

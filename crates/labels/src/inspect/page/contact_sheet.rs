@@ -10,14 +10,12 @@ use rayon::prelude::*;
 
 use super::Settings;
 use super::layout::section as page_section;
-use crate::Result;
-use crate::random::{Stream, rng};
 use crate::annotations::Annotations;
-use crate::images;
-use crate::labels::Label;
 use crate::images::transform::{IMAGENET_MEAN, IMAGENET_STD, Transform};
-use crate::text::escape_xml;
-use crate::text::thousands;
+use crate::labels::Label;
+use crate::random::{Stream, rng};
+use crate::text::{escape_xml, thousands};
+use crate::{Result, images};
 
 /// Quality of the photographs within the page, of 100.
 const QUALITY: u8 = 80;
@@ -78,7 +76,7 @@ fn views(path: &Path, row: usize, transform: &Transform, seed: u64) -> Result<[V
     Ok([clean, jpeg(&values, transform.size_px)])
 }
 
-/// A JPEG file of normalised values, `[3, S, S]`.
+/// A JPEG file of normalized values, `[3, S, S]`.
 fn jpeg(values: &[f32], side: usize) -> Vec<u8> {
     let plane = side * side;
     let level = |channel: usize, at: usize| {
@@ -126,9 +124,9 @@ mod tests {
 
     #[test]
     fn a_view_becomes_the_picture_it_was_made_of() {
-        let grey = images::Rgb8 { width: 9, height: 4, pixels: [200, 100, 50].repeat(36) };
+        let gray = images::Rgb8 { width: 9, height: 4, pixels: [200, 100, 50].repeat(36) };
         let mut values = vec![0.0; 3 * 16 * 16];
-        Transform::for_size(16).clean(&grey, &mut values);
+        Transform::for_size(16).clean(&gray, &mut values);
         let back = images::decode_bytes(&jpeg(&values, 16), "view").unwrap();
         assert_eq!((back.width, back.height), (16, 16));
         for (found, expected) in back.pixels.iter().zip([200u8, 100, 50].repeat(256)) {

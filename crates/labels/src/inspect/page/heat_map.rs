@@ -4,8 +4,7 @@ use super::layout::{section as page_section, short};
 use crate::annotations::Annotations;
 use crate::cooccurrence::PairCounts;
 use crate::inspect::Inspection;
-use crate::text::escape_xml;
-use crate::text::thousands;
+use crate::text::{escape_xml, thousands};
 
 /// Most categories that are drawn.
 const MOST: usize = 80;

@@ -5,8 +5,7 @@ use crate::annotations::Annotations;
 use crate::inspect::Inspection;
 use crate::labels::ones;
 use crate::svg::{line, text, ticks};
-use crate::text::escape_xml;
-use crate::text::thousands;
+use crate::text::{escape_xml, thousands};
 
 /// Most bars of a histogram.
 const BARS: usize = 24;

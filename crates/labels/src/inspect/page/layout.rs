@@ -1,9 +1,9 @@
 //! The frame of the page: its style, its heading and the table of totals.
 
 use crate::inspect::Inspection;
-use crate::text::{escape_xml, thousands, share};
+use crate::text::{escape_xml, share, thousands};
 
-/// Colours are those of the report's charts, which colour-blind people tell apart.
+/// Colors are those of the report's charts, which color-blind people tell apart.
 const STYLE: &str = "
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1b1b1b; --quiet: #5c5c5c; --rule: #d9d9d9;
   --there: #0072b2; --absent: #e0a070; --open: #efefef; }

@@ -14,10 +14,10 @@ mod sizes;
 use std::io::Write;
 use std::path::Path;
 
-use crate::annotations::Annotations;
-use crate::inspect::Inspection;
 use crate::Result;
+use crate::annotations::Annotations;
 use crate::files::write_atomically;
+use crate::inspect::Inspection;
 
 /// What the page shows beside the labels.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::layout::section as page_section;
-use crate::random::{Stream, rng};
 use crate::annotations::Annotations;
 use crate::check::Range;
 use crate::images::stored_size;
+use crate::random::{Stream, rng};
 use crate::svg::{line, text};
 use crate::text::thousands;
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use super::Folders;
 use super::columns::{PATHS, is_finding, is_other};
 use crate::annotations::Annotations;
-use crate::text::letters;
+use crate::error::Problems;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::formats::name_list::check_name;
 use crate::formats::report::shown;
 use crate::labels::Label;
-use crate::error::Problems;
-use crate::files::{folder_of, write_atomically};
+use crate::text::letters;
 use crate::{Error, Result};
 
 /// Writes `1.0` (positive), `0.0` (negative) and blank (unknown); image paths are valid from the folder of the

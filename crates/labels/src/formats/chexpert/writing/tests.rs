@@ -1,7 +1,6 @@
-use super::*;
-
 use proptest::prelude::*;
 
+use super::*;
 use crate::formats::chexpert::{read, recognize};
 use crate::formats::options::{Options, Unlisted};
 use crate::formats::samples::samples;

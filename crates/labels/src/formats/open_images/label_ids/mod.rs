@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::names::{Names, files_beside};
 use crate::Result;
+use crate::error::Problems;
 use crate::formats::name_list::check_name;
 use crate::formats::report::shown;
-use crate::error::Problems;
 
 /// A category as the two files have it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,4 @@
 use super::*;
-
 use crate::Error;
 
 /// The ids of categories beside one file of class descriptions, or the lines of the error.

@@ -7,12 +7,12 @@ use super::label_ids::{LabelId, label_ids};
 use super::names::{HEADER, is_descriptions};
 use super::{CONFIDENCE, IMAGE, LABEL, SOURCE};
 use crate::annotations::Annotations;
+use crate::error::Problems;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::formats::name_list::check_name;
 use crate::formats::report::shown;
 use crate::labels::Label;
-use crate::error::Problems;
-use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// Writes a line for each known label, of the source `verification`, and the names of the categories to

@@ -1,7 +1,6 @@
-use super::*;
-
 use proptest::prelude::*;
 
+use super::*;
 use crate::formats::open_images::read;
 use crate::formats::options::Options;
 use crate::formats::samples::samples;

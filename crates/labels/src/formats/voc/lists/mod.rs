@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::{ImageSets, difficult_label, difficult_note, file_name, has_extension};
 use crate::annotations::Annotations;
+use crate::error::Problems;
+use crate::files::{folder_of, write_atomically};
 use crate::formats::Reading;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, text};
@@ -17,8 +19,6 @@ use crate::formats::name_list::check_name;
 use crate::formats::options::Difficult;
 use crate::formats::report::shown;
 use crate::labels::Label;
-use crate::error::Problems;
-use crate::files::{folder_of, write_atomically};
 use crate::{Error, Result};
 
 /// Reads the lists of all categories for one set.

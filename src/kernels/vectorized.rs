@@ -46,7 +46,7 @@ pub enum Activation {
 
 /// The operations; the default bodies are what backends without kernels of ours compute.
 #[backend_extension(Flex, Cube: cfg(any(feature = "vulkan", feature = "cuda", feature = "metal")), Autodiff)]
-pub trait Vectorised: Backend {
+pub trait Vectorized: Backend {
     /// See [`tanh`] and [`sigmoid`].
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         plain::activate::<Self>(x, activation)
@@ -80,9 +80,9 @@ pub trait Vectorised: Backend {
 #[cfg(any(feature = "vulkan", feature = "cuda", feature = "metal"))]
 use burn::backend::Cube;
 #[cfg(any(feature = "vulkan", feature = "cuda", feature = "metal"))]
-impl Vectorised for Cube {}
+impl Vectorized for Cube {}
 
-impl Vectorised for Flex {
+impl Vectorized for Flex {
     fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
         if x.dtype() != DType::F32 {
             return plain::activate::<Self>(x, activation);
@@ -192,7 +192,7 @@ fn sum_of_chunks(parts: &[f32], length: usize) -> Vec<f32> {
     sum
 }
 
-impl<B: Vectorised, C: CheckpointStrategy> Vectorised for Autodiff<B, C> {
+impl<B: Vectorized, C: CheckpointStrategy> Vectorized for Autodiff<B, C> {
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
         match ActivateBackward(activation).prepare::<C>([node]).compute_bound().stateful() {
@@ -219,7 +219,7 @@ impl<B: Vectorised, C: CheckpointStrategy> Vectorised for Autodiff<B, C> {
 #[derive(Debug)]
 struct ActivateBackward(Activation);
 
-impl<B: Vectorised> Backward<B, 1> for ActivateBackward {
+impl<B: Vectorized> Backward<B, 1> for ActivateBackward {
     type State = FloatTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -233,7 +233,7 @@ impl<B: Vectorised> Backward<B, 1> for ActivateBackward {
 #[derive(Debug)]
 struct JointScoresBackward;
 
-impl<B: Vectorised> Backward<B, 3> for JointScoresBackward {
+impl<B: Vectorized> Backward<B, 3> for JointScoresBackward {
     type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -251,8 +251,7 @@ impl<B: Vectorised> Backward<B, 3> for JointScoresBackward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
-    use burn::tensor::{Device, Tolerance};
+    use burn::tensor::{Device, TensorData, Tolerance};
 
     fn wave<const R: usize>(shape: [usize; R], phase: f32, device: &Device) -> Tensor<R> {
         let count = shape.iter().product::<usize>();

@@ -1,18 +1,17 @@
-//! Generated photographs to measure with: light, colour and texture at every scale, as JPEG files.
+//! Generated photographs to measure with: light, color and texture at every scale, as JPEG files.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use rand::{Rng, RngExt};
-
-use sarb_labels::random::{Stream, rng};
+use sarb::labels::random::{Stream, rng};
 
 /// JPEG quality. With the scales and strengths below, 640 × 480 pixels take about as many bytes as a
 /// photograph of that size: the time of a decoder goes with its bytes.
 const QUALITY: u8 = 90;
 /// Sides of the cells of the light's octaves, in pixels.
 const LIGHT_CELLS: [u32; 8] = [256, 128, 64, 32, 16, 8, 4, 2];
-/// Sides of the cells of the colours' octaves: colours change over larger distances than light.
-const COLOUR_CELLS: [u32; 2] = [256, 64];
+/// Sides of the cells of the colors' octaves: colors change over larger distances than light.
+const COLOR_CELLS: [u32; 2] = [256, 64];
 /// Strongest grain, in levels.
 const GRAIN: f32 = 50.0;
 
@@ -31,16 +30,16 @@ pub fn jpeg(width: u32, height: u32, seed: u64, index: u64) -> Vec<u8> {
 
 fn pixels(size: [u32; 2], rng: &mut impl Rng) -> Vec<u8> {
     let light = Noise::new(size, &LIGHT_CELLS, 50.0, rng);
-    let [warm, cold] = [(); 2].map(|()| Noise::new(size, &COLOUR_CELLS, 25.0, rng));
+    let [warm, cold] = [(); 2].map(|()| Noise::new(size, &COLOR_CELLS, 25.0, rng));
     // Some places are smooth and some rough.
     let rough = Noise::new(size, &[128], GRAIN, rng);
     let mut pixels = Vec::with_capacity(3 * size[0] as usize * size[1] as usize);
     for y in 0..size[1] {
         for x in 0..size[0] {
             let grain = rough.at(x, y).max(0.0) * rng.random_range(-1.0..=1.0f32);
-            let grey = 128.0 + light.at(x, y) + grain;
+            let gray = 128.0 + light.at(x, y) + grain;
             let (warm, cold) = (warm.at(x, y), cold.at(x, y));
-            pixels.extend([grey + warm, grey - (warm + cold) / 2.0, grey + cold].map(|level| level as u8));
+            pixels.extend([gray + warm, gray - (warm + cold) / 2.0, gray + cold].map(|level| level as u8));
         }
     }
     pixels
@@ -91,7 +90,7 @@ impl Octave {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sarb_labels::images::decode_bytes;
+    use sarb::labels::images::decode_bytes;
 
     #[test]
     fn photographs_are_the_same_for_a_seed_and_differ_by_number() {

@@ -1,4 +1,4 @@
-//! Rows of a feature table, scaled and centred block by block, so that no copy of the table is made.
+//! Rows of a feature table, scaled and centered block by block, so that no copy of the table is made.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// Scales all features by one factor to a mean variance of 1, or each to variance 1.
-    pub fn new(features: &'a [f32], dim: usize, rows: usize, standardise: bool) -> Self {
+    pub fn new(features: &'a [f32], dim: usize, rows: usize, standardize: bool) -> Self {
         assert!(
             dim > 0 && features.len() == rows * dim,
             "{} features in {rows} rows of {dim}",
@@ -50,16 +50,16 @@ impl<'a> Table<'a> {
         let rms = (variance.iter().sum::<f64>() / dim as f64).sqrt();
         let factor = |(variance, largest): (&f64, &f64)| match variance.sqrt() {
             deviation if deviation <= CONSTANT * largest => 0.0,
-            deviation if standardise => reciprocal(deviation) as f32,
+            deviation if standardize => reciprocal(deviation) as f32,
             _ => reciprocal(rms) as f32,
         };
         let factors = variance.iter().zip(&largest).map(factor).collect();
-        Self { features, dim, factors, square_unit: if standardise { 1.0 } else { rms * rms } }
+        Self { features, dim, factors, square_unit: if standardize { 1.0 } else { rms * rms } }
     }
 }
 
 /// Some rows of a table, minus their mean, times the table's factors: X̃, `n × F`.
-pub(super) struct Centred<'a> {
+pub(super) struct Centered<'a> {
     table: &'a Table<'a>,
     /// Rows of the table.
     pub rows: &'a [usize],
@@ -69,7 +69,7 @@ pub(super) struct Centred<'a> {
     pub par: Par,
 }
 
-impl<'a> Centred<'a> {
+impl<'a> Centered<'a> {
     pub fn new(table: &'a Table<'a>, rows: &'a [usize], par: Par) -> Self {
         let mut sums = vec![0.0; table.dim];
         for &row in rows {
