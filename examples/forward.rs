@@ -22,7 +22,7 @@ fn main() {
         LabelMatrix::from_values(c, &[1, 0, -1, 0, 0, 0, 1, 0, -1, 0, -1, 0, 1, 0, 1, 0, 0, 0, 1, -1]);
     let (alpha, beta) = (Tensor::<1>::from_data([0.5], &device), Tensor::<1>::from_data([0.5], &device));
 
-    // Represent: one vector a category, pooled where its word looks (SARB Eq. 1–4).
+    // Represent: one vector per category, pooled where its word looks (SARB Eq. 1–4).
     let reduce = Linear::without_bias(f, d, &mut random, &device);
     let norm = BatchNorm::new(d, &device);
     let decoupling = SemanticDecoupling::new(d, e, m, &mut random, &device);
@@ -37,7 +37,7 @@ fn main() {
     let unknown = every_unknown_mask(&labels, &vec![true; c]);
     let prototype = blend_prototypes(&representations, &labels, &unknown, prototypes, beta); // (Eq. 9–11)
 
-    // Classify: messages over the co-occurrence graph, then a classifier a category.
+    // Classify: messages over the co-occurrence graph, then a classifier per category.
     let states = shared_by(&representations, [&clean, &instance, &prototype]); // three branches of [B, C, D]
     let graph = GatedGraph::new(d, &vec![0.3; c * c], 3, &mut random, &device);
     let fuse = Linear::new(2 * d, d, &mut random, &device);

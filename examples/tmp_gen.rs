@@ -10,7 +10,8 @@ fn main() {
         for row in 0..labels.images() {
             for channel in 0..f {
                 for position in 0..positions {
-                    let noise = ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
+                    let noise =
+                        ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
                     let here = channel < labels.categories()
                         && labels.get(row, channel) == Label::Positive
                         && position == (row + channel) % positions;
@@ -18,6 +19,11 @@ fn main() {
                 }
             }
         }
-        sarb::labels::arrays::npy::write(&out.join(format!("{split}.npy")), &values, &[labels.images(), f, 3, 3]).unwrap();
+        sarb::labels::arrays::npy::write(
+            &out.join(format!("{split}.npy")),
+            &values,
+            &[labels.images(), f, 3, 3],
+        )
+        .unwrap();
     }
 }

@@ -34,7 +34,7 @@ impl Model {
         Self { backbone, head: recipe.method.init(channels, &knowledge, recipe.seed, device) }
     }
 
-    /// What of the backbone training leaves as it is, made fast; see [`Backbone::fixed_trunk`].
+    /// The part of the backbone that is not trained, folded for speed; see [`Backbone::fixed_trunk`].
     pub fn fixed_trunk(&self) -> Option<FixedTrunk> {
         self.backbone.as_ref().and_then(Backbone::fixed_trunk)
     }

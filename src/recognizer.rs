@@ -139,7 +139,7 @@ impl Recognizer {
     /// Opens a run folder.
     ///
     /// # Errors
-    /// [`Error::Missing`] if the folder is no run or has no checkpoint, [`Error::Incompatible`] if a
+    /// [`Error::Missing`] if the folder is not a run or has no checkpoint, [`Error::Incompatible`] if a
     /// checkpoint is damaged or of another network.
     pub fn open(dir: &Path, which: Which, device: &Device) -> Result<Self> {
         let run = Run::open(dir)?;

@@ -199,7 +199,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Usage`] if the folder holds something and `existing` refuses it, or if it is to be
-    /// resumed or replaced and is no run.
+    /// resumed or replaced and is not a run.
     pub fn check(dir: &Path, existing: Existing) -> Result<()> {
         let occupied = dir.is_dir() && dir.read_dir().map_err(|e| Error::io(dir, e))?.next().is_some();
         let is_run = dir.join("recipe.toml").is_file() && dir.join("checkpoints").is_dir();
@@ -307,7 +307,7 @@ impl Run {
         writeln!(file, "{event}").map_err(|e| Error::io(&path, e))
     }
 
-    /// Writes what TensorBoard shows, a point an epoch.
+    /// Writes what TensorBoard shows, a point per epoch.
     pub fn save_tensorboard(&self, history: &[EpochRow]) -> Result<()> {
         let point = |row: &EpochRow| {
             let losses = row.losses.iter().map(|(name, value)| (format!("loss/{name}"), *value as f32));
@@ -327,7 +327,7 @@ impl Run {
         std::fs::write(&path, tensorboard::encode(&points)).map_err(|e| Error::io(&path, e))
     }
 
-    /// Writes `metrics.csv`, a row an epoch.
+    /// Writes `metrics.csv`, a row per epoch.
     pub fn save_metrics(&self, history: &[EpochRow]) -> Result<()> {
         let mut terms: Vec<&str> = Vec::new();
         for (name, _) in history.iter().flat_map(|row| &row.losses) {

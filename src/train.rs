@@ -89,7 +89,7 @@ impl Trainer<'_> {
     }
 
     /// The remaining steps of one epoch; leaves the means of the loss terms in the state and returns
-    /// images a second.
+    /// images per second.
     fn epoch(&self, training: &mut Training, trunk: Option<&FixedTrunk>, epoch: usize) -> Result<f64> {
         let seed = self.recipe.seed;
         let batches = self.batches(epoch);

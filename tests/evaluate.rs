@@ -35,7 +35,7 @@ fn json_holds_the_contracts_keys_and_a_perfect_ranking_has_map_one() {
         assert!(!value[key].is_null(), "{key}");
     }
     assert_eq!(value["map"], 1.0);
-    // c.jpg's cat is unknown: its score of 9 is no false positive.
+    // c.jpg's cat is unknown: its score of 9 is not a false positive.
     assert_eq!(value["op"], 1.0);
     assert_eq!(value["per_category"][1]["positives"], 2);
 }

@@ -42,7 +42,7 @@ fn nothing_unlisted_is_negative_unless_the_user_says_so() {
     let out = folder.path().join("train.csv");
     let source = format!("{FORMATS}/tags/several.csv");
     let error = sarb_fails(2, &["data", "convert", &source, "-o", &arg(&out)]);
-    assert!(error.contains("say --unlisted unknown"), "{error}");
+    assert!(error.contains("pass --unlisted unknown"), "{error}");
     assert!(!out.exists());
     for (policy, negatives) in [("unknown", false), ("negative", true)] {
         data_ok(&["convert", &source, "-o", &arg(&out), "--unlisted", policy, "--force"]);

@@ -211,7 +211,7 @@ fn a_signal_stops_the_children_and_the_same_command_goes_on() {
     let output = sweep.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(75), "{stderr}");
-    assert!(stderr.contains("1 of 2 cells done; the same command goes on"), "{stderr}");
+    assert!(stderr.contains("1 of 2 cells done; the same command continues"), "{stderr}");
     assert_eq!(fixture.statuses(), ["done", "interrupted"]);
     let info = std::fs::read_to_string(fixture.out().join(SSGRL_RUN).join("run.json")).unwrap();
     assert!(info.contains("\"interrupted\""), "{info}");

@@ -1,4 +1,4 @@
-//! One function a target: the bytes become a file, which is read with options that let it get far.
+//! One function per target: the bytes become a file, which is read with options that let it get far.
 
 use std::collections::HashSet;
 use std::fs;

@@ -116,7 +116,7 @@ impl FromStr for BackboneName {
     }
 }
 
-/// What of a backbone stays as it is.
+/// Which part of a backbone stays as it is.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Freeze {

@@ -52,7 +52,7 @@ pub fn list(dir: &Path) -> Result<Vec<StoreInfo>> {
     let mut stores = Vec::new();
     for folder in folders {
         let path = folder.map_err(|source| Error::io(dir, source))?.path();
-        // A store that another process is deleting just now is no store any more.
+        // A store that another process is deleting just now is no longer a store.
         stores.extend(info(path));
     }
     stores.sort_by(|a, b| (a.last_used, &a.path).cmp(&(b.last_used, &b.path)));

@@ -201,7 +201,7 @@ pub(crate) fn want(place: &StorePlace, images: &[ToCache]) -> Result<Wanted> {
 
 /// [`to_halves`] backwards; the buffer lets whole vectors be converted at once.
 fn read_halves(bytes: &[u8], into: &mut [f32]) {
-    assert_eq!(bytes.len(), 2 * into.len(), "two bytes a value");
+    assert_eq!(bytes.len(), 2 * into.len(), "two bytes per value");
     let mut halves = [f16::ZERO; 512];
     for (values, bytes) in into.chunks_mut(512).zip(bytes.chunks(1024)) {
         let halves = &mut halves[..values.len()];

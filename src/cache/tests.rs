@@ -1,4 +1,4 @@
-//! Tests of the feature cache, with an extractor of two values an image.
+//! Tests of the feature cache, with an extractor of two values per image.
 
 use std::path::Path;
 use std::sync::Mutex;

@@ -5,7 +5,7 @@ use std::io::Write;
 use indicatif::{ProgressBar, ProgressStyle};
 use sarb::{Error, Result};
 
-/// A line on stdout. A reader that closed it early, such as `head`, is no failure.
+/// A line on stdout. A reader that closed it early, such as `head`, is not a failure.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -26,7 +26,7 @@ pub fn warn(text: &str) {
     say(&format!("sarb: warning: {text}"));
 }
 
-/// A progress bar on stderr; nothing where stderr is no terminal.
+/// A progress bar on stderr; nothing where stderr is not a terminal.
 pub fn progress_bar(what: &str) -> ProgressBar {
     let style = "{msg} {wide_bar} {pos}/{len}  {eta} left";
     let bar = ProgressBar::new(0).with_message(what.to_string());

@@ -109,7 +109,7 @@ impl Evaluate {
         }
         if unit && !self.probabilities {
             warn(
-                "every score lies in 0…1, but scores are taken as logits with threshold 0; say --probabilities if they are probabilities",
+                "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
             );
         }
         Ok(metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })?)

@@ -1,4 +1,4 @@
-//! The command line: one command a file. Results go to stdout, everything else to stderr.
+//! The command line: one command per file. Results go to stdout, everything else to stderr.
 
 pub mod console;
 pub mod data;

@@ -39,16 +39,16 @@ pub struct Predict {
 /// How predictions are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A line an image, for people.
+    /// A line per image, for people.
     Table,
-    /// A row an image, a column of probabilities a category.
+    /// A row per image, a column of probabilities per category.
     Csv,
     /// One JSON object a line.
     Jsonl,
 }
 
 impl Predict {
-    /// Predicts; an image that cannot be read is reported, and the others go on.
+    /// Predicts; an image that cannot be read is reported, and the others continue.
     pub fn run(&self) -> Result<()> {
         let files = expand(&self.paths)?;
         if files.is_empty() {
@@ -139,7 +139,7 @@ impl Predict {
     }
 }
 
-/// `sarb predict … | head` is no failure.
+/// `sarb predict … | head` is not a failure.
 fn ignore_closed_pipe(error: std::io::Error) -> Result<()> {
     match error.kind() {
         std::io::ErrorKind::BrokenPipe => std::process::exit(0),
@@ -188,7 +188,7 @@ fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether a path is a file or leads into a tar file, so that its `[` is no glob's.
+/// Whether a path is a file or leads into a tar file, so that its `[` is not that of a glob.
 fn is_there(path: &Path) -> bool {
     path.exists() || tar_member::split(path).is_some()
 }

@@ -54,7 +54,7 @@ pub enum Cores {
 impl Layout {
     /// Row by row without gaps.
     fn dense(len: usize, columns: usize) -> Self {
-        assert!(columns > 0 && len.is_multiple_of(columns), "{len} values are no rows of {columns}");
+        assert!(columns > 0 && len.is_multiple_of(columns), "{len} values are not rows of {columns}");
         Self { rows: len / columns, columns, row_step: columns, column_step: 1 }
     }
 
@@ -69,7 +69,7 @@ impl<'a> Matrix<'a> {
     /// Rows of `columns` values.
     ///
     /// # Panics
-    /// If `values` are no whole rows.
+    /// If `values` are not whole rows.
     pub fn new(values: &'a [f32], columns: usize) -> Self {
         Self { values, layout: Layout::dense(values.len(), columns) }
     }

@@ -142,7 +142,7 @@ impl Vectorized for Flex {
         let [batch, positions, width] = g.shape().dims();
         let categories = q.shape()[0];
         let (g, q, u, gradient) = (values(&g), values(&q), values(&u), values(&gradient));
-        // One task an image; what images share is kept apart for each and summed in their order.
+        // One task per image; what images share is kept apart for each and summed in their order.
         let mut dg = vec![0.0; g.len()];
         let mut dq_parts = vec![0.0; batch * categories * width];
         let mut du_parts = vec![0.0; batch * width];

@@ -18,7 +18,7 @@ pub struct Window {
     pub stride: usize,
     /// How the border is padded.
     pub padding: Padding,
-    /// One filter a channel instead of one a pair of channels.
+    /// One filter per channel instead of one per pair of channels.
     pub depthwise: bool,
 }
 

@@ -93,7 +93,10 @@ impl Winograd<'_> {
     /// If the channels are not a multiple of 16.
     pub fn run(&self, first: usize, buffer: &mut [f32], out: &mut [f32], tiles: Tiles) {
         let (inputs, outputs, columns) = (self.inputs(), self.bias.len(), self.columns());
-        assert!(inputs % LANES == 0 && outputs % LANES == 0, "{inputs} or {outputs} channels are no vectors");
+        assert!(
+            inputs % LANES == 0 && outputs % LANES == 0,
+            "{inputs} or {outputs} channels are not vectors"
+        );
         let row = self.size[1] * outputs;
         let count = (out.len() / row).div_ceil(RESULTS) * columns;
         let (pixels, rest) = buffer.split_at_mut(count * POINTS * inputs);

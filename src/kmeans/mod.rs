@@ -37,12 +37,12 @@ pub struct Clusters {
 /// points there is none.
 ///
 /// # Panics
-/// If `k` or `dim` is 0, or `points` are no whole rows.
+/// If `k` or `dim` is 0, or `points` are not whole rows.
 pub fn kmeans(points: &[f32], dim: usize, k: usize, rng: &mut impl rand::Rng) -> Clusters {
     assert!(k > 0, "k-means with no cluster");
     assert!(
         dim > 0 && points.len().is_multiple_of(dim),
-        "{} values are no whole points of {dim}",
+        "{} values are not whole points of {dim}",
         points.len()
     );
     let normalized = Normalized::new(points, dim);

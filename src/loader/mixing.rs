@@ -1,7 +1,7 @@
 //! Examples that are mixed before the backbone, as a view of them: what IP-Mixup trains on.
 //!
 //! Each view pairs every training image with another one of them and gives it a share of its own; both
-//! follow from the run's seed and the view. Images that are read anew have a view an epoch
+//! follow from the run's seed and the view. Images that are read anew have a view per epoch
 //! ([`MixedImages`]); cached maps have a few ([`crate::cache::mixtures`]).
 
 use std::sync::{Arc, Mutex, PoisonError};

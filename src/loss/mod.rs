@@ -1,4 +1,4 @@
-//! Losses, one a file.
+//! Losses, one per file.
 pub mod contrastive;
 pub mod normalization;
 pub mod partial_bce;

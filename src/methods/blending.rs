@@ -56,7 +56,7 @@ pub fn blend_instances(representations: &Tensor<3>, labels: &LabelMatrix, alpha:
 }
 
 /// Prototype level: where `mask` (`B · C` values) holds, f^ = β f + (1 − β) p_c with target 1 − β;
-/// representations `[B, C, D]`, `prototypes` one a category, `[C, D]`, `beta` `[1]`.
+/// representations `[B, C, D]`, `prototypes` one per category, `[C, D]`, `beta` `[1]`.
 pub fn blend_prototypes(
     representations: &Tensor<3>,
     labels: &LabelMatrix,

@@ -19,7 +19,7 @@ use crate::Result;
 pub enum HeadRecipe {
     /// Global average pooling and one linear layer.
     Plain(PlainRecipe),
-    /// Decoupling, graph and a classifier a category.
+    /// Decoupling, graph and a classifier per category.
     Ssgrl(NetworkRecipe),
 }
 

@@ -114,7 +114,7 @@ impl MlGcn {
         }
     }
 
-    /// H₂, one classifier a category, `[C, F]`.
+    /// H₂, one classifier per category, `[C, F]`.
     pub fn classifiers(&self, device: &Device) -> Tensor<2> {
         let adjacency = self.adjacency.value().to_device(device);
         let hidden = self.first.forward(self.words.vectors(device), adjacency.clone());

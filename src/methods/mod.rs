@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for MethodRecipe {
     }
 }
 
-/// One line a method: its variant and network, its name in recipes, the type of its settings.
+/// One line per method: its variant and network, its name in recipes, the type of its settings.
 macro_rules! methods {
     ($($variant:ident: $network:path, $name:literal, $recipe:path;)+) => {
         /// The names that `--method` and `method.name` accept.

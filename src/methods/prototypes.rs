@@ -1,4 +1,4 @@
-//! K prototypes a category: centers of k-means over the representations of its known positives
+//! K prototypes per category: centers of k-means over the representations of its known positives
 //! (SARB Sec. "Prototype-Level Representation Blending").
 //!
 //! Official code: from the augmented, shuffled and truncated training loader; it fails where a
@@ -19,7 +19,7 @@ use crate::kmeans::{Clusters, kmeans_of_restarts};
 /// Prototypes of all categories; none until the first [`refresh`](Self::refresh).
 #[derive(Module, Debug)]
 pub struct Prototypes {
-    /// `[C, K, D]`; places from K_c on hold zeros.
+    /// `[C, K, D]`; places from K_c on hold zeros. Spelled as in every checkpoint so far.
     pub centres: RunningState<Tensor<3>>,
     /// K_c, `[C]`.
     pub filled: RunningState<Tensor<1>>,

@@ -300,7 +300,7 @@ mod tests {
         let filled = model.prototypes.filled();
         assert!(filled[2] == 0 && filled.iter().filter(|&&count| count > 0).count() == 4, "{filled:?}");
 
-        let centers = |model: &Sarb| model.prototypes.centers.value().into_data();
+        let centers = |model: &Sarb| model.prototypes.centres.value().into_data();
         let mut resumed = sarb(&recipe()).load_record(model.clone().into_record());
         resumed.before_epoch(2, &train).expect("in memory");
         centers(&resumed).assert_eq(&centers(&model), true);

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub struct SarbRecipe {
     /// The network that is trained.
     pub network: NetworkRecipe,
-    /// How a feature map becomes one representation a category.
+    /// How a feature map becomes one representation per category.
     pub representation: Representation,
     /// With `representation = "attention"`: how positions are added up.
     pub attention_pooling: Pooling,
@@ -151,7 +151,7 @@ impl Settings for SarbRecipe {
     }
 }
 
-/// How a feature map becomes one representation a category.
+/// How a feature map becomes one representation per category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Representation {

@@ -133,7 +133,7 @@ impl Ssgrl {
             return Ok(());
         }
         Err(Error::Recipe(format!(
-            "method.network.dim is {dim}; start = \"ridge\" needs one dimension a category, at least {categories}"
+            "method.network.dim is {dim}; start = \"ridge\" needs one dimension per category, at least {categories}"
         )))
     }
 }

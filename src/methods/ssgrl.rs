@@ -50,7 +50,7 @@ impl Settings for SsgrlRecipe {
     }
 }
 
-/// How a feature map becomes one representation a category.
+/// How a feature map becomes one representation per category.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)]
 pub enum Represent {
@@ -75,7 +75,7 @@ pub struct Ssgrl {
     pub graph: GatedGraph,
     /// Joins a representation after and before propagation, `[2D, D]`; official `fc`.
     pub fuse: Linear,
-    /// One classifier a category.
+    /// One classifier per category.
     pub classifiers: PerClassLinear,
     dropout: f64,
     dropout_classifier: f64,

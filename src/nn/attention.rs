@@ -1,4 +1,4 @@
-//! Semantic attention (SAM of ADD-GCN, Ye et al. ECCV 2020): one representation a category, pooled
+//! Semantic attention (SAM of ADD-GCN, Ye et al. ECCV 2020): one representation per category, pooled
 //! where a class activation map is high. SARB compares it with semantic decoupling.
 
 use burn::module::Module;
@@ -20,7 +20,7 @@ pub enum Pooling {
     Sum,
 }
 
-/// v_c = Σ_p M_cp f'_p with M = σ(W F), one map a category; f' is what is pooled.
+/// v_c = Σ_p M_cp f'_p with M = σ(W F), one map per category; f' is what is pooled.
 #[derive(Module, Debug)]
 pub struct SemanticAttention {
     /// W, the 1×1 convolution from maps to class activations without bias, `[F, C]`.

@@ -40,7 +40,7 @@ impl BatchNorm {
     /// `[N, D, ..] -> [N, D, ..]`: with the statistics of the batch in training, else with the
     /// running ones.
     ///
-    /// One value a channel has no variance; PyTorch refuses it, here it takes the running
+    /// One value per channel has no variance; PyTorch refuses it, here it takes the running
     /// statistics, because the last batch of an epoch may be one image.
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         let values = x.shape().num_elements() / x.dims()[1];

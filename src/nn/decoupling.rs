@@ -1,4 +1,4 @@
-//! Semantic decoupling: one representation a category, pooled where its word vector looks
+//! Semantic decoupling: one representation per category, pooled where its word vector looks
 //! (SARB Sec. "Category-Specific Representation Learning"; SSGRL, Chen et al. ICCV 2019, Eq. 1–4).
 
 use burn::module::Module;

@@ -9,7 +9,7 @@ use super::linear::uniform;
 /// s_c = w_c · o_c + b_c.
 #[derive(Module, Debug)]
 pub struct PerClassLinear {
-    /// One vector a category, `[C, D]`.
+    /// One vector per category, `[C, D]`.
     pub weight: Param<Tensor<2>>,
     /// `[C]`.
     pub bias: Param<Tensor<1>>,

@@ -120,7 +120,7 @@ impl Default for BackboneRecipe {
 pub struct TrainRecipe {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images a step.
+    /// Images per step.
     pub batch_size: usize,
     /// Learning rate of the first step.
     pub learning_rate: f64,

@@ -39,7 +39,7 @@ impl Results {
     /// Reads the sweep folders `dirs`, shards of one plan.
     ///
     /// # Errors
-    /// [`Error::Missing`] for a folder that is no sweep, or if no cell is done; [`Error::Usage`] if
+    /// [`Error::Missing`] for a folder that is not a sweep, or if no cell is done; [`Error::Usage`] if
     /// the plans differ; [`Error::Data`] if two folders hold different results of one cell.
     pub fn open(dirs: &[PathBuf]) -> Result<Self> {
         let mut merged: Option<Self> = None;

@@ -23,7 +23,7 @@ pub struct PrincipalComponents {
 /// have variance 0 and are still orthonormal.
 ///
 /// # Panics
-/// If `features` are no whole rows of `dim`.
+/// If `features` are not whole rows of `dim`.
 pub fn principal_components(features: &[f32], dim: usize, count: usize) -> PrincipalComponents {
     assert!(dim > 0, "rows of no feature");
     let rows: Vec<usize> = (0..features.len() / dim).collect();

@@ -21,7 +21,7 @@ impl Sweep {
     /// not stand beside those that are there.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a folder that is no sweep's, other inputs, or cells that are done and no
+    /// [`Error::Usage`] for a folder that is not a sweep's, other inputs, or cells that are done and no
     /// longer planned; [`Error::Recipe`] with all recipes that do not resolve; [`Error::Incompatible`]
     /// for begun cells whose settings changed; what reading the labels says.
     pub fn begin(&self) -> Result<Vec<Recipe>> {
@@ -93,7 +93,7 @@ impl Sweep {
         ]
     }
 
-    /// A folder that holds something and is no sweep's is not written to.
+    /// A folder that holds something and is not a sweep's is not written to.
     fn check_folder(&self) -> Result<()> {
         if !self.dir.exists() {
             return Ok(());

@@ -154,7 +154,10 @@ impl Plan {
         }
         let names: Vec<&str> = self.rows.iter().map(|row| row.name.as_str()).collect();
         if let Some(name) = self.loss_curves.iter().find(|name| !names.contains(&name.as_str())) {
-            return Err(format!("loss_curves has {name:?}, which is no row; rows are {}", names.join(", ")));
+            return Err(format!(
+                "loss_curves has {name:?}, which is not a row; rows are {}",
+                names.join(", ")
+            ));
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ impl Task {
             (Some(count), _) | (None, Some(count)) => count,
             (None, None) => {
                 return Err(usage(format!(
-                    "{variable} says which shard this is, but not of how many; say --shard N"
+                    "{variable} says which shard this is, but not of how many; pass --shard N"
                 )));
             }
         };
@@ -108,7 +108,7 @@ fn slurm_task(id: usize, number: impl Fn(&str) -> Result<Option<usize>>) -> Resu
 }
 
 fn of_flag(flag: &str, text: &str) -> Result<usize> {
-    text.parse().map_err(|_| usage(format!("--shard {flag}: `{text}` is no whole number of at least 0")))
+    text.parse().map_err(|_| usage(format!("--shard {flag}: `{text}` is not a whole number of at least 0")))
 }
 
 /// A variable that is empty counts as not set.

@@ -31,7 +31,7 @@ impl Annotations {
     /// # Panics
     /// If `proportion` is not in [0, 1].
     pub fn split_validation(&self, proportion: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
-        assert!((0.0..=1.0).contains(&proportion), "{proportion} is no proportion in [0, 1]");
+        assert!((0.0..=1.0).contains(&proportion), "{proportion} is not a proportion in [0, 1]");
         let rows = self.images.len();
         let count = match (proportion * rows as f64).round() as usize {
             _ if proportion == 0.0 || rows < 2 => 0,

@@ -1,4 +1,4 @@
-//! Files that are either whole or not there, and paths that stay valid from another folder.
+//! Atomic writes, and paths that stay valid from another folder.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

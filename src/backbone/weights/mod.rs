@@ -140,7 +140,7 @@ fn layout(backbone: &Backbone) -> Vec<(String, Vec<usize>)> {
     layout
 }
 
-/// What of a file fits a layout, under the best prefix.
+/// How well a file fits a layout, under the best prefix.
 struct Fit {
     prefix: String,
     missing: Vec<String>,

@@ -53,7 +53,7 @@ impl Hide {
             (None, false) => Ok(1.0),
             (None, true) => Err(Error::Usage("--known P is needed: the proportion that stays known".into())),
             (Some(_), false) => {
-                Err(Error::Usage("--known: single-positive keeps one label an image; leave it out".into()))
+                Err(Error::Usage("--known: single-positive keeps one label per image; leave it out".into()))
             }
         }
     }
@@ -90,7 +90,7 @@ fn hide_folder(
         csv::write(&out.join(split.file_name()), annotations)?;
     }
     words.copy(out)?;
-    // Last, so that a folder that was left half-written is no data folder.
+    // Last, so that a folder that was left half-written is not a data folder.
     let labels = hide(&dataset.train.labels, scheme, known, u64::from(seed));
     let train = Annotations { labels, ..dataset.train };
     csv::write(&out.join(Split::Train.file_name()), &train)?;

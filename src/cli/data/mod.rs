@@ -16,7 +16,7 @@ use sarb_labels::{Annotations, Label};
 pub enum DataCommand {
     /// Count images, categories and known labels, or show them on a page
     Inspect(inspect::Inspect),
-    /// Look for what is wrong with labels and images
+    /// Find problems in labels and images
     Check(check::Check),
     /// Hide labels of the training split, as the official data sets do or otherwise
     Hide(hide::Hide),

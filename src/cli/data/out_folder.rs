@@ -15,7 +15,7 @@ pub fn prepare(dir: &Path, out: &Path, force: bool, written: &[String]) -> Resul
     std::fs::create_dir_all(out).map_err(failed)?;
     let real = |path: &Path| std::fs::canonicalize(path).map_err(|error| Error::io(path, error));
     if real(dir)? == real(out)? {
-        let what = "is the data folder itself; choose another, so that the complete labels stay";
+        let what = "is the data folder itself; choose another, to keep the complete labels";
         return Err(Error::Usage(format!("--out {}: {what}", out.display())));
     }
     let mut entries = std::fs::read_dir(out).map_err(failed)?;

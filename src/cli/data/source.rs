@@ -24,10 +24,10 @@ pub struct ReadArgs {
     /// Folder of the images; without it the format says where they lie
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Categories, one a line, in the order wanted; names of the columns of an array
+    /// Categories, one per line, in the order wanted; names of the columns of an array
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
-    /// Arrays, VG-200: names of the images, one a line
+    /// Arrays, VG-200: names of the images, one per line
     #[arg(long, value_name = "FILE")]
     image_list: Option<PathBuf>,
     /// Arrays: what 1, 0 and -1 mean

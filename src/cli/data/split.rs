@@ -48,7 +48,7 @@ impl Split {
         let rows = split(&train.labels, &shares, self.seed);
         let parts = Part::ALL.into_iter().zip(rows).zip(shares).filter(|(_, share)| *share > 0.0);
         let parts = parts.map(|((part, rows), _)| (part, train.select(&rows)));
-        // Training last, so that a folder that was left half-written is no data folder.
+        // Training last, so that a folder that was left half-written is not a data folder.
         let parts: Vec<(Part, Annotations)> = parts.chain(others).collect();
         let words = WordFiles::of(dir)?;
         let written = parts.iter().map(|(part, _)| part.file_name()).chain(words.names());

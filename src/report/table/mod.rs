@@ -129,7 +129,7 @@ impl Table {
         lines.join("\n") + "\n"
     }
 
-    /// Comma-separated values, a header line and a line a row.
+    /// Comma-separated values, a header line and a line per row.
     pub fn to_csv(&self) -> String {
         let line =
             |fields: Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");

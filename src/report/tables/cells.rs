@@ -1,11 +1,11 @@
-//! What stands in the cells of the tables.
+//! What is in the cells of the tables.
 
 use crate::report::comparison::{Difference, Mean, mean};
 use crate::report::results::Measured;
 use crate::report::table::{Cell, csv_percent, percent, signed_percent};
 use crate::report::words::known_label;
 
-/// Seconds, images a second, memory and best epochs of a row at a proportion.
+/// Seconds, images per second, memory and best epochs of a row at a proportion.
 pub(super) fn cost_row(name: &str, known: f64, done: &[&Measured]) -> Vec<Cell> {
     let value = |of: fn(&Measured) -> f64| mean(&done.iter().map(|cell| of(cell)).collect::<Vec<_>>());
     // 0 is what a run says that has no epoch, or a system that does not count memory.

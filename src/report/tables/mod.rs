@@ -211,7 +211,7 @@ impl Context<'_> {
         Table {
             name: "cost".into(),
             title: "Cost of a training".into(),
-            caption: "Means over seeds; images a second in the last epoch, peak resident memory of the process. The \
+            caption: "Means over seeds; images per second in the last epoch, peak resident memory of the process. The \
                       best epoch, one a seed, is the one whose weights are evaluated."
                 .into(),
             columns: vec![

@@ -61,7 +61,7 @@ fn an_average_is_not_printed_when_a_cell_is_missing() {
     let main = named(&tables, "main");
     assert!(row(main, "SSGRL")[1..8].iter().all(|cell| cell.text == NOTHING));
     assert_ne!(row(main, "SARB")[1].text, NOTHING);
-    // Alone in its column, it is no best.
+    // Alone in its column, it is not the best.
     assert!(!row(main, "SARB")[1].best);
     assert_eq!(main.notes, ["SSGRL: not done yet at 50 % (seed 0)."]);
     assert_eq!(row(named(&tables, "map-by-known"), "SSGRL")[2].text, NOTHING);

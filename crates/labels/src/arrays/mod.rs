@@ -23,11 +23,11 @@ const NUMBERS: &str =
 /// Reads a matrix, such as scores `[N, C]`, from `.npy`, `.safetensors` or `.csv`.
 ///
 /// A CSV may begin with a header line and a first column of names. The first line is a header when
-/// any cell after the first is no number; the first column holds names when any of its cells is no
+/// any cell after the first is not a number; the first column holds names when any of its cells is not a
 /// number, or when the header calls it `image`, or nothing as pandas does.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Io`], or [`Error::Data`] naming the cell that is no finite number.
+/// [`Error::Missing`], [`Error::Io`], or [`Error::Data`] naming the cell that is not a finite number.
 pub fn read_matrix(path: &Path) -> Result<Matrix> {
     if extension(path) == "csv" {
         return score_csv::read(path);
@@ -154,7 +154,7 @@ impl ArrayFile {
     /// Fills `into` with row `row`, later axes in C order.
     ///
     /// # Errors
-    /// [`Error::Data`] for a value that is no finite `f32`.
+    /// [`Error::Data`] for a value that is not a finite `f32`.
     ///
     /// # Panics
     /// If there is no such row or `into` has not a row's length.

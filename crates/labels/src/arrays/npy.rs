@@ -56,7 +56,7 @@ impl Header {
     /// which says for records what is `accepted`.
     ///
     /// # Errors
-    /// Of the source, or [`ErrorKind::InvalidData`] for what is no NumPy array.
+    /// Of the source, or [`ErrorKind::InvalidData`] for what is not a NumPy array.
     pub fn read(source: &mut impl Read, accepted: &str) -> io::Result<Result<Self, String>> {
         let damaged = || io::Error::from(ErrorKind::InvalidData);
         let mut start = [0; 8];

@@ -87,7 +87,7 @@ fn differing(splits: &[(String, &Annotations)]) -> Vec<Found> {
             let missing = splits.iter().zip(&sets).filter(|(_, set)| !set.contains(name));
             let missing: Vec<String> = missing.map(|((other, _), _)| shown(other)).collect();
             if !missing.is_empty() {
-                let message = format!("{} is no category of {}", shown(name), missing.join(", "));
+                let message = format!("{} is not a category of {}", shown(name), missing.join(", "));
                 found.push(Found::in_split(Code::CategoriesDiffer, message, split));
             }
         }
@@ -201,7 +201,7 @@ mod tests {
             .map(|names| annotations(&["a"], names, &[1, -1]));
         let splits = [("a".into(), &a), ("b".into(), &b), ("c".into(), &c)];
         let messages: Vec<String> = differing(&splits).into_iter().map(|found| found.message).collect();
-        assert_eq!(messages, ["cat is no category of b", "owl is no category of a, c"]);
+        assert_eq!(messages, ["cat is not a category of b", "owl is not a category of a, c"]);
     }
 
     #[test]

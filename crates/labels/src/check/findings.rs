@@ -163,9 +163,9 @@ impl Code {
             Code::LeakNear => {
                 ("leak-near", Warning, "look at the images; keep shots of one scene in the same split")
             }
-            Code::DuplicatePath => ("duplicate-path", Warning, "keep one row and bring its labels together"),
-            Code::DuplicateExact => ("duplicate-exact", Warning, "keep one and bring its labels together"),
-            Code::CategorySameName => ("category-same-name", Warning, "bring the columns together"),
+            Code::DuplicatePath => ("duplicate-path", Warning, "keep one row and merge its labels"),
+            Code::DuplicateExact => ("duplicate-exact", Warning, "keep one and merge its labels"),
+            Code::CategorySameName => ("category-same-name", Warning, "merge the columns"),
             Code::CategoryUnused => ("category-unused", Warning, "label some images, or remove the column"),
             Code::CategoryAllUnknown => (
                 "category-all-unknown",
@@ -203,7 +203,7 @@ impl Code {
                 ("image-one-color", Warning, "often a placeholder for a photograph that is gone; remove it")
             }
             Code::CategorySimilarName => {
-                ("category-similar-name", Info, "if both mean the same, bring the columns together")
+                ("category-similar-name", Info, "if both mean the same, merge the columns")
             }
             Code::DuplicateNear => {
                 ("duplicate-near", Info, "look at the images; they count twice in training")
@@ -244,7 +244,7 @@ pub struct Finding {
     /// The label file of that split.
     #[serde(serialize_with = "lossy_if_any")]
     pub file: Option<PathBuf>,
-    /// The line of the image in the label file, from 1, where that is a CSV file with a line an image.
+    /// The line of the image in the label file, from 1, where that is a CSV file with a line per image.
     pub line: Option<usize>,
     /// The image, where it is about one.
     #[serde(serialize_with = "lossy_if_any")]
@@ -268,7 +268,7 @@ pub struct Place {
     pub image: PathBuf,
 }
 
-/// A path as JSON can hold it: bytes that are no text become U+FFFD, where serde would fail.
+/// A path as JSON can hold it: bytes that are not text become U+FFFD, where serde would fail.
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

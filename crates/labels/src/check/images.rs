@@ -108,7 +108,7 @@ fn half(digest: blake3::Hash) -> [u8; 16] {
     first.try_into().expect("16 bytes")
 }
 
-/// What a file is that is no image.
+/// What a file is that is not an image.
 fn kind_of(bytes: &[u8]) -> &'static str {
     let start = bytes[..bytes.len().min(512)].trim_ascii_start().to_ascii_lowercase();
     match &start[..] {

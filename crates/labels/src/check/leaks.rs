@@ -4,7 +4,7 @@ use super::places::Places;
 use super::repeats::{Kind, Repeat};
 use super::{Code, Found};
 
-/// A finding for every image that stands in several splits.
+/// A finding for every image that is in several splits.
 pub(super) fn find(places: &Places<'_>, repeats: &[Repeat]) -> Vec<Found> {
     let mut found = Vec::new();
     for Repeat { kind, places: group } in repeats {

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::formats::lines::Lines;
 
-/// The line of every row, from 1, of a CSV file with a header and a line an image; `None` for other
+/// The line of every row, from 1, of a CSV file with a header and a line per image; `None` for other
 /// sources and where the lines do not fit the `rows`.
 ///
-/// Blank lines are no rows, as when the file is read.
+/// Blank lines are not rows, as when the file is read.
 pub(super) fn of_rows(source: &Path, rows: usize) -> Option<Vec<u32>> {
     let extension = source.extension()?;
     if !extension.eq_ignore_ascii_case("csv") {

@@ -1,4 +1,4 @@
-//! Looks for what is wrong with labels and images before hours are spent on training with them.
+//! Finds problems in labels and images before hours go into training with them.
 //!
 //! Broken images, images that stand twice or in two splits, labels that contradict each other, categories
 //! that cannot be learned, and signs that "nobody looked" was read as "not there". No decoded image is kept:

@@ -68,7 +68,7 @@ fn whole(seen: &[Seen]) -> impl Iterator<Item = (u32, &Whole)> {
 
 /// Files with the same pixels, in groups of at least two.
 fn same_content(seen: &[Seen]) -> Vec<(Kind, Vec<u32>)> {
-    // One color all over is no content.
+    // One color all over holds nothing to compare.
     let with_content = whole(seen).filter(|(_, whole)| !is_one_color(whole));
     let mut sorted: Vec<([u8; 16], u32, [u8; 16])> =
         with_content.map(|(file, whole)| (whole.pixels, file, whole.bytes)).collect();

@@ -58,7 +58,7 @@ pub struct SplitCounts {
     pub unknown: usize,
 }
 
-/// What the image files are; a file that stands in several rows counts once.
+/// What the image files are; a file that is in several rows counts once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageCounts {
     /// Files that were opened.
@@ -138,7 +138,7 @@ impl Checkup {
     }
 }
 
-/// Findings with paths instead of places, and with lines where the label file has a line an image.
+/// Findings with paths instead of places, and with lines where the label file has a line per image.
 fn with_lines(places: &Places<'_>, found: Vec<Found>) -> Vec<Finding> {
     let mut lines: HashMap<usize, Option<Vec<u32>>> = HashMap::new();
     let mut place = |at: u32| {
@@ -169,7 +169,7 @@ fn with_lines(places: &Places<'_>, found: Vec<Found>) -> Vec<Finding> {
             image: None,
             also: Vec::new(),
         };
-        // A finding about a split lists its images; one about an image stands at the first.
+        // A finding about a split lists its images; one about an image is at the first.
         if split.is_some() || all.is_empty() {
             return Finding { also: all, ..plain };
         }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// the root of the file system, else absolute.
 ///
 /// # Errors
-/// [`Error::Data`] for a path that is no UTF-8 text.
+/// [`Error::Data`] for a path that is not UTF-8 text.
 pub(crate) fn image_names(annotations: &Annotations, folder: &Path) -> Result<Vec<String>> {
     let relocation = Relocation::new(folder_of(&annotations.source), folder)?;
     annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect()

@@ -42,7 +42,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 }
 
-/// A line of the file as text, without its end; one that is no text is noted.
+/// A line of the file as text, without its end; one that is not text is noted.
 pub(crate) fn text<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<&'a str> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -55,7 +55,7 @@ pub(crate) fn text<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<&'a s
     std::str::from_utf8(line).map_err(note).ok()
 }
 
-/// The fields between the commas of a line of the file; a line that is no text or has an open quote is noted.
+/// The fields between the commas of a line of the file; a line that is not text or has an open quote is noted.
 pub(crate) fn fields<'a>(bytes: &'a [u8], report: &mut Report<'_>) -> Option<Vec<Cow<'a, str>>> {
     split(text(bytes, report)?, ',').map_err(|what| report.note(|| what.into())).ok()
 }

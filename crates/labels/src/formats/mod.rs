@@ -38,7 +38,7 @@ use crate::annotations::Annotations;
 use crate::{Error, Result};
 use format::Format;
 
-/// The formats of labels, one a line.
+/// The formats of labels, one per line.
 pub const ALL: [Format; 14] = [
     csv::FORMAT,
     tags::FORMAT,
@@ -74,7 +74,7 @@ pub struct Reading {
 /// If it is of no known format, or could be of several.
 pub fn detect(path: &Path) -> Result<(Format, String)> {
     let mut head = Vec::new();
-    // A pattern of shards, such as `train-*.tar`, is no file.
+    // A pattern of shards, such as `train-*.tar`, is not a file.
     let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
     if !path.is_dir() && !pattern {
         let failed = |error| Error::io(path, error);
@@ -93,7 +93,7 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
         _ => {
             let reasons = found.iter().map(|(format, why)| format!("{format} ({why})"));
             let reasons = reasons.collect::<Vec<_>>().join(" or ");
-            Err(Error::Usage(format!("{}: could be {reasons}; say which with --from", path.display())))
+            Err(Error::Usage(format!("{}: could be {reasons}; pass --from to choose", path.display())))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of names, one a line: the images of a split, the rows or the columns of an array.
+//! Lists of names, one per line: the images of a split, the rows or the columns of an array.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 /// Reads the names of a list, of `what` it is; white space around them and blank lines do not count.
 ///
 /// # Errors
-/// All lines that are no UTF-8 text or repeat a name; a list without names.
+/// All lines that are not UTF-8 text or repeat a name; a list without names.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<Entry>> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
@@ -28,18 +28,18 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<Entry>> {
     let mut before = HashMap::new();
     while lines.advance()? {
         let Lines { bytes, report, .. } = &mut lines;
-        // White space beyond ASCII is no blank line yet.
+        // White space beyond ASCII is not a blank line yet.
         let Some(name) = text(bytes, report).map(str::trim).filter(|name| !name.is_empty()) else {
             continue;
         };
         match before.insert(name.to_owned(), report.line) {
-            Some(first) => report.note(|| format!("{} stands in line {first} already", shown(name))),
+            Some(first) => report.note(|| format!("{} already appears on line {first}", shown(name))),
             None => entries.push(Entry { line: report.line, name: name.to_owned() }),
         }
     }
     let mut report = lines.report;
     if entries.is_empty() && report.problems.is_empty() {
-        report.note(|| format!("an empty list; expected {what}, one a line"));
+        report.note(|| format!("an empty list; expected {what}, one per line"));
     }
     report.problems.or(entries)
 }
@@ -99,11 +99,11 @@ mod tests {
         let path = folder.path().join("images.txt");
         std::fs::write(&path, b"a\nb\na\n\xff\n").unwrap();
         let error = read(&path, "images").unwrap_err().to_string();
-        assert!(error.contains("images.txt:3: \"a\" stands in line 1 already"), "{error}");
+        assert!(error.contains("images.txt:3: \"a\" already appears on line 1"), "{error}");
         assert!(error.contains("images.txt:4: no UTF-8 text"), "{error}");
         std::fs::write(&path, "\n \n").unwrap();
         let error = read(&path, "names of images").unwrap_err().to_string();
-        assert!(error.ends_with("an empty list; expected names of images, one a line"), "{error}");
+        assert!(error.ends_with("an empty list; expected names of images, one per line"), "{error}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub struct Options {
     pub images: Option<PathBuf>,
     /// Names of the images in row order, where the labels are an array without names.
     pub image_list: Option<PathBuf>,
-    /// Names of the categories, one a line, in the order wanted; others are left out.
+    /// Names of the categories, one per line, in the order wanted; others are left out.
     pub categories: Option<PathBuf>,
     /// What 1, 0 and −1 mean in an array.
     pub convention: Option<Convention>,

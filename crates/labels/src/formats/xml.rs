@@ -25,7 +25,7 @@ pub(crate) enum Node<'a> {
 
 /// Calls `each` with every element, as the path of its names from the root: `annotation/object/name`.
 ///
-/// Problems of the file go to `report`, whose line is that of the tag; what is no XML ends the walk.
+/// Problems of the file go to `report`, whose line is that of the tag; what is not XML ends the walk.
 ///
 /// # Errors
 /// [`Error::Io`] only.

@@ -72,7 +72,7 @@ impl TarIndex {
 /// The name and what is wrong with it: such names are made to write elsewhere.
 pub(crate) fn member_name(bytes: &[u8]) -> Result<String, (String, &'static str)> {
     let lossy = || String::from_utf8_lossy(bytes).into_owned();
-    let name = std::str::from_utf8(bytes).map_err(|_| (lossy(), "the name is no UTF-8 text"))?;
+    let name = std::str::from_utf8(bytes).map_err(|_| (lossy(), "the name is not UTF-8 text"))?;
     let drive = name.as_bytes().get(1) == Some(&b':') && name.as_bytes()[0].is_ascii_alphabetic();
     if name.starts_with(['/', '\\']) || drive {
         return Err((lossy(), "an absolute path; expected a path below the tar file"));

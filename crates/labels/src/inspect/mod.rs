@@ -168,7 +168,7 @@ impl fmt::Display for Inspection {
 
         writeln!(
             f,
-            "labels an image: {:.2} known, {:.2} positive",
+            "labels per image: {:.2} known, {:.2} positive",
             self.known_per_image, self.positives_per_image
         )?;
         writeln!(f, "images without a known label: {}\n", self.images_without_known)?;

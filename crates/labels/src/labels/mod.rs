@@ -1,4 +1,4 @@
-//! Partial labels: for each image and category −1, 0 (unknown) or +1, in two bits a cell.
+//! Partial labels: for each image and category −1, 0 (unknown) or +1, in two bits per cell.
 //!
 //! Two bitmaps, `known` and `positive`, row by row, each row padded to whole words, so that counts
 //! and co-occurrences are population counts of words.
@@ -56,7 +56,7 @@ impl LabelMatrix {
     pub fn from_values(categories: usize, values: &[i8]) -> Self {
         assert!(
             categories > 0 && values.len().is_multiple_of(categories),
-            "{} values are no whole rows of {categories} categories",
+            "{} values are not whole rows of {categories} categories",
             values.len()
         );
         let mut labels = Self::unknown(0, categories);

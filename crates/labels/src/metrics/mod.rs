@@ -37,7 +37,7 @@ pub struct Scores {
     pub categories: usize,
     /// Categories without a known positive: left out of `map`, `map_plain`, `cp` and `cr`.
     pub skipped_categories: Vec<String>,
-    /// One entry a category, in the order of the categories.
+    /// One entry per category, in the order of the categories.
     pub per_category: Vec<CategoryScores>,
 }
 

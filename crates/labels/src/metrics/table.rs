@@ -36,7 +36,7 @@ impl Display for Ratios {
 }
 
 impl Scores {
-    /// A row a category: positives, AP, plain AP, precision, recall and F1 in percent; `–` where
+    /// A row per category: positives, AP, plain AP, precision, recall and F1 in percent; `–` where
     /// a category has no known positive.
     pub fn per_category_table(&self) -> String {
         let width = self.per_category.iter().map(|category| category.name.chars().count()).max();

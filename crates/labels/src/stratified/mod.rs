@@ -50,7 +50,7 @@ pub fn shares(val: f64, test: f64) -> Result<[f64; 3]> {
 /// If there is no share, one is negative or not finite, or they do not sum to 1.
 pub fn split(labels: &LabelMatrix, shares: &[f64], seed: u64) -> Vec<Vec<usize>> {
     let valid = shares.iter().all(|share| *share >= 0.0) && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9;
-    assert!(valid, "shares {shares:?} are no proportions that sum to 1");
+    assert!(valid, "shares {shares:?} are not proportions that sum to 1");
     let mut stratification = Stratification::new(labels, shares, seed);
     while let Some(group) = stratification.rarest() {
         stratification.share_out(group);

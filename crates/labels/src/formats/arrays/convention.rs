@@ -24,10 +24,10 @@ pub(super) fn interpret(
         if let Some(doubt) = doubt(&numbers) {
             let choices = "hcp or spml (-1 not there, 0 unknown), csl (0 not there, -1 unknown) or \
                            complete (0 not there)";
-            return Err(Error::Usage(format!("{}: {doubt}; say --convention {choices}", path.display())));
+            return Err(Error::Usage(format!("{}: {doubt}; pass --convention {choices}", path.display())));
         }
         let note = format!(
-            "{negative} of -1 read as not there, {unknown} of 0 as unknown; if not, say --convention"
+            "{negative} of -1 read as not there, {unknown} of 0 as unknown; if not, pass --convention"
         );
         return Ok((numbers, (unknown > 0).then_some(note)));
     };
@@ -70,7 +70,7 @@ fn doubt(numbers: &LabelMatrix) -> Option<String> {
         .then(|| "-1 is equally frequent in every category, as hidden labels are; -1 may mean unknown".into())
 }
 
-/// How unequally often `of` stands in the columns, in units of chance: about 1 if each cell was drawn.
+/// How unequally often `of` is in the columns, in units of chance: about 1 if each cell was drawn.
 fn spread(numbers: &LabelMatrix, of: Label) -> f64 {
     let (rows, columns) = (numbers.images() as f64, numbers.categories() as f64);
     let share = numbers.count(of) as f64 / (rows * columns);
@@ -130,14 +130,14 @@ mod tests {
         let error = read(2, &[1, 0, 0, 1], None).unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::Usage);
         assert!(
-            error.to_string().contains("but no -1: 0 may mean unknown or not there; say --convention hcp")
+            error.to_string().contains("but no -1: 0 may mean unknown or not there; pass --convention hcp")
         );
         assert_eq!(read(2, &[1, 1], None).unwrap(), [1.0, 1.0]);
     }
 
     #[test]
     fn an_image_of_less_than_one_category_draws_a_question() {
-        // Single positives in the signs of PartialLabelingCSL: one 1 a row, the rest -1.
+        // Single positives in the signs of PartialLabelingCSL: one 1 per row, the rest -1.
         let single = [1, -1, -1, -1, -1, 1, -1, -1];
         let error = read(4, &single, None).unwrap_err().to_string();
         assert!(error.contains("an image shows 1.00 of its 4 categories on average"), "{error}");

@@ -50,7 +50,7 @@ const MEMBER: &str = "labels";
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let list = options.image_list.as_deref().ok_or_else(|| {
         let what =
-            "an array does not name its images; say --image-list FILE, one a line in the order of rows";
+            "an array does not name its images; pass --image-list FILE, one per line in the order of rows";
         Error::Usage(format!("{}: {what}", path.display()))
     })?;
     let images = name_list::read(list, "names of images")?;
@@ -195,7 +195,7 @@ fn label(number: &str) -> Option<Label> {
 /// beside it the images in `NAME.images.txt` and the categories in `NAME.categories.txt`.
 ///
 /// # Errors
-/// If a name cannot stand in a list.
+/// If a name cannot be in a list.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let lines = match extension(path).as_str() {
         "npy" => false,

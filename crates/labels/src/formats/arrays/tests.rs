@@ -76,14 +76,14 @@ fn the_same_numbers_mean_something_else_in_another_program() {
 #[test]
 fn without_a_convention_it_is_said_how_the_numbers_were_read_or_asked() {
     let reading = FORMAT.read(&fixture("labels.npy"), &options()).unwrap();
-    assert_eq!(reading.notes, ["2 of -1 read as not there, 6 of 0 as unknown; if not, say --convention"]);
+    assert_eq!(reading.notes, ["2 of -1 read as not there, 6 of 0 as unknown; if not, pass --convention"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("complete.txt");
     std::fs::write(&path, "1 0 0 1\n0 1 0 0\n0 0 1 0\n").unwrap();
     let error = FORMAT.read(&path, &options()).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Usage);
     assert!(
-        error.to_string().contains("0 may mean unknown or not there; say --convention hcp or spml"),
+        error.to_string().contains("0 may mean unknown or not there; pass --convention hcp or spml"),
         "{error}"
     );
     let complete = FORMAT.read(&path, &in_convention(Convention::Complete)).unwrap().annotations.labels;
@@ -94,7 +94,7 @@ fn without_a_convention_it_is_said_how_the_numbers_were_read_or_asked() {
 fn images_must_be_named_and_categories_may_be() {
     let error = FORMAT.read(&fixture("labels.npy"), &Options::default()).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Usage);
-    assert!(error.to_string().contains("say --image-list FILE"), "{error}");
+    assert!(error.to_string().contains("pass --image-list FILE"), "{error}");
     let unnamed = Options { categories: None, ..options() };
     let reading = FORMAT.read(&fixture("labels.npy"), &unnamed).unwrap();
     assert_eq!(reading.annotations.categories[3], "category_3");

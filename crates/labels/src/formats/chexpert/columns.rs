@@ -36,7 +36,7 @@ const FINDINGS: [&str; 15] = [
     "Support Devices",
 ];
 
-/// Columns that are no findings even where all their values look like labels.
+/// Columns that are not findings even where all their values look like labels.
 const OTHERS: [&str; 24] = [
     "",
     "unnamed0",
@@ -69,7 +69,7 @@ pub(super) fn is_finding(name: &str) -> bool {
     FINDINGS.iter().any(|finding| letters(finding) == letters(name))
 }
 
-/// Whether a column is no finding, whatever it holds.
+/// Whether a column is not a finding, whatever it holds.
 pub(super) fn is_other(name: &str) -> bool {
     OTHERS.contains(&letters(name).as_str())
 }

@@ -218,7 +218,7 @@ impl Table {
         }
         match self.lines.entry(self.folders.join(image)) {
             Entry::Occupied(before) => {
-                report.note(|| format!("image {} stands in line {} already", shown(image), before.get()));
+                report.note(|| format!("image {} already appears on line {}", shown(image), before.get()));
             }
             Entry::Vacant(place) => {
                 self.images.push(place.key().clone());
@@ -318,7 +318,7 @@ impl Candidate {
 
     fn why_mixed(&self, value: &str) -> String {
         format!(
-            "{} in column {}, where {} cells are labels; {ACCEPTED}; take the column out if it is no finding",
+            "{} in column {}, where {} cells are labels; {ACCEPTED}; take the column out if it is not a finding",
             shown(value),
             shown(&self.name),
             self.labels

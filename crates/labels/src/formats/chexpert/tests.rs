@@ -117,7 +117,7 @@ fn a_column_that_is_mostly_labels_is_not_dropped_in_silence() {
             format!("train.csv:4: \"0.5\" for finding \"Edema\"; {ACCEPTED}"),
             format!(
                 "train.csv:5: \"O\" in column \"nodule\", where 3 cells are labels; {ACCEPTED}; \
-                 take the column out if it is no finding"
+                 take the column out if it is not a finding"
             ),
         ]
     );
@@ -133,7 +133,7 @@ fn problems_are_named_with_their_lines() {
             "train.csv:1: column 3 is called \"Edema\" as column 2",
             "train.csv:2: 2 fields; expected 3",
             "train.csv:3: no path in column \"Path\"",
-            "train.csv:5: image \"./b.jpg\" stands in line 4 already",
+            "train.csv:5: image \"./b.jpg\" already appears on line 4",
             "train.csv:6: no UTF-8 text (byte 0xFF at column 2); save the file as UTF-8",
         ]
     );

@@ -37,7 +37,7 @@ pub const FORMAT: Format = Format {
 
 /// Reads an instances file. A category with an annotation in an image, crowds included, is +1 there; every
 /// other category of the file is −1, since COCO's annotators looked for all of them, unless `--unlisted`
-/// says 0. Categories stand in the order of their ids, which may have gaps.
+/// says 0. Categories are in the order of their ids, which may have gaps.
 ///
 /// Images lie in the folder of the file; for `annotations/instances_SET.json` in `SET` beside that folder, if
 /// it is there.

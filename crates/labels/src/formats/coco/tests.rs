@@ -66,17 +66,17 @@ fn all_problems_come_at_once_with_their_lines() {
         {"id": 7, "name": ""}]}"#;
     let found = problems(text);
     let expected = [
-        "a.json:3: image id 1 stands in line 2 already",
+        "a.json:3: image id 1 already appears on line 2",
         "a.json:4: image without id",
         "a.json:5: id of image is an array; expected a whole number",
         "a.json:5: file_name of image is a number; expected text",
         "a.json:6: image without file_name",
         "a.json:10: annotation without category_id; expected instances (captions and panoptic segments are other files)",
-        "a.json:11: image_id of annotation is no whole number; expected a whole number",
+        "a.json:11: image_id of annotation is a fraction; expected a whole number",
         "a.json:11: annotation without category_id; expected instances (captions and panoptic segments are other files)",
-        "a.json:14: category id 1 stands in line 13 already",
+        "a.json:14: category id 1 already appears on line 13",
         "a.json:16: name of category is empty; expected text",
-        "a.json:15: category \"cat\" stands in line 13 already; names must differ",
+        "a.json:15: category \"cat\" already appears on line 13; names must differ",
         "a.json:8: category_id 93 is not among the categories (named 2 times); expected one of 2 ids from 1 to 4",
         "a.json:9: image_id 8 is not among the images (named 1 times)",
     ];

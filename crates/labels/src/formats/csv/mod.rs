@@ -1,4 +1,4 @@
-//! Our own label file: `image,<category>,<category>…`, one line an image.
+//! Our own label file: `image,<category>,<category>…`, one line per image.
 //!
 //! A cell is `1` (positive), `0` (negative), or empty, `?` or `NA` (unknown); image paths are relative
 //! to the file. Text is UTF-8 with or without a byte-order mark; lines end in LF or CRLF; the last
@@ -165,7 +165,7 @@ impl Rows {
                 report.note(|| format!("column {column} has no category name"));
             } else if let Some(before) = columns.insert(name, column) {
                 report.note(|| {
-                    format!("category {} of column {column} stands in column {before} already", shown(name))
+                    format!("category {} of column {column} is already in column {before}", shown(name))
                 });
             }
         }
@@ -207,7 +207,7 @@ impl Rows {
         let path = tidy(&self.folder.join(image));
         match self.lines.entry(path.clone()) {
             Entry::Occupied(before) => {
-                report.note(|| format!("image {} stands in line {} already", shown(image), before.get()));
+                report.note(|| format!("image {} already appears on line {}", shown(image), before.get()));
             }
             Entry::Vacant(place) => {
                 place.insert(report.line);

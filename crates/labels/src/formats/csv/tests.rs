@@ -44,15 +44,15 @@ fn all_problems_come_at_once_with_their_lines() {
     let found =
         problems("image,cat,dog,cat\na.jpg,1\n\nb.jpg,-1,yes,0\n./b.jpg,1,1,1\n,1,1,1\nb.jpg,0,0,0\n");
     let expected = [
-        "train.csv:1: category \"cat\" of column 4 stands in column 2 already".to_owned(),
+        "train.csv:1: category \"cat\" of column 4 is already in column 2".to_owned(),
         "train.csv:2: 2 fields; expected 4 (image and 3 categories)".to_owned(),
         format!(
             "train.csv:4: \"-1\" for category \"cat\"; {ACCEPTED}; write 0 for negative, nothing for unknown"
         ),
         format!("train.csv:4: \"yes\" for category \"dog\"; {ACCEPTED}"),
-        "train.csv:5: image \"./b.jpg\" stands in line 4 already".to_owned(),
+        "train.csv:5: image \"./b.jpg\" already appears on line 4".to_owned(),
         "train.csv:6: no image path in the first column".to_owned(),
-        "train.csv:7: image \"b.jpg\" stands in line 4 already".to_owned(),
+        "train.csv:7: image \"b.jpg\" already appears on line 4".to_owned(),
     ];
     assert_eq!(found, expected);
 }

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// What is lost: negative labels, which CVAT cannot tell from unknown ones.
 ///
 /// # Errors
-/// If a name cannot stand in XML.
+/// If a name cannot be in XML.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let refuse = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let escape = |name: &str| xml::escape(name).map_err(refuse);

@@ -79,7 +79,7 @@ struct Entry {
 }
 
 impl Entries {
-    /// The place of an id that stands in the current line.
+    /// The place of an id that is in the current line.
     fn mention(&mut self, id: Id, line: usize) -> u32 {
         let next = u32::try_from(self.entries.len()).expect("four billion ids do not fit into memory");
         let place = *self.places.entry(id.clone()).or_insert(next);
@@ -203,7 +203,7 @@ impl Instances {
         let name = image_name(image.file_name, image.coco_url, report);
         let (Some(id), Some(name)) = (id, name) else { return };
         match self.images.define(id.clone(), name, report.line) {
-            Err(line) => report.note(|| format!("image id {id} stands in line {line} already")),
+            Err(line) => report.note(|| format!("image id {id} already appears on line {line}")),
             Ok(place) => {
                 let lists = [
                     ("neg_category_ids", image.neg_category_ids, &mut self.negative),
@@ -238,7 +238,7 @@ impl Instances {
         let name = text("category", "name", category.name, report);
         let (Some(id), Some(name)) = (id, name) else { return };
         if let Err(line) = self.categories.define(id.clone(), name, report.line) {
-            report.note(|| format!("category id {id} stands in line {line} already"));
+            report.note(|| format!("category id {id} already appears on line {line}"));
         }
     }
 
@@ -310,7 +310,7 @@ impl Instances {
             if let Some(before) = lines.insert(name, line) {
                 report.line = line;
                 report.note(|| {
-                    format!("category {} stands in line {before} already; names must differ", shown(name))
+                    format!("category {} already appears on line {before}; names must differ", shown(name))
                 });
             }
         }

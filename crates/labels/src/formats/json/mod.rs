@@ -1,4 +1,4 @@
-//! JSON label files, read element by element whatever their size, and written one element a line.
+//! JSON label files, read element by element whatever their size, and written one element per line.
 //!
 //! serde_json takes its source byte by byte, so that a reader that counts lines knows where each element
 //! begins; nothing of the file is kept but the element at hand. Nesting is limited by serde_json.
@@ -49,14 +49,14 @@ impl<'de, A: MapAccess<'de>> Member<'_, '_, A> {
         self.map.next_value::<IgnoredAny>().map(drop)
     }
 
-    /// Reads the whole value; the report stands at the line of its key.
+    /// Reads the whole value; the report is at the line of its key.
     pub fn value<T: Deserialize<'de>>(self, take: impl FnOnce(T, &mut Report<'_>)) -> Result<(), A::Error> {
         let value = self.map.next_value()?;
         take(value, self.report);
         Ok(())
     }
 
-    /// Reads an array; the report stands at the line where the element begins that `each` gets.
+    /// Reads an array; the report is at the line where the element begins that `each` gets.
     pub fn each<T: Deserialize<'de>>(self, each: impl FnMut(T, &mut Report<'_>)) -> Result<(), A::Error> {
         let Self { map, report, line } = self;
         map.next_value_seed(Elements { report, line, each, element: PhantomData })
@@ -142,7 +142,7 @@ impl<R: Read> Counted<R> {
         Self { reader, line: Rc::new(Cell::new(1)), ended: false }
     }
 
-    /// False if the text is no UTF-8, as the mark says.
+    /// False if the text is not UTF-8, as the mark says.
     fn skip_byte_order_mark(&mut self) -> io::Result<bool> {
         let head = self.reader.fill_buf()?;
         let utf8 = !matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
@@ -333,7 +333,7 @@ impl<'de> Visitor<'de> for AnyScalar {
     fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
         const EXACT: f64 = (1_u64 << 53) as f64;
         let whole = number.fract() == 0.0 && number.abs() < EXACT;
-        Ok(if whole { Scalar::Number(number as i64) } else { Scalar::Other("no whole number") })
+        Ok(if whole { Scalar::Number(number as i64) } else { Scalar::Other("a fraction") })
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
@@ -355,7 +355,7 @@ impl<'de> Visitor<'de> for AnyScalar {
     }
 }
 
-/// Writes an array, one element a line.
+/// Writes an array, one element per line.
 pub(super) fn write_array<T: Serialize>(
     writer: &mut impl Write,
     elements: impl IntoIterator<Item = T>,

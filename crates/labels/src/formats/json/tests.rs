@@ -88,7 +88,7 @@ fn values_of_any_type_are_told_apart() {
     let values: Vec<Scalar> = serde_json::from_str(text).unwrap();
     let kinds: Vec<&str> = values.iter().map(Scalar::kind).collect();
     let number = "a number";
-    assert_eq!(kinds[..5], [number, number, number, "no whole number", "a number beyond 63 bits"]);
+    assert_eq!(kinds[..5], [number, number, number, "a fraction", "a number beyond 63 bits"]);
     assert_eq!(kinds[5..], ["text", "empty", "true or false", "null", "an array", "an object"]);
     assert_eq!(values[2], Scalar::Number(7));
     assert!([Scalar::Number(1), Scalar::Flag(true)].iter().all(Scalar::is_on));

@@ -89,7 +89,7 @@ struct Export {
     skipped: usize,
     remote: usize,
     repeated: usize,
-    /// Results that are no choices, by type.
+    /// Results that are not choices, by type.
     other: BTreeMap<String, usize>,
 }
 
@@ -109,7 +109,7 @@ impl Export {
                 let annotations = match annotations {
                     None | Some(Value::Null) => &none,
                     Some(Value::Array(annotations)) => annotations,
-                    Some(_) => return Err("annotations of a task is no array".into()),
+                    Some(_) => return Err("annotations of a task is not an array".into()),
                 };
                 annotations.iter().try_for_each(|annotation| self.annotation(image, annotation))
             }
@@ -218,7 +218,7 @@ fn listed(names: &[&str]) -> String {
 
 /// Calls `each` with every choice; a nested one is a list of its parents and itself, joined by `/`.
 fn choose(choices: &Value, mut each: impl FnMut(&str)) -> Result<(), String> {
-    let wrong = || Err("choices of a result is no array of texts".to_owned());
+    let wrong = || Err("choices of a result is not an array of texts".to_owned());
     let Some(choices) = choices.as_array() else { return wrong() };
     for choice in choices {
         match choice {

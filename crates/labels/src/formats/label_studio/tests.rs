@@ -132,10 +132,10 @@ fn all_problems_come_at_once_with_their_lines() {
         "a.json:3: no image; expected a field image, or one whose text ends like an image's name",
         "a.json:4: images in the fields \"left\" and \"right\"; expected one",
         "a.json:5: an image inside the file (data: URI); expected its path",
-        "a.json:6: annotations of a task is no array",
+        "a.json:6: annotations of a task is not an array",
         "a.json:7: an annotation without result; expected an array",
-        "a.json:8: choices of a result is no array of texts",
-        "a.json:9: choices of a result is no array of texts",
+        "a.json:8: choices of a result is not an array of texts",
+        "a.json:9: choices of a result is not an array of texts",
     ];
     assert_eq!(problems(text), expected);
 }

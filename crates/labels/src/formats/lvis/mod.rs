@@ -37,7 +37,7 @@ pub const FORMAT: Format = Format {
 };
 
 /// Reads an LVIS file: annotated categories are +1, those of `neg_category_ids` −1, all others 0, also those
-/// that are only in `not_exhaustive_category_ids`. Categories stand in the order of their ids.
+/// that are only in `not_exhaustive_category_ids`. Categories are in the order of their ids.
 ///
 /// An image without `file_name` is found by the end of its `coco_url`, `train2017/000000391895.jpg`, below
 /// the folder of images.

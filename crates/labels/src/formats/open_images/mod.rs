@@ -250,7 +250,7 @@ impl<'a> Table<'a> {
     }
 
     /// Makes columns of the categories for which the hierarchy implies a label, but for the top of the
-    /// hierarchy, which is no category.
+    /// hierarchy, which is not a category.
     fn add_implied(&mut self, hierarchy: &Hierarchy) {
         let with = |has: fn(&Category) -> bool| {
             self.categories.iter().filter(move |category| has(category)).map(|category| &*category.id)

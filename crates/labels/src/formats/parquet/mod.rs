@@ -261,7 +261,7 @@ impl Content {
         }
     }
 
-    /// Refuses a shard that is no part of the same table.
+    /// Refuses a shard that is not a part of the same table.
     fn check(&self, layout: &Layout, path: &Path) -> Result<()> {
         match (self, layout) {
             (Self::Columns { categories, .. }, Layout::Columns(columns)) => {
@@ -339,7 +339,7 @@ impl Lists {
             (Value::Text(text), _) => match std::str::from_utf8(text) {
                 Ok("") => Err("an empty label".into()),
                 Ok(name) => Ok(self.marks.category(name)),
-                Err(_) => Err("a label that is no UTF-8 text".into()),
+                Err(_) => Err("a label that is not UTF-8 text".into()),
             },
             (Value::Whole(number), Some((names, source))) => {
                 let name = usize::try_from(*number).ok().and_then(|number| names.get(number));

@@ -9,7 +9,7 @@ use crate::formats::report::shown;
 use crate::text::letters;
 
 /// Key of the table's metadata by which our own tables are known: the first column is the image, every other
-/// one a category, whatever they are called.
+/// one per category, whatever they are called.
 pub(super) const OURS: &str = "sarb";
 
 /// Names of the column of image paths, best first, compared as [`letters`] does.
@@ -18,7 +18,7 @@ const IMAGES: [&str; 9] =
 /// Names of the list column of positive labels.
 const POSITIVE: [&str; 2] = ["labels", "positivelabels"];
 const NEGATIVE: &str = "negativelabels";
-/// Columns of numbers that are no categories.
+/// Columns of numbers that are not categories.
 const OTHERS: [&str; 10] =
     ["id", "imageid", "index", "indexlevel0", "width", "height", "split", "fold", "row", "unnamed0"];
 

@@ -1,4 +1,4 @@
-//! Lists of tags: `image,tags` with several tags in a cell, or `image,tag` with one a line.
+//! Lists of tags: `image,tags` with several tags in a cell, or `image,tag` with one per line.
 //!
 //! What Kaggle data sets, DAM exports and spreadsheets hold; there is no specification. Fields are
 //! separated by commas or tabs and may be quoted within a line, the header may be missing. A tag that an image
@@ -88,7 +88,7 @@ struct Survey {
     separators: Vec<char>,
     /// A cell with a space inside.
     spaced: Option<String>,
-    /// Whether an image stands in several lines.
+    /// Whether an image is in several lines.
     repeated: bool,
 }
 
@@ -113,7 +113,7 @@ impl Survey {
     /// What stands between the tags of a cell; `None` if a cell is one tag.
     fn separator(&self, path: &Path) -> Result<Option<char>> {
         let unclear = |what: String| {
-            let advice = "put ; between the tags of an image, or give one tag a line below image,tag";
+            let advice = "put ; between the tags of an image, or give one tag per line below image,tag";
             Err(Error::Usage(format!("{}: {what}; {advice}", path.display())))
         };
         match (self.one, &self.separators[..], &self.spaced) {
@@ -161,7 +161,7 @@ fn for_each_row(path: &Path, mut each: impl FnMut(&str, &str)) -> Result<Option<
     report.problems.or(one)
 }
 
-/// Whether a header says that a cell is one tag; `None` if the row is no header.
+/// Whether a header says that a cell is one tag; `None` if the row is not a header.
 fn header(image: &str, tags: &str) -> Option<bool> {
     let [image, tags] = [image, tags].map(|name| name.trim().to_lowercase());
     let (one, several) = (ONE.contains(&&*tags), SEVERAL.contains(&&*tags));
@@ -185,7 +185,7 @@ fn row(line: &str, delimiter: char) -> std::result::Result<(Cow<'_, str>, Cow<'_
 /// a positive label; the order of categories.
 ///
 /// # Errors
-/// If a name cannot stand in a line.
+/// If a name cannot be in a line.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let check = |name: &String| check_name(path, name, "a list of tags");
     annotations.categories.iter().try_for_each(check)?;

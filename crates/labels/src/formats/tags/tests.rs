@@ -54,7 +54,7 @@ fn the_separator_is_found_and_never_guessed() {
     assert_eq!(categories("image,labels\na.jpg,traffic light|cat\n"), ["traffic light", "cat"]);
     assert_eq!(categories("a.jpg,\"cat, dog\"\nb.jpg,cat\n"), ["cat", "dog"]);
     assert_eq!(categories("a.jpg\tcat,dog\n"), ["cat", "dog"]);
-    // An image in several lines: one tag a line, with spaces inside.
+    // An image in several lines: one tag per line, with spaces inside.
     assert_eq!(categories("a.jpg,traffic light\na.jpg,cat\n"), ["traffic light", "cat"]);
     assert_eq!(categories("a.jpg,cat\nb.jpg,dog\n"), ["cat", "dog"]);
     for unclear in ["a.jpg,traffic light\nb.jpg,cat\n", "image,tags\na.jpg,traffic light\na.jpg,cat\n"] {

@@ -151,7 +151,7 @@ impl Index {
         let place = match self.places.get_mut(&name) {
             Some(place) if place.line > 0 => {
                 let first = place.line;
-                return report.note(|| format!("image {} stands in line {first} already", shown(&name)));
+                return report.note(|| format!("image {} already appears on line {first}", shown(&name)));
             }
             Some(place) => place,
             None if self.listed => return,
@@ -193,7 +193,7 @@ impl Document for Index {
 /// What is lost: unknown labels, which every reader takes for negative ones.
 ///
 /// # Errors
-/// If the name of a category cannot stand in a list.
+/// If the name of a category cannot be in a list.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let names = image_names(annotations, folder_of(path))?;
     let categories = path.with_extension("categories.txt");

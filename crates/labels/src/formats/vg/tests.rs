@@ -56,7 +56,7 @@ fn all_wrong_entries_come_at_once_with_their_lines() {
     let options = options(Some("train_list.txt"), Some("categories.txt"));
     let found = problems("{\"1.jpg\": [4],\n\"5.jpg\": [],\n\"5.jpg\": [0],\n\"\": []}", &options);
     assert_eq!(found[0], "1: image \"1.jpg\": index 4; expected 0 … 3 of --categories");
-    assert_eq!(found[1], "3: image \"5.jpg\" stands in line 2 already");
+    assert_eq!(found[1], "3: image \"5.jpg\" already appears on line 2");
     assert_eq!(found[2], "4: an image without a name");
     assert!(found[3].contains("train_list.txt:1: image \"1.jpg\" is not in "), "{found:?}");
     assert!(found[4].contains("train_list.txt:3: image \"2.jpg\" is not in "), "{found:?}");

@@ -1,4 +1,4 @@
-//! Pascal VOC: one XML file an image, or one list of labels a category.
+//! Pascal VOC: one XML file an image, or one list of labels per category.
 //!
 //! The format of the development kit, <http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html>.
 //! `Annotations/ID.xml` names every object of an image, `ImageSets/Main/SET.txt` lists the images of a
@@ -171,7 +171,7 @@ impl ImageSets {
         Ok(Self { stems: stems(&folder, "txt")?, folder })
     }
 
-    /// The sets of images: lists that are no list of a category, and those that categories have lists of.
+    /// The sets of images: lists of no category, and those that categories have lists of.
     fn sets(&self) -> Vec<&str> {
         const USUAL: [&str; 4] = ["train", "val", "trainval", "test"];
         let is_of = |stem: &str, set: &str| stem.strip_suffix(set).is_some_and(|class| class.ends_with('_'));

@@ -78,12 +78,12 @@ pub(super) fn parse_json(bytes: &[u8]) -> Result<Option<Labels>, String> {
 
 const ACCEPTED: &str = r#"{"positive": […], "negative": […]}, {"labels": […]} or a list of labels"#;
 
-/// Reads a `.cls` member: one label a line.
+/// Reads a `.cls` member: one label per line.
 ///
 /// # Errors
-/// If it is no UTF-8 text.
+/// If it is not UTF-8 text.
 pub(super) fn parse_class(bytes: &[u8]) -> Result<Labels, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "no UTF-8 text; expected one label a line")?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "no UTF-8 text; expected one label per line")?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let name = |line: &str| match line.parse() {
         Ok(number) => Name::Number(number),

@@ -2,7 +2,7 @@
 //!
 //! `KEY.jpg` (or another kind of image) is the image, `KEY.json` its labels: `{"positive": […],
 //! "negative": […]}`, where what is in neither list is unknown, or a list of labels, or an object with
-//! `labels`; `KEY.cls` has one label a line. What is not in such a single list is the user's to say.
+//! `labels`; `KEY.cls` has one label per line. What is not in such a single list is the user's to say.
 //! Only headers and labels are read; the path of an image is that of its tar, `/` and the name of the
 //! member, by which [`crate::images::decode`] opens it; nothing is ever extracted.
 //! Format: <https://github.com/webdataset/webdataset>.

@@ -242,7 +242,7 @@ fn problems_are_named_with_their_members() {
             format!("a.tar: member \"c.json\": EOF while parsing a list at line 2 column 18; {accepted}"),
             "a.tar: member \"d.json\": positive is \"\\\"cat\\\"\"; expected a list of labels".to_owned(),
             "a.tar: member \"e.json\": \"-1\" in positive; expected names or numbers from 0".to_owned(),
-            "a.tar: member \"f.cls\": no UTF-8 text; expected one label a line".to_owned(),
+            "a.tar: member \"f.cls\": no UTF-8 text; expected one label per line".to_owned(),
             format!("a.tar: member \"g.json\": labels beside positive and negative; {accepted}"),
             format!("a.tar: member \"h.json\": recursion limit exceeded at line 1 column 128; {accepted}"),
         ]

@@ -64,7 +64,7 @@ fn a_member_that_is_not_there_is_missing_and_a_name_that_leads_out_is_refused() 
     {
         let name = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff.jpg");
         let name: &std::ffi::OsStr = name;
-        assert!(message(&path.join(name)).ends_with("the name is no UTF-8 text"));
+        assert!(message(&path.join(name)).ends_with("the name is not UTF-8 text"));
     }
 }
 

@@ -38,7 +38,7 @@ impl Default for Settings {
     }
 }
 
-/// Writes the page, whole or not at all. An image that cannot be read is no error: the page says so.
+/// Writes the page, whole or not at all. An image that cannot be read is not an error: the page says so.
 ///
 /// # Errors
 /// If the file cannot be written.

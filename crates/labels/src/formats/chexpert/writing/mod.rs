@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// not seen to hold labels.
 ///
 /// # Errors
-/// [`Error::Data`] if a name cannot stand in a line or no column could be read back; all categories at once
+/// [`Error::Data`] if a name cannot be in a line or no column could be read back; all categories at once
 /// whose columns are taken for something else.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let check = |name: &String| check_name(path, name, "CheXpert's CSV");

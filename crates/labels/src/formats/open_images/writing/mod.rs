@@ -26,7 +26,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Usage`] if the file itself is called like class descriptions; [`Error::Data`] if no label is known
-/// or a name cannot stand in a line; all images or categories at once that would share an id, and all
+/// or a name cannot be in a line; all images or categories at once that would share an id, and all
 /// categories that class descriptions beside the file call otherwise.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
     let refuse = |what: &str| format!("{}: {what}", path.display());

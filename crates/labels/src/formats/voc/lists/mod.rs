@@ -1,6 +1,6 @@
 //! Pascal VOC's lists of labels, `ImageSets/Main/CATEGORY_SET.txt`: an image and `1`, `-1` or `0` a line.
 //!
-//! 0 says that all objects of the category are difficult. It is no negative: by default it is unknown,
+//! 0 says that all objects of the category are difficult. It is not a negative: by default it is unknown,
 //! so that lists hold all three states.
 
 use std::fs::File;
@@ -84,7 +84,7 @@ impl<'a> Table<'a> {
             }
             seen.resize(self.marks.images().len(), false);
             if std::mem::replace(&mut seen[image], true) {
-                report.note(|| format!("image {} stands in this list already", shown(id)));
+                report.note(|| format!("image {} is already in this list", shown(id)));
                 continue;
             }
             self.mark(image, category, label);
@@ -142,7 +142,7 @@ fn fields(line: &str) -> Option<(&str, Label)> {
     Some((id.trim_end(), label))
 }
 
-/// Writes `ImageSets/Main/trainval.txt` and one list a category into the folder `path`, which is made;
+/// Writes `ImageSets/Main/trainval.txt` and one list per category into the folder `path`, which is made;
 /// images are named from its `JPEGImages`. All three states are held: unknown is 0, which is read back
 /// as unknown, though other programs take it for difficult objects. What is lost is the order of categories.
 ///

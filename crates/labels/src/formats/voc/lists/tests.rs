@@ -67,7 +67,7 @@ fn wrong_lines_are_found_all_at_once() {
     let expected = "2: \"b 2\"; expected an image and 1, -1 or 0\n\
                     3: \"c\"; expected an image and 1, -1 or 0\n\
                     4: no UTF-8 text (byte 0xFF at column 2); save the file as UTF-8\n\
-                    5: image \"a\" stands in this list already\n\
+                    5: image \"a\" is already in this list\n\
                     6: image \"e\" is not in trainval.txt";
     assert_eq!(found, expected);
 }
