@@ -4,10 +4,11 @@
 use burn::tensor::{Device, Tensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sarb::internals::{
-    Accum, Backbone, BackboneName, ConvNorm, Cores, Freeze, GatedGraph, Linear, Matrix, MatrixMut,
-    NegativePairs, Normalization, PerClassLinear, Pooling, SemanticAttention, SharedStates, Window,
-    blend_instances, contrastive, joint_scores, partial_bce, product, shared_by, sigmoid, tanh,
+    Accum, Backbone, BackboneName, ConvNorm, Cores, Freeze, Matrix, MatrixMut, NegativePairs, Normalization,
+    Pooling, SemanticAttention, Window, contrastive, joint_scores, partial_bce, product, sigmoid, tanh,
+    targets,
 };
+use sarb::layers::{GatedGraph, Linear, PerClassLinear, SharedStates, blend_instances, shared_by};
 use sarb_benches::{labels, rng, tensor, values};
 
 criterion_group!(
@@ -181,7 +182,7 @@ fn backbones(criterion: &mut Criterion) {
 fn losses(criterion: &mut Criterion) {
     let device = Device::flex().autodiff();
     let labels = labels(8, 80);
-    let targets = batch::targets(&labels, &device);
+    let targets = targets(&labels, &device);
     let logits = tensor([8, 80], &device).require_grad();
     criterion.bench_function("partial_bce/forward and backward", |bencher| {
         bencher.iter(|| partial_bce(logits.clone(), targets.clone(), Normalization::Supervised).backward());

@@ -65,7 +65,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of docs/interface.md.
+    /// The exit code, as docs/commands.md lists them.
     pub fn exit_code(&self) -> i32 {
         match self {
             Error::Labels(error) => match error.kind() {

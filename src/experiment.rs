@@ -11,10 +11,10 @@ use sarb_labels::formats::csv;
 use sarb_labels::metrics::{self, Scores};
 use sarb_labels::{Annotations, Split, dataset};
 
-use crate::batch::Progress;
-use crate::cache::limit::{self, Cleared, StoreInfo};
 use crate::cancel::Cancel;
+use crate::events::Event;
 use crate::extractor::{MapReading, MapSource};
+use crate::inputs::{Cache, Inputs};
 use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
 use crate::memory::peak_rss_mb;
@@ -22,105 +22,10 @@ use crate::model::Model;
 use crate::prepare::{Prepared, images_of, prepare};
 use crate::recipe::{Recipe, Schedule, TrainRecipe};
 use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
-use crate::run::{EpochRow, Existing, MapOrigin, Run, RunInfo, State, Status, Which};
+use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Which};
 use crate::scoring::scores;
 use crate::train::{Trainer, Training, adam};
 use crate::{Error, Result, checkpoint};
-
-/// What a training reads beside its recipe.
-#[derive(Debug, Clone)]
-pub struct Inputs {
-    /// The data folder.
-    pub data: PathBuf,
-    /// Pretrained weights of the backbone.
-    pub weights: Option<PathBuf>,
-    /// Word vectors, in place of the data folder's.
-    pub words: Option<PathBuf>,
-    /// The user's own features, in place of images.
-    pub features: Option<PathBuf>,
-    /// Where feature maps are cached.
-    pub cache: Cache,
-}
-
-impl Inputs {
-    /// A data folder alone, with the default cache.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] where the system names no folder for caches.
-    pub fn new(data: impl Into<PathBuf>) -> Result<Self> {
-        let cache = Cache::default_folder()?;
-        Ok(Self { data: data.into(), weights: None, words: None, features: None, cache })
-    }
-}
-
-/// Where feature maps are cached, and how much they may take.
-#[derive(Debug, Clone)]
-pub struct Cache {
-    /// The folder.
-    pub dir: PathBuf,
-    /// Its size limit in bytes.
-    pub limit_bytes: u64,
-}
-
-impl Cache {
-    /// The limit where nobody says another: 20 GB.
-    pub const LIMIT_BYTES: u64 = 20_000_000_000;
-
-    /// A folder with the default limit.
-    pub fn in_folder(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), limit_bytes: Self::LIMIT_BYTES }
-    }
-
-    /// The stores of feature maps in it, one an extractor, transform and view.
-    ///
-    /// # Errors
-    /// If the folder cannot be read.
-    pub fn stores(&self) -> Result<Vec<StoreInfo>> {
-        limit::list(&self.dir)
-    }
-
-    /// Deletes the stores that no process uses.
-    ///
-    /// # Errors
-    /// If a store cannot be deleted.
-    pub fn clear(&self) -> Result<Cleared> {
-        limit::clear(&self.dir)
-    }
-
-    /// The folder for this user: `$XDG_CACHE_HOME/sarb`.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] where the system names none.
-    pub fn default_folder() -> Result<Self> {
-        limit::default_cache_dir().map(Self::in_folder)
-    }
-}
-
-/// What happens while an experiment runs, for people and logs.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// Something that a person should know.
-    Note(&'a str),
-    /// So many feature maps of so many are there.
-    Maps {
-        /// How many are there.
-        done: usize,
-        /// How many are wanted.
-        total: usize,
-    },
-    /// Every few steps.
-    Step {
-        /// Where, and of how many steps.
-        at: Progress,
-        /// The mean of each unweighted loss term so far in this epoch.
-        losses: &'a [(String, f64)],
-        /// Training throughput in this epoch.
-        images_per_second: f64,
-    },
-    /// After every epoch, and once before the first.
-    Epoch(&'a EpochRow),
-}
 
 /// Trains `recipe` into the folder `out`, or continues what was trained there.
 ///

@@ -64,10 +64,12 @@ mod cancel;
 mod checkpoint;
 pub mod device;
 mod error;
+mod events;
 mod experiment;
 mod extractor;
 #[cfg(test)]
 mod fixture;
+mod inputs;
 mod kernels;
 mod kmeans;
 mod loader;
@@ -76,6 +78,8 @@ mod memory;
 mod methods;
 mod model;
 mod nn;
+#[cfg(test)]
+mod outside_data;
 mod prepare;
 mod recipe;
 mod recognizer;
@@ -92,7 +96,9 @@ mod train;
 pub use burn::tensor::Device;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
-pub use experiment::{Cache, Evaluation, Event, Inputs, evaluate, train};
+pub use events::Event;
+pub use experiment::{Evaluation, evaluate, train};
+pub use inputs::{Cache, Inputs};
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};
@@ -102,12 +108,15 @@ pub use sarb_labels as labels;
 /// The layers of SSGRL and SARB, and what a forward pass needs besides.
 pub mod layers {
     pub use crate::kernels::shared_states::SharedStates;
-    pub use crate::methods::blending::{Blended, blend_instances};
+    pub use crate::methods::blending::{
+        Blended, blend_instances, blend_prototypes, every_unknown_mask, shared_by,
+    };
     pub use crate::nn::batch_norm::BatchNorm;
     pub use crate::nn::decoupling::SemanticDecoupling;
     pub use crate::nn::gated_graph::GatedGraph;
     pub use crate::nn::linear::Linear;
     pub use crate::nn::per_class_linear::PerClassLinear;
+    pub use burn::tensor::Tensor;
 }
 
 /// What the benchmarks and the tests of the program reach into; nothing here is a promise.
@@ -115,7 +124,7 @@ pub mod layers {
 pub mod internals {
     pub use crate::backbone::conv_norm::ConvNorm;
     pub use crate::backbone::{Backbone, BackboneName, Freeze};
-    pub use crate::batch::{Batch, Input, Progress};
+    pub use crate::batch::{Batch, Input, Progress, targets};
     pub use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
     pub use crate::kernels::vectorized::{joint_scores, sigmoid, tanh};
     pub use crate::kernels::window::Window;
@@ -125,7 +134,6 @@ pub mod internals {
     pub use crate::loss::normalization::Normalization;
     pub use crate::loss::partial_bce::partial_bce;
     pub use crate::memory::peak_rss_mb;
-    pub use crate::methods::blending::shared_by;
     pub use crate::methods::knowledge::CategoryKnowledge;
     pub use crate::methods::network_recipe::NetworkRecipe;
     pub use crate::methods::prototypes::cluster;

@@ -12,8 +12,9 @@ use sarb_labels::{Annotations, Label, LabelMatrix, Split, dataset};
 
 use crate::backbone::{Freeze, weights};
 use crate::cancel::Cancel;
-use crate::experiment::{Event, Inputs};
+use crate::events::Event;
 use crate::extractor::{Extractor, MapReading, MapSource, load_backbone};
+use crate::inputs::Inputs;
 use crate::loader::features::Features;
 use crate::loader::mixing::{MixedImages, MixtureDraw};
 use crate::loader::{Examples, ImageFiles};

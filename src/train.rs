@@ -13,7 +13,7 @@ use sarb_labels::{Label, LabelMatrix, metrics};
 use crate::backbone::FixedTrunk;
 use crate::batch::{Batch, Losses, Mixture, Progress};
 use crate::cancel::Cancel;
-use crate::experiment::Event;
+use crate::events::Event;
 use crate::loader::{LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};

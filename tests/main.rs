@@ -3,7 +3,9 @@
 mod bad_input;
 mod evaluate;
 mod frozen;
+mod house;
 mod labels;
+mod old_runs;
 mod report;
 mod support;
 mod sweep;

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""What other libraries need for the work of `sarb bench loader|metrics|prototypes`, on the same machine.
+"""What other libraries need for the work of `yardstick loader|metrics|prototypes` (benches/), on the same machine.
 
     pip install torch torchvision scikit-learn numpy pillow
-    sarb bench loader --json --keep /tmp/photographs
+    alias yardstick="cargo run --release -p sarb-benches --bin yardstick --"
+    yardstick loader --json --keep /tmp/photographs
     python3 tools/peers.py loader /tmp/photographs --size 448
-    sarb bench prototypes --json --keep /tmp/points.npy
+    yardstick prototypes --json --keep /tmp/points.npy
     python3 tools/peers.py kmeans /tmp/points.npy --clusters 10
-    sarb bench metrics --json
+    yardstick metrics --json
     python3 tools/peers.py metrics --images 40504 --categories 80
 
 Each measurement is the best of --repeat after one that is not counted; every command prints one JSON object.
@@ -31,7 +32,7 @@ def best(repeat, work):
 
 
 def loader(arguments):
-    """src/data/transform.rs: squares of 8/7 of the size, a crop of one of five sizes, resize, flip, normalize."""
+    """crates/labels/src/images/transform.rs: squares of 8/7 of the size, a crop of one of five sizes, resize, flip, normalize."""
     import random
 
     import torch

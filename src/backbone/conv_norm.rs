@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn same_padding_puts_the_odd_pixel_after() {
-        // methods.md §1.13: total = max((⌈n/s⌉−1)·s + k − n, 0).
+        // TensorFlow pads max((⌈n/s⌉−1)·s + k − n, 0) in all.
         let window = |kernel, stride| Window { kernel, stride, padding: Padding::Same, depthwise: false };
         assert_eq!(window(3, 2).border(224), (0, 1));
         assert_eq!(window(5, 2).border(28), (1, 2));

@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn layer4_of_resnet101_has_the_papers_trained_parameters() {
-        // methods.md §1.2: layer4 alone 14,964,736.
+        // torchvision: layer4 alone 14,964,736.
         let last = LastStage::new(&ResNetConfig::RESNET101, &Device::flex());
         let statistics: usize = {
             let mut count = 0;

@@ -6,16 +6,11 @@
 
 use std::ops::Range;
 
-use crate::kernels::simd::{multiply_add, multiversion};
+use crate::kernels::simd::{LANES, Lanes, multiply_add, multiversion, vectors, vectors_mut};
 use crate::kernels::window::Window;
-
-/// Channels that are handled together: one AVX-512 register.
-const LANES: usize = 16;
 
 /// Pixels that are handled together away from the left and right border.
 const ABREAST: usize = 4;
-
-type Lanes = [f32; LANES];
 
 /// A convolution and the map that it reads.
 pub struct Depthwise<'a> {
@@ -113,17 +108,6 @@ impl Depthwise<'_> {
         let (low, high) = self.bounds;
         sums.map(|sum| sum.map(|value| value.clamp(low, high)))
     }
-}
-
-/// Channels as vectors; their number is a multiple of [`LANES`].
-#[inline(always)]
-fn vectors(values: &[f32]) -> &[Lanes] {
-    values.as_chunks().0
-}
-
-#[inline(always)]
-fn vectors_mut(values: &mut [f32]) -> &mut [Lanes] {
-    values.as_chunks_mut().0
 }
 
 #[inline(always)]

@@ -16,9 +16,10 @@ use crate::kernels::activation::Activation;
 use crate::kernels::depthwise::Depthwise;
 use crate::kernels::patches::Patches;
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::simd::LANES;
 use crate::kernels::tiles::Tiles;
 use crate::kernels::window::Window;
-use crate::kernels::winograd::{self, Winograd, transform_filters};
+use crate::kernels::winograd::{Winograd, transform_filters};
 
 /// Values that a core takes at a time where there is little to do for each.
 const PIECE: usize = 64 * 1024;
@@ -235,7 +236,7 @@ fn taps_first(weight: &[f32], outputs: usize, area: usize) -> Vec<f32> {
 fn winograd_pays(window: Window, channels: [usize; 2]) -> bool {
     let [inputs, outputs] = channels;
     let fits = window.kernel == 3 && window.stride == 1 && !window.depthwise;
-    fits && inputs % winograd::LANES == 0 && outputs % winograd::LANES == 0
+    fits && inputs % LANES == 0 && outputs % LANES == 0
 }
 
 impl Layer {

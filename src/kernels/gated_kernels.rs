@@ -6,8 +6,8 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::gated_sharing::Sharing;
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::sharing::Sharing;
 use crate::kernels::simd;
 
 /// Rows that one task passes over.

@@ -15,8 +15,8 @@ use burn_flex::FlexTensor;
 
 use crate::kernels::flex::{tensor, values, vector};
 use crate::kernels::gated_kernels::{Graph, Step};
-use crate::kernels::gated_sharing::Sharing;
 use crate::kernels::shared_states::SharedStates;
+use crate::kernels::sharing::Sharing;
 
 /// What is fixed, and the parameters side by side.
 #[derive(Debug, Clone)]

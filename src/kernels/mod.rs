@@ -13,6 +13,7 @@ pub mod patches;
 pub mod plain;
 pub mod product;
 pub mod shared_states;
+pub mod sharing;
 pub mod simd;
 pub mod tiles;
 pub mod vectorized;

@@ -5,7 +5,14 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use crate::kernels::vectorized::Activation;
+/// Which function of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// tanh x.
+    Tanh,
+    /// 1 / (1 + e^−x).
+    Sigmoid,
+}
 
 /// tanh or sigmoid of every value, `[..] -> [..]`.
 pub fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {

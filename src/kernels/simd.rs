@@ -7,6 +7,21 @@
 /// Values a loop handles together: one AVX-512 register.
 pub const LANES: usize = 16;
 
+/// One register's values, such as 16 channels of a pixel.
+pub type Lanes = [f32; LANES];
+
+/// Values as whole registers; their number is a multiple of [`LANES`].
+#[inline(always)]
+pub fn vectors(values: &[f32]) -> &[Lanes] {
+    values.as_chunks().0
+}
+
+/// [`vectors`], to be written.
+#[inline(always)]
+pub fn vectors_mut(values: &mut [f32]) -> &mut [Lanes] {
+    values.as_chunks_mut().0
+}
+
 /// Compiles a loop three times, for AVX-512, for AVX2 and for any processor, and picks at run time. The body
 /// is generic over whether the processor fuses a multiplication with the addition after it.
 macro_rules! multiversion {

@@ -15,6 +15,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::kernels::flex::{tensor, values};
+use crate::kernels::plain::Activation;
 use crate::kernels::{plain, simd};
 
 /// tanh of every value, `[..] -> [..]`.
@@ -33,15 +34,6 @@ pub fn joint_scores(g: Tensor<3>, q: Tensor<2>, u: Tensor<1>) -> Tensor<3> {
     let ([_, _, width], [_, q_width], [u_width]) = (g.dims(), q.dims(), u.dims());
     assert!(width == q_width && width == u_width, "joint widths {width}, {q_width} and {u_width} differ");
     Tensor::from_dispatch(Dispatch::joint_scores(g.into_dispatch(), q.into_dispatch(), u.into_dispatch()))
-}
-
-/// Which function of one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// tanh x.
-    Tanh,
-    /// 1 / (1 + e^−x).
-    Sigmoid,
 }
 
 /// The operations; the default bodies are what backends without kernels of ours compute.

@@ -11,11 +11,8 @@
 use std::array::from_fn;
 
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
-use crate::kernels::simd::multiversion;
+use crate::kernels::simd::{LANES, Lanes, multiversion, vectors, vectors_mut};
 use crate::kernels::tiles::Tiles;
-
-/// Channels that are handled together: one AVX-512 register.
-pub const LANES: usize = 16;
 
 /// Side of a tile of results.
 const RESULTS: usize = 2;
@@ -30,8 +27,6 @@ const POINTS: usize = PIXELS * PIXELS;
 /// so that shorter ones are slower where there are many channels (14×14×512: two strips take 1.6 times as
 /// long as one), while the buffers of longer ones leave the cache (112×112×64: one strip, up to 1.35 times).
 const STRIP: usize = 200;
-
-type Lanes = [f32; LANES];
 
 /// A convolution and the map that it reads.
 pub struct Winograd<'a> {
@@ -253,17 +248,6 @@ fn subtract(mut a: Lanes, b: Lanes) -> Lanes {
         a[lane] -= b[lane];
     }
     a
-}
-
-/// Channels as vectors; their number is a multiple of [`LANES`].
-#[inline(always)]
-fn vectors(values: &[f32]) -> &[Lanes] {
-    values.as_chunks().0
-}
-
-#[inline(always)]
-fn vectors_mut(values: &mut [f32]) -> &mut [Lanes] {
-    values.as_chunks_mut().0
 }
 
 #[cfg(test)]

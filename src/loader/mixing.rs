@@ -12,6 +12,9 @@ use sarb_labels::random::{Stream, beta, rng};
 use super::examples::{Examples, View};
 use crate::Result;
 
+/// The partner of an example, as its row, and the share that the example keeps.
+pub type Mixture = (usize, f32);
+
 /// Who is mixed with whom, how much, and from when on.
 #[derive(Debug, Clone)]
 pub struct MixtureDraw {
@@ -27,7 +30,7 @@ pub struct MixtureDraw {
 
 impl MixtureDraw {
     /// Partner and share of every training row in a view, in the order of `rows`.
-    pub fn of_view(&self, view: u64) -> Vec<(usize, f32)> {
+    pub fn of_view(&self, view: u64) -> Vec<Mixture> {
         let draws = |place: u64| rng(self.seed, Stream::MixedView, view, place);
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.shuffle(&mut draws(u64::MAX));
@@ -55,7 +58,7 @@ pub struct MixedImages {
     images: Arc<dyn Examples>,
     draw: MixtureDraw,
     /// The mixtures of the epoch that is being read.
-    current: Mutex<Option<(u64, Arc<Vec<(usize, f32)>>)>>,
+    current: Mutex<Option<(u64, Arc<Vec<Mixture>>)>>,
 }
 
 impl MixedImages {
@@ -64,7 +67,7 @@ impl MixedImages {
         Self { images, draw, current: Mutex::new(None) }
     }
 
-    fn mixtures(&self, epoch: u64) -> Arc<Vec<(usize, f32)>> {
+    fn mixtures(&self, epoch: u64) -> Arc<Vec<Mixture>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
             Some((of, mixtures)) if *of == epoch => mixtures.clone(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::knowledge::CategoryKnowledge;
 use super::mixup::{Mixing, mix, mixed_bce};
-use super::network_recipe::{NetworkRecipe, OutputBias};
+use super::network_recipe::NetworkRecipe;
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
@@ -39,7 +39,7 @@ impl Settings for FmMixupRecipe {
     }
 
     fn follow_reference(&mut self) {
-        self.network.output_bias = OutputBias::Random;
+        self.network.follow_reference();
     }
 }
 

@@ -72,7 +72,7 @@ impl HeadRecipe {
     pub fn follow_reference(&mut self) {
         match self {
             Self::Plain(recipe) => recipe.output_bias = OutputBias::Random,
-            Self::Ssgrl(recipe) => recipe.output_bias = OutputBias::Random,
+            Self::Ssgrl(recipe) => recipe.follow_reference(),
         }
     }
 

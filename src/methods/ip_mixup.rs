@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::knowledge::CategoryKnowledge;
 use super::mixup::{Mixing, mixed_bce};
-use super::network_recipe::{NetworkRecipe, OutputBias};
+use super::network_recipe::NetworkRecipe;
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
@@ -40,7 +40,7 @@ impl Settings for IpMixupRecipe {
     }
 
     fn follow_reference(&mut self) {
-        self.network.output_bias = OutputBias::Random;
+        self.network.follow_reference();
     }
 
     fn mixed_views(&self) -> Option<&Mixing> {

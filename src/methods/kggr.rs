@@ -8,7 +8,7 @@ use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
 use super::knowledge::CategoryKnowledge;
-use super::network_recipe::{NetworkRecipe, OutputBias, Start};
+use super::network_recipe::{NetworkRecipe, Start};
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings};
 use crate::batch::{Batch, Losses, Progress};
@@ -47,7 +47,7 @@ impl Settings for KggrRecipe {
     }
 
     fn follow_reference(&mut self) {
-        self.network.output_bias = OutputBias::Random;
+        self.network.follow_reference();
     }
 }
 

@@ -256,6 +256,6 @@ mod tests {
     fn a_recipe_with_an_unknown_key_is_refused() {
         let recipe: LinearRecipe = toml::from_str("standardize = true").unwrap();
         assert!(recipe.standardize);
-        assert!(toml::from_str::<LinearRecipe>("standardize = true").is_err());
+        assert!(toml::from_str::<LinearRecipe>("standardized = true").is_err());
     }
 }

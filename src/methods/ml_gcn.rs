@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::OutputBias;
 use super::pooled::class_activation;
-use super::{Method, Settings};
+use super::{Method, Settings, ranges};
+use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::dropout::dropout;
 use crate::nn::graph_convolution::{GraphConvolution, normalized_adjacency};
-use crate::{Error, Result};
 
 /// Slope of the activation between the layers below 0.
 const SLOPE: f64 = 0.2;
@@ -53,17 +53,9 @@ impl Settings for MlGcnRecipe {
     }
 
     fn check(&self) -> Result<()> {
-        for (key, value) in [("hidden", self.hidden), ("word_width", self.word_width)] {
-            if value == 0 {
-                return Err(Error::Recipe(format!("{key} is 0; expected 1 or more")));
-            }
-        }
-        match (0.0..1.0).contains(&self.dropout) {
-            true => Ok(()),
-            false => {
-                Err(Error::Recipe(format!("dropout is {}; expected 0 or more and less than 1", self.dropout)))
-            }
-        }
+        ranges::at_least_one("hidden", self.hidden)?;
+        ranges::at_least_one("word_width", self.word_width)?;
+        ranges::dropout("dropout", self.dropout)
     }
 
     fn follow_reference(&mut self) {

@@ -20,6 +20,7 @@ pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
 pub mod pseudo_labels;
+pub mod ranges;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use super::ranges;
+use crate::Result;
 
 /// Settings of [`Ssgrl`](super::ssgrl::Ssgrl); the defaults are SARB's, but for the output bias.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,18 +46,15 @@ impl NetworkRecipe {
     /// Refuses values out of range.
     pub fn check(&self) -> Result<()> {
         for (key, value) in [("dim", self.dim), ("joint", self.joint), ("word_width", self.word_width)] {
-            if value == 0 {
-                return Err(Error::Recipe(format!("network.{key} is 0; expected 1 or more")));
-            }
+            ranges::at_least_one(&format!("network.{key}"), value)?;
         }
-        for (key, value) in [("dropout", self.dropout), ("dropout_classifier", self.dropout_classifier)] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(Error::Recipe(format!(
-                    "network.{key} is {value}; expected 0 or more and less than 1"
-                )));
-            }
-        }
-        Ok(())
+        ranges::dropout("network.dropout", self.dropout)?;
+        ranges::dropout("network.dropout_classifier", self.dropout_classifier)
+    }
+
+    /// Starts the output bias as the official codes draw it.
+    pub fn follow_reference(&mut self) {
+        self.output_bias = OutputBias::Random;
     }
 }
 

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::knowledge::{CategoryKnowledge, output_bias};
 use super::network_recipe::OutputBias;
 use super::pooled::{class_activation, pooled};
+use super::ranges;
+use crate::Result;
 use crate::nn::dropout::dropout;
 use crate::nn::linear::{Linear, set};
-use crate::{Error, Result};
 
 /// Settings of [`PlainHead`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,13 +27,7 @@ pub struct PlainRecipe {
 impl PlainRecipe {
     /// Refuses values out of range.
     pub fn check(&self) -> Result<()> {
-        match (0.0..1.0).contains(&self.dropout) {
-            true => Ok(()),
-            false => Err(Error::Recipe(format!(
-                "head.dropout is {}; expected 0 or more and less than 1",
-                self.dropout
-            ))),
-        }
+        ranges::dropout("head.dropout", self.dropout)
     }
 }
 

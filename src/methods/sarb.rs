@@ -22,12 +22,28 @@ use super::knowledge::CategoryKnowledge;
 use super::prototypes::Prototypes;
 use super::sarb_recipe::{Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Reading, TrainSet};
+use super::{Method, Reading, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::contrastive;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
+
+impl Settings for SarbRecipe {
+    type Head = Sarb;
+
+    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sarb {
+        Sarb::new(self, channels, knowledge, seed, device)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn follow_reference(&mut self) {
+        self.follow_reference();
+    }
+}
 
 /// SSGRL trained with blended branches.
 #[derive(Module, Debug)]

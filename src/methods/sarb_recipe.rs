@@ -1,15 +1,12 @@
 //! The settings of SARB.
 
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
-use super::knowledge::CategoryKnowledge;
-use super::network_recipe::{NetworkRecipe, OutputBias, Start};
-use super::sarb::Sarb;
+use super::network_recipe::{NetworkRecipe, Start};
+use super::ranges;
+use crate::Result;
 use crate::loss::contrastive::NegativePairs;
 use crate::nn::attention::Pooling;
-use crate::{Error, Result};
 
 /// Settings of [`Sarb`](super::sarb::Sarb); the defaults are the official ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,63 +88,40 @@ impl Default for SarbRecipe {
     }
 }
 
-impl Settings for SarbRecipe {
-    type Head = Sarb;
-
-    fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sarb {
-        Sarb::new(self, channels, knowledge, seed, device)
+impl SarbRecipe {
+    /// Refuses values out of range, and what does not go together.
+    pub fn check(&self) -> Result<()> {
+        self.network.check()?;
+        ranges::share("alpha", self.alpha)?;
+        ranges::share("beta", self.beta)?;
+        ranges::weight("blend_learning_rate", self.blend_learning_rate)?;
+        ranges::weight("instance_weight", self.instance_weight)?;
+        ranges::weight("prototype_weight", self.prototype_weight)?;
+        ranges::weight("contrastive_weight", self.contrastive_weight)?;
+        ranges::at_least_one("prototypes_per_category", self.prototypes_per_category)?;
+        ranges::at_least_one("prototype_interval", self.prototype_interval)?;
+        ranges::at_least_one("prototype_restarts", self.prototype_restarts)?;
+        let attention = self.representation == Representation::Attention;
+        ranges::check(
+            !(attention && self.network.start == Start::Ridge),
+            "network.start",
+            "\"ridge\"",
+            "\"random\" with representation = \"attention\", which cannot start uniform",
+        )?;
+        ranges::check(
+            attention || self.attention_pooling != Pooling::Sum,
+            "attention_pooling",
+            "\"sum\"",
+            "representation = \"attention\" with it; decoupling's weights sum to 1",
+        )
     }
 
-    fn follow_reference(&mut self) {
-        self.network.output_bias = OutputBias::Random;
+    /// Chooses what the official code does wherever ours differs.
+    pub fn follow_reference(&mut self) {
+        self.network.follow_reference();
         self.prototype_reading = PrototypeReading::AsTrained;
         self.prototype_restarts = 10;
         self.overwrite_known = true;
-    }
-
-    fn check(&self) -> Result<()> {
-        self.network.check()?;
-        let refuse = |key: &str, value: String, expected: &str| {
-            Err(Error::Recipe(format!("{key} is {value}; expected {expected}")))
-        };
-        for (key, value) in [("alpha", self.alpha), ("beta", self.beta)] {
-            if !(0.0..=1.0).contains(&value) {
-                return refuse(key, value.to_string(), "0 to 1");
-            }
-        }
-        for (key, value) in [
-            ("blend_learning_rate", self.blend_learning_rate),
-            ("instance_weight", self.instance_weight),
-            ("prototype_weight", self.prototype_weight),
-            ("contrastive_weight", self.contrastive_weight),
-        ] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return refuse(key, value.to_string(), "0 or more");
-            }
-        }
-        for (key, value) in [
-            ("prototypes_per_category", self.prototypes_per_category),
-            ("prototype_interval", self.prototype_interval),
-            ("prototype_restarts", self.prototype_restarts),
-        ] {
-            if value == 0 {
-                return refuse(key, value.to_string(), "1 or more");
-            }
-        }
-        match (self.representation, self.network.start, self.attention_pooling) {
-            (Representation::Attention, Start::Ridge, _) => refuse(
-                "network.start",
-                "\"ridge\"".into(),
-                "\"random\" with representation = \"attention\", which cannot start uniform",
-            ),
-            (Representation::Decoupling, _, Pooling::Sum) => refuse(
-                "attention_pooling",
-                "\"sum\"".into(),
-                "representation = \"attention\" with it; decoupling's weights sum to 1",
-            ),
-            _ => Ok(()),
-        }?;
-        Ok(())
     }
 }
 

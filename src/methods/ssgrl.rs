@@ -10,7 +10,7 @@ use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
-use super::network_recipe::{NetworkRecipe, OutputBias, Start};
+use super::network_recipe::{NetworkRecipe, Start};
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -46,7 +46,7 @@ impl Settings for SsgrlRecipe {
     }
 
     fn follow_reference(&mut self) {
-        self.network.output_bias = OutputBias::Random;
+        self.network.follow_reference();
     }
 }
 

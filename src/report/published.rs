@@ -99,7 +99,6 @@ mod tests {
 
     #[test]
     fn the_file_holds_what_the_papers_print() {
-        // docs/results.md, tables 2.1, 2.2, 2.4.
         let coco = Numbers::on("coco").unwrap();
         let value = |numbers: &Numbers, system, known| numbers.map(system, known).map(|n| n.value);
         assert_eq!(value(&coco, "SARB", None), Some(77.9));

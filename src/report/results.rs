@@ -1,11 +1,11 @@
 //! What the done cells of a sweep's folders hold, brought together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sarb_labels::Split;
 use sarb_labels::metrics::Scores;
 
-use crate::run::{Run, RunInfo};
+use crate::run::{Run, RunInfo, read_json};
 use crate::sweep::{Cell, Plan, Sweep, Table};
 use crate::{Error, Result};
 
@@ -162,9 +162,4 @@ fn same(a: &Plan, b: &Plan) -> bool {
 fn same_split(a: &Scores, b: &Scores) -> bool {
     let names = |scores: &Scores| scores.per_category.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
     a.images == b.images && names(a) == names(b)
-}
-
-fn read_json(path: &Path) -> Result<Scores> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Data(format!("{}: {e}", path.display())))
 }

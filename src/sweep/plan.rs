@@ -278,7 +278,10 @@ mod tests {
         let refused = |text: &str| plan(text).unwrap_err();
         assert!(refused(&format!("known = [1.5]\n{row}")).contains("known is 1.5"));
         assert!(refused(&format!("known = [0.1]\n{row}{row}")).contains("names must differ"));
-        assert!(refused(&format!("known = [0.1]\nloss_curves = ['Z']\n{row}")).contains("no row"));
+        assert!(
+            refused(&format!("known = [0.1]\nloss_curves = ['Z']\n{row}"))
+                .contains("\"Z\", which is not a row")
+        );
         let more = "more_seeds = [{ known = 0.2, seeds = [1] }]\n";
         assert!(refused(&format!("known = [0.1]\n{row}{more}")).contains("does not list"));
         assert!(refused(&format!("known = [0.1, 0.1]\n{row}")).contains("known lists 0.1 twice"));

@@ -149,7 +149,6 @@ mod tests {
     #[test]
     fn a_misspelt_name_finds_the_one_that_was_meant() {
         let names = ["cat", "car", "diningtable", "traffic light"];
-        // docs/interface.md, "Errors".
         assert_eq!(closest("difffing table", names), Some("diningtable"));
         assert_eq!(closest("Traffic-Light", names), Some("traffic light"));
         assert_eq!(closest("cas", names), Some("cat"));

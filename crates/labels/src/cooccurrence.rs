@@ -1,4 +1,4 @@
-//! How often categories stand together: the graph of SSGRL and its descendants (methods.md §1.4).
+//! How often categories appear together: the graph of SSGRL and its descendants.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

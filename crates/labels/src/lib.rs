@@ -35,6 +35,8 @@ pub mod inspect;
 pub mod labels;
 pub mod matrix;
 pub mod metrics;
+#[cfg(test)]
+mod outside_data;
 pub mod random;
 pub mod stratified;
 pub mod svg;

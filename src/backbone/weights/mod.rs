@@ -330,16 +330,9 @@ pub(crate) mod testing {
         error / scale
     }
 
-    /// The published EfficientNet-Lite0 weights, or a message that they are not here.
-    pub(crate) fn lite0_weights() -> Option<PathBuf> {
-        let path =
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/weights/efficientnet_lite0.safetensors");
-        let path = PathBuf::from(path);
-        if !path.exists() {
-            println!("skipped: {} is not there", path.display());
-            return None;
-        }
-        Some(path)
+    /// The published EfficientNet-Lite0 weights.
+    pub(crate) fn lite0_weights() -> PathBuf {
+        crate::outside_data::outside_data("data/weights/efficientnet_lite0.safetensors")
     }
 }
 

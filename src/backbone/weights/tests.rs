@@ -132,8 +132,9 @@ fn nan_and_infinite_values_are_counted_and_negative_variances_refused() {
 }
 
 #[test]
-fn another_network_s_weights_are_recognized() {
-    let Some(path) = lite0_weights() else { return };
+#[ignore = "needs data that is not in the repository"]
+fn outside_data_another_network_s_weights_are_recognized() {
+    let path = lite0_weights();
     let error = backbone(BackboneName::Resnet18).load(&path).unwrap_err();
     assert_eq!(error.exit_code(), 7);
     assert!(error.to_string().contains("it looks like efficientnet-lite0"), "{error}");

@@ -353,13 +353,9 @@ mod tests {
     }
 
     #[test]
-    fn our_jpeg_decoder_stays_within_a_few_levels_of_libjpeg() {
-        let path =
-            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/coco18/images/0.jpg"));
-        if !path.exists() {
-            println!("skipped: {} is not there", path.display());
-            return;
-        }
+    #[ignore = "needs data that is not in the repository"]
+    fn outside_data_our_jpeg_decoder_stays_within_a_few_levels_of_libjpeg() {
+        let path = crate::outside_data::outside_data("data/coco18/images/0.jpg");
         let image = decode(&path).unwrap();
         let expected = crate::images::transform::tests::fixture("0.decoded");
         assert_eq!((image.height, image.width), (320, 240));

@@ -1,6 +1,6 @@
 //! From a decoded image to what a network reads, in training and at test time.
 //!
-//! SARB §4.1 and its official code (methods.md §1.2 "Augmentation", §1.12 for 224 px): in training
+//! SARB §4.1 and its official code (the sizes for 224 px are in proportion): in training
 //! resize to 512 × 512, crop a square of a random one of five sizes, resize it to 448 × 448, flip
 //! every second one; at test time resize straight to 448 × 448. Aspect is ignored, all resizing is
 //! Pillow's bicubic with 8-bit results, and the values are normalized with ImageNet's statistics.
@@ -190,12 +190,12 @@ fn normalize(pixels: &[u8], side: usize, flip: bool, into: &mut [f32]) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::outside_data::outside_data;
     use crate::random::{Stream, rng};
 
-    /// A tensor of bytes of fixtures/preprocess.safetensors, made by Pillow (shared fixtures).
+    /// Pixels of photographs as Pillow decodes and resizes them.
     pub(crate) fn fixture(name: &str) -> Vec<u8> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/preprocess.safetensors");
-        let bytes = std::fs::read(path).unwrap();
+        let bytes = std::fs::read(outside_data("fixtures/preprocess.safetensors")).unwrap();
         safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor(name).unwrap().data().to_vec()
     }
 
@@ -218,7 +218,6 @@ pub(crate) mod tests {
 
     #[test]
     fn the_sizes_are_those_of_the_paper_and_its_code() {
-        // methods.md §1.2 and §1.12.
         let paper = Transform::paper(448);
         assert_eq!((paper.resize_px, paper.crops_px), (512, vec![512, 448, 384, 320, 256]));
         let small = Transform::for_size(224);
@@ -230,23 +229,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn resizing_equals_pillows_bicubic_within_a_level() {
+    #[ignore = "needs data that is not in the repository"]
+    fn outside_data_resizing_equals_pillows_bicubic_within_a_level() {
         let image = Rgb8 { width: 240, height: 320, pixels: fixture("0.decoded") };
         let resized = resize_part(&image, whole(&image), 96);
         assert!(largest_difference(&resized, &fixture("0.bicubic_96")) <= 1);
     }
 
     #[test]
-    fn decoding_and_resizing_stay_within_a_few_levels_of_pillow() {
+    #[ignore = "needs data that is not in the repository"]
+    fn outside_data_decoding_and_resizing_stay_within_a_few_levels_of_pillow() {
         for row in [0, 1, 17] {
-            let path = std::path::PathBuf::from(format!(
-                "{}/../shared/data/coco18/images/{row}.jpg",
-                env!("CARGO_MANIFEST_DIR")
-            ));
-            if !path.exists() {
-                println!("skipped: {} is not there", path.display());
-                return;
-            }
+            let path = outside_data(&format!("data/coco18/images/{row}.jpg"));
             let image = crate::images::decode(&path).unwrap();
             let resized = resize_part(&image, whole(&image), 96);
             let expected = fixture(&format!("{row}.bicubic_96"));

@@ -121,12 +121,9 @@ fn what_is_written_is_read_back_from_another_folder() {
 }
 
 #[test]
-fn the_photographs_of_coco18_are_read_whole() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/coco18/train.csv"));
-    if !path.exists() {
-        return println!("skipped: no {}", path.display());
-    }
-    let annotations = read(path).unwrap();
+#[ignore = "needs data that is not in the repository"]
+fn outside_data_the_photographs_of_coco18_are_read_whole() {
+    let annotations = read(&crate::outside_data::outside_data("data/coco18/train.csv")).unwrap();
     assert_eq!((annotations.images.len(), annotations.categories.len()), (8000, 18));
     assert!(annotations.images[7999].exists());
     // numpy: np.random.seed(0); m = np.random.random(labels.shape) < 0.1

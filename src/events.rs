@@ -1,0 +1,30 @@
+//! What happens while an experiment runs.
+
+use crate::batch::Progress;
+use crate::run::EpochRow;
+
+/// What happens while an experiment runs, for people and logs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Something that a person should know.
+    Note(&'a str),
+    /// So many feature maps of so many are there.
+    Maps {
+        /// How many are there.
+        done: usize,
+        /// How many are wanted.
+        total: usize,
+    },
+    /// Every few steps.
+    Step {
+        /// Where, and of how many steps.
+        at: Progress,
+        /// The mean of each unweighted loss term so far in this epoch.
+        losses: &'a [(String, f64)],
+        /// Training throughput in this epoch.
+        images_per_second: f64,
+    },
+    /// After every epoch, and once before the first.
+    Epoch(&'a EpochRow),
+}
