@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sarb_labels::categories::Categories;
-use sarb_labels::files::write_atomically;
+use sarb_labels::files::{folder_of, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Recipe;
@@ -241,7 +241,10 @@ impl Run {
     /// Opens the folder of a run to read it.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.join("recipe.toml").is_file() {
-            return Err(Error::Missing(format!("{}: no run folder (it has no recipe.toml)", dir.display())));
+            return Err(Error::Missing(format!(
+                "{}: not a run folder (it has no recipe.toml)",
+                dir.display()
+            )));
         }
         Ok(Self { dir: dir.to_path_buf() })
     }
@@ -293,7 +296,11 @@ impl Run {
 
     /// Writes `text` to a file of the folder.
     pub fn write(&self, part: &str, bytes: &[u8]) -> Result<()> {
-        Ok(write_atomically(&self.path(part), |file| file.write_all(bytes))?)
+        let path = self.path(part);
+        // A copy of a run may lack its empty folders.
+        let folder = folder_of(&path);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        Ok(write_atomically(&path, |file| file.write_all(bytes))?)
     }
 
     /// Appends one line of JSON to `events.jsonl`.

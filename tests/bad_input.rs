@@ -230,7 +230,7 @@ fn a_damaged_checkpoint_is_incompatible_and_a_missing_one_is_said_so() {
     }
     std::fs::remove_dir_all(run.join("checkpoints")).unwrap();
     assert!(sarb_fails(4, &["evaluate", &arg(&run), "--features", &features]).contains("no checkpoint"));
-    assert!(sarb_fails(4, &["evaluate", &arg(dir.path())]).contains("no run"));
+    assert!(sarb_fails(4, &["evaluate", &arg(dir.path())]).contains("not a run folder"));
 }
 
 #[test]
@@ -242,10 +242,10 @@ fn a_run_folder_is_not_overwritten_by_accident() {
     assert!(sarb_fails(2, &borrow(&quick("linear", &run))).contains("not empty"));
     let mut forced = quick("linear", &run);
     forced.push("--force".into());
-    assert!(sarb_fails(2, &borrow(&forced)).contains("no run"));
+    assert!(sarb_fails(2, &borrow(&forced)).contains("is not a run"));
     forced.pop();
     forced.push("--resume".into());
-    assert!(sarb_fails(2, &borrow(&forced)).contains("no run"));
+    assert!(sarb_fails(2, &borrow(&forced)).contains("is not a run"));
     assert_eq!(std::fs::read_to_string(run.join("thesis.txt")).unwrap(), "mine");
 }
 

@@ -166,7 +166,7 @@ fn an_out_that_ends_in_html_is_one_page() {
 #[test]
 fn what_is_no_finished_cell_of_one_plan_is_refused() {
     let empty = tempfile::tempdir().unwrap();
-    assert!(sarb_fails(4, &["report", &arg(empty.path())]).contains("no folder of a sweep"));
+    assert!(sarb_fails(4, &["report", &arg(empty.path())]).contains("not a sweep folder"));
 
     let none_done = without(&["sarb", "ssgrl", "sarb-one-all"]);
     assert!(sarb_fails(4, &["report", &arg(none_done.path())]).contains("no cell is done yet"));

@@ -311,7 +311,7 @@ fn other_inputs_and_foreign_folders_are_refused() {
     assert!(fixture.expect(2, &[]).contains("is not empty and no sweep"));
     let left: Vec<_> = std::fs::read_dir(fixture.out()).unwrap().collect();
     assert_eq!(left.len(), 1);
-    assert!(sarb_fails(4, &["sweep", "status", &arg(fixture.out())]).contains("no folder of a sweep"));
+    assert!(sarb_fails(4, &["sweep", "status", &arg(fixture.out())]).contains("not a sweep folder"));
 }
 
 #[test]

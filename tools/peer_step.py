@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Times a training step of SARB in PyTorch, to compare with `sarb bench step` on the same machine.
+"""Times a training step of SARB in PyTorch, to compare with `yardstick step` (benches/) on the same machine.
 
     pip install torch torchvision numpy
+    alias yardstick="cargo run --release -p sarb-benches --bin yardstick --"
     python3 tools/peer_step.py --categories 80 --batch 8 --size 448                  # with a ResNet-101
+    yardstick step --json --categories 80 --batch 8 --size 448
     python3 tools/peer_step.py --categories 18 --batch 32 --cached 1280 --dim 512    # the head alone
-    sarb bench step --json --categories 18 --batch 32 --cached 1280 --dim 512        # takes the same arguments
+    yardstick step --json --categories 18 --batch 32 --cached 1280 --dim 512
 
 It computes what the authors' code computes (arXiv:2203.02172, github.com/HCPLab-SYSU/HCP-MLR-PL), costs included: the
 joint feature of every position with every category is materialized, and each of the three branches passes through the

@@ -69,7 +69,7 @@ def loader(arguments):
 
 
 def kmeans(arguments):
-    """The rules of src/kmeans.rs: greedy k-means++ once, at most 300 iterations of Lloyd, tolerance 1e-4."""
+    """The rules of src/kmeans/mod.rs: greedy k-means++ once, at most 300 iterations of Lloyd, tolerance 1e-4."""
     from joblib import Parallel, delayed
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits

@@ -97,7 +97,7 @@ impl Sweep {
         let path = dir.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
-                Error::Missing(format!("{}: no folder of a sweep (it has no {FILE})", dir.display()))
+                Error::Missing(format!("{}: not a sweep folder (it has no {FILE})", dir.display()))
             }
             _ => Error::io(&path, e),
         })?;
@@ -284,6 +284,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = Sweep::open(dir.path()).unwrap_err();
         assert_eq!(error.exit_code(), 4);
-        assert!(error.to_string().contains("no folder of a sweep"), "{error}");
+        assert!(error.to_string().contains("not a sweep folder"), "{error}");
     }
 }

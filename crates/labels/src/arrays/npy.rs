@@ -23,7 +23,7 @@ pub fn write(path: &Path, values: &[f32], shape: &[usize]) -> crate::Result<()> 
 /// Writes the header (format 1.0) of an array in C order; the numbers follow it. The numbers begin at a
 /// multiple of 64 bytes, as NumPy has them.
 pub(crate) fn write_header(writer: &mut impl Write, descr: &str, shape: &[usize]) -> io::Result<()> {
-    let sizes: String = shape.iter().map(|size| format!("{size},")).collect();
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
     let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
     let before = MAGIC.len() + 2;
     let length = (before + text.len() + 1).next_multiple_of(64) - before;

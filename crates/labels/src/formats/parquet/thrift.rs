@@ -1,6 +1,6 @@
 //! Thrift's compact protocol, as far as the headers of Parquet files use it: numbers of fields rise and
-//! nothing is believed of sizes. Format: `doc/specs/thrift-compact-protocol.md` in
-//! <https://github.com/apache/thrift>.
+//! nothing is believed of sizes. Format: the compact protocol of
+//! <https://github.com/apache/thrift/tree/master/doc/specs>.
 
 use std::io::{self, Read};
 
