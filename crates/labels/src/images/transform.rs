@@ -6,6 +6,7 @@
 //! Pillow's bicubic with 8-bit results, and the values are normalized with ImageNet's statistics.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -145,20 +146,52 @@ fn resize_part(image: &Rgb8, part: Part, side: usize) -> Vec<u8> {
     resize(&image.pixels, [image.width, image.height], part, side)
 }
 
+/// Rows first, then columns, with 8-bit levels between, as Pillow does it the other way round.
+///
+/// Two passes of our own, because fast_image_resize 6.1.0 reads outside its memory where it makes both at
+/// once. It keeps of the rows' result the columns from the first output pixel's first coefficient to the
+/// last one's last (`resizer.rs`, `x_first` and `x_last`), but leaves out coefficients that are exactly 0
+/// at either end (`precompute_coefficients`), so that the pixel beside it may need one column more: at the
+/// right the read runs past the row, at the left the column's number wraps around. Sizes whose scale puts
+/// a pixel exactly one or two filter units from the border do that, such as 366 of 320 px. With one axis
+/// at a time there is no such cut, and every coefficient lies inside the image.
 fn resize(pixels: &[u8], [width, height]: [u32; 2], part: Part, side: usize) -> Vec<u8> {
+    let columns = columns_read(part, side, width);
+    let count = columns.end - columns.start;
+    let rows = Part { left: f64::from(columns.start), width: f64::from(count), ..part };
+    let between = resample(pixels, [width, height], rows, [count, side as u32]);
+    let left = part.left - f64::from(columns.start);
+    let all = Part { left, top: 0.0, width: part.width, height: side as f64 };
+    resample(&between, [count, side as u32], all, [side as u32; 2])
+}
+
+/// The columns of an image that the filter reads of a part.
+fn columns_read(part: Part, side: usize, width: u32) -> Range<u32> {
+    // Bicubic: two pixels to either side, of the larger of both sizes.
+    let radius = 2.0 * (part.width / side as f64).max(1.0);
+    let first = (part.left - radius).floor().max(0.0) as u32;
+    let end = (part.left + part.width + radius).ceil().min(f64::from(width)) as u32;
+    first..end
+}
+
+/// Pillow's bicubic along the axes whose size changes, at most one of them at a time.
+fn resample(pixels: &[u8], [width, height]: [u32; 2], part: Part, [columns, rows]: [u32; 2]) -> Vec<u8> {
     thread_local! {
         // Keeps its scratch memory between images.
         static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
     }
-    let source = TypedImageRef::<U8x3>::from_buffer(width, height, pixels).expect("3 bytes a pixel");
-    let mut resized = vec![0; 3 * side * side];
+    let source = TypedImageRef::<U8x3>::from_buffer(width, height, pixels).expect("3 bytes per pixel");
+    let mut resized = vec![0; 3 * columns as usize * rows as usize];
     let mut target =
-        TypedImage::<U8x3>::from_buffer(side as u32, side as u32, &mut resized).expect("3 bytes a pixel");
+        TypedImage::<U8x3>::from_buffer(columns, rows, &mut resized).expect("3 bytes per pixel");
+    // A rounding error may put the end of the part a hair outside.
+    let (part_width, part_height) =
+        (part.width.min(f64::from(width) - part.left), part.height.min(f64::from(height) - part.top));
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
         part.left,
         part.top,
-        part.width,
-        part.height,
+        part_width,
+        part_height,
     );
     RESIZER
         .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, &options))
