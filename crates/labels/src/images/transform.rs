@@ -97,6 +97,11 @@ impl Transform {
     /// The crop of the image resized to `resize_px`. Only the pixels of the crop are computed: the
     /// filter reads across the border of the part, so they are those of the whole resized image.
     fn cropped(&self, image: &Rgb8, draw: Draw) -> Vec<u8> {
+        resize_part(image, self.part(image, draw), draw.crop_px)
+    }
+
+    /// The part of the image that the crop shows, in its own pixels.
+    fn part(&self, image: &Rgb8, draw: Draw) -> Part {
         let resized = self.resize_px as f64;
         let along = |start: usize, side: u32| {
             let side = f64::from(side);
@@ -105,7 +110,7 @@ impl Transform {
         };
         let (left, width) = along(draw.left, image.width);
         let (top, height) = along(draw.top, image.height);
-        resize_part(image, Part { left, top, width, height }, draw.crop_px)
+        Part { left, top, width, height }
     }
 
     /// The second resize, whose filter stops at the border of the crop.
@@ -182,8 +187,7 @@ fn resample(pixels: &[u8], [width, height]: [u32; 2], part: Part, [columns, rows
     }
     let source = TypedImageRef::<U8x3>::from_buffer(width, height, pixels).expect("3 bytes per pixel");
     let mut resized = vec![0; 3 * columns as usize * rows as usize];
-    let mut target =
-        TypedImage::<U8x3>::from_buffer(columns, rows, &mut resized).expect("3 bytes per pixel");
+    let mut target = TypedImage::<U8x3>::from_buffer(columns, rows, &mut resized).expect("3 bytes per pixel");
     // A rounding error may put the end of the part a hair outside.
     let (part_width, part_height) =
         (part.width.min(f64::from(width) - part.left), part.height.min(f64::from(height) - part.top));
@@ -258,6 +262,94 @@ pub(crate) mod tests {
         for size_px in 1..100 {
             let tiny = Transform::for_size(size_px);
             assert!(tiny.crops_px.iter().all(|&crop| crop >= 1 && crop <= tiny.resize_px), "{tiny:?}");
+        }
+    }
+
+    /// Pillow's bicubic weights of the pixels that output pixel `out` reads along one axis.
+    fn weights(pixels: u32, start: f64, extent: f64, side: usize, out: usize) -> Vec<(usize, f64)> {
+        let cubic = |x: f64| match x.abs() {
+            x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            x if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+            _ => 0.0,
+        };
+        let scale = extent / side as f64;
+        let (unit, center) = (scale.max(1.0), start + (out as f64 + 0.5) * scale);
+        let first = (center - 2.0 * unit).floor().max(0.0) as usize;
+        let end = (center + 2.0 * unit).ceil().min(f64::from(pixels)) as usize;
+        let weights: Vec<f64> = (first..end).map(|x| cubic((x as f64 + 0.5 - center) / unit)).collect();
+        let sum: f64 = weights.iter().sum();
+        (first..end).zip(weights.into_iter().map(|weight| weight / sum)).collect()
+    }
+
+    /// One pixel of a resize in 64 bits, with 8-bit levels between the axes.
+    fn resized_pixel(image: &Rgb8, part: Part, side: usize, [x, y]: [usize; 2]) -> [u8; 3] {
+        let rows = weights(image.height, part.top, part.height, side, y);
+        let columns = weights(image.width, part.left, part.width, side, x);
+        std::array::from_fn(|channel| {
+            let level = |column: usize| {
+                let at = |row: usize| image.pixels[3 * (row * image.width as usize + column) + channel];
+                let sum: f64 = rows.iter().map(|&(row, weight)| weight * f64::from(at(row))).sum();
+                sum.round().clamp(0.0, 255.0)
+            };
+            let sum: f64 = columns.iter().map(|&(column, weight)| weight * level(column)).sum();
+            sum.round().clamp(0.0, 255.0) as u8
+        })
+    }
+
+    /// The largest difference to [`resized_pixel`] along the borders, where a filter may reach outside.
+    fn largest_error(image: &Rgb8, part: Part, side: usize) -> u8 {
+        let resized = resize_part(image, part, side);
+        let places = [0, 1, side / 2, side - 2, side - 1];
+        let errors = places.iter().flat_map(|&y| places.iter().map(move |&x| [x, y])).map(|[x, y]| {
+            let ours = &resized[3 * (y * side + x)..][..3];
+            largest_difference(ours, &resized_pixel(image, part, side, [x, y]))
+        });
+        errors.max().unwrap()
+    }
+
+    #[test]
+    fn borders_of_every_size_and_crop_are_those_of_the_filter() {
+        // fast_image_resize 6.1.0 read outside its memory at 320 px and other sizes; see `resize`.
+        let image = pattern();
+        for size_px in 32..=640 {
+            let error = largest_error(&image, whole(&image), size_px);
+            assert!(error <= 1, "the whole image to {size_px} px: off by {error} levels");
+            let transform = Transform::for_size(size_px);
+            for &crop_px in &transform.crops_px {
+                for start in [0, transform.resize_px - crop_px] {
+                    let part = transform.part(&image, Draw { crop_px, left: start, top: start, flip: false });
+                    let error = largest_error(&image, part, crop_px);
+                    assert!(
+                        error <= 1,
+                        "{size_px} px, a crop of {crop_px} from {start}: off by {error} levels"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn nothing_behind_the_pixels_is_read() {
+        use std::io::Write;
+        const PAGE: usize = 4096;
+        let image = pattern();
+        let mut file = tempfile::tempfile().unwrap();
+        let length = image.pixels.len().next_multiple_of(PAGE);
+        file.write_all(&vec![0; length - image.pixels.len()]).unwrap();
+        file.write_all(&image.pixels).unwrap();
+        // SAFETY: nobody else has the file. The last page is behind its end: reading it ends the process.
+        let map = unsafe { memmap2::MmapOptions::new().len(length + PAGE).map(&file).unwrap() };
+        let pixels = &map[length - image.pixels.len()..length];
+        let size = [image.width, image.height];
+        for size_px in (32..=640).step_by(3) {
+            let transform = Transform::for_size(size_px);
+            for &crop_px in &transform.crops_px {
+                let start = transform.resize_px - crop_px;
+                let part = transform.part(&image, Draw { crop_px, left: start, top: start, flip: false });
+                let guarded = resize(pixels, size, part, crop_px);
+                assert!(guarded == resize_part(&image, part, crop_px), "{size_px} px, a crop of {crop_px}");
+            }
         }
     }
 
