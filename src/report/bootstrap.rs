@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-use sarb_labels::metrics::ranking;
+use sarb_labels::metrics::{Ranking, ranking};
 use sarb_labels::{Label, LabelMatrix};
 
 /// Keeps these draws apart from every other use of the same seed.
@@ -107,34 +107,36 @@ fn drawn(labels: &LabelMatrix, times: &[u32]) -> Vec<Drawn> {
     drawn
 }
 
-fn rankings(scores: &[f32], labels: &LabelMatrix) -> Vec<Vec<u32>> {
+fn rankings(scores: &[f32], labels: &LabelMatrix) -> Vec<Ranking> {
     assert_eq!(scores.len(), labels.images() * labels.categories(), "a score for every label");
     (0..labels.categories()).into_par_iter().map(|category| ranking(scores, labels, category)).collect()
 }
 
 /// Mean over the categories with a drawn positive; 0 without any.
-fn map(rankings: &[Vec<u32>], draw: &Draw) -> f64 {
+fn map(rankings: &[Ranking], draw: &Draw) -> f64 {
     let counted = rankings.iter().zip(&draw.drawn).filter(|(_, drawn)| drawn.positive > 0);
     let precisions = counted.map(|(ranking, drawn)| average_precision(ranking, &draw.times, *drawn));
     let (sum, count) = precisions.fold((0.0, 0), |(sum, count), precision| (sum + precision, count + 1));
     if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
-/// All-point interpolated average precision of a ranking in which each image stands as often as it
-/// was drawn, repeats side by side.
-fn average_precision(ranking: &[u32], times: &[u32], drawn: Drawn) -> f64 {
+/// All-point interpolated average precision of a ranking in which each image is as often as it was drawn;
+/// repeats have the same score and so share a rank, as all ties do.
+fn average_precision(ranking: &Ranking, times: &[u32], drawn: Drawn) -> f64 {
     let (mut rank, mut hits) = (drawn.known, drawn.positive);
     let (mut envelope, mut sum) = (0.0, 0.0);
-    // From the right: among the repeats of a positive the precision rises to that of the last one,
-    // hits / rank, so all of them share one value of the envelope.
-    for &entry in ranking.iter().rev() {
-        let repeats = times[entry as usize >> 1];
-        if entry & 1 == 1 && repeats > 0 {
-            envelope = f64::max(envelope, f64::from(hits) / f64::from(rank));
-            sum += f64::from(repeats) * envelope;
-            hits -= repeats;
+    for group in ranking.groups().rev() {
+        let (mut repeats, mut positives) = (0, 0);
+        for &entry in group {
+            let times = times[entry as usize >> 1];
+            repeats += times;
+            positives += times * (entry & 1);
         }
-        rank -= repeats;
+        if positives > 0 {
+            envelope = f64::max(envelope, f64::from(hits) / f64::from(rank));
+            sum += f64::from(positives) * envelope;
+        }
+        (rank, hits) = (rank - repeats, hits - positives);
     }
     sum / f64::from(drawn.positive)
 }
@@ -186,10 +188,10 @@ mod tests {
 
     #[test]
     fn repeats_of_a_positive_share_the_precision_of_the_last() {
-        // By hand. Ranking + − +, drawn 2, 1, 3 times: + + − + + +; precisions 1, 1, then 3/4, 4/5, 5/6
-        // whose envelope is 5/6.
-        let entries = [1, 1 << 1, 2 << 1 | 1];
-        let precision = average_precision(&entries, &[2, 1, 3], Drawn { known: 6, positive: 5 });
+        // By hand. Ranking + − +, drawn 2, 1, 3 times: + + − + + +; precisions 1, 1, then 5/6 three times.
+        let labels = LabelMatrix::from_values(1, &[1, -1, 1]);
+        let ranking = ranking(&[3.0, 2.0, 1.0], &labels, 0);
+        let precision = average_precision(&ranking, &[2, 1, 3], Drawn { known: 6, positive: 5 });
         assert!((precision - (2.0 + 3.0 * 5.0 / 6.0) / 5.0).abs() < 1e-15);
     }
 

@@ -3,8 +3,10 @@
 //! The papers of this field report the *interpolated* average precision (HCP-MLR-PL,
 //! `utils/metrics.py`, `Compute_mAP_VOC2012`), others the plain one; both stand side by side here.
 //! Official code: the sort is unstable, ties and categories without a positive are undefined, and
-//! `Np[Np == 0] = 1` is set before the sums. Here ties keep file order, categories without a known
-//! positive are left out and named, the sums are exact, and an undefined ratio is 0.
+//! `Np[Np == 0] = 1` is set before the sums. Here equal scores share one rank, that of the last of them, as
+//! in scikit-learn's `average_precision_score`, so that no number depends on the order of the rows; where no
+//! two scores are equal, the official numbers come out. Categories without a known positive are left out
+//! and named, the sums are exact, and an undefined ratio is 0.
 
 mod table;
 
@@ -37,6 +39,12 @@ pub struct Scores {
     pub categories: usize,
     /// Categories without a known positive: left out of `map`, `map_plain`, `cp` and `cr`.
     pub skipped_categories: Vec<String>,
+    /// Counted categories without a known negative: whatever is predicted there is right.
+    #[serde(default)]
+    pub without_negatives: Vec<String>,
+    /// The share of the known labels, 0…1, whose score another of the same category has too.
+    #[serde(default)]
+    pub tied: f64,
     /// One entry per category, in the order of the categories.
     pub per_category: Vec<CategoryScores>,
 }
@@ -107,11 +115,15 @@ pub fn evaluate(scores: &[f32], labels: &LabelMatrix, names: &[String], threshol
         )));
     }
 
-    let positives: Vec<usize> = labels.counts().into_iter().map(|(positives, _)| positives).collect();
-    let precisions: Vec<AveragePrecision> = (0..categories)
+    let known = labels.counts();
+    let positives: Vec<usize> = known.iter().map(|&(positives, _)| positives).collect();
+    let (precisions, tied): (Vec<AveragePrecision>, Vec<usize>) = (0..categories)
         .into_par_iter()
-        .map(|category| average_precision(&ranked(scores, labels, category)))
-        .collect();
+        .map(|category| {
+            let ranking = ranking(scores, labels, category);
+            (average_precision(&ranking), ranking.tied())
+        })
+        .unzip();
     let counts = count(scores, labels, threshold);
     let counted: Vec<usize> = (0..categories).filter(|&category| positives[category] > 0).collect();
     let mean_of = |values: &dyn Fn(usize) -> f64| mean(counted.iter().map(|&category| values(category)));
@@ -127,6 +139,12 @@ pub fn evaluate(scores: &[f32], labels: &LabelMatrix, names: &[String], threshol
             .filter(|&category| positives[category] == 0)
             .map(|category| names[category].clone())
             .collect(),
+        without_negatives: counted
+            .iter()
+            .filter(|&&category| known[category].0 == known[category].1)
+            .map(|&category| names[category].clone())
+            .collect(),
+        tied: ratio(tied.iter().sum(), known.iter().map(|(_, known)| known).sum()),
         per_category: names
             .iter()
             .enumerate()
@@ -155,14 +173,31 @@ struct AveragePrecision {
     plain: f64,
 }
 
-/// Whether each known label is positive, by descending score; ties keep file order.
-fn ranked(scores: &[f32], labels: &LabelMatrix, category: usize) -> Vec<bool> {
-    ranking(scores, labels, category).into_iter().map(|entry| entry & 1 == 1).collect()
+/// The images whose label of a category is known, by descending score; within a tie, in file order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranking {
+    /// Twice the image, plus 1 where the label is positive.
+    entries: Vec<u32>,
+    /// Where each group of equal scores ends among the entries.
+    ends: Vec<u32>,
 }
 
-/// The images whose label of `category` is known, by descending score; ties keep file order. An entry
-/// is twice the image, plus 1 where the label is positive.
-pub fn ranking(scores: &[f32], labels: &LabelMatrix, category: usize) -> Vec<u32> {
+impl Ranking {
+    /// The groups of equal scores, highest first; an entry is twice the image, plus 1 where the label is
+    /// positive.
+    pub fn groups(&self) -> impl DoubleEndedIterator<Item = &[u32]> {
+        let start = |group: usize| if group == 0 { 0 } else { self.ends[group - 1] as usize };
+        (0..self.ends.len()).map(move |group| &self.entries[start(group)..self.ends[group] as usize])
+    }
+
+    /// Entries whose score another one has too.
+    fn tied(&self) -> usize {
+        self.groups().map(<[u32]>::len).filter(|&length| length > 1).sum()
+    }
+}
+
+/// The ranking of one category by its scores; `scores` are `N × C`, row by row.
+pub fn ranking(scores: &[f32], labels: &LabelMatrix, category: usize) -> Ranking {
     let categories = labels.categories();
     // Score, image and label in one integer: the image breaks ties, so an unstable sort is stable.
     let mut keys: Vec<u64> = labels
@@ -175,7 +210,13 @@ pub fn ranking(scores: &[f32], labels: &LabelMatrix, category: usize) -> Vec<u32
         })
         .collect();
     keys.sort_unstable();
-    keys.into_iter().map(|key| key as u32).collect()
+    let mut ends = Vec::new();
+    let mut end = 0;
+    for group in keys.chunk_by(|a, b| a >> 32 == b >> 32) {
+        end += group.len() as u32;
+        ends.push(end);
+    }
+    Ranking { entries: keys.into_iter().map(|key| key as u32).collect(), ends }
 }
 
 /// An integer that is smaller the higher the score is; −0 and +0 are equal.
@@ -185,18 +226,31 @@ fn descending(score: f32) -> u32 {
     !ascending
 }
 
-/// Both average precisions of a ranking; 0 without a positive.
-fn average_precision(ranking: &[bool]) -> AveragePrecision {
-    let hits = ranking.iter().enumerate().filter(|(_, positive)| **positive);
-    let precisions: Vec<f64> =
-        hits.enumerate().map(|(before, (rank, _))| (before + 1) as f64 / (rank + 1) as f64).collect();
-    // Precision falls at every negative, so its envelope from the right is reached at positives.
+/// Both average precisions of a ranking; 0 without a positive. All positives of a tie have the precision at
+/// its end.
+fn average_precision(ranking: &Ranking) -> AveragePrecision {
+    let (mut rank, mut hits) = (0, 0);
+    let mut steps: Vec<(f64, f64)> = Vec::new();
+    for group in ranking.groups() {
+        let positives = group.iter().filter(|&&entry| entry & 1 == 1).count();
+        (rank, hits) = (rank + group.len(), hits + positives);
+        // Precision falls at every negative, so its envelope from the right is reached at positives.
+        if positives > 0 {
+            steps.push((positives as f64, hits as f64 / rank as f64));
+        }
+    }
     let mut envelope = 0.0;
-    let interpolated = mean(precisions.iter().rev().map(|&precision| {
-        envelope = f64::max(envelope, precision);
-        envelope
-    }));
-    AveragePrecision { interpolated, plain: mean(precisions.iter().copied()) }
+    let interpolated: f64 = steps
+        .iter()
+        .rev()
+        .map(|&(positives, precision)| {
+            envelope = f64::max(envelope, precision);
+            positives * envelope
+        })
+        .sum();
+    let plain: f64 = steps.iter().map(|(positives, precision)| positives * precision).sum();
+    let of_all = |sum: f64| if hits == 0 { 0.0 } else { sum / hits as f64 };
+    AveragePrecision { interpolated: of_all(interpolated), plain: of_all(plain) }
 }
 
 /// Predictions of one category among its known labels.

@@ -5,6 +5,9 @@ use std::fmt::{Display, Formatter, Result};
 use super::{CategoryScores, Ratios, Scores};
 use crate::text::{aligned, percent};
 
+/// The share of tied scores from which on people should know of it.
+const MANY_TIES: f64 = 0.05;
+
 impl Display for Scores {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let counted = self.categories - self.skipped_categories.len();
@@ -16,6 +19,18 @@ impl Display for Scores {
         if !self.skipped_categories.is_empty() {
             write!(f, "\n\nno known positive, left out of mAP, CP and CR: ")?;
             write!(f, "{}", self.skipped_categories.join(", "))?;
+        }
+        if !self.without_negatives.is_empty() {
+            write!(f, "\n\nno known negative, so that every ranking there is perfect: ")?;
+            write!(f, "{}", self.without_negatives.join(", "))?;
+        }
+        if self.tied > MANY_TIES {
+            let share = percent(self.tied);
+            write!(
+                f,
+                "\n\n{share} % of the scores are tied with another of their category (rounded or saturated "
+            )?;
+            write!(f, "scores?); a tie counts as one rank, that of its last")?;
         }
         Ok(())
     }

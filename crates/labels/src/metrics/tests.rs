@@ -66,16 +66,47 @@ fn equals_the_official_metrics() {
 }
 
 #[test]
-fn ties_keep_file_order() {
-    // By hand. Ranking − + | + − +, the bar between the tie at 1 and the tie at 0 (−0 equals +0):
-    // precision at the positives 1/2, 2/3, 3/5; envelope from the right 2/3, 2/3, 3/5.
+fn equal_scores_share_the_rank_of_the_last_of_them() {
+    // By hand, and sklearn.metrics.average_precision_score([0, 1, 1, 0, 1], [1, 1, 0, 0, 0]) = 0.5666…:
+    // two at 1, one of them positive, then three at 0 (−0 equals +0), two of them positive: precision 1/2,
+    // then 3/5 twice; envelope from the right 3/5 throughout.
     let scores = evaluated(&[1.0, 1.0, 0.0, -0.0, 0.0], &[-1, 1, 1, -1, 1], 1);
-    close(scores.map_plain, (1.0 / 2.0 + 2.0 / 3.0 + 3.0 / 5.0) / 3.0);
-    close(scores.map, (2.0 / 3.0 + 2.0 / 3.0 + 3.0 / 5.0) / 3.0);
+    close(scores.map_plain, (1.0 / 2.0 + 2.0 * 3.0 / 5.0) / 3.0);
+    close(scores.map, 3.0 / 5.0);
+    close(scores.tied, 1.0);
     // All at or above 0: five predicted, three of them right.
     close(scores.all.op, 0.6);
     close(scores.all.or, 1.0);
     close(scores.all.of1, 0.75);
+    // A constant score is worth the share of positives, whatever the order.
+    let constant = evaluated(&[0.5; 10], &[1, -1, -1, -1, -1, -1, -1, -1, -1, -1], 1);
+    close(constant.map, 0.1);
+    close(constant.map_plain, 0.1);
+}
+
+#[test]
+fn no_number_depends_on_the_order_of_the_rows() {
+    for seed in 0..20 {
+        // Scores of random_data are rounded, so that many are equal.
+        let (scores, labels) = random_data(seed, 40, 3);
+        let mut order: Vec<usize> = (0..40).collect();
+        order.shuffle(&mut rng(seed, Stream::Synthetic, 3, 0));
+        let rows = |row: usize| row * 3..row * 3 + 3;
+        let shuffled: Vec<f32> = order.iter().flat_map(|&row| scores[rows(row)].to_vec()).collect();
+        let relabeled: Vec<i8> = order.iter().flat_map(|&row| labels[rows(row)].to_vec()).collect();
+        let (before, after) = (evaluated(&scores, &labels, 3), evaluated(&shuffled, &relabeled, 3));
+        assert!(before.tied > 0.5, "{}", before.tied);
+        assert_eq!(before, after);
+    }
+}
+
+#[test]
+fn a_category_without_known_negatives_is_named() {
+    let scores = evaluated(&[1.0, 2.0, 0.0, 1.0], &[1, 1, 0, -1], 2);
+    assert_eq!(scores.without_negatives, ["category 0"]);
+    assert!(
+        scores.to_string().ends_with("no known negative, so that every ranking there is perfect: category 0")
+    );
 }
 
 #[test]
@@ -184,6 +215,7 @@ fn json_has_the_names_that_scripts_rely_on() {
     };
     let six = ["op", "or", "of1", "cp", "cr", "cf1"];
     let rest = ["map", "map_plain", "top3", "images", "categories", "skipped_categories", "per_category"];
+    let rest = [&rest[..], &["without_negatives", "tied"]].concat();
     assert_eq!(sorted(keys(&json).iter().map(String::as_str).collect()), sorted([&six[..], &rest].concat()));
     assert_eq!(sorted(keys(&json["top3"]).iter().map(String::as_str).collect()), sorted(six.to_vec()));
     assert_eq!(
