@@ -93,6 +93,33 @@ pub struct Options {
     pub uncertain: Option<Uncertain>,
     /// The category hierarchy that implies labels: Open Images' JSON file.
     pub hierarchy: Option<PathBuf>,
+    /// What is between the tags of a cell.
+    pub separator: Option<Separator>,
+}
+
+/// What is between the tags of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Separator {
+    /// Nothing: a cell is one tag.
+    None,
+    /// This character.
+    Character(char),
+}
+
+impl std::str::FromStr for Separator {
+    type Err = String;
+
+    /// `none`, `space`, `tab` or a character.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let mut characters = text.chars();
+        match (text, characters.next(), characters.next()) {
+            ("none", ..) => Ok(Separator::None),
+            ("space", ..) => Ok(Separator::Character(' ')),
+            ("tab", ..) => Ok(Separator::Character('\t')),
+            (_, Some(character), None) => Ok(Separator::Character(character)),
+            _ => Err(format!("`{text}` is not a separator; expected one character, space, tab or none")),
+        }
+    }
 }
 
 impl Unlisted {
@@ -133,6 +160,8 @@ pub enum Choice {
     Uncertain,
     /// `--hierarchy`
     Hierarchy,
+    /// `--separator`
+    Separator,
 }
 
 impl fmt::Display for Choice {
@@ -145,6 +174,7 @@ impl fmt::Display for Choice {
             Choice::Difficult => "--difficult",
             Choice::Uncertain => "--uncertain",
             Choice::Hierarchy => "--hierarchy",
+            Choice::Separator => "--separator",
         })
     }
 }
@@ -168,6 +198,7 @@ impl Options {
             (Choice::Difficult, self.difficult.is_some()),
             (Choice::Uncertain, self.uncertain.is_some()),
             (Choice::Hierarchy, self.hierarchy.is_some()),
+            (Choice::Separator, self.separator.is_some()),
         ];
         match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
             Some((choice, _)) => {

@@ -1,8 +1,11 @@
 //! Lists of tags: `image,tags` with several tags in a cell, or `image,tag` with one per line.
 //!
 //! What Kaggle data sets, DAM exports and spreadsheets hold; there is no specification. Fields are
-//! separated by commas or tabs and may be quoted within a line, the header may be missing. A tag that an image
-//! lacks is not said to be absent: the user must say whether it was looked for.
+//! separated by commas or tabs and may be quoted within a line, the header may be missing. A cell may be a
+//! list as Python, NumPy, JSON or PostgreSQL write it, or a word for nothing, such as `nan` ([`cells`]). A tag
+//! that an image lacks is not said to be absent: the user must say whether it was looked for.
+
+mod cells;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,6 +13,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use self::cells::{Cell, cell};
 use super::name_list::check_name;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy, write_atomically};
@@ -18,9 +22,11 @@ use crate::formats::format::Format;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, split, text};
 use crate::formats::marks::Marks;
-use crate::formats::options::{Choice, Options};
+use crate::formats::options::{Choice, Options, Separator};
 use crate::formats::report::shown;
+use crate::images::EXTENSIONS;
 use crate::labels::Label;
+use crate::text::letters;
 use crate::{Error, Result};
 
 /// This format.
@@ -29,7 +35,7 @@ pub const FORMAT: Format = Format {
     title: "tags",
     about: "Lists of tags: image,tags",
     extensions: &[],
-    takes: &[Choice::Unlisted],
+    takes: &[Choice::Unlisted, Choice::Separator],
     names_categories: false,
     unknown_becomes_negative: false,
     recognize,
@@ -37,15 +43,26 @@ pub const FORMAT: Format = Format {
     write,
 };
 
-/// What the first column may be called.
-const IMAGES: [&str; 9] =
-    ["image", "images", "image_name", "image_path", "filename", "file_name", "file", "path", "img"];
+/// What the first column may be called, by its letters and digits.
+const IMAGES: [&str; 11] = [
+    "image",
+    "images",
+    "imagename",
+    "imagepath",
+    "imageid",
+    "imageindex",
+    "filename",
+    "file",
+    "filepath",
+    "path",
+    "img",
+];
 /// What a second column of several tags in a cell may be called.
-const SEVERAL: [&str; 4] = ["tags", "labels", "categories", "classes"];
+const SEVERAL: [&str; 5] = ["tags", "labels", "categories", "classes", "findinglabels"];
 /// What a second column of one tag in a cell may be called.
 const ONE: [&str; 4] = ["tag", "label", "category", "class"];
-/// What may stand between the tags of a cell, beside spaces.
-const SEPARATORS: [char; 3] = [';', '|', ','];
+/// What may be between the tags of a cell, beside spaces.
+const SEPARATORS: [char; 4] = [';', '|', ',', '#'];
 
 /// Reads a list of tags; image paths are relative to it.
 ///
@@ -56,18 +73,49 @@ const SEPARATORS: [char; 3] = [';', '|', ','];
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let why = "a list of tags does not say whether a tag that an image lacks was looked for";
     let unlisted = options.unlisted(why)?;
-    let separator = Survey::of(path)?.separator(path)?;
+    let survey = Survey::of(path)?;
+    let separator = match options.separator {
+        Some(Separator::None) => None,
+        Some(Separator::Character(character)) => Some(character),
+        None => survey.separator(path)?,
+    };
     let folder = options.image_folder(path);
     let mut marks = Marks::default();
-    for_each_row(path, |image, tags| {
+    let (mut tagged, mut silent) = (HashSet::new(), HashSet::new());
+    for_each_row(path, survey.has_header, |image, tags| {
         let image = marks.image(&folder.join(image));
-        let tags = tags.split(|character| Some(character) == separator);
-        for tag in tags.map(str::trim).filter(|tag| !tag.is_empty()) {
+        let tags = match cell(tags) {
+            Cell::Missing => {
+                silent.insert(image);
+                return;
+            }
+            Cell::List(tags) => tags,
+            Cell::Text(text) => {
+                text.split(|character| Some(character) == separator).map(Into::into).collect()
+            }
+        };
+        tagged.insert(image);
+        for tag in tags.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty()) {
             let category = marks.category(tag);
             marks.mark(image, category, Label::Positive);
         }
     })?;
-    marks.finish(unlisted.label(), path)
+    let mut reading = marks.finish(unlisted.label(), path)?;
+    // Nobody looked at these, so that nothing is known of them even where what is not listed is negative.
+    let unseen: Vec<usize> = silent.difference(&tagged).copied().collect();
+    let labels = &mut reading.annotations.labels;
+    unseen.iter().for_each(|&image| {
+        (0..labels.categories()).for_each(|category| labels.set(image, category, Label::Unknown));
+    });
+    if !unseen.is_empty() {
+        let count = unseen.len();
+        reading.notes.push(format!("{count} images have a cell such as nan, None or -1: all unknown there"));
+    }
+    if survey.has_header && !survey.known_header {
+        let first = survey.first.unwrap_or_default();
+        reading.notes.push(format!("the first line is taken for a header: {}", shown(&first)));
+    }
+    Ok(reading)
 }
 
 /// Whether a file begins with a header of a list of tags.
@@ -83,11 +131,18 @@ pub fn recognize(_path: &Path, head: &[u8]) -> Option<String> {
 /// What a first look over the file shows.
 #[derive(Default)]
 struct Survey {
+    /// Whether the first line is a header, and whether one of the names that are known.
+    has_header: bool,
+    known_header: bool,
+    /// The first line's image and tags.
+    first: Option<String>,
     /// Whether the header says that a cell holds one tag, or several.
     one: Option<bool>,
     separators: Vec<char>,
     /// A cell with a space inside.
     spaced: Option<String>,
+    /// A cell that holds what other cells are, with what is between.
+    compound: Option<(String, char)>,
     /// Whether an image is in several lines.
     repeated: bool,
 }
@@ -95,29 +150,69 @@ struct Survey {
 impl Survey {
     fn of(path: &Path) -> Result<Self> {
         let mut survey = Self::default();
-        let mut images = HashSet::new();
-        let one = for_each_row(path, |image, tags| {
-            survey.repeated |= !images.insert(tidy(Path::new(image)));
-            for separator in SEPARATORS.into_iter().filter(|it| tags.contains(*it)) {
-                if !survey.separators.contains(&separator) {
-                    survey.separators.push(separator);
-                }
+        let (mut rows, mut named_like_images) = (0, 0);
+        for_each_row(path, false, |image, tags| {
+            if rows == 0 {
+                survey.first = Some(format!("{image},{tags}"));
+                survey.one = header(image, tags);
+                survey.known_header = survey.one.is_some();
+                survey.has_header = !is_image_name(image);
+            } else {
+                named_like_images += usize::from(is_image_name(image));
             }
-            if survey.spaced.is_none() && tags.contains(char::is_whitespace) {
-                survey.spaced = Some(tags.to_owned());
-            }
+            rows += 1;
         })?;
-        Ok(Self { one, ..survey })
+        // Its first field is not the name of an image, while all others are.
+        survey.has_header &= rows > 1 && named_like_images + 1 == rows;
+        survey.has_header |= survey.known_header;
+        survey.look_at_cells(path)?;
+        Ok(survey)
     }
 
-    /// What stands between the tags of a cell; `None` if a cell is one tag.
+    fn look_at_cells(&mut self, path: &Path) -> Result<()> {
+        let (mut images, mut wholes) = (HashSet::new(), HashSet::new());
+        for_each_row(path, self.has_header, |image, tags| {
+            self.repeated |= !images.insert(tidy(Path::new(image)));
+            let Cell::Text(tags) = cell(tags) else { return };
+            for separator in SEPARATORS.into_iter().filter(|it| tags.contains(*it)) {
+                if !self.separators.contains(&separator) {
+                    self.separators.push(separator);
+                }
+            }
+            if self.spaced.is_none() && tags.contains(char::is_whitespace) {
+                self.spaced = Some(tags.to_owned());
+            }
+            wholes.insert(tags.to_owned());
+        })?;
+        let compound = |separator: char| {
+            let of_wholes = |cell: &&String| {
+                let parts = || cell.split(separator).map(str::trim).filter(|part| !part.is_empty());
+                parts().nth(1).is_some() && parts().any(|part| wholes.contains(part))
+            };
+            wholes.iter().filter(of_wholes).min().map(|cell| (cell.clone(), separator))
+        };
+        self.compound = self.separators.iter().find_map(|&separator| compound(separator));
+        Ok(())
+    }
+
+    /// What is between the tags of a cell; `None` if a cell is one tag.
     fn separator(&self, path: &Path) -> Result<Option<char>> {
         let unclear = |what: String| {
-            let advice = "put ; between the tags of an image, or give one tag per line below image,tag";
+            let advice = "put ; between the tags of an image, give one tag per line below image,tag, or pass \
+                          --separator";
             Err(Error::Usage(format!("{}: {what}; {advice}", path.display())))
         };
         match (self.one, &self.separators[..], &self.spaced) {
-            (Some(true), _, _) | (_, [], None) => Ok(None),
+            (Some(true), _, _) => match &self.compound {
+                None => Ok(None),
+                Some((cell, separator)) => Err(Error::Usage(format!(
+                    "{}: the header says that a cell is one tag, but {} holds what other cells are; pass \
+                     --separator {separator:?} if it holds several tags, --separator none if it is one",
+                    path.display(),
+                    shown(cell)
+                ))),
+            },
+            (_, [], None) => Ok(None),
             (_, [separator], _) => Ok(Some(*separator)),
             (Some(false), [], Some(_)) if !self.repeated => Ok(Some(' ')),
             (None, [], Some(_)) if self.repeated => Ok(None),
@@ -133,24 +228,26 @@ impl Survey {
     }
 }
 
-/// Calls `each` with the image and the cell of tags of every line below the header; gives whether the
-/// header says that a cell is one tag, `None` if there is no header.
-fn for_each_row(path: &Path, mut each: impl FnMut(&str, &str)) -> Result<Option<bool>> {
+/// Whether a name ends as those of images do.
+fn is_image_name(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
+}
+
+/// Calls `each` with the image and the cell of tags of every line, or of those below the first if that is a
+/// header.
+fn for_each_row(path: &Path, has_header: bool, mut each: impl FnMut(&str, &str)) -> Result<()> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
-    let (mut delimiter, mut one) = (None, None);
+    let mut delimiter = None;
     while lines.advance()? {
         let Lines { bytes, report, .. } = &mut lines;
         let Some(line) = text(bytes, report) else { continue };
         let first = delimiter.is_none();
         let delimiter = *delimiter.get_or_insert(if line.contains('\t') { '\t' } else { ',' });
         match row(line, delimiter) {
-            Ok((image, tags)) => {
-                one = if first { header(&image, &tags) } else { one };
-                if !first || one.is_none() {
-                    each(image.trim(), tags.trim());
-                }
-            }
+            Ok((image, tags)) if !(first && has_header) => each(image.trim(), tags.trim()),
+            Ok(_) => {}
             Err(what) => report.note(|| what),
         }
     }
@@ -158,12 +255,12 @@ fn for_each_row(path: &Path, mut each: impl FnMut(&str, &str)) -> Result<Option<
     if delimiter.is_none() && report.problems.is_empty() {
         report.note(|| "an empty file; expected lines of image and tags".into());
     }
-    report.problems.or(one)
+    report.problems.or(())
 }
 
 /// Whether a header says that a cell is one tag; `None` if the row is not a header.
 fn header(image: &str, tags: &str) -> Option<bool> {
-    let [image, tags] = [image, tags].map(|name| name.trim().to_lowercase());
+    let [image, tags] = [image, tags].map(letters);
     let (one, several) = (ONE.contains(&&*tags), SEVERAL.contains(&&*tags));
     (IMAGES.contains(&&*image) && (one || several)).then_some(one)
 }
