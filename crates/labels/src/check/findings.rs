@@ -71,6 +71,8 @@ pub enum Code {
     ImageTiny,
     /// One color all over.
     ImageOneColor,
+    /// An image whose brightest value is at most a sixteenth of what it could be.
+    ImageDark,
     /// Names that differ by one letter or a plural.
     CategorySimilarName,
     /// Images that look alike in one split.
@@ -87,7 +89,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, errors first.
-    pub const ALL: [Code; 32] = [
+    pub const ALL: [Code; 33] = [
         Code::ImageMissing,
         Code::ImageUnreadable,
         Code::ImageEmpty,
@@ -114,6 +116,7 @@ impl Code {
         Code::ImageAnimated,
         Code::ImageTiny,
         Code::ImageOneColor,
+        Code::ImageDark,
         Code::CategorySimilarName,
         Code::DuplicateNear,
         Code::NothingUnknown,
@@ -202,6 +205,11 @@ impl Code {
             Code::ImageOneColor => {
                 ("image-one-color", Warning, "often a placeholder for a photograph that is gone; remove it")
             }
+            Code::ImageDark => (
+                "image-dark",
+                Warning,
+                "often 12 bits stored in 16; stretch the values to the full range before they are stored",
+            ),
             Code::CategorySimilarName => {
                 ("category-similar-name", Info, "if both mean the same, merge the columns")
             }

@@ -10,7 +10,7 @@ use super::Code;
 use super::perceptual_hash::{Look, Thumbnail};
 use crate::Error;
 use crate::images::tar_member::split;
-use crate::images::{MAX_PIXELS, decode_bytes, read_file};
+use crate::images::{MAX_PIXELS, Rgb8, decode_bytes, read_file};
 
 /// A shorter side below this many pixels is tiny.
 const TINY_PX: u32 = 32;
@@ -18,6 +18,8 @@ const TINY_PX: u32 = 32;
 const LARGE_PIXELS: u64 = 8_000_000;
 /// A side this many times the other makes an image elongated.
 const ELONGATED: u32 = 4;
+/// Brightest value of an image that uses a sixteenth of its range.
+const DARK: u8 = 16;
 
 /// What was found out about one file.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +87,7 @@ pub(super) fn examine(path: &Path, name: &str) -> Seen {
                 height: image.height,
                 format,
                 gray: matches!(color.channel_count(), 1 | 2),
-                odd: odd(&bytes, name, format, (image.width, image.height), &thumbnail),
+                odd: odd(&bytes, name, format, &image, &thumbnail),
                 bytes: half(blake3::hash(&bytes)),
                 pixels: {
                     let mut hasher = blake3::Hasher::new();
@@ -135,9 +137,10 @@ fn odd(
     bytes: &[u8],
     name: &str,
     format: ImageFormat,
-    (width, height): (u32, u32),
+    image: &Rgb8,
     thumbnail: &Thumbnail,
 ) -> Vec<(Code, String)> {
+    let (width, height) = (image.width, image.height);
     let (short, long) = (width.min(height), width.max(height));
     let size = format!("{width} × {height} pixels");
     let mut odd = Vec::new();
@@ -154,20 +157,42 @@ fn odd(
     }
     if thumbnail.is_one_color() {
         odd.push((Code::ImageOneColor, format!("{name}: one color all over")));
+    } else {
+        let brightest = image.pixels.iter().copied().max().unwrap_or(0);
+        if brightest <= DARK {
+            odd.push((Code::ImageDark, format!("{name}: dark, no value above {brightest} of 255")));
+        }
     }
     odd
 }
 
-/// Whether there is a second frame.
+/// Whether there is a second frame or page.
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     let bytes = Cursor::new(bytes);
     match format {
         ImageFormat::Gif => GifDecoder::new(bytes)
             .is_ok_and(|decoder| decoder.into_frames().take(2).filter(Result::is_ok).count() > 1),
         ImageFormat::Png => PngDecoder::new(bytes).and_then(|decoder| decoder.is_apng()).unwrap_or(false),
+        ImageFormat::Tiff => has_second_page(bytes.get_ref()).unwrap_or(false),
         ImageFormat::WebP => WebPDecoder::new(bytes).is_ok_and(|decoder| decoder.has_animation()),
         _ => false,
     }
+}
+
+/// Whether the first directory of a TIFF file leads to a second one (TIFF 6.0, section 2).
+fn has_second_page(bytes: &[u8]) -> Option<bool> {
+    let little = bytes.starts_with(b"II*\0");
+    let number = |at: usize, length: usize| {
+        let bytes = bytes.get(at..at.checked_add(length)?)?;
+        let digit = |number, &byte: &u8| number << 8 | usize::from(byte);
+        Some(if little { bytes.iter().rev().fold(0, digit) } else { bytes.iter().fold(0, digit) })
+    };
+    if !little && !bytes.starts_with(b"MM\0*") {
+        return None;
+    }
+    let directory = number(4, 4)?;
+    let next = directory + 2 + 12 * number(directory, 2)?;
+    Some(number(next, 4)? != 0)
 }
 
 #[cfg(test)]
@@ -290,6 +315,21 @@ mod tests {
         assert_eq!(oddities(&encoded(picture(3000, 2700), ImageFormat::Bmp)), [Code::ImageLarge]);
         let page = RgbImage::from_pixel(64, 64, Rgb([250, 250, 250]));
         assert_eq!(oddities(&encoded(page, ImageFormat::Jpeg)), [Code::ImageOneColor]);
+        // Twelve bits in sixteen.
+        let xray = |range: u16| {
+            image::ImageBuffer::from_fn(64, 64, |x, y| image::Luma([(x + y) as u16 * (range / 127)]))
+        };
+        assert_eq!(oddities(&encoded(xray(4095), ImageFormat::Png)), [Code::ImageDark]);
+        assert_eq!(oddities(&encoded(xray(65535), ImageFormat::Png)), []);
+    }
+
+    #[test]
+    fn a_second_directory_of_a_tiff_is_a_second_page() {
+        let page = encoded(picture(64, 64), ImageFormat::Tiff);
+        assert_eq!(has_second_page(&page), Some(false));
+        assert_eq!(has_second_page(b"II*\0\x08\0\0\0\0\0\x0e\0\0\0"), Some(true));
+        assert_eq!(has_second_page(b"MM\0*\0\0\0\x08\0\0\0\0\0\x0e"), Some(true));
+        assert_eq!(has_second_page(b"MM\0*\xff\xff\xff\xff"), None);
     }
 
     #[test]
