@@ -73,6 +73,6 @@ fn bare_label_arrays_take_minus_one_as_negative() {
     sarb_labels::arrays::npy::write(&labels, &[1.0, 0.5, 0.0, 1.0], &[2, 2]).unwrap();
     assert!(
         sarb_fails(3, &["evaluate", "--scores", &arg(&scores), "--labels", &arg(&labels)])
-            .contains("row 1, column 2: label 0.5")
+            .contains("row 0, column 1 (both from 0) is 0.5")
     );
 }

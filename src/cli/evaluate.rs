@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::labels::formats::csv;
-use sarb::labels::matrix::Matrix;
+use sarb::labels::Split;
+use sarb::labels::formats::options::Convention;
 use sarb::labels::metrics::{self, Scores};
-use sarb::labels::{LabelMatrix, Split, arrays};
+use sarb::labels::score_files::{self, ScoreFiles};
 use sarb::{Cancel, Error, Evaluation, Result, Run, Which};
 
 use super::CacheArgs;
-use super::console::{print, warn};
+use super::console::{print, say, warn};
 use super::progress::Progress;
 
 /// Arguments of `sarb evaluate`.
@@ -34,9 +34,12 @@ pub struct Evaluate {
     /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0
     #[arg(long, value_name = "FILE", requires = "labels")]
     pub scores: Option<PathBuf>,
-    /// Labels of those scores: own CSV, or .npy [N, C] with +1 positive, -1 negative, 0 unknown
+    /// Labels of those scores: own CSV, or .npy, .npz or .txt [N, C]; names that both files hold are matched
     #[arg(long, value_name = "FILE", requires = "scores")]
     pub labels: Option<PathBuf>,
+    /// What 1, 0 and -1 mean in an array of labels, where it leaves that open; NaN is unknown
+    #[arg(long, requires = "labels")]
+    pub convention: Option<Convention>,
     /// The scores are probabilities, threshold 0.5
     #[arg(long, requires = "scores")]
     pub probabilities: bool,
@@ -89,17 +92,9 @@ impl Evaluate {
     }
 
     fn evaluate_files(&self, scores: &Path, labels: &Path) -> Result<Scores> {
-        let (names, matrix) = read_labels(labels)?;
-        let Matrix { rows, cols: columns, values, .. } = arrays::read_matrix(scores)?;
-        if (rows, columns) != (matrix.images(), matrix.categories()) {
-            return Err(Error::Data(format!(
-                "{} holds {rows} × {columns} scores, but {} holds {} × {} labels",
-                scores.display(),
-                labels.display(),
-                matrix.images(),
-                matrix.categories()
-            )));
-        }
+        let ScoreFiles { scores: values, labels, names, notes } =
+            score_files::read(scores, labels, self.convention)?;
+        notes.iter().for_each(|note| say(note));
         let unit = values.iter().all(|value| (0.0..=1.0).contains(value));
         if self.probabilities && !unit {
             return Err(Error::Data(format!(
@@ -112,7 +107,7 @@ impl Evaluate {
                 "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
             );
         }
-        Ok(metrics::evaluate(&values, &matrix, &names, if self.probabilities { 0.5 } else { 0.0 })?)
+        Ok(metrics::evaluate(&values, &labels, &names, if self.probabilities { 0.5 } else { 0.0 })?)
     }
 }
 
@@ -121,24 +116,4 @@ fn percent(text: &str) -> std::result::Result<f64, String> {
         Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
         _ => Err(format!("`{text}` is not a percentage from 0 to 100")),
     }
-}
-
-/// Labels of any program: own CSV with names, or a bare array of +1, −1 and 0.
-fn read_labels(path: &Path) -> Result<(Vec<String>, LabelMatrix)> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
-        let annotations = csv::read(path)?;
-        return Ok((annotations.categories, annotations.labels));
-    }
-    let Matrix { cols: columns, values, .. } = arrays::read_matrix(path)?;
-    if let Some(at) = values.iter().position(|value| ![-1.0, 0.0, 1.0].contains(value)) {
-        return Err(Error::Data(format!(
-            "{}: row {}, column {}: label {}; expected +1 positive, -1 negative or 0 unknown",
-            path.display(),
-            at / columns + 1,
-            at % columns + 1,
-            values[at]
-        )));
-    }
-    let labels: Vec<i8> = values.iter().map(|value| *value as i8).collect();
-    Ok(((1..=columns).map(|c| format!("category {c}")).collect(), LabelMatrix::from_values(columns, &labels)))
 }

@@ -15,7 +15,7 @@
 //! - [`formats`] gives them, one file a format; [`dataset`] opens a data folder of our own CSV.
 //! - [`hiding`] and [`stratified`] make parts of them, [`check`] and [`inspect`] look at them.
 //! - [`categories`], [`cooccurrence`] and [`words`] say what is known of a category beside its labels.
-//! - [`metrics`] says what scores are worth; [`arrays`] reads those of other programs.
+//! - [`metrics`] says what scores are worth; [`arrays`] and [`score_files`] read those of other programs.
 //! - [`images`] decodes and transforms, also out of tar files.
 
 pub mod annotations;
@@ -38,6 +38,7 @@ pub mod metrics;
 #[cfg(test)]
 mod outside_data;
 pub mod random;
+pub mod score_files;
 pub mod stratified;
 pub mod svg;
 pub mod text;

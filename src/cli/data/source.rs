@@ -6,8 +6,8 @@ use clap::Args;
 use sarb::{Error, Result};
 use sarb_labels::Annotations;
 use sarb_labels::dataset::{self, Split};
-use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted};
-use sarb_labels::formats::{self, format::Format};
+use sarb_labels::formats::options::{Convention, Difficult, Options, Separator, Uncertain, Unlisted};
+use sarb_labels::formats::{self, Reading, format::Format};
 
 use crate::cli::console::say;
 
@@ -45,6 +45,9 @@ pub struct ReadArgs {
     /// Open Images: JSON file of the hierarchy, whose implied labels are filled in
     #[arg(long, value_name = "FILE")]
     hierarchy: Option<PathBuf>,
+    /// Lists of tags: what is between the tags of a cell; a character, space, tab or none
+    #[arg(long, value_name = "CHARACTER")]
+    separator: Option<Separator>,
 }
 
 impl ReadArgs {
@@ -62,9 +65,10 @@ impl ReadArgs {
         if format != formats::csv::FORMAT {
             say(&format!("{}: {format}: {why}", source.display()));
         }
-        let reading = format.read(source, &self.options())?;
-        reading.notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
-        Ok(reading.annotations)
+        let Reading { mut annotations, mut notes } = format.read(source, &self.options())?;
+        notes.extend(formats::find_images(&mut annotations));
+        notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
+        Ok(annotations)
     }
 
     /// All labels of a source: of a data folder every split that it has, else one, with their names.
@@ -90,6 +94,7 @@ impl ReadArgs {
             difficult: arguments.difficult,
             uncertain: arguments.uncertain,
             hierarchy: arguments.hierarchy,
+            separator: arguments.separator,
         }
     }
 

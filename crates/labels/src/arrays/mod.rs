@@ -43,7 +43,7 @@ pub fn read_matrix(path: &Path) -> Result<Matrix> {
     Ok(Matrix { rows, cols, values, column_names: None, row_names: None })
 }
 
-fn extension(path: &Path) -> String {
+pub(crate) fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 

@@ -9,6 +9,7 @@ pub mod cvat;
 pub mod fiftyone;
 pub mod format;
 mod hierarchy;
+mod image_files;
 mod image_names;
 mod instances;
 mod json;
@@ -37,6 +38,8 @@ use std::path::Path;
 use crate::annotations::Annotations;
 use crate::{Error, Result};
 use format::Format;
+
+pub use image_files::find_images;
 
 /// The formats of labels, one per line.
 pub const ALL: [Format; 14] = [
@@ -85,6 +88,11 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
     match found.len() {
         1 => Ok(found.remove(0)),
         0 if pattern => Err(Error::Missing(format!("{}: no such file or folder", path.display()))),
+        // The nearest format says why it does not fit.
+        0 if csv::begins_like_ours(&head) => match csv::read(path) {
+            Err(error) => Err(error),
+            Ok(_) => Ok((csv::FORMAT, "a header image,…".into())),
+        },
         0 => {
             let names = ALL.map(|format| format.name).join("|");
             let what = format!("not a label format sarb recognizes; pass --from {names}");

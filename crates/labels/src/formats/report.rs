@@ -39,3 +39,11 @@ pub(crate) fn shown(value: &str) -> String {
         None => format!("{value:?}"),
     }
 }
+
+/// What is wrong with a list of class numbers in which 0 or 1 is twice.
+pub(crate) fn multi_hot(number: impl std::fmt::Display, list: &str) -> String {
+    format!(
+        "{number} is in {list} more than once, as where a list has one number per category; expected each label \
+         once"
+    )
+}

@@ -13,3 +13,44 @@ pub(crate) fn shard_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>
     files.sort();
     Ok(files)
 }
+
+/// The split that a file belongs to, by its name: `train` of `train-00000-of-00002.parquet`, as Hugging Face
+/// names shards, or of `train.parquet`, `train_0.tar` and `train-images.tar`.
+pub(crate) fn split_of(file: &Path) -> Option<&str> {
+    let name = file.file_stem()?.to_str()?;
+    if let Some((name, _)) = name.split_once("-of-") {
+        return Some(name.rsplit_once('-')?.0);
+    }
+    let word = name.split(|c: char| !c.is_alphabetic()).next()?;
+    SPLITS.contains(&&*word.to_lowercase()).then_some(word)
+}
+
+const SPLITS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "dev"];
+
+/// The distinct splits of files, in order of their names.
+pub(crate) fn splits(files: &[PathBuf]) -> Vec<&str> {
+    let mut splits: Vec<&str> = files.iter().filter_map(|file| split_of(file)).collect();
+    splits.sort_unstable();
+    splits.dedup();
+    splits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_tell_their_splits() {
+        let files = [
+            "train-00000-of-00002.parquet",
+            "nsfw-train-00000-of-00002.parquet",
+            "validation.parquet",
+            "test_1.tar",
+            "trains.tar",
+            "000017.tar",
+        ];
+        let files = files.map(PathBuf::from);
+        assert_eq!(splits(&files), ["nsfw-train", "test", "train", "validation"]);
+        assert_eq!(split_of(&files[5]), None);
+    }
+}

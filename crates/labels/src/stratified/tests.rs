@@ -136,13 +136,13 @@ fn one_part_no_image_and_no_known_label_are_split_too() {
 }
 
 #[test]
-#[should_panic(expected = "no proportions that sum to 1")]
+#[should_panic(expected = "are not proportions that sum to 1")]
 fn shares_that_do_not_sum_to_one_are_refused() {
     split(&LabelMatrix::unknown(3, 1), &[0.5, 0.4], 0);
 }
 
 #[test]
-#[should_panic(expected = "no proportions that sum to 1")]
+#[should_panic(expected = "are not proportions that sum to 1")]
 fn shares_that_are_no_numbers_are_refused() {
     split(&LabelMatrix::unknown(3, 1), &[f64::NAN, 1.0], 0);
 }

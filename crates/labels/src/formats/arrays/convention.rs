@@ -6,44 +6,65 @@
 
 use std::path::Path;
 
+use super::numbers::Numbers;
 use crate::formats::options::Convention;
 use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
-/// The labels that the numbers of an array stand for, and a note if the convention was not said.
+/// The labels that the numbers of an array stand for, and a note if the convention was not said. NaN is
+/// unknown under every convention.
 ///
 /// # Errors
 /// [`Error::Usage`] if it was not said and the array leaves it open.
 pub(super) fn interpret(
-    numbers: LabelMatrix,
+    Numbers { values, missing }: Numbers,
     convention: Option<Convention>,
     path: &Path,
 ) -> Result<(LabelMatrix, Option<String>)> {
-    let (unknown, negative) = (numbers.count(Label::Unknown), numbers.count(Label::Negative));
+    let negative = values.count(Label::Negative);
+    let zeros = values.count(Label::Unknown) - missing.len();
     let Some(convention) = convention else {
-        if let Some(doubt) = doubt(&numbers) {
+        // Where NaN says what is unknown, 0 is left to say what is not there.
+        if !missing.is_empty() && negative == 0 {
+            let note = format!(
+                "{} NaN read as unknown, {zeros} of 0 as not there; if not, pass --convention",
+                missing.len()
+            );
+            return Ok((labels(&values, &missing, Convention::Complete, path)?, Some(note)));
+        }
+        if let Some(doubt) = doubt(&values) {
             let choices = "hcp or spml (-1 not there, 0 unknown), csl (0 not there, -1 unknown) or \
                            complete (0 not there)";
             return Err(Error::Usage(format!("{}: {doubt}; pass --convention {choices}", path.display())));
         }
-        let note = format!(
-            "{negative} of -1 read as not there, {unknown} of 0 as unknown; if not, pass --convention"
-        );
-        return Ok((numbers, (unknown > 0).then_some(note)));
+        let note =
+            format!("{negative} of -1 read as not there, {zeros} of 0 as unknown; if not, pass --convention");
+        return Ok((values, (zeros > 0).then_some(note)));
     };
     if matches!(convention, Convention::Hcp | Convention::Spml) {
-        return Ok((numbers, None));
+        return Ok((values, None));
     }
-    let mut labels = LabelMatrix::unknown(0, numbers.categories());
-    for image in 0..numbers.images() {
-        let row: Option<Vec<Label>> = numbers.row(image).map(|number| convention.label(number)).collect();
+    Ok((labels(&values, &missing, convention, path)?, None))
+}
+
+/// The labels under a convention; `missing` cells are unknown.
+fn labels(
+    values: &LabelMatrix,
+    missing: &[(usize, usize)],
+    convention: Convention,
+    path: &Path,
+) -> Result<LabelMatrix> {
+    let mut labels = LabelMatrix::unknown(0, values.categories());
+    for image in 0..values.images() {
+        let row: Option<Vec<Label>> = values.row(image).map(|number| convention.label(number)).collect();
         let row = row.ok_or_else(|| {
             let what = format!("row {image} (from 0) holds -1; expected 1 and 0 with --convention complete");
             Error::Data(format!("{}: {what}", path.display()))
         })?;
         labels.push(&row);
     }
-    Ok((labels, None))
+    missing.iter().for_each(|&(image, category)| labels.set(image, category, Label::Unknown));
+    Ok(labels)
 }
 
 /// Why the numbers may not mean +1 there, −1 not there, 0 unknown.
@@ -89,6 +110,7 @@ mod tests {
 
     fn read(categories: usize, values: &[i8], convention: Option<Convention>) -> Result<Vec<f32>> {
         let numbers = LabelMatrix::from_values(categories, values);
+        let numbers = Numbers { values: numbers, missing: Vec::new() };
         interpret(numbers, convention, Path::new("a.npy")).map(|(labels, _)| labels.to_floats())
     }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 mod convention;
 mod numbers;
 
+use self::numbers::Numbers;
 use super::name_list::{self, numbered_categories};
 use crate::annotations::Annotations;
 use crate::arrays::npy;
@@ -19,7 +20,7 @@ use crate::formats::Reading;
 use crate::formats::format::Format;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, text};
-use crate::formats::options::{Choice, Options};
+use crate::formats::options::{Choice, Convention, Options};
 use crate::formats::report::shown;
 use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
@@ -55,15 +56,16 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     })?;
     let images = name_list::read(list, "names of images")?;
     let numbers = read_numbers(path)?;
-    if images.len() != numbers.images() {
-        let (rows, names) = (numbers.images(), images.len());
+    if images.len() != numbers.values.images() {
+        let (rows, names) = (numbers.values.images(), images.len());
         return Err(Error::Data(format!(
             "{}: {names} images; expected {rows}, one for each row of {}",
             list.display(),
             path.display()
         )));
     }
-    let (categories, unnamed) = category_names(path, options.categories.as_deref(), numbers.categories())?;
+    let (categories, unnamed) =
+        category_names(path, options.categories.as_deref(), numbers.values.categories())?;
     let (labels, read_as) = convention::interpret(numbers, options.convention, path)?;
     let folder = options.image_folder(path);
     let images = images.iter().map(|entry| tidy(&folder.join(&entry.name))).collect();
@@ -105,15 +107,27 @@ fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
-/// The numbers of a file: 1 as positive, −1 as negative, 0 as unknown, whatever they mean.
-fn read_numbers(path: &Path) -> Result<LabelMatrix> {
+/// The labels of an array to measure scores with, whose rows and columns have no names, and a note where a
+/// convention was guessed. There must be negative labels among them, so that −1 is one where no 0 could be.
+///
+/// # Errors
+/// Those of [`FORMAT`]'s reader.
+pub fn read_labels(path: &Path, convention: Option<Convention>) -> Result<(LabelMatrix, Option<String>)> {
+    let numbers = read_numbers(path)?;
+    let no_zeros = numbers.values.count(Label::Unknown) == numbers.missing.len();
+    let convention = convention.or(no_zeros.then_some(Convention::Hcp));
+    convention::interpret(numbers, convention, path)
+}
+
+/// The numbers of a file, whatever they mean.
+fn read_numbers(path: &Path) -> Result<Numbers> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let file = BufReader::with_capacity(1 << 20, file);
     let mut problems = Problems::default();
     let numbers = match extension(path).as_str() {
         "npy" => numbers::read(file, path, numbers::MOST_CELLS, &mut problems)?,
         "npz" => read_member(file, path, &mut problems)?,
-        "txt" => return read_text(file, path),
+        "txt" => return Ok(Numbers { values: read_text(file, path)?, missing: Vec::new() }),
         _ => return Err(refuse(path, "expected a file called .npy, .npz or .txt")),
     };
     problems.or(numbers)
@@ -124,7 +138,7 @@ fn refuse(path: &Path, what: impl std::fmt::Display) -> Error {
 }
 
 /// Reads the only array of an archive, or the one called `labels`.
-fn read_member(file: impl Read + Seek, path: &Path, problems: &mut Problems) -> Result<LabelMatrix> {
+fn read_member(file: impl Read + Seek, path: &Path, problems: &mut Problems) -> Result<Numbers> {
     let wrong = |error| refuse(path, format!("no archive of NumPy arrays: {error}"));
     let mut archive = zip::ZipArchive::new(file).map_err(wrong)?;
     let names: zip::result::ZipResult<Vec<String>> =

@@ -46,13 +46,22 @@ pub(super) fn label(number: f64) -> Option<Label> {
     }
 }
 
+/// Numbers as they are written, whatever they mean.
+#[derive(Debug, PartialEq)]
+pub(super) struct Numbers {
+    /// 1 as positive, −1 as negative, 0 and NaN as unknown.
+    pub values: LabelMatrix,
+    /// Rows and columns of the cells that are NaN, as pandas writes what is missing.
+    pub missing: Vec<(usize, usize)>,
+}
+
 /// Reads an array of two axes; other numbers are noted with their place.
 pub(super) fn read(
     mut source: impl Read,
     path: &Path,
     most_cells: u64,
     problems: &mut Problems,
-) -> Result<LabelMatrix> {
+) -> Result<Numbers> {
     let refuse = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let failed = |error: io::Error, what: &str| match error.kind() {
         ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
@@ -73,6 +82,7 @@ pub(super) fn read(
     let [outer, inner] = if header.fortran_order { [columns, rows] } else { [rows, columns] };
     let mut reader =
         Lines { inner: inner as usize, lines: LabelMatrix::unknown(0, inner as usize), line: vec![] };
+    let mut missing = Vec::new();
     let mut left = outer * inner;
     let mut chunk = vec![0; CHUNK_BYTES];
     while left > 0 {
@@ -83,6 +93,11 @@ pub(super) fn read(
         for number in bytes.chunks_exact(header.bytes) {
             let value = header.value(number);
             reader.push(label(value).unwrap_or_else(|| {
+                if value.is_nan() {
+                    let (outer, inner) = reader.place();
+                    missing.push(if header.fortran_order { (inner, outer) } else { (outer, inner) });
+                    return Label::Unknown;
+                }
                 problems.push(wrong_value(path, &header, value, reader.place()));
                 Label::Unknown
             }));
@@ -91,14 +106,14 @@ pub(super) fn read(
     }
     // An archive compares its checksum at the end.
     source.read(&mut [0]).map_err(|error| failed(error, "damaged"))?;
-    Ok(if header.fortran_order { transposed(&reader.lines) } else { reader.lines })
+    let values = if header.fortran_order { transposed(&reader.lines) } else { reader.lines };
+    Ok(Numbers { values, missing })
 }
 
 fn wrong_value(path: &Path, header: &Header, value: f64, (outer, inner): (usize, usize)) -> String {
     let (row, column) = if header.fortran_order { (inner, outer) } else { (outer, inner) };
     let hint = match value {
         255.0 if header.kind == Kind::Unsigned => "; 255 is -1 that lost its sign: save the array as int8",
-        value if value.is_nan() => "; write 0 for unknown",
         _ => "",
     };
     format!(

@@ -58,7 +58,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
         .label();
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
-    let uncertain = options.uncertain.unwrap_or_default();
+    let uncertain = options.uncertain;
     let mut table = None;
     while lines.advance()? {
         let fields = fields(&lines.bytes, &mut lines.report);
@@ -68,7 +68,12 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
             (Some(table), Some(fields)) => Table::add(table, &fields, &mut lines.report),
             (None, Some(fields)) => {
                 let folders = Folders::new(path, options.images.as_deref());
-                match Table::header(&fields, folders, [blank, uncertain.label()], &mut lines.report) {
+                match Table::header(
+                    &fields,
+                    folders,
+                    [blank, uncertain.unwrap_or_default().label()],
+                    &mut lines.report,
+                ) {
                     Some(header) => table = Some(header),
                     None => break,
                 }
@@ -140,6 +145,7 @@ struct Candidate {
     known: bool,
     labels: usize,
     uncertain: usize,
+    blanks: usize,
     /// How many cells hold something else, and the first of them with its line.
     others: usize,
     other: Option<(usize, String)>,
@@ -229,7 +235,7 @@ impl Table {
     }
 
     /// Decides which candidates are findings, and leaves the others out.
-    fn finish(self, path: &Path, mut report: Report<'_>, uncertain: Uncertain) -> Result<Reading> {
+    fn finish(self, path: &Path, mut report: Report<'_>, uncertain: Option<Uncertain>) -> Result<Reading> {
         for candidate in self.candidates.iter().filter(|candidate| candidate.is_mixed()) {
             let (line, value) = candidate.other.as_ref().expect("a mixed column has another value");
             report.line = *line;
@@ -245,8 +251,16 @@ impl Table {
         report.problems.or(())?;
         let mut notes = vec![self.note(&kept)];
         let doubts: usize = kept.iter().map(|&place| self.candidates[place].uncertain).sum();
+        let blanks: usize = kept.iter().map(|&place| self.candidates[place].blanks).sum();
+        if doubts > 0 && blanks == 0 && uncertain.is_none() {
+            return Err(Error::Usage(format!(
+                "{}: {doubts} of -1 and no blank cell, so that -1 may mean not there; if it means uncertain, pass \
+                 --uncertain; else write 0 for what is not there and nothing for what is unknown",
+                path.display()
+            )));
+        }
         if doubts > 0 {
-            let reading = match uncertain {
+            let reading = match uncertain.unwrap_or_default() {
                 Uncertain::Unknown => "unknown",
                 Uncertain::Negative => "negative",
                 Uncertain::Positive => "positive",
@@ -283,14 +297,14 @@ impl Table {
 impl Candidate {
     fn new(name: &str, column: usize) -> Self {
         let known = is_finding(name);
-        Self { name: name.into(), column, known, labels: 0, uncertain: 0, others: 0, other: None }
+        Self { name: name.into(), column, known, labels: 0, uncertain: 0, blanks: 0, others: 0, other: None }
     }
 
     fn take(&mut self, value: &str, report: &mut Report<'_>) -> Cell {
         let value = value.trim();
         let cell = cell(value);
         match cell {
-            Cell::Blank => {}
+            Cell::Blank => self.blanks += 1,
             Cell::Known(_) => self.labels += 1,
             Cell::Uncertain => {
                 self.labels += 1;

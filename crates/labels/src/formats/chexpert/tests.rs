@@ -148,6 +148,20 @@ fn problems_are_named_with_their_lines() {
 }
 
 #[test]
+fn minus_one_in_a_table_without_blanks_is_asked_about() {
+    let text = "image,cat,dog\na.jpg,-1,1\nb.jpg,0,-1\n";
+    let error = table(text).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(
+        error.to_string().contains("2 of -1 and no blank cell, so that -1 may mean not there"),
+        "{error}"
+    );
+    let said = Options { uncertain: Some(Uncertain::Negative), ..options(Unlisted::Unknown) };
+    let labels = read_bytes("a.csv", text, |path| FORMAT.read(path, &said)).unwrap().annotations.labels;
+    assert_eq!(labels.to_floats(), [-1.0, 1.0, -1.0, -1.0]);
+}
+
+#[test]
 fn the_header_tells_the_format() {
     let why = |head: &[u8]| recognize(Path::new("a.csv"), head);
     let head = std::fs::read(FIXTURE).unwrap();
@@ -155,7 +169,7 @@ fn the_header_tells_the_format() {
     assert_eq!(why(b"Path,Fracture,Edema\na.jpg,1,1"), None);
     // Our own file.
     assert_eq!(why(b"image,Fracture,Edema,Pneumonia\na.jpg,1,,0"), None);
-    assert!(why(b"image,Fracture,Edema,Pneumonia\na.jpg,1.0,,0.0").is_some());
+    assert!(why(b"image,Fracture,Edema,Pneumonia\na.jpg,1.0,,-1.0").is_some());
     assert_eq!(why(b"\xff\xfe"), None);
 }
 

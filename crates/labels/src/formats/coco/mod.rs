@@ -37,7 +37,8 @@ pub const FORMAT: Format = Format {
 
 /// Reads an instances file. A category with an annotation in an image, crowds included, is +1 there; every
 /// other category of the file is −1, since COCO's annotators looked for all of them, unless `--unlisted`
-/// says 0. Categories are in the order of their ids, which may have gaps.
+/// says 0; where images list their categories in `pos_category_ids`, others are 0 unless `--unlisted` says −1.
+/// Categories are in the order of their ids, which may have gaps.
 ///
 /// Images lie in the folder of the file; for `annotations/instances_SET.json` in `SET` beside that folder, if
 /// it is there.
@@ -45,7 +46,6 @@ pub const FORMAT: Format = Format {
 /// # Errors
 /// All problems of the file at once, among them that it is a federated (LVIS) file.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
-    let unlisted = options.unlisted.unwrap_or(Unlisted::Negative);
     let mut report = Report::new(path);
     let Some(instances) = Instances::read(&mut report)? else {
         return Err(Error::Problems(report.problems));
@@ -58,6 +58,9 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
                 .into()
         });
     }
+    // Nobody says that what such a list leaves out was looked for.
+    let default = if instances.positive_lists > 0 { Unlisted::Unknown } else { Unlisted::Negative };
+    let unlisted = options.unlisted.unwrap_or(default);
     let layout = if options.images.is_none() { split_folder(path) } else { None };
     let folder = layout.as_deref().unwrap_or_else(|| options.image_folder(path));
     instances.finish(report, folder, unlisted.label())

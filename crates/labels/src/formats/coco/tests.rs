@@ -104,6 +104,21 @@ fn files_of_another_kind_are_named() {
 }
 
 #[test]
+fn lists_of_positive_categories_are_read_and_the_others_unknown() {
+    let text = r#"{"images": [{"id": 1, "file_name": "a.jpg", "pos_category_ids": [1, 3]},
+        {"id": 2, "file_name": "b.jpg", "pos_category_ids": [2]}], "annotations": [],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "owl"}]}"#;
+    let Reading { annotations, notes } = parse(text).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(notes, ["2 images list the categories that they show (pos_category_ids): others are unknown"]);
+    let negative = Options { unlisted: Some(Unlisted::Negative), ..Options::default() };
+    let labels = read_bytes("a.json", text, |path| read(path, &negative)).unwrap().annotations.labels;
+    assert_eq!(labels.to_floats(), [1.0, -1.0, 1.0, -1.0, 1.0, -1.0]);
+    let as_lvis = read_bytes("a.json", text, |path| lvis::read(path, &Options::default())).unwrap();
+    assert_eq!(as_lvis.annotations.labels, annotations.labels);
+}
+
+#[test]
 fn ids_may_be_text_and_an_image_under_two_ids_is_one_image() {
     // COCO Camera Traps: https://lila.science/coco-camera-traps
     let text = r#"{"images": [{"id": "x/1", "file_name": "a.jpg"}, {"id": "y", "file_name": "./a.jpg"}],

@@ -1,7 +1,7 @@
 //! Our own label file: `image,<category>,<category>…`, one line per image.
 //!
-//! A cell is `1` (positive), `0` (negative), or empty, `?` or `NA` (unknown); image paths are relative
-//! to the file. Text is UTF-8 with or without a byte-order mark; lines end in LF or CRLF; the last
+//! A cell is `1` (positive), `0` (negative), or empty, `?` or `NA` (unknown); `1.0` and `0.0`, as pandas
+//! writes columns with blanks, are `1` and `0`. Image paths are relative to the file. Text is UTF-8 with or without a byte-order mark; lines end in LF or CRLF; the last
 //! needs no end (the official code eats its last character then). Fields may be quoted within a line.
 //! No image is opened here.
 
@@ -105,6 +105,15 @@ pub fn recognize(_path: &Path, head: &[u8]) -> Option<String> {
     };
     let own = header.len() > 1 && header[0].trim() == "image" && labels;
     own.then(|| format!("a header image,{},… above cells of 1, 0 and nothing", shown(header[1].trim())))
+}
+
+/// Whether a file begins with `image,<category>`, whatever is below.
+pub fn begins_like_ours(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let header = text.trim_start_matches('\u{feff}').lines().find(|line| !line.trim().is_empty());
+    header
+        .and_then(|header| split(header, ',').ok())
+        .is_some_and(|fields| fields.len() > 1 && fields[0].trim() == "image")
 }
 
 /// Writes a label file whole or not at all; its image paths are valid from its folder, which must be
@@ -221,8 +230,8 @@ impl Rows {
 /// What a cell means.
 fn label(cell: &str) -> Option<Label> {
     match cell.as_bytes() {
-        b"1" => Some(Label::Positive),
-        b"0" => Some(Label::Negative),
+        b"1" | b"1.0" => Some(Label::Positive),
+        b"0" | b"0.0" => Some(Label::Negative),
         b"" | b"?" | b"NA" => Some(Label::Unknown),
         padded if padded.len() > padded.trim_ascii().len() => label(cell.trim_ascii()),
         _ => None,
@@ -232,7 +241,7 @@ fn label(cell: &str) -> Option<Label> {
 fn bad_cell(value: &str, category: &str) -> String {
     let hint = match value {
         "-1" => "; write 0 for negative, nothing for unknown",
-        "1.0" | "0.0" | "+1" => "; write 1 or 0",
+        "+1" => "; write 1",
         _ => "",
     };
     let (value, category) = (shown(value), shown(category));

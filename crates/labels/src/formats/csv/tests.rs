@@ -1,4 +1,5 @@
 use super::*;
+use crate::formats::samples::read_bytes;
 
 fn parse(bytes: impl AsRef<[u8]>) -> Result<Annotations> {
     let folder = tempfile::tempdir().unwrap();
@@ -64,6 +65,17 @@ fn problems_beyond_the_first_twenty_are_counted() {
     let found = problems(text);
     assert_eq!(found.len(), 21);
     assert_eq!(found[20], "… and 980 more problems");
+}
+
+#[test]
+fn an_odd_cell_in_the_first_line_is_named_where_no_format_is_given() {
+    for (cell, problem) in
+        [("-1", "write 0 for negative"), ("True", "\"True\" for category"), ("yes", "\"yes\"")]
+    {
+        let text = format!("image,cat,dog\na.jpg,{cell},1\n");
+        let error = read_bytes("a.csv", text, |path| crate::formats::detect(path)).unwrap_err().to_string();
+        assert!(error.contains("a.csv:2: ") && error.contains(problem), "{error}");
+    }
 }
 
 #[test]

@@ -43,7 +43,8 @@ pub const FORMAT: Format = Format {
 
 /// Reads an `annotations.xml`; images lie in the folder `images` beside it, if there is one, else beside it.
 ///
-/// +1: a tag or a shape with that label. Everything else is what `--unlisted` says.
+/// +1: a tag or a shape with that label. A checkbox of a tag is a category `tag/checkbox`, +1 where it is true
+/// and −1 where it is false; other attributes are counted. Everything else is what `--unlisted` says.
 ///
 /// # Errors
 /// All problems of the file at once, each with its line.
@@ -85,6 +86,12 @@ struct Task {
     closed: bool,
     /// The image that is being read.
     image: Option<usize>,
+    /// The label of the tag that is being read, and the name of its attribute.
+    tag: Option<String>,
+    checkbox: Option<String>,
+    /// How many checkboxes of tags are read and how many other attributes are not.
+    checkboxes: usize,
+    attributes: usize,
     /// How many shapes of each kind there are.
     shapes: BTreeMap<String, usize>,
     automatic: usize,
@@ -99,6 +106,10 @@ impl Task {
             label: (String::new(), false),
             closed: false,
             image: None,
+            tag: None,
+            checkbox: None,
+            checkboxes: 0,
+            attributes: 0,
             shapes: BTreeMap::new(),
             automatic: 0,
             repeated: 0,
@@ -112,6 +123,14 @@ impl Task {
         match (at, node) {
             ("annotations/image", Node::Open(image)) => self.image = self.open(image, report),
             ("annotations/image", Node::Close(_)) => self.image = None,
+            ("annotations/image/tag", Node::Close(_)) => self.tag = None,
+            ("annotations/image/tag/attribute", Node::Open(element)) => {
+                self.checkbox = attribute(element, "name", report);
+            }
+            ("annotations/image/tag/attribute", Node::Close(value)) => self.mark_checkbox(value),
+            (at, Node::Close(_)) if at.starts_with("annotations/image/") && at.ends_with("/attribute") => {
+                self.attributes += 1;
+            }
             ("annotations/track", Node::Open(_)) => {
                 let what = "a track of a video; export the task as CVAT for images 1.1";
                 report.note(|| what.into());
@@ -170,6 +189,9 @@ impl Task {
         if kind != "tag" {
             *self.shapes.entry(kind.to_owned()).or_default() += 1;
         }
+        if kind == "tag" {
+            self.tag = Some(name.clone());
+        }
         self.automatic += usize::from(attribute(element, "source", report).as_deref() == Some("auto"));
         // Without a name, which is noted, the image has no row.
         if let Some(image) = self.image {
@@ -178,11 +200,37 @@ impl Task {
         }
     }
 
+    /// Takes an attribute of a tag, which says yes or no if it is a checkbox.
+    fn mark_checkbox(&mut self, value: &str) {
+        let label = match &*value.trim().to_lowercase() {
+            "true" => Label::Positive,
+            "false" => Label::Negative,
+            _ => {
+                self.attributes += 1;
+                return;
+            }
+        };
+        if let (Some(image), Some(tag), Some(name)) = (self.image, &self.tag, self.checkbox.take()) {
+            let category = self.marks.category(&format!("{tag}/{name}"));
+            self.marks.mark(image, category, label);
+            self.checkboxes += 1;
+        }
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let kinds: Vec<String> = self.shapes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         if !kinds.is_empty() {
             notes.push(format!("{} shapes: positive for their image", kinds.join(", ")));
+        }
+        if self.checkboxes > 0 {
+            notes.push(format!(
+                "{} checkboxes of tags are read as categories TAG/CHECKBOX: true positive, false negative",
+                self.checkboxes
+            ));
+        }
+        if self.attributes > 0 {
+            notes.push(format!("{} other attributes are not read", self.attributes));
         }
         if self.automatic > 0 {
             notes.push(format!("{} labels made by a model (source auto): positive", self.automatic));

@@ -24,18 +24,34 @@ fn problems(xml: impl AsRef<[u8]>) -> Vec<String> {
 fn every_cell_of_the_fixture_is_read() {
     let path = Path::new(FIXTURE);
     let Reading { annotations, notes } = FORMAT.read(path, &unlisted(Unlisted::Unknown)).unwrap();
-    // "color" is an attribute and "elbow" a part of a skeleton: neither is a category.
+    // "color" is an attribute of a shape and "elbow" a part of a skeleton: neither is a category.
     assert_eq!(annotations.categories, ["car", "R&B sign", "person"]);
     let images = ["day/1.jpg", "day/2.jpg", "night \"3\".jpg"];
     assert_eq!(annotations.images, images.map(|image| folder_of(path).join(image)));
     assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
     let expected = [
         "2 box, 1 skeleton shapes: positive for their image",
+        "1 other attributes are not read",
         "1 labels made by a model (source auto): positive",
     ];
     assert_eq!(notes, expected);
     let all = FORMAT.read(path, &unlisted(Unlisted::Negative)).unwrap().annotations.labels;
     assert_eq!(all.to_floats(), [1.0, 1.0, -1.0, -1.0, -1.0, 1.0, -1.0, -1.0, -1.0]);
+}
+
+#[test]
+fn checkboxes_of_tags_are_categories_and_other_attributes_are_counted() {
+    let attribute = |name, value| format!("<attribute name='{name}'>{value}</attribute>");
+    let [rain, fog, sky] = [attribute("rain", "true"), attribute("fog", "False"), attribute("sky", "blue")];
+    let xml = format!(
+        "<annotations><image id='0' name='a.jpg'><tag label='scene'>{rain}{fog}{sky}</tag></image>\
+         <image id='1' name='b.jpg'><box label='car'>{rain}</box></image></annotations>"
+    );
+    let Reading { annotations, notes } = parse(xml).unwrap();
+    assert_eq!(annotations.categories, ["scene", "scene/rain", "scene/fog", "car"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    assert!(notes.contains(&"2 other attributes are not read".to_owned()), "{notes:?}");
+    assert!(notes.iter().any(|note| note.starts_with("2 checkboxes of tags are read")), "{notes:?}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ struct Image {
     id: Option<Scalar>,
     file_name: Option<Scalar>,
     coco_url: Option<Scalar>,
+    pos_category_ids: Option<Vec<Scalar>>,
     neg_category_ids: Option<Vec<Scalar>>,
     not_exhaustive_category_ids: Option<Vec<Scalar>>,
 }
@@ -147,6 +148,8 @@ pub(super) struct Instances {
     not_exhaustive: Pairs,
     /// The first line of an image that says which categories were looked for, as LVIS does.
     pub federated: Option<usize>,
+    /// Images that list the categories that they show.
+    pub positive_lists: usize,
     has: Has,
     crowds: usize,
 }
@@ -199,6 +202,7 @@ impl Instances {
         {
             self.federated = Some(report.line);
         }
+        self.positive_lists += usize::from(image.pos_category_ids.is_some());
         let id = id("image", "id", image.id, report);
         let name = image_name(image.file_name, image.coco_url, report);
         let (Some(id), Some(name)) = (id, name) else { return };
@@ -206,6 +210,7 @@ impl Instances {
             Err(line) => report.note(|| format!("image id {id} already appears on line {line}")),
             Ok(place) => {
                 let lists = [
+                    ("pos_category_ids", image.pos_category_ids, &mut self.annotated),
                     ("neg_category_ids", image.neg_category_ids, &mut self.negative),
                     (
                         "not_exhaustive_category_ids",
@@ -242,8 +247,8 @@ impl Instances {
         }
     }
 
-    /// The labels, if nothing is wrong: annotated categories are positive, those of `neg_category_ids`
-    /// negative, others `unlisted`; images are joined to `folder`.
+    /// The labels, if nothing is wrong: annotated categories and those of `pos_category_ids` are positive, those of
+    /// `neg_category_ids` negative, others `unlisted`; images are joined to `folder`.
     ///
     /// # Errors
     /// All problems of the file at once.
@@ -340,6 +345,10 @@ impl Instances {
         let silent = spoken_of.iter().filter(|spoken_of| !**spoken_of).count();
         let all = if unlisted == Label::Negative { "negative" } else { "unknown" };
         let counted = [
+            (
+                self.positive_lists,
+                format!("images list the categories that they show (pos_category_ids): others are {all}"),
+            ),
             (self.crowds, "crowd annotations: read as positive".to_owned()),
             (silent, format!("images have no annotation: kept, every category {all}")),
             (

@@ -49,7 +49,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let Some(instances) = Instances::read(&mut report)? else {
         return Err(Error::Problems(report.problems));
     };
-    if instances.federated.is_none() && report.problems.is_empty() {
+    if instances.federated.is_none() && instances.positive_lists == 0 && report.problems.is_empty() {
         report.note(|| "no image has neg_category_ids; is it a COCO file (--from coco)?".into());
     }
     instances.finish(report, options.image_folder(path), Label::Unknown)

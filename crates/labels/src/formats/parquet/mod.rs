@@ -15,7 +15,7 @@ use self::shard::{Entry, Rows, Shard};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::shard_files;
+use super::shards::{shard_files, split_of, splits};
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
@@ -80,12 +80,10 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
 /// The shards of a folder, in order of their names, or those of one split.
 fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
     let mut files = shard_files(folder, "parquet")?;
-    let mut splits: Vec<&str> = files.iter().filter_map(|file| split_of(file)).collect();
-    splits.sort_unstable();
-    splits.dedup();
+    let all = splits(&files);
     let wrong = match set {
-        Some(set) if !splits.contains(&set) => format!("no shards {set}-00000-of-…"),
-        None if splits.len() > 1 => "shards of several splits".into(),
+        Some(set) if !all.contains(&set) => format!("no shards of {set}"),
+        None if all.len() > 1 => "shards of several splits".into(),
         _ if files.is_empty() => {
             return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
         }
@@ -94,14 +92,8 @@ fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
             return Ok(files);
         }
     };
-    let splits = splits.join(", ");
+    let splits = all.join(", ");
     Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {splits}", folder.display())))
-}
-
-/// `train` of `train-00000-of-00002.parquet`, as Hugging Face names shards.
-fn split_of(file: &Path) -> Option<&str> {
-    let (name, _) = file.file_stem()?.to_str()?.split_once("-of-")?;
-    Some(name.rsplit_once('-')?.0)
 }
 
 /// What has been read so far.

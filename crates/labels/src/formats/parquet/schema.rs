@@ -16,7 +16,7 @@ pub(super) const OURS: &str = "sarb";
 const IMAGES: [&str; 9] =
     ["image", "imagepath", "imgpath", "path", "filename", "filepath", "file", "img", "imageid"];
 /// Names of the list column of positive labels.
-const POSITIVE: [&str; 2] = ["labels", "positivelabels"];
+const POSITIVE: [&str; 6] = ["labels", "positivelabels", "label", "tags", "categories", "classes"];
 const NEGATIVE: &str = "negativelabels";
 /// Columns of numbers that are not categories.
 const OTHERS: [&str; 10] =
@@ -70,6 +70,14 @@ impl Leaf<'_> {
         self.path.first().map_or("", String::as_str)
     }
 
+    /// The column's name, with that of the part for a column of structures.
+    fn root_and_field(&self) -> String {
+        match self.path {
+            [root, _, _, field, ..] => format!("{root}.{field}"),
+            _ => self.root().to_owned(),
+        }
+    }
+
     /// Whether it is a whole column and not a part of one.
     fn is_plain(&self) -> bool {
         self.path.len() == 1 && !self.repeated
@@ -105,6 +113,15 @@ pub(super) fn plan(metadata: &ParquetMetaData) -> Result<Plan, String> {
         let at = leaves.iter().position(|leaf| leaf.repeated && letters(leaf.root()) == name);
         at.filter(|&at| matches!(leaves[at].kind, Kind::Text | Kind::Whole))
     };
+    if let Some(leaf) = leaves.iter().find(|leaf| {
+        let name = letters(leaf.root());
+        leaf.repeated
+            && (POSITIVE.contains(&&*name) || name == NEGATIVE)
+            && leaves.iter().filter(|other| other.root() == leaf.root()).count() > 1
+    }) {
+        let name = shown(leaf.root());
+        return Err(format!("column {name} is a map or a list of structures; {EXPECTED}"));
+    }
     let image = image(&leaves)?;
     let layout = match (POSITIVE.into_iter().find_map(list), list(NEGATIVE)) {
         (Some(positive), negative) => {
@@ -113,7 +130,18 @@ pub(super) fn plan(metadata: &ParquetMetaData) -> Result<Plan, String> {
         (None, Some(_)) => {
             return Err("a list column negative_labels, but none called labels; expected both".into());
         }
-        (None, None) => Layout::Columns(categories(metadata, &leaves)?),
+        (None, None) => {
+            if let Some(list) = leaves
+                .iter()
+                .find(|leaf| leaf.repeated && matches!(leaf.kind, Kind::Text | Kind::Whole | Kind::Truth))
+            {
+                let name = shown(&list.root_and_field());
+                return Err(format!(
+                    "column {name} holds lists that may be the labels; call it labels, or drop it"
+                ));
+            }
+            Layout::Columns(categories(metadata, &leaves)?)
+        }
     };
     let left_out = left_out(&leaves, image, &layout);
     let root = leaves[image].root();

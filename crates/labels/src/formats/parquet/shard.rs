@@ -11,7 +11,7 @@ use super::cells::{Cell, Value, each_cell};
 use super::guard::guarded;
 use super::headers::{check_pages, check_schema};
 use super::schema::{EXTRACT, Plan, plan};
-use crate::formats::report::{Report, shown};
+use crate::formats::report::{Report, multi_hot, shown};
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -122,13 +122,23 @@ impl<'a> Shard<'a> {
     ) -> Result<()> {
         let name = shown(self.name(leaf));
         let mut row = 0;
+        // Whether the list of the row has 0 and 1 already.
+        let mut seen = [false; 2];
         self.each(rows.group, leaf, rows.count, |cell| {
-            row += usize::from(cell.starts_row);
+            if cell.starts_row {
+                row += 1;
+                seen = [false; 2];
+            }
             // In a damaged file the first entry may begin no row.
             if row == 0 || row > rows.count {
                 return;
             }
+            let twice = match cell.value {
+                Some(Value::Whole(number @ (0 | 1))) => std::mem::replace(&mut seen[number as usize], true),
+                _ => false,
+            };
             let done = match cell.value {
+                Some(value) if twice => Err(multi_hot(value, "the list")),
                 Some(value) => each(row - 1, Entry::Label(value)),
                 None if cell.in_list => Err("null in the list".into()),
                 None if cell.no_list => each(row - 1, Entry::NoList),

@@ -96,9 +96,57 @@ fn shards_are_one_table_and_numbers_have_the_names_of_the_metadata() {
     let error = fixture("shards", &unlisted(Unlisted::Negative)).unwrap_err().to_string();
     assert!(error.ends_with("shards of several splits; choose one with --set: test, train"), "{error}");
     let error = fixture("shards", &Options { set: Some("val".into()), ..Options::default() }).unwrap_err();
-    assert!(error.to_string().contains("no shards val-00000-of-…; choose one with --set: test, train"));
+    assert!(error.to_string().contains("no shards of val; choose one with --set: test, train"));
     let images_elsewhere = Options { images: Some("/data".into()), ..options };
     assert_eq!(fixture("shards", &images_elsewhere).unwrap().annotations.images[0], Path::new("/data/1.jpg"));
+}
+
+/// A table of one image `a.jpg` with a list of numbers in column `name` and a column `flag` of true.
+fn table_with_list(name: &str, list: &[i64]) -> Vec<u8> {
+    use ::parquet::data_type::{BoolType, ByteArrayType, Int64Type};
+    use ::parquet::file::writer::SerializedFileWriter;
+    let schema = format!(
+        "message schema {{ required binary image (STRING); required group {name} (LIST) {{ repeated group list {{ \
+         required int64 element; }} }} required boolean flag; }}"
+    );
+    let schema = ::parquet::schema::parser::parse_message_type(&schema).unwrap();
+    let mut bytes = Vec::new();
+    let mut table = SerializedFileWriter::new(&mut bytes, schema.into(), Default::default()).unwrap();
+    let mut group = table.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&["a.jpg".into()], None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let repetition: Vec<i16> = (0..list.len()).map(|at| i16::from(at > 0)).collect();
+    let definition = vec![1; list.len()];
+    column.typed::<Int64Type>().write_batch(list, Some(&definition), Some(&repetition)).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<BoolType>().write_batch(&[true], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    table.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_list_under_another_name_is_read_or_refused_and_no_flag_takes_its_place() {
+    let negative = unlisted(Unlisted::Negative);
+    for name in ["label", "tags", "categories"] {
+        let reading = parse(&table_with_list(name, &[3, 5]), &negative).unwrap();
+        assert_eq!(reading.annotations.categories, ["3", "5"], "{name}");
+        assert!(reading.notes.iter().any(|note| note == "columns that were not read: flag"));
+    }
+    let error = parse(&table_with_list("objects", &[3, 5]), &negative).unwrap_err().to_string();
+    assert!(error.contains("column \"objects\" holds lists that may be the labels"), "{error}");
+}
+
+#[test]
+fn a_vector_of_0_and_1_is_no_list_of_classes() {
+    let negative = unlisted(Unlisted::Negative);
+    let error = parse(&table_with_list("labels", &[0, 1, 0, 1]), &negative).unwrap_err().to_string();
+    assert!(error.contains("0 is in the list more than once, as where a list has one number"), "{error}");
+    assert!(parse(&table_with_list("labels", &[2, 2, 0, 1]), &negative).is_ok());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::formats::report::shown;
+use crate::formats::report::{multi_hot, shown};
 
 /// Longest path of an image; other programs may put the image itself there, as text.
 const LONGEST_PATH: usize = 4096;
@@ -84,12 +84,37 @@ const ACCEPTED: &str = r#"{"positive": […], "negative": […]}, {"labels": [�
 /// If it is not UTF-8 text.
 pub(super) fn parse_class(bytes: &[u8]) -> Result<Labels, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "no UTF-8 text; expected one label per line")?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let name = |line: &str| match line.parse() {
-        Ok(number) => Name::Number(number),
-        Err(_) => Name::Text(line.to_owned()),
-    };
-    Ok(Labels { positive: lines.map(name).collect(), ..Labels::default() })
+    let mut positive = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let parts: Vec<&str> =
+            line.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty()).collect();
+        let numbers: Option<Vec<i64>> = parts.iter().map(|part| part.parse().ok()).collect();
+        match numbers {
+            Some(numbers) => {
+                for number in numbers {
+                    let name = u64::try_from(number).map_err(|_| format!("{number}; {ONE_A_LINE}"))?;
+                    positive.push(Name::Number(name));
+                }
+            }
+            // Names may hold a comma, but no list is written as one: `great white shark, white shark`.
+            None if line.replace(", ", "").contains(',') => {
+                return Err(format!("{}; {ONE_A_LINE}", shown(line)));
+            }
+            None => positive.push(Name::Text(line.to_owned())),
+        }
+    }
+    Ok(Labels { positive: no_multi_hot(positive, "the file")?, ..Labels::default() })
+}
+
+const ONE_A_LINE: &str = "expected one label per line: a name, or a number from 0";
+
+/// Refuses a list of numbers in which 0 or 1 is twice: one number per category, not one per label.
+fn no_multi_hot(names: Vec<Name>, key: &str) -> Result<Vec<Name>, String> {
+    let count = |number| names.iter().filter(|name| **name == Name::Number(number)).count();
+    match [0, 1].into_iter().find(|&number| count(number) > 1) {
+        Some(number) => Err(multi_hot(number, key)),
+        None => Ok(names),
+    }
 }
 
 fn names(list: Value, key: &str) -> Result<Vec<Name>, String> {
@@ -104,5 +129,5 @@ fn names(list: Value, key: &str) -> Result<Vec<Name>, String> {
             Err(format!("{other} in {key}; expected names or numbers from 0"))
         }
     };
-    list.into_iter().map(name).collect()
+    no_multi_hot(list.into_iter().map(name).collect::<Result<_, _>>()?, key)
 }

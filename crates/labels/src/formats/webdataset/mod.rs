@@ -14,7 +14,7 @@ use self::labels::{Name, parse_class, parse_json};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::shown;
-use super::shards::shard_files;
+use super::shards::{shard_files, splits};
 use super::{Reading, name_list};
 use crate::error::Problems;
 use crate::files::folder_of;
@@ -79,7 +79,18 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
 fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists());
     let files = match pattern {
-        _ if path.is_dir() => shard_files(path, "tar")?,
+        _ if path.is_dir() => {
+            let files = shard_files(path, "tar")?;
+            if let splits @ [_, .., last] = &splits(&files)[..] {
+                return Err(Error::Usage(format!(
+                    "{}: shards of several splits: {}; choose one with a pattern, such as '{}/{last}*.tar'",
+                    path.display(),
+                    splits.join(", "),
+                    path.display()
+                )));
+            }
+            files
+        }
         Some(pattern) => {
             let files = glob::glob(pattern)
                 .map_err(|error| Error::Usage(format!("{pattern}: no pattern of files: {error}")))?;
@@ -113,6 +124,9 @@ struct Counts {
     without_image: usize,
     replaced: usize,
     unnamed_number: bool,
+    /// Images whose names have a dot before their kind, and the first of them.
+    dotted: usize,
+    dotted_name: Option<String>,
 }
 
 /// The members of one key, as far as they matter.
@@ -175,6 +189,11 @@ impl<'a> Samples<'a> {
             let Some((key, kind)) = split(name) else { continue };
             let is_image = EXTENSIONS.contains(&&*kind);
             if !is_image && kind != "json" && kind != "cls" {
+                let last = kind.rsplit('.').next().unwrap_or_default();
+                if kind.contains('.') && EXTENSIONS.contains(&last) {
+                    self.counts.dotted += 1;
+                    self.counts.dotted_name.get_or_insert_with(|| name.to_owned());
+                }
                 continue;
             }
             let row = *places.entry(key).or_insert(samples.len());
@@ -321,6 +340,14 @@ impl<'a> Samples<'a> {
             counts.replaced,
             "members have the name of a later one, which counts, as where tar extracts them",
         );
+        if let Some(name) = &counts.dotted_name {
+            notes.push(format!(
+                "{} images are left out, such as {}: WebDataset takes what follows the first dot of a name for \
+                 the kind of a member; rename them without the dot if they are samples",
+                counts.dotted,
+                shown(name)
+            ));
+        }
         if counts.unnamed_number {
             notes.push(
                 "labels are numbers without names; name them with --categories FILE, the name of 0 first"

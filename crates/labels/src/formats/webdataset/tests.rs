@@ -216,6 +216,57 @@ fn a_key_ends_at_the_first_dot_of_the_last_part() {
 }
 
 #[test]
+fn a_vector_of_0_and_1_is_no_list_of_classes() {
+    for (name, list) in
+        [("a.json", &br#"{"labels": [0, 1, 0, 1]}"#[..]), ("a.cls", b"0\n1\n0"), ("a.cls", b"1 1 0")]
+    {
+        let found = problems(&[("a.jpg", b""), (name, list)], Some(Unlisted::Negative));
+        assert!(
+            found[0].contains("more than once, as where a list has one number per category"),
+            "{found:?}"
+        );
+    }
+    let twice = tar(&[("a.jpg", b""), ("a.json", br#"{"labels": [2, 2, 0, 1]}"#)]);
+    assert!(parse(&twice, &options(Some(Unlisted::Negative))).is_ok());
+}
+
+#[test]
+fn a_line_of_several_numbers_is_several_labels_and_other_lists_are_refused() {
+    let several =
+        tar(&[("a.jpg", b""), ("a.cls", b"0 3\n5, 7\n"), ("b.jpg", b""), ("b.cls", b"shark, white")]);
+    let annotations = parse(&several, &options(Some(Unlisted::Unknown))).unwrap().annotations;
+    assert_eq!(annotations.categories, ["0", "3", "5", "7", "shark, white"]);
+    for list in [&b"cat,dog"[..], b"-1", b"3 -1"] {
+        let found = problems(&[("a.jpg", b""), ("a.cls", list)], Some(Unlisted::Negative));
+        assert!(found[0].ends_with("expected one label per line: a name, or a number from 0"), "{found:?}");
+    }
+}
+
+#[test]
+fn images_with_a_dot_before_their_kind_are_counted() {
+    let dotted = tar(&[("a.jpg", b""), ("a.cls", b"cat"), ("v1.2_b.jpg", b""), ("v1.2_b.cls", b"dog")]);
+    let notes = parse(&dotted, &options(Some(Unlisted::Unknown))).unwrap().notes;
+    assert!(
+        notes[0].starts_with("1 images are left out, such as \"v1.2_b.jpg\": WebDataset takes"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn shards_of_several_splits_are_not_one_source() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, key) in [("train-0.tar", "a"), ("val-0.tar", "b")] {
+        let members = [(format!("{key}.jpg"), &b""[..]), (format!("{key}.cls"), b"cat")];
+        let members = members.each_ref().map(|(name, bytes)| (&**name, *bytes));
+        std::fs::write(folder.path().join(name), tar(&members)).unwrap();
+    }
+    let error = read(folder.path(), &options(Some(Unlisted::Unknown))).unwrap_err().to_string();
+    assert!(error.contains("shards of several splits: train, val; choose one with a pattern"), "{error}");
+    let one = read(&folder.path().join("val*.tar"), &options(Some(Unlisted::Unknown))).unwrap();
+    assert_eq!(one.annotations.images.len(), 1);
+}
+
+#[test]
 fn problems_are_named_with_their_members() {
     let found = problems(
         &[
