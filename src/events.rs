@@ -9,6 +9,8 @@ use crate::run::EpochRow;
 pub enum Event<'a> {
     /// Something that a person should know.
     Note(&'a str),
+    /// Something that makes the result worth little.
+    Warning(&'a str),
     /// So many feature maps of so many are there.
     Maps {
         /// How many are there.

@@ -50,6 +50,7 @@ pub fn train(
     }
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
+    prepared.warnings.iter().for_each(|warning| events(Event::Warning(warning)));
     let run = Run::create(out, existing)?;
     let mut info = begun(recipe, inputs, &prepared, device)?;
     let mut training = match resumes {

@@ -43,6 +43,8 @@ pub struct Prepared {
     pub fingerprint: String,
     /// What a person should know before the training starts.
     pub notes: Vec<String>,
+    /// What makes the result worth little.
+    pub warnings: Vec<String>,
 }
 
 /// Examples that epochs are compared on.
@@ -86,9 +88,17 @@ pub fn prepare(
         Some(path) => Some(Words::read(path, &annotations.categories)?),
         None => Words::in_folder(&inputs.data, &annotations.categories)?,
     };
+    let warnings = Vec::from_iter(positives_only(&annotations));
     let mut notes = notes(&annotations, words.is_none(), &recipe.data);
     if let Some(words) = &words {
         notes.extend(words.warnings.iter().cloned());
+    }
+    if recipe.train.select != Select::Test && inputs.data.join(Split::Val.file_name()).exists() {
+        notes.push(format!(
+            "val.csv is not used in training: {} images of train.csv are held out to select the epoch \
+             (data.validation)",
+            validation.len()
+        ));
     }
     let categories = Categories::new(
         annotations.categories.clone(),
@@ -138,6 +148,7 @@ pub fn prepare(
         channels,
         fingerprint,
         notes,
+        warnings,
     })
 }
 
@@ -246,6 +257,19 @@ fn fingerprint(annotations: &Annotations) -> String {
         hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
     }
     hash.finalize().to_hex()[..16].to_string()
+}
+
+/// Nothing teaches a model what is not there where all that is known is positive.
+fn positives_only(annotations: &Annotations) -> Option<String> {
+    let labels = &annotations.labels;
+    (labels.count(Label::Negative) == 0).then(|| {
+        format!(
+            "{} has no known negative label, so a model can only learn that everything is everywhere; if every \
+             category was looked for, convert the source with --unlisted negative; else label some categories as \
+             not there (0)",
+            annotations.source.display()
+        )
+    })
 }
 
 fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{arg, borrow, command, data, features, heads, quick, sarb_fails, sarb_ok, test_scores};
+use crate::support::{
+    arg, borrow, command, data, data_copy, features, heads, quick, sarb_fails, sarb_ok, test_scores,
+};
 
 fn map_of(run: &std::path::Path) -> f64 {
     let features = arg(features().join("test.npy"));
@@ -276,4 +278,28 @@ fn a_run_is_not_resumed_with_other_settings_or_labels() {
     args[at + 1] = arg(other.path());
     args.push("--resume".into());
     assert!(sarb_fails(7, &borrow(&args)).contains("not what the run was begun with"));
+}
+
+#[test]
+fn positives_alone_are_warned_of_before_and_after_and_an_unused_val_csv_is_named() {
+    let (folder, out) = (data_copy(), tempfile::tempdir().unwrap());
+    let train = folder.path().join("train.csv");
+    let text = std::fs::read_to_string(&train).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let positives: String = rows.lines().map(|row| row.replace(",0", ",") + "\n").collect();
+    std::fs::write(&train, format!("{header}\n{positives}")).unwrap();
+    std::fs::copy(folder.path().join("test.csv"), folder.path().join("val.csv")).unwrap();
+    let mut args = quick("partial-bce", &out.path().join("run"));
+    let place = args.iter().position(|arg| arg == "--data").unwrap() + 1;
+    args[place] = arg(folder.path());
+    let output = command(&borrow(&args)).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(
+        said.matches("train.csv has no known negative label, so a model can only learn").count(),
+        2,
+        "{said}"
+    );
+    assert!(said.trim_end().ends_with("label some categories as not there (0)"), "{said}");
+    assert!(said.contains("val.csv is not used in training: 5 images of train.csv are held out"), "{said}");
 }

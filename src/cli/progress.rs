@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use sarb::labels::text::duration;
 use sarb::{EpochRow, Event};
 
-use super::console::{progress_bar, say};
+use super::console::{progress_bar, say, warn};
 
 /// Shows events on stderr.
 pub struct Progress {
@@ -16,12 +16,24 @@ pub struct Progress {
     started: Instant,
     first_epoch: Cell<Option<usize>>,
     bar: RefCell<Option<ProgressBar>>,
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Progress {
     /// Of a training of so many epochs.
     pub fn new(epochs: usize) -> Self {
-        Self { epochs, started: Instant::now(), first_epoch: Cell::new(None), bar: RefCell::new(None) }
+        Self {
+            epochs,
+            started: Instant::now(),
+            first_epoch: Cell::new(None),
+            bar: RefCell::new(None),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Says the warnings again, which hours of lines have carried away.
+    pub fn repeat_warnings(&self) {
+        self.warnings.take().iter().for_each(|warning| warn(warning));
     }
 
     /// Shows one event.
@@ -30,6 +42,11 @@ impl Progress {
             Event::Note(note) => {
                 self.clear();
                 say(note);
+            }
+            Event::Warning(warning) => {
+                self.clear();
+                warn(warning);
+                self.warnings.borrow_mut().push(warning.to_owned());
             }
             Event::Maps { done, total } => {
                 self.move_to(done, total, || "feature maps".into());

@@ -78,6 +78,7 @@ impl Train {
             info.epochs,
             duration(info.seconds)
         ));
+        progress.repeat_warnings();
         print(&format!("{}", self.out.display()))
     }
 
