@@ -73,7 +73,7 @@ fn an_odd_cell_in_the_first_line_is_named_where_no_format_is_given() {
         [("-1", "write 0 for negative"), ("True", "\"True\" for category"), ("yes", "\"yes\"")]
     {
         let text = format!("image,cat,dog\na.jpg,{cell},1\n");
-        let error = read_bytes("a.csv", text, |path| crate::formats::detect(path)).unwrap_err().to_string();
+        let error = read_bytes("a.csv", text, crate::formats::detect).unwrap_err().to_string();
         assert!(error.contains("a.csv:2: ") && error.contains(problem), "{error}");
     }
 }
