@@ -94,11 +94,11 @@ pub fn prepare(
         notes.extend(words.warnings.iter().cloned());
     }
     if recipe.train.select != Select::Test && inputs.data.join(Split::Val.file_name()).exists() {
-        notes.push(format!(
-            "val.csv is not used in training: {} images of train.csv are held out to select the epoch \
-             (data.validation)",
-            validation.len()
-        ));
+        let instead = match validation.len() {
+            0 => "nothing is held out, and the last epoch is kept".to_owned(),
+            held_out => format!("{held_out} images of train.csv are held out to select the epoch"),
+        };
+        notes.push(format!("val.csv is not used in training: {instead} (data.validation)"));
     }
     let categories = Categories::new(
         annotations.categories.clone(),

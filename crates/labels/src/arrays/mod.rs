@@ -43,6 +43,7 @@ pub fn read_matrix(path: &Path) -> Result<Matrix> {
     Ok(Matrix { rows, cols, values, column_names: None, row_names: None })
 }
 
+/// How the name of a file ends, in small letters.
 pub(crate) fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }

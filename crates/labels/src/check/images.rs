@@ -145,7 +145,11 @@ fn odd(
     let size = format!("{width} × {height} pixels");
     let mut odd = Vec::new();
     if is_animated(bytes, format) {
-        odd.push((Code::ImageAnimated, format!("{name}: animated; only its first frame is read")));
+        let what = match format {
+            ImageFormat::Tiff => "several pages; only the first is read",
+            _ => "animated; only its first frame is read",
+        };
+        odd.push((Code::ImageAnimated, format!("{name}: {what}")));
     }
     if short < TINY_PX {
         odd.push((Code::ImageTiny, format!("{name}: {size}")));

@@ -26,6 +26,12 @@ const MAX_BYTES: u64 = 512 << 20;
 /// How the names of images end, in small letters.
 pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
 
+/// Whether the name of a file ends as those of images do.
+pub fn has_extension(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|it| EXTENSIONS.iter().any(|known| it.eq_ignore_ascii_case(known)))
+}
+
 const ACCEPTED: &str = "expected a whole JPEG, PNG, WebP, GIF, BMP or TIFF image of at most 50 megapixels";
 
 /// An image of 8-bit RGB pixels, row by row from the top left.

@@ -13,7 +13,7 @@ mod numbers;
 use self::numbers::Numbers;
 use super::name_list::{self, numbered_categories};
 use crate::annotations::Annotations;
-use crate::arrays::npy;
+use crate::arrays::{extension, npy};
 use crate::error::Problems;
 use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
@@ -101,10 +101,6 @@ fn category_names(path: &Path, names: Option<&Path>, count: usize) -> Result<(Ve
         return Err(Error::Data(format!("{}: {what} {}", file.display(), path.display())));
     }
     Ok((names.into_iter().map(|entry| entry.name).collect(), None))
-}
-
-fn extension(path: &Path) -> String {
-    path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
 /// The labels of an array to measure scores with, whose rows and columns have no names, and a note where a

@@ -1,9 +1,9 @@
 //! Our own label file: `image,<category>,<category>…`, one line per image.
 //!
 //! A cell is `1` (positive), `0` (negative), or empty, `?` or `NA` (unknown); `1.0` and `0.0`, as pandas
-//! writes columns with blanks, are `1` and `0`. Image paths are relative to the file. Text is UTF-8 with or without a byte-order mark; lines end in LF or CRLF; the last
-//! needs no end (the official code eats its last character then). Fields may be quoted within a line.
-//! No image is opened here.
+//! writes columns with blanks, are `1` and `0`. Image paths are relative to the file. Text is UTF-8 with or
+//! without a byte-order mark; lines end in LF or CRLF; the last needs no end (the official code eats its
+//! last character then). Fields may be quoted within a line. No image is opened here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use self::cells::{Cell, cell};
 use super::name_list::check_name;
@@ -24,7 +24,7 @@ use crate::formats::lines::{Lines, split, text};
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options, Separator};
 use crate::formats::report::shown;
-use crate::images::EXTENSIONS;
+use crate::images::has_extension;
 use crate::labels::Label;
 use crate::text::letters;
 use crate::{Error, Result};
@@ -112,8 +112,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
         reading.notes.push(format!("{count} images have a cell such as nan, None or -1: all unknown there"));
     }
     if survey.has_header && !survey.known_header {
-        let first = survey.first.unwrap_or_default();
-        reading.notes.push(format!("the first line is taken for a header: {}", shown(&first)));
+        reading.notes.push(format!("the first line is taken for a header: {}", shown(&survey.first)));
     }
     Ok(reading)
 }
@@ -135,14 +134,15 @@ struct Survey {
     has_header: bool,
     known_header: bool,
     /// The first line's image and tags.
-    first: Option<String>,
+    first: String,
     /// Whether the header says that a cell holds one tag, or several.
     one: Option<bool>,
     separators: Vec<char>,
     /// A cell with a space inside.
     spaced: Option<String>,
-    /// A cell that holds what other cells are, with what is between.
-    compound: Option<(String, char)>,
+    /// The cells that are text.
+    cells: HashSet<String>,
+    images: HashSet<PathBuf>,
     /// Whether an image is in several lines.
     repeated: bool,
 }
@@ -151,48 +151,54 @@ impl Survey {
     fn of(path: &Path) -> Result<Self> {
         let mut survey = Self::default();
         let (mut rows, mut named_like_images) = (0, 0);
+        let mut first = None;
         for_each_row(path, false, |image, tags| {
             if rows == 0 {
-                survey.first = Some(format!("{image},{tags}"));
-                survey.one = header(image, tags);
-                survey.known_header = survey.one.is_some();
-                survey.has_header = !is_image_name(image);
+                first = Some((image.to_owned(), tags.to_owned()));
             } else {
-                named_like_images += usize::from(is_image_name(image));
+                named_like_images += usize::from(has_extension(image));
+                survey.look_at(image, tags);
             }
             rows += 1;
         })?;
-        // Its first field is not the name of an image, while all others are.
-        survey.has_header &= rows > 1 && named_like_images + 1 == rows;
-        survey.has_header |= survey.known_header;
-        survey.look_at_cells(path)?;
+        if let Some((image, tags)) = first {
+            survey.one = header(&image, &tags);
+            survey.known_header = survey.one.is_some();
+            // Its first field is not the name of an image, while all others are.
+            let odd = rows > 1 && !has_extension(&image) && named_like_images + 1 == rows;
+            survey.has_header = survey.known_header || odd;
+            if !survey.has_header {
+                survey.look_at(&image, &tags);
+            }
+            survey.first = format!("{image},{tags}");
+        }
         Ok(survey)
     }
 
-    fn look_at_cells(&mut self, path: &Path) -> Result<()> {
-        let (mut images, mut wholes) = (HashSet::new(), HashSet::new());
-        for_each_row(path, self.has_header, |image, tags| {
-            self.repeated |= !images.insert(tidy(Path::new(image)));
-            let Cell::Text(tags) = cell(tags) else { return };
-            for separator in SEPARATORS.into_iter().filter(|it| tags.contains(*it)) {
-                if !self.separators.contains(&separator) {
-                    self.separators.push(separator);
-                }
+    /// Takes one line below the header.
+    fn look_at(&mut self, image: &str, tags: &str) {
+        self.repeated |= !self.images.insert(tidy(Path::new(image)));
+        let Cell::Text(tags) = cell(tags) else { return };
+        for separator in SEPARATORS.into_iter().filter(|it| tags.contains(*it)) {
+            if !self.separators.contains(&separator) {
+                self.separators.push(separator);
             }
-            if self.spaced.is_none() && tags.contains(char::is_whitespace) {
-                self.spaced = Some(tags.to_owned());
-            }
-            wholes.insert(tags.to_owned());
-        })?;
-        let compound = |separator: char| {
-            let of_wholes = |cell: &&String| {
+        }
+        if self.spaced.is_none() && tags.contains(char::is_whitespace) {
+            self.spaced = Some(tags.to_owned());
+        }
+        self.cells.insert(tags.to_owned());
+    }
+
+    /// A cell that holds what other cells are, with what is between.
+    fn compound(&self) -> Option<(&str, char)> {
+        self.separators.iter().find_map(|&separator| {
+            let parts = |cell: &&String| {
                 let parts = || cell.split(separator).map(str::trim).filter(|part| !part.is_empty());
-                parts().nth(1).is_some() && parts().any(|part| wholes.contains(part))
+                parts().nth(1).is_some() && parts().any(|part| self.cells.contains(part))
             };
-            wholes.iter().filter(of_wholes).min().map(|cell| (cell.clone(), separator))
-        };
-        self.compound = self.separators.iter().find_map(|&separator| compound(separator));
-        Ok(())
+            Some((self.cells.iter().filter(parts).min()?.as_str(), separator))
+        })
     }
 
     /// What is between the tags of a cell; `None` if a cell is one tag.
@@ -203,7 +209,7 @@ impl Survey {
             Err(Error::Usage(format!("{}: {what}; {advice}", path.display())))
         };
         match (self.one, &self.separators[..], &self.spaced) {
-            (Some(true), _, _) => match &self.compound {
+            (Some(true), _, _) => match self.compound() {
                 None => Ok(None),
                 Some((cell, separator)) => Err(Error::Usage(format!(
                     "{}: the header says that a cell is one tag, but {} holds what other cells are; pass \
@@ -226,12 +232,6 @@ impl Survey {
             }
         }
     }
-}
-
-/// Whether a name ends as those of images do.
-fn is_image_name(name: &str) -> bool {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
 
 /// Calls `each` with the image and the cell of tags of every line, or of those below the first if that is a

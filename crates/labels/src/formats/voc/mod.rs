@@ -18,7 +18,7 @@ use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Difficult, Options};
 use crate::formats::report::{Report, shown};
 use crate::formats::xml::{self, Node};
-use crate::images::EXTENSIONS;
+use crate::images::has_extension;
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -229,12 +229,6 @@ impl ImageSets {
 /// The file name of the image `id`: VOC leaves `.jpg` out.
 pub(super) fn file_name(id: &str) -> String {
     if has_extension(id) { id.to_owned() } else { format!("{id}.jpg") }
-}
-
-/// Whether a name ends as those of images do: VOC itself has `.jpg` only, and other programs write others.
-pub(super) fn has_extension(name: &str) -> bool {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|it| EXTENSIONS.iter().any(|known| it.eq_ignore_ascii_case(known)))
 }
 
 /// What one XML file says.

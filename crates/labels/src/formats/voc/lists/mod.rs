@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use super::{ImageSets, difficult_label, difficult_note, file_name, has_extension};
+use super::{ImageSets, difficult_label, difficult_note, file_name};
 use crate::annotations::Annotations;
 use crate::error::Problems;
 use crate::files::{folder_of, write_atomically};
@@ -18,6 +18,7 @@ use crate::formats::marks::Marks;
 use crate::formats::name_list::check_name;
 use crate::formats::options::Difficult;
 use crate::formats::report::shown;
+use crate::images::has_extension;
 use crate::labels::Label;
 use crate::{Error, Result};
 
