@@ -68,7 +68,7 @@ impl Convert {
     /// Refuses a format in which what nobody looked at would be read as not there, unless that is wanted.
     fn make_no_negatives(&self, to: Format, labels: &LabelMatrix) -> Result<()> {
         let unknown = labels.count(Label::Unknown);
-        if unknown == 0 || !to.unknown_becomes_negative || self.unknown_as_negative {
+        if unknown == 0 || !to.unknown_becomes_negative() || self.unknown_as_negative {
             return Ok(());
         }
         Err(Error::Usage(format!(

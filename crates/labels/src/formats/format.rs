@@ -13,8 +13,8 @@ use crate::error::Problems;
 use crate::labels::LabelMatrix;
 use crate::{Error, Result};
 
-/// A format of labels: what it is called, which options its reader takes, and its three functions. Each
-/// stands in its own file as `FORMAT`; [`ALL`](super::ALL) lists them.
+/// A format of labels: what it is called, what it looks like, which options its reader takes, and its
+/// functions. Each stands in its own file as `FORMAT`; [`ALL`](super::ALL) lists them.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
     /// Its name in options.
@@ -29,18 +29,57 @@ pub struct Format {
     pub takes: &'static [Choice],
     /// Whether its reader gives `--categories` a meaning of its own, since the source has no names.
     pub names_categories: bool,
-    /// Whether readers take what a file does not list for negative, so that unknown labels that are
-    /// written become negative ones.
-    pub unknown_becomes_negative: bool,
+    /// The beginning of such a source, or its folder: enough to tell it by.
+    pub example: &'static str,
+    /// What a category is that a source does not list for an image.
+    pub unlisted: NotListed,
     /// Why a source is of this format, or nothing; the bytes are the beginning of a file.
     pub recognize: fn(&Path, &[u8]) -> Option<String>,
     /// Reads a source; opens no image.
     pub read: fn(&Path, &Options) -> Result<Reading>,
+    /// How labels are written; nothing of a format that is only read.
+    pub written: Option<Written>,
+}
+
+/// What a category is that a source does not list for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotListed {
+    /// Unknown: the format has a place for what is not there.
+    Unknown,
+    /// Not there: the format says that every category was looked for.
+    Negative,
+    /// What the user says with `--unlisted`.
+    AsYouSay,
+    /// Every image has a value for every category.
+    Never,
+}
+
+/// How a format is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// What of the three states comes back when it is read.
+    pub keeps: Keeps,
     /// Writes labels; says what the format cannot hold.
     pub write: fn(&Path, &Annotations) -> Result<Vec<String>>,
 }
 
+/// Which of the three states a format holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// There, not there and unknown.
+    AllStates,
+    /// What is there; what is not there becomes as unlisted as what is unknown.
+    Positives,
+    /// What is there; readers take everything else for not there.
+    NoUnknown,
+}
+
 impl Format {
+    /// Whether unknown labels that are written become negative ones.
+    pub fn unknown_becomes_negative(&self) -> bool {
+        self.written.is_some_and(|written| written.keeps == Keeps::NoUnknown)
+    }
+
     /// Reads a source; with `--categories`, those in that order.
     ///
     /// # Errors
@@ -57,9 +96,16 @@ impl Format {
     /// Writes labels; says what the format cannot hold.
     ///
     /// # Errors
-    /// A name that the format cannot hold, or a file that cannot be written.
+    /// A format that is only read, a name that it cannot hold, or a file that cannot be written.
     pub fn write(&self, path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-        (self.write)(path, annotations)
+        match self.written {
+            Some(Written { write, .. }) => write(path, annotations),
+            None => {
+                let names = super::ALL.iter().filter(|format| format.written.is_some());
+                let names = names.map(|format| format.name).collect::<Vec<_>>().join(", ");
+                Err(Error::Usage(format!("{self} is read, not written; sarb writes {names}")))
+            }
+        }
     }
 }
 
@@ -80,7 +126,7 @@ impl fmt::Display for Format {
 #[cfg(feature = "clap")]
 impl clap::ValueEnum for Format {
     fn value_variants<'a>() -> &'a [Self] {
-        &super::ALL
+        super::ALL
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {

@@ -42,7 +42,7 @@ use format::Format;
 pub use image_files::find_images;
 
 /// The formats of labels, one per line.
-pub const ALL: [Format; 14] = [
+pub const ALL: &[Format] = &[
     csv::FORMAT,
     tags::FORMAT,
     arrays::FORMAT,
@@ -94,7 +94,7 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
             Ok(_) => Ok((csv::FORMAT, "a header image,…".into())),
         },
         0 => {
-            let names = ALL.map(|format| format.name).join("|");
+            let names = ALL.iter().map(|format| format.name).collect::<Vec<_>>().join("|");
             let what = format!("not a label format sarb recognizes; pass --from {names}");
             Err(Error::Data(format!("{}: {what}", path.display())))
         }
@@ -109,7 +109,7 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
 /// The format that a name of a file to be written means.
 pub fn of_extension(path: &Path) -> Option<Format> {
     let extension = path.extension()?.to_str()?;
-    ALL.into_iter().find(|format| format.extensions.contains(&extension))
+    ALL.iter().copied().find(|format| format.written.is_some() && format.extensions.contains(&extension))
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
             categories: ["Edema", "Fracture", "Lung Opacity"].map(str::to_owned).to_vec(),
             source: source.path().join("train.csv"),
         };
-        for format in ALL {
+        for format in ALL.iter().filter(|format| format.written.is_some()) {
             let folder = tempfile::tempdir().unwrap();
             let extension = match format.name {
                 "tags" | "open-images" | "chexpert" => "csv",
@@ -138,7 +138,7 @@ mod tests {
             };
             let path: PathBuf = folder.path().join("labels").with_extension(extension);
             format.write(&path, &annotations).unwrap();
-            assert_eq!(detect(&path).unwrap().0, format);
+            assert_eq!(detect(&path).unwrap().0, *format);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::arrays::{extension, npy};
 use crate::error::Problems;
 use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, text};
 use crate::formats::options::{Choice, Convention, Options};
@@ -30,13 +30,16 @@ pub const FORMAT: Format = Format {
     name: "arrays",
     title: "arrays",
     about: "Label arrays of research code: .npy, .npz, .txt",
+    example: r#"labels.npy
+images.txt
+categories.txt"#,
     extensions: &["npy"],
     takes: &[Choice::ImageList, Choice::Convention],
     names_categories: true,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::Never,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 /// The array of an `.npz` file that is read if it holds several.

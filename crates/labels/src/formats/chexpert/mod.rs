@@ -27,7 +27,7 @@ use columns::{PATHS, is_finding, is_other};
 mod columns;
 mod writing;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use writing::write;
 
@@ -36,13 +36,16 @@ pub const FORMAT: Format = Format {
     name: "chexpert",
     title: "CheXpert",
     about: "CheXpert's CSV and its like",
+    example: r#"Path,Sex,Age,No Finding,Cardiomegaly,Edema
+train/1.jpg,Female,68,1.0,,-1.0
+train/2.jpg,Male,51,,0.0,1.0"#,
     extensions: &[],
     takes: &[Choice::Unlisted, Choice::Uncertain],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 const ACCEPTED: &str = "expected 1 (positive), 0 (negative), -1 (uncertain) or blank";

@@ -17,7 +17,7 @@ use super::report::Report;
 use super::{Reading, lvis};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -26,13 +26,16 @@ pub const FORMAT: Format = Format {
     name: "coco",
     title: "COCO",
     about: "MS-COCO instances JSON",
+    example: r#"{"images": [{"id": 1, "file_name": "1.jpg"}],
+ "annotations": [{"image_id": 1, "category_id": 7}],
+ "categories": [{"id": 7, "name": "cat"}]}"#,
     extensions: &[],
     takes: &[Choice::Unlisted],
     names_categories: false,
-    unknown_becomes_negative: true,
+    unlisted: NotListed::Negative,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::NoUnknown, write }),
 };
 
 /// Reads an instances file. A category with an annotation in an image, crowds included, is +1 there; every

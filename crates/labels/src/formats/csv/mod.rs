@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, fields, split};
 use crate::formats::options::Options;
@@ -28,13 +28,19 @@ pub const FORMAT: Format = Format {
     name: "csv",
     title: "sarb's CSV",
     about: "sarb's own CSV: image,<category>,… with cells 1, 0 and empty",
+    example: r#"image,cat,dog
+a.jpg,1,0
+b.jpg,,1"#,
     extensions: &["csv"],
     takes: &[],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::Unknown,
     recognize,
     read: read_with,
-    write: |path, annotations| write(path, annotations).map(|()| Vec::new()),
+    written: Some(Written {
+        keeps: Keeps::AllStates,
+        write: |path, annotations| write(path, annotations).map(|()| Vec::new()),
+    }),
 };
 
 /// Reads a label file; the images are joined to its folder.

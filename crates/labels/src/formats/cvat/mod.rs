@@ -23,7 +23,7 @@ use crate::{Error, Result};
 
 mod writing;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use writing::write;
 
@@ -32,13 +32,16 @@ pub const FORMAT: Format = Format {
     name: "cvat",
     title: "cvat",
     about: "CVAT for images XML",
+    example: r#"<annotations><image id="0" name="a.jpg">
+  <tag label="cat"/>
+</image></annotations>"#,
     extensions: &["xml"],
     takes: &[Choice::Unlisted],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::Positives, write }),
 };
 
 /// Reads an `annotations.xml`; images lie in the folder `images` beside it, if there is one, else beside it.

@@ -19,7 +19,7 @@ use super::report::{Report, shown};
 use crate::Result;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::labels::Label;
 
 /// This format.
@@ -27,13 +27,16 @@ pub const FORMAT: Format = Format {
     name: "fiftyone",
     title: "FiftyOne",
     about: "FiftyOne samples JSON",
+    example: r#"{"samples": [{"filepath": "data/1.jpg",
+  "positive_labels": {"classifications": [{"label": "cat"}]},
+  "negative_labels": {"classifications": [{"label": "dog"}]}}]}"#,
     extensions: &[],
     takes: &[],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::Unknown,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 const SAMPLES: &str = "samples.json";

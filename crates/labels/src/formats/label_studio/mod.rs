@@ -21,7 +21,7 @@ mod answers;
 mod location;
 mod writing;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use writing::write;
 
@@ -30,13 +30,16 @@ pub const FORMAT: Format = Format {
     name: "label-studio",
     title: "Label Studio",
     about: "Label Studio JSON export",
+    example: r#"[{"data": {"image": "/data/upload/1/a.jpg"},
+  "annotations": [{"result": [{"type": "choices",
+    "value": {"choices": ["cat"]}}]}]}]"#,
     extensions: &[],
     takes: &[Choice::Unlisted],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::Positives, write }),
 };
 
 /// Reads an export. A choice is +1; what a submitted annotation did not choose is what `--unlisted` says,

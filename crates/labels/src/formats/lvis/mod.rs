@@ -18,7 +18,7 @@ use super::options::Options;
 use super::report::Report;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -27,13 +27,16 @@ pub const FORMAT: Format = Format {
     name: "lvis",
     title: "LVIS",
     about: "LVIS JSON, federated",
+    example: r#"{"images": [{"id": 1, "neg_category_ids": [4],
+  "not_exhaustive_category_ids": []}],
+ "annotations": [{"image_id": 1, "category_id": 7}], …}"#,
     extensions: &[],
     takes: &[],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::Unknown,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 /// Reads an LVIS file: annotated categories are +1, those of `neg_category_ids` −1, all others 0, also those

@@ -25,7 +25,7 @@ mod label_ids;
 mod names;
 mod writing;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use writing::write;
 
@@ -34,13 +34,16 @@ pub const FORMAT: Format = Format {
     name: "open-images",
     title: "Open Images",
     about: "Open Images image-level labels CSV",
+    example: r#"ImageID,Source,LabelName,Confidence
+000026e7ee790996,verification,/m/01yrx,1
+000026e7ee790996,verification,/m/0bt9lr,0"#,
     extensions: &[],
     takes: &[Choice::Hierarchy],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::Unknown,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 const IMAGE: &str = "ImageID";

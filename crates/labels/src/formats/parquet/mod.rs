@@ -30,7 +30,7 @@ mod shard;
 mod thrift;
 mod writing;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use self::writing::write;
 
@@ -39,13 +39,15 @@ pub const FORMAT: Format = Format {
     name: "parquet",
     title: "Parquet",
     about: "Parquet table, or a folder of its shards",
+    example: r#"train-00000-of-00002.parquet
+train-00001-of-00002.parquet"#,
     extensions: &["parquet"],
     takes: &[Choice::Unlisted, Choice::Set],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 /// Reads a table, one row group and one column at a time. Image paths are joined to `--images`, else to

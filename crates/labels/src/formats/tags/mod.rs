@@ -18,7 +18,7 @@ use super::name_list::check_name;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy, write_atomically};
 use crate::formats::Reading;
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, split, text};
 use crate::formats::marks::Marks;
@@ -34,13 +34,16 @@ pub const FORMAT: Format = Format {
     name: "tags",
     title: "tags",
     about: "Lists of tags: image,tags",
+    example: r#"image,tags
+a.jpg,cat;traffic light
+b.jpg,dog"#,
     extensions: &[],
     takes: &[Choice::Unlisted, Choice::Separator],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::Positives, write }),
 };
 
 /// What the first column may be called, by its letters and digits.

@@ -17,7 +17,7 @@ use crate::Result;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
 use crate::formats::Reading;
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
@@ -29,13 +29,15 @@ pub const FORMAT: Format = Format {
     name: "vg",
     title: "vg",
     about: "VG-200: JSON of image to indices",
+    example: r#"{"1.jpg": [0, 17, 33],
+ "2.jpg": [4]}"#,
     extensions: &[],
     takes: &[Choice::ImageList],
     names_categories: true,
-    unknown_becomes_negative: true,
+    unlisted: NotListed::Negative,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::NoUnknown, write }),
 };
 
 /// Most categories without a list of their names: one large index must not ask for a large matrix.

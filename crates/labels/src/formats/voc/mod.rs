@@ -24,7 +24,7 @@ use crate::{Error, Result};
 
 mod lists;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use lists::write;
 
@@ -33,13 +33,16 @@ pub const FORMAT: Format = Format {
     name: "voc",
     title: "voc",
     about: "Pascal VOC: the folder of Annotations and ImageSets",
+    example: r#"Annotations/000001.xml
+ImageSets/Main/trainval.txt
+ImageSets/Main/cat_trainval.txt"#,
     extensions: &[],
     takes: &[Choice::Set, Choice::Difficult],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::Negative,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 /// The set that is read if the user names none.

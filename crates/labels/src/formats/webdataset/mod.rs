@@ -27,7 +27,7 @@ use crate::{Error, Result};
 mod labels;
 mod writing;
 
-use crate::formats::format::Format;
+use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use self::writing::write;
 
@@ -36,13 +36,14 @@ pub const FORMAT: Format = Format {
     name: "webdataset",
     title: "WebDataset",
     about: "WebDataset tar, or a folder of its shards",
+    example: r#"000000.tar: 000001.jpg 000001.json 000002.jpg …"#,
     extensions: &["tar"],
     takes: &[Choice::Unlisted],
     names_categories: false,
-    unknown_becomes_negative: false,
+    unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    write,
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 /// Most bytes of a member with labels.
