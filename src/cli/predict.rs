@@ -9,7 +9,7 @@ use sarb::{Error, Recognition, Recognizer, Result, Which};
 use sarb_labels::images::{self, tar_member};
 
 use super::heat_map;
-use crate::cli::console::say;
+use crate::cli::console::fail;
 
 /// Arguments of `sarb predict`.
 #[derive(Debug, Clone, Args)]
@@ -83,7 +83,7 @@ impl Predict {
                 }
                 Err(Error::Labels(error)) => {
                     failed += 1;
-                    say(&format!("sarb: {error}"));
+                    fail(&error.into());
                 }
                 Err(error) => return Err(error),
             }
