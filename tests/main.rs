@@ -10,4 +10,5 @@ mod report;
 mod support;
 mod sweep;
 mod tarred;
+mod telling;
 mod train;
