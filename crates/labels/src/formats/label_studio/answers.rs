@@ -1,7 +1,8 @@
 //! What annotators chose, until all controls and their choices are known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::yes_no::answer;
 use crate::annotations::Annotations;
 use crate::formats::marks::Marks;
 use crate::formats::options::Unlisted;
@@ -37,8 +38,28 @@ pub struct Answers {
 
 struct Control {
     name: String,
-    /// Whether it certainly holds choices.
-    certain: bool,
+    kind: Kind,
+    /// Whether a yes, a no, an unsure and another word is among its answers.
+    words: Words,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Words {
+    yes: bool,
+    no: bool,
+    unsure: bool,
+    other: bool,
+}
+
+/// What the answers of a control are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Perhaps only text of the task.
+    Perhaps,
+    /// Names of categories.
+    Categories,
+    /// After [`settle`](Answers::settle): yes, no or unsure about the category that the control is named after.
+    YesNo,
 }
 
 impl Answers {
@@ -58,11 +79,11 @@ impl Answers {
     /// Notes a choice of the annotation begun last.
     pub fn choose(&mut self, image: usize, control: &str, choice: &str) {
         let control = self.control(control);
-        self.controls[control as usize].certain = true;
+        self.controls[control as usize].kind = Kind::Categories;
         self.push(image, control, choice, false);
     }
 
-    /// Notes a text that is a choice if its control has choices elsewhere.
+    /// Notes a text that is a choice if its control has choices elsewhere, or nothing but yes and no.
     pub fn choose_perhaps(&mut self, image: usize, control: &str, text: &str) {
         let control = self.control(control);
         self.push(image, control, text, true);
@@ -83,17 +104,18 @@ impl Answers {
         }
         let place = self.controls.len() as u32;
         // The name in Label Studio's own templates.
-        let certain = matches!(name, "choice" | "choices");
-        self.controls.push(Control { name: name.to_owned(), certain });
+        let kind = if matches!(name, "choice" | "choices") { Kind::Categories } else { Kind::Perhaps };
+        self.controls.push(Control { name: name.to_owned(), kind, words: Words::default() });
         self.control_places.insert(name.to_owned(), place);
         place
     }
 
-    /// Decides what is a choice, when all annotations are there.
+    /// Decides what is a choice and what it means, when all annotations are there.
     pub fn settle(&mut self) {
+        self.find_yes_and_no();
         let Self { chosen, choices, controls, .. } = self;
         let control = |chosen: &Chosen| choices[chosen.choice as usize].0;
-        chosen.retain(|chosen| !chosen.perhaps || controls[control(chosen) as usize].certain);
+        chosen.retain(|chosen| !chosen.perhaps || controls[control(chosen) as usize].kind != Kind::Perhaps);
         chosen.sort_unstable();
         chosen.dedup_by_key(|chosen| (chosen.image, chosen.choice, chosen.annotation));
         let mut answers: Vec<_> = chosen.iter().map(|at| (at.image, control(at), at.annotation)).collect();
@@ -108,14 +130,41 @@ impl Answers {
         }
     }
 
+    /// Finds the controls that are answered with yes and no.
+    fn find_yes_and_no(&mut self) {
+        for (control, text) in &self.choices {
+            let words = &mut self.controls[*control as usize].words;
+            match answer(text) {
+                Some(Label::Positive) => words.yes = true,
+                Some(Label::Negative) => words.no = true,
+                Some(Label::Unknown) => words.unsure = true,
+                None => words.other = true,
+            }
+        }
+        for control in &mut self.controls {
+            let Words { yes, no, unsure, other } = control.words;
+            // Text of the task that is `unknown` throughout is no answer to a question.
+            let asked = yes || no || (unsure && control.kind == Kind::Categories);
+            if asked && !other {
+                control.kind = Kind::YesNo;
+            }
+        }
+    }
+
     /// Whether nothing was chosen.
     pub fn is_empty(&self) -> bool {
         self.chosen.is_empty()
     }
 
-    /// How many annotations answered by choosing nothing, which they can where there is only one control.
+    /// How many annotations answered by choosing nothing, which they can where there is only one control and
+    /// it lists categories.
     pub fn empty(&self) -> usize {
-        if self.has_several_controls() { 0 } else { self.empty }
+        if self.has_several_controls() || !self.lists_categories() { 0 } else { self.empty }
+    }
+
+    /// Whether the answers of a control are names of categories: what they leave out has to be said.
+    pub fn lists_categories(&self) -> bool {
+        self.controls.iter().any(|control| control.kind == Kind::Categories)
     }
 
     /// How many images have no annotation.
@@ -125,37 +174,69 @@ impl Answers {
 
     /// Names of the fields that hold plain text only.
     pub fn undecided(&self) -> Vec<&str> {
-        self.controls.iter().filter(|control| !control.certain).map(|control| control.name.as_str()).collect()
+        self.names_of(Kind::Perhaps)
+    }
+
+    /// Names of the controls that are answered with yes and no.
+    pub fn yes_and_no(&self) -> Vec<&str> {
+        self.names_of(Kind::YesNo)
+    }
+
+    /// Names of the controls that have a yes and a no among answers that are categories.
+    pub fn nearly_yes_and_no(&self) -> Vec<&str> {
+        let nearly =
+            |control: &&Control| control.kind == Kind::Categories && control.words.yes && control.words.no;
+        self.controls.iter().filter(nearly).map(|control| control.name.as_str()).collect()
+    }
+
+    fn names_of(&self, kind: Kind) -> Vec<&str> {
+        let controls = self.controls.iter().filter(|control| control.kind == kind);
+        controls.map(|control| control.name.as_str()).collect()
     }
 
     fn has_several_controls(&self) -> bool {
-        self.controls.iter().filter(|control| control.certain).nth(1).is_some()
+        self.controls.iter().filter(|control| control.kind != Kind::Perhaps).nth(1).is_some()
     }
 
     /// How many annotations of an image were asked for the choices of a control and answered. Where there is
-    /// only one control, choosing nothing is an answer.
+    /// only one control and it lists categories, choosing nothing is an answer.
     fn answered(&self, image: u32, control: u32) -> u32 {
-        if self.has_several_controls() {
+        if self.has_several_controls() || self.kind(control) == Kind::YesNo {
             self.answered.get(&(image, control)).copied().unwrap_or(0)
         } else {
             self.annotations[image as usize]
         }
     }
 
+    fn kind(&self, control: u32) -> Kind {
+        self.controls[control as usize].kind
+    }
+
     fn category(&self, choice: u32) -> String {
-        let (control, name) = &self.choices[choice as usize];
-        if self.has_several_controls() {
-            format!("{}/{name}", self.controls[*control as usize].name)
-        } else {
-            name.clone()
+        let (control, answer) = &self.choices[choice as usize];
+        let name = &self.controls[*control as usize].name;
+        match self.kind(*control) {
+            Kind::YesNo => name.clone(),
+            _ if self.has_several_controls() => format!("{name}/{answer}"),
+            _ => answer.clone(),
         }
     }
 
-    /// Choices that are categories, in order of appearance: control and name.
-    fn categories(&self) -> impl Iterator<Item = (u32, String)> + '_ {
-        let certain = |control: u32| self.controls[control as usize].certain;
-        let choices = self.choices.iter().enumerate().filter(move |(_, (control, _))| certain(*control));
-        choices.map(|(place, (control, _))| (*control, self.category(place as u32)))
+    /// The categories in order of appearance, each with its control.
+    fn categories(&self) -> Vec<(u32, String)> {
+        let mut asked = HashSet::new();
+        let choices = self.choices.iter().zip(0..).filter(|((control, _), _)| match self.kind(*control) {
+            Kind::Perhaps => false,
+            Kind::Categories => true,
+            Kind::YesNo => asked.insert(*control),
+        });
+        choices.map(|((control, _), place)| (*control, self.category(place))).collect()
+    }
+
+    /// A category that two controls name alike, such as the choice `b` of `a` and the control `a/b`.
+    pub fn ambiguous(&self) -> Option<String> {
+        let mut names = HashSet::new();
+        self.categories().into_iter().map(|(_, name)| name).find(|name| !names.insert(name.clone()))
     }
 
     /// Marks what was chosen; under `--unlisted negative` also what another annotator did not choose.
@@ -166,8 +247,13 @@ impl Answers {
         for cell in self.chosen.chunk_by(|a, b| (a.image, a.choice) == (b.image, b.choice)) {
             let Chosen { image, choice, .. } = cell[0];
             let category = marks.category(&self.category(choice));
+            let (control, text) = &self.choices[choice as usize];
+            if self.kind(*control) == Kind::YesNo {
+                marks.mark(image as usize, category, answer(text).unwrap_or(Label::Unknown));
+                continue;
+            }
             marks.mark(image as usize, category, Label::Positive);
-            let asked = self.answered(image, self.choices[choice as usize].0);
+            let asked = self.answered(image, *control);
             if unlisted == Unlisted::Negative && (cell.len() as u32) < asked {
                 marks.mark(image as usize, category, Label::Negative);
             }
@@ -183,7 +269,9 @@ impl Answers {
         let place: HashMap<&str, usize> =
             annotations.categories.iter().enumerate().map(|(column, name)| (name.as_str(), column)).collect();
         let mut columns = vec![Vec::new(); self.controls.len()];
-        self.categories().for_each(|(control, name)| columns[control as usize].push(place[name.as_str()]));
+        for (control, name) in self.categories() {
+            columns[control as usize].push(place[name.as_str()]);
+        }
         let mut open = 0;
         for (image, &count) in self.annotations.iter().enumerate() {
             for (control, columns) in columns.iter().enumerate().filter(|(_, columns)| !columns.is_empty()) {
