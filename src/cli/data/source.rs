@@ -1,4 +1,4 @@
-//! Where labels are read from: a data folder, or a file or folder of any format.
+//! Where labels are read from: a data folder, or a file, folder or archive of any format.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sarb::{Error, Result};
 use sarb_labels::Annotations;
 use sarb_labels::dataset::{self, Split};
 use sarb_labels::formats::options::{Convention, Difficult, Options, Separator, Uncertain, Unlisted};
-use sarb_labels::formats::{self, Reading, format::Format};
+use sarb_labels::formats::{self, Reading, Source, format::Format};
 
 use crate::cli::console::say;
 
@@ -33,7 +33,7 @@ pub struct ReadArgs {
     /// Arrays: what 1, 0 and -1 mean
     #[arg(long)]
     convention: Option<Convention>,
-    /// Pascal VOC: which list of images, such as trainval; Parquet: which split
+    /// Pascal VOC: which list of images, such as trainval; Parquet: which split; CVAT: which subset
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
     /// Pascal VOC: what a category is whose objects are all difficult [default: unknown]
@@ -58,14 +58,15 @@ impl ReadArgs {
             self.refuse_all(source)?;
             return Ok(dataset::open_split(source, split)?);
         }
+        let unpacked = Source::open(source)?;
         let (format, why) = match self.from {
             Some(format) => (format, "as you say".to_owned()),
-            None => formats::detect(source)?,
+            None => unpacked.detect()?,
         };
         if format != formats::csv::FORMAT {
             say(&format!("{}: {format}: {why}", source.display()));
         }
-        let Reading { mut annotations, mut notes } = format.read(source, &self.options())?;
+        let Reading { mut annotations, mut notes } = unpacked.read(format, &self.options())?;
         notes.extend(formats::find_images(&mut annotations));
         notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
         Ok(annotations)

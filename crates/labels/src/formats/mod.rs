@@ -1,6 +1,7 @@
 //! One file format a file. A label format gives [`Annotations`]: paths and labels,
 //! nothing of tensors, and no image is opened. [`ALL`] lists them;
 //! a new one is its file and its line there.
+mod archive;
 pub mod arrays;
 pub mod chexpert;
 pub mod coco;
@@ -39,6 +40,7 @@ use crate::annotations::Annotations;
 use crate::{Error, Result};
 use format::Format;
 
+pub use archive::Source;
 pub use image_files::find_images;
 
 /// The formats of labels, one per line.
@@ -76,15 +78,9 @@ pub struct Reading {
 /// # Errors
 /// If it is of no known format, or could be of several.
 pub fn detect(path: &Path) -> Result<(Format, String)> {
-    let mut head = Vec::new();
-    // A pattern of shards, such as `train-*.tar`, is not a file.
-    let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
-    if !path.is_dir() && !pattern {
-        let failed = |error| Error::io(path, error);
-        File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
-    }
-    let recognized = |format: &Format| Some((*format, (format.recognize)(path, &head)?));
-    let mut found: Vec<(Format, String)> = ALL.iter().filter_map(recognized).collect();
+    let head = head(path)?;
+    let pattern = is_pattern(path);
+    let mut found = recognized_by(path, &head, ALL);
     match found.len() {
         1 => Ok(found.remove(0)),
         0 if pattern => Err(Error::Missing(format!("{}: no such file or folder", path.display()))),
@@ -104,6 +100,31 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
             Err(Error::Usage(format!("{}: could be {reasons}; pass --from to choose", path.display())))
         }
     }
+}
+
+/// A pattern of shards, such as `train-*.tar`, is not a file.
+fn is_pattern(path: &Path) -> bool {
+    !path.exists() && path.to_string_lossy().contains(['*', '?', '['])
+}
+
+/// The beginning of a file; nothing of a folder or a pattern.
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    if !path.is_dir() && !is_pattern(path) {
+        let failed = |error| Error::io(path, error);
+        File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+    }
+    Ok(head)
+}
+
+/// Those of some formats that a file or folder may be of, and why.
+fn recognized(path: &Path, formats: &[Format]) -> Result<Vec<(Format, String)>> {
+    Ok(recognized_by(path, &head(path)?, formats))
+}
+
+fn recognized_by(path: &Path, head: &[u8], formats: &[Format]) -> Vec<(Format, String)> {
+    let recognized = |format: &Format| Some((*format, (format.recognize)(path, head)?));
+    formats.iter().filter_map(recognized).collect()
 }
 
 /// The format that a name of a file to be written means.

@@ -85,7 +85,8 @@ pub struct Options {
     pub categories: Option<PathBuf>,
     /// What 1, 0 and −1 mean in an array.
     pub convention: Option<Convention>,
-    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split).
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split; CVAT: a
+    /// subset).
     pub set: Option<String>,
     /// Pascal VOC's difficult objects; unknown by default.
     pub difficult: Option<Difficult>,
