@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use sarb_labels::arrays::read_matrix;
 use sarb_labels::files::folder_of;
 use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted};
-use sarb_labels::formats::{self, Reading};
+use sarb_labels::formats::{self, Reading, Source};
 use sarb_labels::words::Words;
 use sarb_labels::{Annotations, Error, Result};
 
@@ -32,7 +32,11 @@ pub fn lvis(bytes: &[u8]) {
 }
 
 pub fn label_studio(bytes: &[u8]) {
-    check(formats::label_studio::FORMAT.read(&file("label_studio", "export.json", bytes), &unlisted(bytes)));
+    let path = file("label_studio", "export.json", bytes);
+    // An export of yes and no says what is not listed; others ask for it.
+    for options in [Options::default(), unlisted(bytes)] {
+        check(formats::label_studio::FORMAT.read(&path, &options));
+    }
 }
 
 pub fn fiftyone(bytes: &[u8]) {
@@ -144,6 +148,16 @@ pub fn scores(bytes: &[u8]) {
 pub fn words(bytes: &[u8]) {
     let names = ["cat".to_owned(), "traffic light".to_owned()];
     checked(Words::read(&file("words", "words.txt", bytes), &names));
+}
+
+/// A zip or gzip file of labels, by its first bytes.
+pub fn archive(bytes: &[u8]) {
+    let name = if bytes.starts_with(b"PK") { "labels.zip" } else { "labels.csv.gz" };
+    let Some(source) = checked(Source::open(&file("archive", name, bytes))) else { return };
+    let Some((format, _)) = checked(source.detect()) else { return };
+    for options in [Options::default(), unlisted(bytes)] {
+        check(source.read(format, &options));
+    }
 }
 
 /// Telling the format of a file.
