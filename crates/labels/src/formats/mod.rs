@@ -26,6 +26,7 @@ pub(crate) mod report;
 mod samples;
 mod shards;
 pub mod tags;
+mod tree;
 pub mod vg;
 pub mod voc;
 pub mod webdataset;
