@@ -3,6 +3,7 @@
 //! a new one is its file and its line there.
 pub mod arrays;
 pub mod chexpert;
+pub mod class_folders;
 pub mod coco;
 pub mod csv;
 pub mod cvat;
@@ -31,6 +32,7 @@ pub mod vg;
 pub mod voc;
 pub mod webdataset;
 mod xml;
+pub mod yolo;
 
 use std::fs::File;
 use std::io::Read;
@@ -58,6 +60,8 @@ pub const ALL: &[Format] = &[
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
+    yolo::FORMAT,
+    class_folders::FORMAT,
 ];
 
 /// Most bytes of a file that are looked at to tell its format.
