@@ -64,8 +64,12 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
         (names, set) => shards::choose(path, names, set.as_deref())?,
     };
     let unlisted = options.unlisted("a folder says what its images show, not what else was looked for")?;
-    let mut categories: Vec<String> =
-        sets.iter().flat_map(|set| &set.classes).map(|it| name_of(it)).collect();
+    let mut categories = Vec::new();
+    for folder in sets.iter().flat_map(|set| &set.classes) {
+        let no_text = || Error::Data(format!("{}: its name is no UTF-8 text; rename it", folder.display()));
+        folder.file_name().and_then(|name| name.to_str()).ok_or_else(no_text)?;
+        categories.push(name_of(folder));
+    }
     categories.sort();
     categories.dedup();
     let mut images = Images { table: Marks::with_categories(categories), ..Images::default() };

@@ -129,6 +129,16 @@ fn links_make_one_image_of_two_classes_and_loops_end() {
     assert_eq!(notes, expected);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder_with(&[("cat/1.jpg", "a")]);
+    std::fs::create_dir(folder.path().join(std::ffi::OsStr::from_bytes(b"d\xffg"))).unwrap();
+    let (kind, text) = error(folder.path(), &with(Unlisted::Unknown, ""));
+    assert_eq!((kind, &*text), (Kind::Data, "SOURCE/d\u{fffd}g: its name is no UTF-8 text; rename it"));
+}
+
 #[test]
 fn folders_without_images_right_in_them_are_refused() {
     let folder = folder_with(&[("pets/cat/1.jpg", ""), ("pets/dog/2.jpg", "")]);

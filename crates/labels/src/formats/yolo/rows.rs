@@ -106,7 +106,7 @@ impl Rows {
     fn list(&mut self, path: &Path, root: &Path, images: Option<&Path>) -> Result<()> {
         let file = File::open(path).map_err(|error| Error::io(path, error))?;
         let mut lines = Lines::new(path, BufReader::with_capacity(1 << 16, file));
-        let mut seen: HashMap<PathBuf, String> = HashMap::new();
+        let mut seen: HashMap<PathBuf, PathBuf> = HashMap::new();
         while lines.advance()? {
             let Lines { bytes, report, .. } = &mut lines;
             let Some(line) = text(bytes, report).map(str::trim).filter(|line| !line.is_empty()) else {
@@ -118,12 +118,13 @@ impl Rows {
                 continue;
             }
             let row = listed(line, folder_of(path), root, images);
+            let line = tidy(Path::new(&line.replace('\\', "/")));
             match seen.get(&row.image) {
                 None => {
-                    seen.insert(row.image.clone(), line.to_owned());
+                    seen.insert(row.image.clone(), line);
                     self.rows.push(row);
                 }
-                Some(first) if first == line => self.repeated += 1,
+                Some(first) if *first == line => self.repeated += 1,
                 Some(_) => {
                     let what = "is the image of another line too; give a folder with an image for each";
                     report.note(|| format!("{} {what}", row.image.display()));

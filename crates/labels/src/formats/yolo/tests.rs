@@ -81,7 +81,10 @@ fn the_layout_of_cvat_and_darknet_is_read_from_its_lists() {
     let folder = folder_with(&[
         ("obj.names", "cat\ndog\n"),
         ("obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n"),
-        ("train.txt", "data/obj_train_data/a.jpg\ndata/obj_train_data/b.jpg\n\ndata/obj_train_data/a.jpg\n"),
+        (
+            "train.txt",
+            "data/obj_train_data/a.jpg\ndata/obj_train_data/b.jpg\n\n./data\\obj_train_data/a.jpg\n",
+        ),
         ("valid.txt", "data\\obj_valid_data\\c.jpg\n"),
         ("obj_train_data/a.txt", &format!("1 {BOX}")),
         ("obj_train_data/a.jpg", ""),
