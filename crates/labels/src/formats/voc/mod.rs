@@ -50,8 +50,9 @@ ImageSets/Main/cat_trainval.txt"#,
 /// The set that is read if the user names none.
 const DEFAULT_SET: &str = "trainval";
 
-/// Reads the XML files of a tool, see [`flat`], or a folder that holds `Annotations/` or `ImageSets/Main/`, or the only such folder right below
-/// `path` or `path/VOCdevkit`: the images of one set, categories in alphabetical order.
+/// Reads a folder that holds `Annotations/` or `ImageSets/Main/`, or the only such folder right below
+/// `path` or `path/VOCdevkit`: the images of one set, categories in alphabetical order. XML files as
+/// annotation tools lay them out need a policy for what is not listed.
 ///
 /// Labels come from the XML files, and from the lists of categories where there are none. +1: an object
 /// that is not difficult, or 1; −1: no object, or −1; only difficult objects, or 0: as the options say.
