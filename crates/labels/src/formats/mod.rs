@@ -3,6 +3,7 @@
 //! a new one is its file and its line there.
 pub mod arrays;
 pub mod chexpert;
+pub mod class_folders;
 pub mod coco;
 pub mod csv;
 pub mod cvat;
@@ -29,10 +30,12 @@ mod shards;
 mod sheet;
 pub mod table;
 pub mod tags;
+mod tree;
 pub mod vg;
 pub mod voc;
 pub mod webdataset;
 mod xml;
+pub mod yolo;
 
 use std::fs::File;
 use std::io::Read;
@@ -61,6 +64,8 @@ pub const ALL: &[Format] = &[
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
+    yolo::FORMAT,
+    class_folders::FORMAT,
 ];
 
 /// Most bytes of a file that are looked at to tell its format.
