@@ -33,7 +33,7 @@ pub struct ReadArgs {
     /// Arrays: what 1, 0 and -1 mean
     #[arg(long)]
     convention: Option<Convention>,
-    /// Pascal VOC: which list of images, such as trainval; Parquet: which split
+    /// Pascal VOC: which list of images, such as trainval; Parquet, Datumaro: which split
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
     /// Pascal VOC: what a category is whose objects are all difficult [default: unknown]
@@ -48,6 +48,9 @@ pub struct ReadArgs {
     /// Lists of tags: what is between the tags of a cell; a character, space, tab or none
     #[arg(long, value_name = "CHARACTER")]
     separator: Option<Separator>,
+    /// FiftyOne: the field with the labels; VIA: the attribute
+    #[arg(long, value_name = "NAME")]
+    field: Option<String>,
 }
 
 impl ReadArgs {
@@ -95,6 +98,7 @@ impl ReadArgs {
             uncertain: arguments.uncertain,
             hierarchy: arguments.hierarchy,
             separator: arguments.separator,
+            field: arguments.field,
         }
     }
 

@@ -136,6 +136,14 @@ impl Marks {
     }
 }
 
+/// Makes all labels of some images unknown: nobody looked at them, whatever is said of unlisted categories.
+pub(crate) fn clear(annotations: &mut Annotations, images: impl IntoIterator<Item = usize>) {
+    let categories = annotations.categories.len();
+    for image in images {
+        (0..categories).for_each(|category| annotations.labels.set(image, category, Label::Unknown));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +168,13 @@ mod tests {
         assert_eq!(matrix.to_floats(), [0.0, 1.0, -1.0, -1.0, -1.0, 1.0]);
         let unknown = labels(&marks, Unknown).annotations.labels;
         assert_eq!(unknown.to_floats(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn images_that_nobody_looked_at_are_unknown_throughout() {
+        let mut reading = labels(&[("a.jpg", "dog", Positive), ("b.jpg", "cat", Positive)], Negative);
+        clear(&mut reading.annotations, [1]);
+        assert_eq!(reading.annotations.labels.to_floats(), [-1.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]

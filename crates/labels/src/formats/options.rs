@@ -85,7 +85,8 @@ pub struct Options {
     pub categories: Option<PathBuf>,
     /// What 1, 0 and −1 mean in an array.
     pub convention: Option<Convention>,
-    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split).
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split;
+    /// Datumaro: a subset).
     pub set: Option<String>,
     /// Pascal VOC's difficult objects; unknown by default.
     pub difficult: Option<Difficult>,
@@ -95,6 +96,8 @@ pub struct Options {
     pub hierarchy: Option<PathBuf>,
     /// What is between the tags of a cell.
     pub separator: Option<Separator>,
+    /// Which of several fields of a source holds the labels: FiftyOne's fields, VIA's attributes.
+    pub field: Option<String>,
 }
 
 /// What is between the tags of a cell.
@@ -162,6 +165,8 @@ pub enum Choice {
     Hierarchy,
     /// `--separator`
     Separator,
+    /// `--field`
+    Field,
 }
 
 impl fmt::Display for Choice {
@@ -175,6 +180,7 @@ impl fmt::Display for Choice {
             Choice::Uncertain => "--uncertain",
             Choice::Hierarchy => "--hierarchy",
             Choice::Separator => "--separator",
+            Choice::Field => "--field",
         })
     }
 }
@@ -199,6 +205,7 @@ impl Options {
             (Choice::Uncertain, self.uncertain.is_some()),
             (Choice::Hierarchy, self.hierarchy.is_some()),
             (Choice::Separator, self.separator.is_some()),
+            (Choice::Field, self.field.is_some()),
         ];
         match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
             Some((choice, _)) => {
