@@ -7,6 +7,7 @@ mod class_numbers;
 pub mod coco;
 pub mod csv;
 pub mod cvat;
+pub mod datumaro;
 pub mod fiftyone;
 pub mod format;
 mod hierarchy;
@@ -55,6 +56,7 @@ pub const ALL: &[Format] = &[
     chexpert::FORMAT,
     label_studio::FORMAT,
     cvat::FORMAT,
+    datumaro::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
@@ -141,7 +143,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let extension = match format.name {
                 "tags" | "open-images" | "chexpert" => "csv",
-                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" => "json",
+                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" => "json",
                 _ => format.extensions.first().copied().unwrap_or("voc"),
             };
             let path: PathBuf = folder.path().join("labels").with_extension(extension);
