@@ -16,6 +16,7 @@ mod image_names;
 mod instances;
 mod json;
 pub mod label_studio;
+pub mod labelme;
 pub(crate) mod lines;
 pub mod lvis;
 mod marks;
@@ -56,6 +57,7 @@ pub const ALL: &[Format] = &[
     chexpert::FORMAT,
     label_studio::FORMAT,
     cvat::FORMAT,
+    labelme::FORMAT,
     datumaro::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
