@@ -30,6 +30,7 @@ mod samples;
 mod shards;
 pub mod tags;
 pub mod vg;
+pub mod via;
 pub mod voc;
 pub mod webdataset;
 mod xml;
@@ -58,6 +59,7 @@ pub const ALL: &[Format] = &[
     label_studio::FORMAT,
     cvat::FORMAT,
     labelme::FORMAT,
+    via::FORMAT,
     datumaro::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
