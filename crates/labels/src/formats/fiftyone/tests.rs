@@ -5,6 +5,7 @@ use crate::annotations::Annotations;
 use crate::error::Kind;
 use crate::formats::options::Unlisted;
 use crate::formats::samples::{damaged, problems_of, read_bytes, samples};
+use crate::labels::Label;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/fiftyone/samples.json");
 
@@ -225,6 +226,10 @@ fn labels_json_without_classes_has_names_and_its_images_lie_in_data() {
     let annotations = FORMAT.read(&path, &unlisted(Unlisted::Unknown)).unwrap().annotations;
     assert_eq!(annotations.images, ["a", "b"].map(|name| folder.path().join("data").join(name)));
     assert_eq!(annotations.labels.to_floats(), [1.0, 0.0, 1.0, 1.0]);
+    // Long classes hide the labels from who looks at the beginning.
+    let names: Vec<String> = (0..10_000).map(|place| format!("\"class {place}\"")).collect();
+    let long = parse_labels(format!(r#"{{"classes": [{}], "labels": {{"a": 9999}}}}"#, names.join(", ")));
+    assert_eq!(long.unwrap().annotations.labels.count(Label::Positive), 1);
     // Classes may come last.
     let last = parse_labels(r#"{"labels": {"a": 1}, "classes": ["cat", "dog"]}"#).unwrap().annotations;
     assert_eq!(last.labels.to_floats(), [0.0, 1.0]);
@@ -272,6 +277,11 @@ fn labels_json_and_its_folder_are_recognized() {
     let why = "a JSON object with classes and the labels of each image";
     assert_eq!(recognize(path, &head).as_deref(), Some(why));
     assert_eq!(recognize(path.parent().unwrap(), b"").as_deref(), Some("a folder with labels.json"));
+    let both = tempfile::tempdir().unwrap();
+    std::fs::copy(LABELS_FIXTURE, both.path().join("labels.json")).unwrap();
+    std::fs::copy(FIXTURE, both.path().join("samples.json")).unwrap();
+    assert_eq!(recognize(both.path(), b"").as_deref(), Some("a folder with samples.json"));
+    assert_eq!(FORMAT.read(both.path(), &Options::default()).unwrap().annotations.images.len(), 4);
     let near = r#"{"classes": ["cat"], "labels": {"a": 0}, "info": {}}"#;
     assert!(recognize(Path::new("a.json"), near.as_bytes()).is_none());
     assert!(recognize(Path::new("a.json"), br#"{"labels": {"a": 0}}"#).is_none());

@@ -5,6 +5,7 @@
 //! image has attributes of its own and regions with theirs. A value is text, or an object of checkboxes, of
 //! which only the ticked ones are stored: unticking one deletes it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::MapAccess;
@@ -81,7 +82,7 @@ struct Project {
 
 #[derive(Default)]
 struct Names {
-    places: std::collections::HashMap<String, usize>,
+    places: HashMap<String, usize>,
     names: Vec<String>,
 }
 
