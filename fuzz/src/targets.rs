@@ -46,8 +46,35 @@ pub fn label_studio(bytes: &[u8]) {
     check(formats::label_studio::FORMAT.read(&file("label_studio", "export.json", bytes), &unlisted(bytes)));
 }
 
+/// The bytes are `samples.json`, read with two fields and with a chosen one, or `labels.json`.
 pub fn fiftyone(bytes: &[u8]) {
-    check(formats::fiftyone::FORMAT.read(&file("fiftyone", "samples.json", bytes), &Options::default()));
+    let path = file("fiftyone", "samples.json", bytes);
+    let field = Some("topics".into());
+    for options in [Options::default(), unlisted(bytes), Options { field, ..unlisted(bytes) }] {
+        check(formats::fiftyone::FORMAT.read(&path, &options));
+    }
+}
+
+pub fn datumaro(bytes: &[u8]) {
+    check(formats::datumaro::FORMAT.read(&file("datumaro", "train.json", bytes), &unlisted(bytes)));
+}
+
+/// The bytes are one of two files of a folder, and alone.
+pub fn labelme(bytes: &[u8]) {
+    let path = file("labelme", "a.json", bytes);
+    beside(&path, "b.json", r#"{"flags": {"cat": true}, "shapes": [], "imagePath": "b.jpg"}"#);
+    for source in [path.as_path(), folder_of(&path)] {
+        check(formats::labelme::FORMAT.read(source, &unlisted(bytes)));
+    }
+}
+
+/// The bytes are a project, annotations or a table, read with and without a chosen attribute.
+pub fn via(bytes: &[u8]) {
+    let path = file("via", "labels", bytes);
+    let field = Some("kind".into());
+    for options in [unlisted(bytes), Options { field, ..unlisted(bytes) }] {
+        check(formats::via::FORMAT.read(&path, &options));
+    }
 }
 
 /// With and without names of categories.

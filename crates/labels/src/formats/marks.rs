@@ -147,6 +147,14 @@ impl Marks {
     }
 }
 
+/// Makes all labels of some images unknown: nobody looked at them, whatever is said of unlisted categories.
+pub(crate) fn clear(annotations: &mut Annotations, images: impl IntoIterator<Item = usize>) {
+    let categories = annotations.categories.len();
+    for image in images {
+        (0..categories).for_each(|category| annotations.labels.set(image, category, Label::Unknown));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +189,13 @@ mod tests {
         table.mark(images[1], 0, Positive);
         let reading = table.finish(Negative, Path::new("labels.json")).unwrap();
         assert_eq!(reading.annotations.labels.to_floats(), [-1.0, -1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn images_that_nobody_looked_at_are_unknown_throughout() {
+        let mut reading = labels(&[("a.jpg", "dog", Positive), ("b.jpg", "cat", Positive)], Negative);
+        clear(&mut reading.annotations, [1]);
+        assert_eq!(reading.annotations.labels.to_floats(), [-1.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]
