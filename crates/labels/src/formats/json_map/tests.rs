@@ -7,7 +7,7 @@ use crate::annotations::Annotations;
 use crate::error::Kind;
 use crate::formats::options::{Convention, Unlisted};
 use crate::formats::samples::{damaged, lines_of, read_bytes, samples};
-use crate::formats::{ALL, HEAD, json_lines, vg};
+use crate::formats::vg;
 use crate::labels::{Label, LabelMatrix};
 
 fn fixture(name: &str) -> PathBuf {
@@ -239,38 +239,6 @@ fn a_name_without_the_ending_of_an_image_is_not_written() {
         error.ends_with("a.json: \"0001\" does not end as images do; a JSON map cannot hold it"),
         "{error}"
     );
-}
-
-/// The fixtures below a folder, without those of other programs' libraries.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files(&path, found),
-            false => found.push(path),
-        }
-    }
-}
-
-#[test]
-fn no_file_of_another_format_is_one_of_ours_and_none_of_ours_is_of_another() {
-    let mut found = Vec::new();
-    files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats")), &mut found);
-    assert!(found.len() > 30);
-    for path in found {
-        let mut head = std::fs::read(&path).unwrap();
-        head.truncate(HEAD as usize);
-        let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        let names: Vec<&str> =
-            ALL.iter().filter(|it| (it.recognize)(&path, &head).is_some()).map(|it| it.name).collect();
-        match folder {
-            "json_lines" => assert_eq!(names, [json_lines::FORMAT.name], "{}", path.display()),
-            "json_map" => assert_eq!(names, [FORMAT.name], "{}", path.display()),
-            _ => {
-                assert!(!names.iter().any(|name| name.starts_with("json-")), "{}: {names:?}", path.display())
-            }
-        }
-    }
 }
 
 proptest! {
