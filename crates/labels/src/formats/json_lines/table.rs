@@ -65,6 +65,10 @@ impl<'a> Table<'a> {
         }
         let remote = line.image.contains("://");
         let path = match remote {
+            // The scheme, the bucket, and at least a name.
+            true if Path::new(&line.image).components().count() < 3 => {
+                return Err(format!("{} has no path behind the bucket", shown(&line.image)));
+            }
             true => PathBuf::from(&line.image),
             false => self.options.image_folder(self.path).join(&line.image),
         };

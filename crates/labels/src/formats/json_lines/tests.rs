@@ -233,6 +233,7 @@ fn addresses_become_paths_below_the_folder_that_all_share() {
     let text = uri("gs://b/1.jpg") + &uri("s3://b/1.jpg");
     let found = problems(&text)[0].clone();
     assert!(found.starts_with("2: ") && found.contains("is also where another image of the file"), "{found}");
+    assert_eq!(problems(uri("gs://b")), ["1: \"gs://b\" has no path behind the bucket"]);
     let twice = problems(uri("gs://b/1.jpg") + &uri("gs://b/1.jpg"));
     assert_eq!(twice, ["2: image \"gs://b/1.jpg\" already appears on line 1"]);
 }
