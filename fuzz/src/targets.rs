@@ -77,6 +77,25 @@ pub fn via(bytes: &[u8]) {
     }
 }
 
+/// With and without a set; numbers have names.
+pub fn json_lines(bytes: &[u8]) {
+    let path = file("json_lines", "labels.jsonl", bytes);
+    let categories = Some(beside(&path, "categories.txt", "cat\ndog\ncar\n"));
+    let set = Some("train".to_owned());
+    for options in [Options::default(), unlisted(bytes), Options { categories, set, ..unlisted(bytes) }] {
+        check(formats::json_lines::FORMAT.read(&path, &options));
+    }
+}
+
+/// Lists, and states in every convention.
+pub fn json_map(bytes: &[u8]) {
+    let path = file("json_map", "labels.json", bytes);
+    check(formats::json_map::FORMAT.read(&path, &unlisted(bytes)));
+    for convention in [None, Some(Convention::Hcp), Some(Convention::Csl), Some(Convention::Complete)] {
+        check(formats::json_map::FORMAT.read(&path, &Options { convention, ..Options::default() }));
+    }
+}
+
 /// With and without names of categories.
 pub fn vg(bytes: &[u8]) {
     let path = file("vg", "train.json", bytes);

@@ -16,6 +16,9 @@ mod image_files;
 mod image_names;
 mod instances;
 mod json;
+pub mod json_lines;
+pub mod json_map;
+mod label_lists;
 pub mod label_studio;
 pub mod labelme;
 pub(crate) mod lines;
@@ -73,6 +76,8 @@ pub const ALL: &[Format] = &[
     webdataset::FORMAT,
     yolo::FORMAT,
     class_folders::FORMAT,
+    json_lines::FORMAT,
+    json_map::FORMAT,
 ];
 
 /// Most bytes of a file that are looked at to tell its format.
@@ -164,7 +169,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let extension = match format.name {
                 "tags" | "open-images" | "chexpert" => "csv",
-                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" => "json",
+                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" | "json-map" => "json",
                 _ => format.extensions.first().copied().unwrap_or("voc"),
             };
             let path: PathBuf = folder.path().join("labels").with_extension(extension);

@@ -125,7 +125,7 @@ fn read<'r>(
 }
 
 /// What serde_json says of a broken file, without the place.
-fn said(error: &serde_json::Error) -> String {
+pub(super) fn said(error: &serde_json::Error) -> String {
     const LONGEST: usize = 160;
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();
