@@ -1,6 +1,8 @@
 //! One file format a file. A label format gives [`Annotations`]: paths and labels,
 //! nothing of tensors, and no image is opened. [`ALL`] lists them;
 //! a new one is its file and its line there.
+mod answer_words;
+mod answers;
 pub mod arrays;
 pub mod chexpert;
 pub mod coco;
@@ -14,13 +16,16 @@ mod image_names;
 mod instances;
 mod json;
 pub mod label_studio;
+pub mod labelbox;
 pub(crate) mod lines;
+mod location;
 pub mod lvis;
 mod marks;
 mod name_list;
 pub mod open_images;
 pub mod options;
 pub mod parquet;
+mod questions;
 pub(crate) mod report;
 #[cfg(test)]
 mod samples;
@@ -54,6 +59,7 @@ pub const ALL: &[Format] = &[
     chexpert::FORMAT,
     label_studio::FORMAT,
     cvat::FORMAT,
+    labelbox::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
@@ -80,8 +86,7 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
     // A pattern of shards, such as `train-*.tar`, is not a file.
     let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
     if !path.is_dir() && !pattern {
-        let failed = |error| Error::io(path, error);
-        File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+        head = self::head(path)?;
     }
     let recognized = |format: &Format| Some((*format, (format.recognize)(path, &head)?));
     let mut found: Vec<(Format, String)> = ALL.iter().filter_map(recognized).collect();
@@ -104,6 +109,14 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
             Err(Error::Usage(format!("{}: could be {reasons}; pass --from to choose", path.display())))
         }
     }
+}
+
+/// The beginning of a file.
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(path, error);
+    let mut head = Vec::new();
+    File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+    Ok(head)
 }
 
 /// The format that a name of a file to be written means.

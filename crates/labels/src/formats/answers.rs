@@ -33,6 +33,8 @@ pub struct Answers {
     /// After [`settle`](Self::settle): how many annotations of an image answered a control.
     answered: HashMap<(u32, u32), u32>,
     empty: usize,
+    /// Whether annotators were asked for more than these controls.
+    asks_more: bool,
 }
 
 struct Control {
@@ -108,6 +110,16 @@ impl Answers {
         }
     }
 
+    /// Says that annotations also answer what is not a choice of a control: then choosing nothing is no answer.
+    pub fn asks_more(&mut self) {
+        self.asks_more = true;
+    }
+
+    /// Whether an image has an annotation.
+    pub fn is_annotated(&self, image: usize) -> bool {
+        self.annotations.get(image).is_some_and(|count| *count > 0)
+    }
+
     /// Whether nothing was chosen.
     pub fn is_empty(&self) -> bool {
         self.chosen.is_empty()
@@ -129,7 +141,7 @@ impl Answers {
     }
 
     fn has_several_controls(&self) -> bool {
-        self.controls.iter().filter(|control| control.certain).nth(1).is_some()
+        self.asks_more || self.controls.iter().filter(|control| control.certain).nth(1).is_some()
     }
 
     /// How many annotations of an image were asked for the choices of a control and answered. Where there is
