@@ -30,6 +30,7 @@ pub(crate) mod report;
 #[cfg(test)]
 mod samples;
 mod shards;
+pub mod supervisely;
 pub mod tags;
 pub mod vg;
 pub mod voc;
@@ -60,6 +61,7 @@ pub const ALL: &[Format] = &[
     label_studio::FORMAT,
     cvat::FORMAT,
     labelbox::FORMAT,
+    supervisely::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
