@@ -7,6 +7,7 @@ pub mod arrays;
 pub mod chexpert;
 pub mod coco;
 pub mod csv;
+pub mod custom_vision;
 pub mod cvat;
 pub mod fiftyone;
 pub mod format;
@@ -62,6 +63,7 @@ pub const ALL: &[Format] = &[
     cvat::FORMAT,
     labelbox::FORMAT,
     supervisely::FORMAT,
+    custom_vision::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
