@@ -39,6 +39,36 @@ pub fn fiftyone(bytes: &[u8]) {
     check(formats::fiftyone::FORMAT.read(&file("fiftyone", "samples.json", bytes), &Options::default()));
 }
 
+pub fn labelbox(bytes: &[u8]) {
+    check(formats::labelbox::FORMAT.read(&file("labelbox", "export.ndjson", bytes), &unlisted(bytes)));
+}
+
+/// The bytes are the images, then the tags beside images.
+pub fn custom_vision(bytes: &[u8]) {
+    let images = r#"[{"id": "1", "tags": [{"tagId": "a", "tagName": "cat"}]}, {"id": "2", "tags": [{"tagName": "no"}]}]"#;
+    let path = file("custom_vision", "images.json", bytes);
+    check(formats::custom_vision::FORMAT.read(&path, &unlisted(bytes)));
+    let tags = file("custom_vision", "project/tags.json", bytes);
+    let path = beside(&tags, "images.json", images);
+    check(formats::custom_vision::FORMAT.read(folder_of(&path), &unlisted(bytes)));
+}
+
+/// The bytes are an annotation, then the `meta.json` of a project.
+pub fn supervisely(bytes: &[u8]) {
+    let meta = r#"{"classes": [{"title": "car"}], "tags": [{"name": "like", "value_type": "none"},
+        {"name": "rain", "value_type": "oneof_string", "values": ["yes", "no", "some"]},
+        {"name": "remark", "value_type": "any_string"}, {"name": "number", "value_type": "any_number"}]}"#;
+    let annotation = r#"{"tags": [{"name": "like"}, {"name": "rain", "value": "yes"}], "objects": [{"classTitle": "car"}]}"#;
+    let path = file("supervisely", "first/ds0/ann/1.jpg.json", bytes);
+    let project = folder_of(folder_of(folder_of(&path)));
+    beside(folder_of(folder_of(&path)), "meta.json", meta);
+    beside(&path, "2.jpg.json", annotation);
+    check(formats::supervisely::FORMAT.read(project, &unlisted(bytes)));
+    let path = file("supervisely", "second/meta.json", bytes);
+    beside(&path, "ds0/ann/1.jpg.json", annotation);
+    check(formats::supervisely::FORMAT.read(folder_of(&path), &unlisted(bytes)));
+}
+
 /// With and without names of categories.
 pub fn vg(bytes: &[u8]) {
     let path = file("vg", "train.json", bytes);
