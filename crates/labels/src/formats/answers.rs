@@ -26,6 +26,8 @@ pub struct Answers {
     /// Annotations so far, of all images.
     count: u32,
     chosen: Vec<Chosen>,
+    /// Images, controls and annotations whose answer is none of the choices.
+    otherwise: Vec<(u32, u32, u32)>,
     controls: Vec<Control>,
     control_places: HashMap<String, u32>,
     choices: Vec<(u32, String)>,
@@ -64,6 +66,12 @@ impl Answers {
         self.push(image, control, choice, false);
     }
 
+    /// Notes that the annotation begun last answers a control with what is not a choice.
+    pub fn answer_otherwise(&mut self, image: usize, control: &str) {
+        let control = self.control(control);
+        self.otherwise.push((image as u32, control, self.count));
+    }
+
     /// Notes a text that is a choice if its control has choices elsewhere.
     pub fn choose_perhaps(&mut self, image: usize, control: &str, text: &str) {
         let control = self.control(control);
@@ -93,12 +101,13 @@ impl Answers {
 
     /// Decides what is a choice, when all annotations are there.
     pub fn settle(&mut self) {
-        let Self { chosen, choices, controls, .. } = self;
+        let Self { chosen, choices, controls, otherwise, .. } = self;
         let control = |chosen: &Chosen| choices[chosen.choice as usize].0;
         chosen.retain(|chosen| !chosen.perhaps || controls[control(chosen) as usize].certain);
         chosen.sort_unstable();
         chosen.dedup_by_key(|chosen| (chosen.image, chosen.choice, chosen.annotation));
         let mut answers: Vec<_> = chosen.iter().map(|at| (at.image, control(at), at.annotation)).collect();
+        answers.append(otherwise);
         answers.sort_unstable();
         answers.dedup();
         let mut answering: Vec<u32> = answers.iter().map(|&(_, _, annotation)| annotation).collect();

@@ -30,6 +30,11 @@ impl Questions {
         self.answered.insert((image as u32, place));
     }
 
+    /// Whether a question decides a category.
+    pub fn contains(&self, question: &str) -> bool {
+        self.places.contains_key(question)
+    }
+
     fn place(&mut self, question: &str) -> u32 {
         if let Some(&place) = self.places.get(question) {
             return place;
@@ -69,6 +74,7 @@ mod tests {
         questions.category("sky", 1);
         questions.category("sky", 2);
         questions.category("sky", 2);
+        assert!(questions.contains("rain") && !questions.contains("fog"));
         questions.answer(0, "rain");
         questions.answer(1, "sky");
         // Column 3 belongs to no question; a positive label of another source stays.

@@ -43,8 +43,8 @@ pub const FORMAT: Format = Format {
 };
 
 /// Reads an export. A radio question that is answered with yes, no or unknown is a category, +1, −1 or 0, and 0
-/// where it is left open. Other answers, and those of checklists, are categories `QUESTION/ANSWER`, +1; without
-/// another question and without objects, `ANSWER`. Objects are +1 of their class. What a label does not choose
+/// where it is left open. Other answers, and those of checklists, are categories `QUESTION/ANSWER`, +1; `ANSWER`
+/// if there is nothing but one checklist. Objects are +1 of their class. What a label does not choose
 /// is what `--unlisted` says; data rows without a label or with skipped labels alone are 0 throughout, and so is
 /// a question that was left open while another was answered.
 ///
@@ -93,6 +93,8 @@ struct Export {
     answers: Answers,
     /// What was answered with yes, no or unknown.
     questions: Questions,
+    /// Images and questions that are answered with unknown, which alone makes no category.
+    unsure: Vec<(usize, String)>,
     /// The data row that named each image first.
     ids: HashMap<usize, String>,
     counts: Counts,
@@ -151,6 +153,7 @@ impl Export {
             let answers = match answer_of(classification, &question)? {
                 Answer::Open => continue,
                 Answer::Text => {
+                    self.answers.asks_more();
                     self.counts.texts += 1;
                     continue;
                 }
@@ -176,15 +179,20 @@ impl Export {
     }
 
     fn radio(&mut self, image: usize, question: &str, answer: &str) {
+        // Unlike a checklist, a radio question without an answer was left open.
+        self.answers.asks_more();
         let Some(label) = said(answer) else {
             return self.answers.choose(image, question, answer);
         };
+        self.counts.words += 1;
+        if label == Label::Unknown {
+            return self.unsure.push((image, question.to_owned()));
+        }
         let category = self.marks.category(question);
         self.marks.mark(image, category, label);
         self.questions.category(question, category);
         self.questions.answer(image, question);
-        self.answers.asks_more();
-        self.counts.words += 1;
+        self.answers.answer_otherwise(image, question);
     }
 
     fn objects(&mut self, image: usize, list: &[Value]) -> Result<(), String> {
@@ -201,7 +209,11 @@ impl Export {
     }
 
     fn finish(self, unlisted: Unlisted, path: &Path) -> Result<Reading> {
-        let Self { mut marks, answers, questions, counts, .. } = self;
+        let Self { mut marks, answers, questions, unsure, counts, .. } = self;
+        for (image, question) in unsure.into_iter().filter(|(_, question)| questions.contains(question)) {
+            let category = marks.category(&question);
+            marks.mark(image, category, Label::Unknown);
+        }
         answers.mark(&mut marks, unlisted);
         let mut reading = marks.finish(unlisted.label(), path)?;
         let open = answers.clear_unanswered(&mut reading.annotations, unlisted);

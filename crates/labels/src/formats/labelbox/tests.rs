@@ -108,7 +108,7 @@ fn export_v1_has_a_row_for_each_label() {
 }
 
 #[test]
-fn the_answers_of_the_only_question_are_categories_by_themselves() {
+fn the_answers_of_a_checklist_alone_are_categories_by_themselves() {
     let things =
         |answer: &str| format!(r#"{{"name": "Things", "checklist_answers": [{{"name": "{answer}"}}]}}"#);
     let text = [row("a.jpg", &[&things("dog")]), row("b.jpg", &[&things("cat")]), row("c.jpg", &[""])];
@@ -119,6 +119,15 @@ fn the_answers_of_the_only_question_are_categories_by_themselves() {
         assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, -1.0, 1.0, -1.0, -1.0]);
         assert_eq!(notes, ["1 labels chose nothing: every category negative"]);
     }
+    // Beside another question, even of free text, choosing nothing is no answer.
+    let text = [
+        row("a.jpg", &[&things("dog")]),
+        row("b.jpg", &[r#"{"name": "Note", "text_answer": {"content": "x"}}"#]),
+    ];
+    let Reading { annotations, notes } = parse(text.join("\n"), Unlisted::Negative).unwrap();
+    assert_eq!(annotations.categories, ["Things/dog"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0]);
+    assert_eq!(notes[1], "1 times a question was left open where another was answered: unknown");
 }
 
 #[test]
@@ -136,6 +145,26 @@ fn annotators_who_disagree_give_unknown_and_a_sure_one_wins_over_an_unsure_one()
         assert_eq!(annotations.labels.to_floats(), [0.0, 1.0, 0.0, -1.0, 0.0]);
         assert_eq!(notes[0], "1 labels are positive in one place and negative in another: unknown");
     }
+}
+
+#[test]
+fn an_unsure_answer_makes_no_category_and_leaves_the_others_open() {
+    let ground = |answer: &str| format!(r#"{{"name": "Ground", "radio_answer": {{"name": "{answer}"}}}}"#);
+    let text = ["sand", "gravel", "unsure"].map(|answer| row(&format!("{answer}.jpg"), &[&ground(answer)]));
+    let Reading { annotations, notes } = parse(text.join("\n"), Unlisted::Negative).unwrap();
+    assert_eq!(annotations.categories, ["Ground/sand", "Ground/gravel"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, -1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(notes[0], "1 answers yes, no or unknown: positive, negative and unknown");
+}
+
+#[test]
+fn a_question_may_have_other_answers_beside_yes_and_no() {
+    let snow = r#"{"name": "rain", "radio_answer": {"name": "snow"}}"#;
+    let text =
+        [row("a.jpg", &[RAIN]), row("b.jpg", &[snow]), row("c.jpg", &[UNSURE]), row("d.jpg", &[NO_RAIN])];
+    let annotations = parse(text.join("\n"), Unlisted::Negative).unwrap().annotations;
+    assert_eq!(annotations.categories, ["rain", "rain/snow"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, 0.0, 1.0, 0.0, 0.0, -1.0, -1.0]);
 }
 
 #[test]

@@ -12,8 +12,20 @@ use crate::{Error, Result};
 const META: &str = "meta.json";
 const ANNOTATIONS: &str = "ann";
 const IMAGES: &str = "img";
-/// The folder of the datasets inside a dataset.
+/// The folder of the datasets inside a dataset, which is no part of their names.
 const NESTED: &str = "datasets";
+/// Folders that hold no datasets, as the SDK knows them, and the masks that its apps make.
+const OTHERS: [&str; 9] = [
+    ANNOTATIONS,
+    IMAGES,
+    "img_info",
+    "seg",
+    "meta",
+    "blob",
+    "masks_human",
+    "masks_machine",
+    "masks_instances",
+];
 
 /// What is read: datasets of a project.
 pub struct Source {
@@ -177,14 +189,18 @@ fn collect(
     folders.sort();
     for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let name = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
-        let nested = folder.join(NESTED);
+        if OTHERS.contains(&&*name) {
+            continue;
+        }
+        let name = match inside {
+            "" => name.into_owned(),
+            _ if name == NESTED => inside.to_owned(),
+            _ => format!("{inside}/{name}"),
+        };
         if folder.join(ANNOTATIONS).is_dir() {
-            found.push(Dataset { name: name.clone(), folder });
+            found.push(Dataset { name: name.clone(), folder: folder.clone() });
         }
-        if nested.is_dir() {
-            collect(&nested, &name, before, found)?;
-        }
+        collect(&folder, &name, before, found)?;
     }
     Ok(())
 }

@@ -38,12 +38,18 @@ pub enum Tag {
     Date,
 }
 
-/// The category that a value of a tag is about, and what it says of it.
-pub fn category(tag: &str, value: &str) -> (String, Label) {
+/// The category that a value of a tag is about, and the question that it answers: whether the tag holds is another
+/// one than which of its values holds.
+pub fn category(tag: &str, value: &str) -> (String, String) {
     match said(value) {
-        Some(label) => (tag.to_owned(), label),
-        None => (format!("{tag}/{value}"), Label::Positive),
+        Some(_) => (tag.to_owned(), tag.to_owned()),
+        None => (format!("{tag}/{value}"), of_values(tag)),
     }
+}
+
+/// The question which of its values a tag has; no tag is called like this.
+pub fn of_values(tag: &str) -> String {
+    format!("{tag}\n")
 }
 
 impl Meta {
@@ -62,13 +68,15 @@ impl Meta {
         report.problems.or(meta)
     }
 
-    /// The categories that a project has whether or not an image shows them, each with the tag that asks for it.
-    pub fn categories(&self) -> impl Iterator<Item = (String, Option<&str>)> {
+    /// The categories that a project has whether or not an image shows them, each with the question for it. That
+    /// nobody knows makes none.
+    pub fn categories(&self) -> impl Iterator<Item = (String, Option<String>)> {
         let classes = self.classes.iter().map(|class| (class.clone(), None));
         let tags = self.of_images.iter().flat_map(|name| match &self.tags[name] {
             Tag::Plain => vec![(name.clone(), None)],
             Tag::OneOf(values) => {
-                values.iter().map(|value| (category(name, value).0, Some(name.as_str()))).collect()
+                let values = values.iter().filter(|value| said(value) != Some(Label::Unknown));
+                values.map(|value| category(name, value)).map(|(it, of)| (it, Some(of))).collect()
             }
             Tag::Text | Tag::Number | Tag::Date => Vec::new(),
         });

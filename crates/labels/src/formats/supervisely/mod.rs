@@ -108,7 +108,7 @@ impl Project {
         for (category, question) in meta.categories() {
             let column = marks.category(&category);
             if let Some(question) = question {
-                questions.category(question, column);
+                questions.category(&question, column);
             }
         }
         Self { meta, marks, questions, counts: Counts::default() }
@@ -181,12 +181,18 @@ impl Project {
 
     /// Marks what the value of a tag says.
     fn answer(&mut self, image: usize, tag: &str, value: &str) {
-        let (category, label) = meta::category(tag, value);
+        let said = said(value);
+        self.counts.answers += usize::from(said.is_some());
+        // Nobody could say: as open as without the tag, also for the other values.
+        if said == Some(Label::Unknown) {
+            return;
+        }
+        let (category, question) = meta::category(tag, value);
         let column = self.marks.category(&category);
-        self.marks.mark(image, column, label);
-        self.questions.category(tag, column);
-        self.questions.answer(image, tag);
-        self.counts.answers += usize::from(said(value).is_some());
+        self.marks.mark(image, column, said.unwrap_or(Label::Positive));
+        self.questions.category(&question, column);
+        self.questions.answer(image, &question);
+        self.questions.answer(image, &meta::of_values(tag));
     }
 
     /// Takes an object.
@@ -266,7 +272,7 @@ impl Counts {
             ),
             (self.values.values().sum(), format!("tags whose value is {kinds} are not read")),
             (empty, "images have neither tags nor objects: what is not listed is negative".to_owned()),
-            (open, "times an image has no tag that asks for one of several values: unknown".to_owned()),
+            (open, "times a tag with several values does not say one of an image: unknown".to_owned()),
             (self.without_file, "images have no file in ann: left out".to_owned()),
         ];
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);

@@ -76,9 +76,27 @@ fn an_image_without_a_tag_that_asks_stays_unknown_where_the_rest_is_negative() {
     assert_eq!(annotations.labels.to_floats(), rows.concat());
     let expected = [
         "1 images have neither tags nor objects: what is not listed is negative",
-        "6 times an image has no tag that asks for one of several values: unknown",
+        "7 times a tag with several values does not say one of an image: unknown",
     ];
     assert_eq!(notes[5..], expected);
+}
+
+#[test]
+fn a_value_that_nobody_knows_leaves_the_others_open() {
+    let meta = r#"{"classes": [], "tags": [
+        {"name": "sky", "value_type": "oneof_string", "values": ["blue", "grey", "unknown"]},
+        {"name": "rain", "value_type": "oneof_string", "values": ["yes", "no", "snow"]}]}"#;
+    let tags = |sky: &str, rain: &str| {
+        format!(r#"{{"tags": [{{"name": "sky", "value": "{sky}"}}, {{"name": "rain", "value": "{rain}"}}]}}"#)
+    };
+    let (first, second, third) = (tags("unknown", "snow"), tags("blue", "yes"), tags("grey", "no"));
+    let files = [("ds0/ann/1.json", first.as_str()), ("ds0/ann/2.json", &second), ("ds0/ann/3.json", &third)];
+    let folder = project(meta, &files);
+    let annotations = FORMAT.read(folder.path(), &options(Unlisted::Negative)).unwrap().annotations;
+    // There is no category "sky"; whether snow is rain is not said.
+    assert_eq!(annotations.categories, ["sky/blue", "sky/grey", "rain", "rain/snow"]);
+    let rows = [[0.0, 0.0, 0.0, 1.0], [1.0, -1.0, 1.0, -1.0], [-1.0, 1.0, -1.0, -1.0]];
+    assert_eq!(annotations.labels.to_floats(), rows.concat());
 }
 
 #[test]
@@ -125,6 +143,18 @@ fn a_set_is_a_dataset_with_those_inside_it() {
         let end = format!("no dataset {set}; choose one with --set: fruit/apple, street");
         assert!(error.to_string().ends_with(&end), "{error}");
     }
+}
+
+#[test]
+fn datasets_lie_at_any_depth_but_not_among_images_and_metadata() {
+    let annotation = r#"{"tags": []}"#;
+    let paths =
+        ["a/ann/1.json", "a/b/ann/1.json", "a/datasets/c/ann/1.json", "a/meta/ann/1.json", "d/e/ann/1.json"];
+    let folder = project(META, &paths.map(|path| (path, annotation)));
+    let reading = FORMAT.read(folder.path(), &options(Unlisted::Unknown)).unwrap();
+    let images = ["a/img/1", "a/b/img/1", "a/datasets/c/img/1", "d/e/img/1"];
+    assert_eq!(reading.annotations.images, images.map(|image| folder.path().join(image)));
+    assert_eq!(reading.notes, ["4 datasets are read together: a, a/b, a/c, d/e"]);
 }
 
 #[test]
