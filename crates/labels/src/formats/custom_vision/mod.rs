@@ -81,7 +81,7 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
         return is_page(head).then(|| "a JSON array of images with tags, as Custom Vision gives".into());
     }
     let pages = pages(path).ok()?;
-    let all = pages.iter().all(|page| super::head(page).is_ok_and(|head| is_page(&head)));
+    let all = pages.iter().all(|page| super::head_of(page).is_ok_and(|head| is_page(&head)));
     all.then(|| {
         format!("a folder with {} JSON files of images with tags, as Custom Vision gives", pages.len())
     })

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
-use crate::formats::head;
+use crate::formats::head_of;
 use crate::formats::json::outline;
 use crate::formats::shards::{shard_files, splits};
 use crate::{Error, Result};
@@ -148,7 +148,7 @@ pub fn recognize(path: &Path) -> Option<String> {
 
 /// Whether a file begins like the `meta.json` of a project.
 fn is_meta(path: &Path) -> bool {
-    let keys = head(path).map(|head| outline(&head)).unwrap_or_default();
+    let keys = head_of(path).map(|head| outline(&head)).unwrap_or_default();
     ["classes", "tags"].iter().all(|key| keys.contains(*key))
 }
 
