@@ -1,9 +1,11 @@
 //! What a user says about a source of labels.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
+use crate::images::has_extension;
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -85,8 +87,8 @@ pub struct Options {
     pub categories: Option<PathBuf>,
     /// What 1, 0 and −1 mean in an array.
     pub convention: Option<Convention>,
-    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split; CVAT: a
-    /// subset).
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split;
+    /// Datumaro, CVAT: a subset).
     pub set: Option<String>,
     /// Pascal VOC's difficult objects; unknown by default.
     pub difficult: Option<Difficult>,
@@ -96,6 +98,41 @@ pub struct Options {
     pub hierarchy: Option<PathBuf>,
     /// What is between the tags of a cell.
     pub separator: Option<Separator>,
+    /// Which of several fields of a source holds the labels: FiftyOne's fields, VIA's attributes.
+    pub field: Option<String>,
+    /// The column of images of a table; by default its name or content says.
+    pub image_column: Option<String>,
+    /// The columns of labels of a table; by default their names or contents say.
+    pub label_columns: Vec<String>,
+    /// The ending of image names that lack one, with its dot.
+    pub extension: Option<String>,
+    /// What cells of a table say, beside the words that are known.
+    pub words: Words,
+}
+
+/// Words of a user's table, in any case; each wins over what it would mean otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Words {
+    /// There.
+    pub yes: Vec<String>,
+    /// Not there.
+    pub no: Vec<String>,
+    /// Nobody knows.
+    pub unknown: Vec<String>,
+}
+
+impl Words {
+    /// What a user means by a cell; nothing where no word is given for it.
+    pub fn label(&self, cell: &str) -> Option<Label> {
+        let says = |words: &[String]| words.iter().any(|word| word.to_lowercase() == cell.to_lowercase());
+        let lists =
+            [(&self.yes, Label::Positive), (&self.no, Label::Negative), (&self.unknown, Label::Unknown)];
+        lists.into_iter().find_map(|(words, label)| says(words).then_some(label))
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.yes, &self.no, &self.unknown].iter().all(|words| words.is_empty())
+    }
 }
 
 /// What is between the tags of a cell.
@@ -163,6 +200,16 @@ pub enum Choice {
     Hierarchy,
     /// `--separator`
     Separator,
+    /// `--image-column`
+    ImageColumn,
+    /// `--label-columns`
+    LabelColumns,
+    /// `--extension`
+    Extension,
+    /// `--yes`, `--no`, `--unknown`
+    Words,
+    /// `--field`
+    Field,
 }
 
 impl fmt::Display for Choice {
@@ -176,6 +223,11 @@ impl fmt::Display for Choice {
             Choice::Uncertain => "--uncertain",
             Choice::Hierarchy => "--hierarchy",
             Choice::Separator => "--separator",
+            Choice::ImageColumn => "--image-column",
+            Choice::LabelColumns => "--label-columns",
+            Choice::Extension => "--extension",
+            Choice::Words => "--yes, --no, --unknown",
+            Choice::Field => "--field",
         })
     }
 }
@@ -184,6 +236,16 @@ impl Options {
     /// The folder that image names are joined to: the user's, else that of the label file.
     pub fn image_folder<'a>(&'a self, path: &'a Path) -> &'a Path {
         self.images.as_deref().unwrap_or_else(|| folder_of(path))
+    }
+
+    /// An image name with `--extension` where it lacks the ending of an image file.
+    pub fn image_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match &self.extension {
+            Some(extension) if !has_extension(name) => {
+                format!("{name}.{}", extension.trim_start_matches('.')).into()
+            }
+            _ => name.into(),
+        }
     }
 
     /// Refuses options that a format would ignore.
@@ -200,6 +262,11 @@ impl Options {
             (Choice::Uncertain, self.uncertain.is_some()),
             (Choice::Hierarchy, self.hierarchy.is_some()),
             (Choice::Separator, self.separator.is_some()),
+            (Choice::ImageColumn, self.image_column.is_some()),
+            (Choice::LabelColumns, !self.label_columns.is_empty()),
+            (Choice::Extension, self.extension.is_some()),
+            (Choice::Words, !self.words.is_empty()),
+            (Choice::Field, self.field.is_some()),
         ];
         match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
             Some((choice, _)) => {

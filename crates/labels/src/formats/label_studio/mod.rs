@@ -2,7 +2,7 @@
 //!
 //! Format: <https://labelstud.io/guide/export.html>, <https://labelstud.io/guide/task_format.html>; JSON-MIN
 //! and CSV as the converter of label-studio-sdk writes them: one record an annotation, skipped ones left out.
-//! A control whose answers are yes, no and unsure is a category with three states ([`yes_no`]).
+//! A control whose answers are yes, no and unsure is a category with three states.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,19 +12,16 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Reading;
+use super::answers::Answers;
 use super::json::{outline, read_elements};
+use super::location::{self, locate};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};
 use crate::{Error, Result};
-use answers::Answers;
-use location::locate;
 
-mod answers;
-mod location;
 mod table;
 mod writing;
-mod yes_no;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 
@@ -65,6 +62,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut export = Export { folder: options.image_folder(path).to_owned(), ..Export::default() };
     let (mut report, whole) = export.read(path)?;
     let Export { marks, answers, .. } = &mut export;
+    answers.find_yes_and_no();
     answers.settle();
     if let Some(name) = answers.ambiguous() {
         report.line = 1;
