@@ -47,6 +47,15 @@ impl Job {
     }
 }
 
+/// How doubtful cells were filled.
+#[derive(Default)]
+struct Filled {
+    /// Images that lack a job.
+    lacking: usize,
+    /// Cells whose job is missing, and is taken for a label that is not there.
+    taken_for_labels: usize,
+}
+
 impl Jobs {
     /// Takes the answers for an image.
     pub fn add(&mut self, row: usize, answers: Vec<Answer>, marks: &mut Marks) {
@@ -90,7 +99,13 @@ impl Jobs {
         if unlisted == Unlisted::Unknown {
             return notes;
         }
-        let missing = self.fill(labels, unlisted.label());
+        let Filled { lacking: missing, taken_for_labels } = self.fill(labels, unlisted.label());
+        if taken_for_labels > 0 {
+            notes.push(format!(
+                "{taken_for_labels} labels whose job names no other category are read as not there where the job is \
+                 missing"
+            ));
+        }
         if missing > 0 {
             notes.push(format!(
                 "{missing} images lack a labeling job that others have: unknown in its categories"
@@ -99,8 +114,7 @@ impl Jobs {
         notes
     }
 
-    /// How many images lack a job.
-    fn fill(&self, labels: &mut LabelMatrix, unlisted: Label) -> usize {
+    fn fill(&self, labels: &mut LabelMatrix, unlisted: Label) -> Filled {
         let mut everywhere = vec![false; labels.categories()];
         let mut asking: Vec<Vec<usize>> = vec![Vec::new(); labels.categories()];
         for (at, job) in self.jobs.iter().enumerate() {
@@ -109,21 +123,23 @@ impl Jobs {
                 asking[category].push(at);
             }
         }
-        let mut lacking = 0;
+        let mut filled = Filled::default();
         for (row, present) in &self.rows {
             let mut lacks = false;
             for category in 0..labels.categories() {
                 if labels.get(*row, category) != Label::Unknown {
                     continue;
                 }
-                if everywhere[category] || asking[category].iter().any(|job| present.contains(job)) {
+                let asked = asking[category].iter().any(|job| present.contains(job));
+                if asked || everywhere[category] {
+                    filled.taken_for_labels += usize::from(!asked);
                     labels.set(*row, category, unlisted);
                 } else {
                     lacks = true;
                 }
             }
-            lacking += usize::from(lacks);
+            filled.lacking += usize::from(lacks);
         }
-        lacking
+        filled
     }
 }
