@@ -11,3 +11,4 @@ mod support;
 mod sweep;
 mod tarred;
 mod train;
+mod validation;

@@ -47,12 +47,12 @@ impl Sweep {
         Ok(recipes)
     }
 
-    /// The recipe of each cell, or everything that is wrong with them.
+    /// The recipe of each cell, settled for the data, or everything that is wrong with them.
     fn recipes(&self) -> Result<Vec<Recipe>> {
         let (mut recipes, mut problems) = (Vec::new(), Vec::new());
         let mut all_missing = true;
         for cell in self.plan.cells() {
-            match self.plan.recipe(&cell, &self.base) {
+            match self.plan.recipe(&cell, &self.base).and_then(|recipe| recipe.settled(&self.data)) {
                 Ok(recipe) => recipes.push(recipe),
                 Err(error) => {
                     all_missing &= error.is_missing();
@@ -84,11 +84,12 @@ impl Sweep {
     }
 
     /// The files beside the data folder, with the flags that name them.
-    fn files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
+    fn files(&self) -> [(&'static str, Option<&PathBuf>); 5] {
         [
             ("--weights", self.weights.as_ref()),
             ("--words", self.words.as_ref()),
             ("--features", self.features.as_ref()),
+            ("--val-features", self.val_features.as_ref()),
             ("--test-features", self.test_features.as_ref()),
         ]
     }
