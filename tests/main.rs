@@ -5,6 +5,7 @@ mod evaluate;
 mod frozen;
 mod house;
 mod labels;
+mod merging;
 mod old_runs;
 mod report;
 mod support;

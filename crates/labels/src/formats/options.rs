@@ -185,11 +185,8 @@ impl Options {
         self.images.as_deref().unwrap_or_else(|| folder_of(path))
     }
 
-    /// Refuses options that a format would ignore.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
-    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+    /// The options among [`Choice`] that are set.
+    pub fn given(&self) -> impl Iterator<Item = Choice> {
         let set = [
             (Choice::Unlisted, self.unlisted.is_some()),
             (Choice::ImageList, self.image_list.is_some()),
@@ -200,11 +197,36 @@ impl Options {
             (Choice::Hierarchy, self.hierarchy.is_some()),
             (Choice::Separator, self.separator.is_some()),
         ];
-        match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
-            Some((choice, _)) => {
+        set.into_iter().filter_map(|(choice, set)| set.then_some(choice))
+    }
+
+    /// Refuses options that a format would ignore.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
+    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+        match self.given().find(|choice| !taken.contains(choice)) {
+            Some(choice) => {
                 Err(Error::Usage(format!("{choice}: {format} already defines this; remove the option")))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Without the options that are not among `taken`: what one of several sources is read with.
+    pub fn restricted_to(self, taken: &[Choice]) -> Self {
+        let takes = |choice| taken.contains(&choice);
+        Self {
+            unlisted: self.unlisted.filter(|_| takes(Choice::Unlisted)),
+            image_list: self.image_list.filter(|_| takes(Choice::ImageList)),
+            convention: self.convention.filter(|_| takes(Choice::Convention)),
+            set: self.set.filter(|_| takes(Choice::Set)),
+            difficult: self.difficult.filter(|_| takes(Choice::Difficult)),
+            uncertain: self.uncertain.filter(|_| takes(Choice::Uncertain)),
+            hierarchy: self.hierarchy.filter(|_| takes(Choice::Hierarchy)),
+            separator: self.separator.filter(|_| takes(Choice::Separator)),
+            images: self.images,
+            categories: self.categories,
         }
     }
 
