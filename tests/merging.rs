@@ -68,7 +68,7 @@ fn two_tools_are_merged_and_what_they_contradict_is_unknown_and_listed() {
 
     let (a, b) = (arg(sources.path("a.csv")), arg(sources.path("b.csv")));
     assert!(notes.contains(&format!("\"dog\" is positive in {b}, negative in {a}")), "{notes}");
-    assert!(notes.contains("1 label is contradicted: unknown in "), "{notes}");
+    assert!(notes.contains("1 label is contradicted and becomes unknown; all of them go to "), "{notes}");
     assert!(notes.contains(&format!("--unlisted is for {b}\n")), "{notes}");
     assert!(notes.contains(&format!("{a}: 2 images, 1 of them in another source too")), "{notes}");
     let report: Value = serde_json::from_str(&said).unwrap();

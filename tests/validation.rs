@@ -224,6 +224,10 @@ fn a_sweep_selects_on_val_csv_and_does_not_mix_it_with_runs_that_did_not() {
 
     let val = folder.path().join("val.csv");
     let text = std::fs::read(&val).unwrap();
+    std::fs::write(&val, "image,circle\nx.png,2\n").unwrap();
+    let message = sarb_fails(3, &borrow(&args("damaged", true)));
+    assert!(message.contains("val.csv:2"), "{message}");
+    assert!(!dir.path().join("damaged").exists(), "nothing is begun");
     std::fs::remove_file(&val).unwrap();
     said(&args("drawn", false));
     assert_eq!(trained("drawn"), 43);

@@ -115,13 +115,13 @@ impl Convert {
         }
         let all = match &self.contradictions {
             None if count > SHOWN => "; --contradictions FILE.csv writes them all".to_owned(),
-            Some(file) => format!("; all are in {}", file.display()),
+            Some(file) => format!("; all of them go to {}", file.display()),
             None => String::new(),
         };
         match count {
             0 => say("no label is contradicted"),
-            1 => say(&format!("1 label is contradicted: unknown in {}{all}", self.out.display())),
-            _ => say(&format!("{count} labels are contradicted: unknown in {}{all}", self.out.display())),
+            1 => say(&format!("1 label is contradicted and becomes unknown{all}")),
+            _ => say(&format!("{count} labels are contradicted and become unknown{all}")),
         }
     }
 
