@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use sarb_labels::arrays::read_matrix;
 use sarb_labels::files::folder_of;
-use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted};
+use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted, Words};
 use sarb_labels::formats::{self, Reading};
 use sarb_labels::words::Words;
 use sarb_labels::{Annotations, Error, Result};
@@ -21,6 +21,17 @@ pub fn csv(bytes: &[u8]) {
 
 pub fn tags(bytes: &[u8]) {
     check(formats::tags::FORMAT.read(&file("tags", "tags.csv", bytes), &unlisted(bytes)));
+}
+
+/// With and without what a user may say of a table.
+pub fn table(bytes: &[u8]) {
+    let path = file("table", "table.csv", bytes);
+    check(formats::table::FORMAT.read(&path, &Options::default()));
+    let list = |word: &str| vec![word.to_owned()];
+    let words = Words { yes: list("x"), no: list("o"), unknown: list("-") };
+    let convention = Some([Convention::Hcp, Convention::Csl, Convention::Complete][bytes.len() % 3]);
+    let extension = Some("jpg".to_owned());
+    check(formats::table::FORMAT.read(&path, &Options { words, convention, extension, ..unlisted(bytes) }));
 }
 
 pub fn coco(bytes: &[u8]) {

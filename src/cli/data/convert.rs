@@ -16,6 +16,7 @@ use crate::cli::console::{print, say};
 
 /// Arguments of `sarb data convert`.
 #[derive(Debug, Args)]
+#[command(after_long_help = formats::page::options_by_format())]
 pub struct Convert {
     /// Label file, or folder of a format that is one; of a data folder, --split. Several are merged: what they
     /// contradict each other in becomes unknown and is listed

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod convert;
+pub mod formats;
 pub mod hide;
 pub mod inspect;
 mod out_folder;
@@ -24,6 +25,8 @@ pub enum DataCommand {
     Split(split::Split),
     /// Read labels of any format and write them in another
     Convert(convert::Convert),
+    /// List the formats of labels, each with an example
+    Formats(formats::Formats),
 }
 
 /// Runs one command.
@@ -34,6 +37,7 @@ pub fn run(command: DataCommand) -> Result<()> {
         DataCommand::Hide(command) => command.run(),
         DataCommand::Split(command) => command.run(),
         DataCommand::Convert(command) => command.run(),
+        DataCommand::Formats(command) => command.run(),
     }
 }
 

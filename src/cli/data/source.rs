@@ -6,7 +6,7 @@ use clap::Args;
 use sarb::{Error, Result};
 use sarb_labels::Annotations;
 use sarb_labels::dataset::{self, Split};
-use sarb_labels::formats::options::{Convention, Difficult, Options, Separator, Uncertain, Unlisted};
+use sarb_labels::formats::options::{Convention, Difficult, Options, Separator, Uncertain, Unlisted, Words};
 use sarb_labels::formats::{self, Reading, format::Format};
 use sarb_labels::text::listed;
 
@@ -31,10 +31,10 @@ pub struct ReadArgs {
     /// Arrays, VG-200: names of the images, one per line
     #[arg(long, value_name = "FILE")]
     image_list: Option<PathBuf>,
-    /// Arrays: what 1, 0 and -1 mean
+    /// Arrays, tables: what 1, 0 and -1 mean
     #[arg(long)]
     convention: Option<Convention>,
-    /// Pascal VOC: which list of images, such as trainval; Parquet: which split
+    /// Pascal VOC: which list of images, such as trainval; others: which split
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
     /// Pascal VOC: what a category is whose objects are all difficult [default: unknown]
@@ -49,6 +49,24 @@ pub struct ReadArgs {
     /// Lists of tags: what is between the tags of a cell; a character, space, tab or none
     #[arg(long, value_name = "CHARACTER")]
     separator: Option<Separator>,
+    /// Tables, tags: the column of images [default: by its name or content]
+    #[arg(long, value_name = "NAME")]
+    image_column: Option<String>,
+    /// Tables, tags: the columns of labels, with commas between [default: by their names or contents]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    label_columns: Vec<String>,
+    /// Tables, tags: the ending of image names that have none, such as jpg
+    #[arg(long, value_name = "EXTENSION")]
+    extension: Option<String>,
+    /// Tables: words for what is there, beside 1, yes and true
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    yes: Vec<String>,
+    /// Tables: words for what is not there, beside 0, no and false
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    no: Vec<String>,
+    /// Tables: words for what nobody knows, beside blank, nan and ?
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    unknown: Vec<String>,
 }
 
 impl ReadArgs {
@@ -146,6 +164,10 @@ impl ReadArgs {
             uncertain: arguments.uncertain,
             hierarchy: arguments.hierarchy,
             separator: arguments.separator,
+            image_column: arguments.image_column,
+            label_columns: arguments.label_columns,
+            extension: arguments.extension,
+            words: Words { yes: arguments.yes, no: arguments.no, unknown: arguments.unknown },
         }
     }
 

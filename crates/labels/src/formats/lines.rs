@@ -25,20 +25,26 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
     /// Goes to the next line that is not blank; false at the end of the file.
     pub fn advance(&mut self) -> Result<bool> {
-        loop {
-            self.bytes.clear();
-            let read = self.reader.read_until(b'\n', &mut self.bytes);
-            if read.map_err(|error| Error::io(self.report.path, error))? == 0 {
-                return Ok(false);
-            }
-            self.report.line += 1;
-            if self.report.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
-                self.bytes.drain(..3);
-            }
+        while self.advance_one()? {
             if !self.bytes.trim_ascii().is_empty() {
                 return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    /// Goes to the next line, blank or not; false at the end of the file.
+    pub fn advance_one(&mut self) -> Result<bool> {
+        self.bytes.clear();
+        let read = self.reader.read_until(b'\n', &mut self.bytes);
+        if read.map_err(|error| Error::io(self.report.path, error))? == 0 {
+            return Ok(false);
+        }
+        self.report.line += 1;
+        if self.report.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
+            self.bytes.drain(..3);
+        }
+        Ok(true)
     }
 }
 

@@ -20,11 +20,14 @@ mod marks;
 mod name_list;
 pub mod open_images;
 pub mod options;
+pub mod page;
 pub mod parquet;
 pub(crate) mod report;
 #[cfg(test)]
 mod samples;
 mod shards;
+mod sheet;
+pub mod table;
 pub mod tags;
 pub mod vg;
 pub mod voc;
@@ -44,6 +47,7 @@ pub use image_files::find_images;
 /// The formats of labels, one per line.
 pub const ALL: &[Format] = &[
     csv::FORMAT,
+    table::FORMAT,
     tags::FORMAT,
     arrays::FORMAT,
     coco::FORMAT,
@@ -93,6 +97,7 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
             Err(error) => Err(error),
             Ok(_) => Ok((csv::FORMAT, "a header image,…".into())),
         },
+        0 if let Some(what) = table::nearly(&head) => Err(Error::Data(format!("{}: {what}", path.display()))),
         0 => {
             let names = ALL.iter().map(|format| format.name).collect::<Vec<_>>().join("|");
             let what = format!("not a label format sarb recognizes; pass --from {names}");
@@ -104,6 +109,13 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
             Err(Error::Usage(format!("{}: could be {reasons}; pass --from to choose", path.display())))
         }
     }
+}
+
+/// Whether a format of one program recognizes a file, so that it is of none of the two general ones.
+fn specific(path: &Path, head: &[u8]) -> bool {
+    let general = [table::FORMAT, tags::FORMAT];
+    let specific = ALL.iter().filter(|format| !general.contains(format));
+    specific.into_iter().any(|format| (format.recognize)(path, head).is_some())
 }
 
 /// The format that a name of a file to be written means.

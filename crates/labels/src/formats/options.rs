@@ -1,9 +1,11 @@
 //! What a user says about a source of labels.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
+use crate::images::has_extension;
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -95,6 +97,39 @@ pub struct Options {
     pub hierarchy: Option<PathBuf>,
     /// What is between the tags of a cell.
     pub separator: Option<Separator>,
+    /// The column of images of a table; by default its name or content says.
+    pub image_column: Option<String>,
+    /// The columns of labels of a table; by default their names or contents say.
+    pub label_columns: Vec<String>,
+    /// The ending of image names that lack one, with its dot.
+    pub extension: Option<String>,
+    /// What cells of a table say, beside the words that are known.
+    pub words: Words,
+}
+
+/// Words of a user's table, in any case; each wins over what it would mean otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Words {
+    /// There.
+    pub yes: Vec<String>,
+    /// Not there.
+    pub no: Vec<String>,
+    /// Nobody knows.
+    pub unknown: Vec<String>,
+}
+
+impl Words {
+    /// What a user means by a cell; nothing where no word is given for it.
+    pub fn label(&self, cell: &str) -> Option<Label> {
+        let says = |words: &[String]| words.iter().any(|word| word.to_lowercase() == cell.to_lowercase());
+        let lists =
+            [(&self.yes, Label::Positive), (&self.no, Label::Negative), (&self.unknown, Label::Unknown)];
+        lists.into_iter().find_map(|(words, label)| says(words).then_some(label))
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.yes, &self.no, &self.unknown].iter().all(|words| words.is_empty())
+    }
 }
 
 /// What is between the tags of a cell.
@@ -162,6 +197,14 @@ pub enum Choice {
     Hierarchy,
     /// `--separator`
     Separator,
+    /// `--image-column`
+    ImageColumn,
+    /// `--label-columns`
+    LabelColumns,
+    /// `--extension`
+    Extension,
+    /// `--yes`, `--no`, `--unknown`
+    Words,
 }
 
 impl fmt::Display for Choice {
@@ -175,6 +218,10 @@ impl fmt::Display for Choice {
             Choice::Uncertain => "--uncertain",
             Choice::Hierarchy => "--hierarchy",
             Choice::Separator => "--separator",
+            Choice::ImageColumn => "--image-column",
+            Choice::LabelColumns => "--label-columns",
+            Choice::Extension => "--extension",
+            Choice::Words => "--yes, --no, --unknown",
         })
     }
 }
@@ -183,6 +230,16 @@ impl Options {
     /// The folder that image names are joined to: the user's, else that of the label file.
     pub fn image_folder<'a>(&'a self, path: &'a Path) -> &'a Path {
         self.images.as_deref().unwrap_or_else(|| folder_of(path))
+    }
+
+    /// An image name with `--extension` where it lacks the ending of an image file.
+    pub fn image_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match &self.extension {
+            Some(extension) if !has_extension(name) => {
+                format!("{name}.{}", extension.trim_start_matches('.')).into()
+            }
+            _ => name.into(),
+        }
     }
 
     /// The options among [`Choice`] that are set.
@@ -196,6 +253,10 @@ impl Options {
             (Choice::Uncertain, self.uncertain.is_some()),
             (Choice::Hierarchy, self.hierarchy.is_some()),
             (Choice::Separator, self.separator.is_some()),
+            (Choice::ImageColumn, self.image_column.is_some()),
+            (Choice::LabelColumns, !self.label_columns.is_empty()),
+            (Choice::Extension, self.extension.is_some()),
+            (Choice::Words, !self.words.is_empty()),
         ];
         set.into_iter().filter_map(|(choice, set)| set.then_some(choice))
     }
@@ -225,6 +286,10 @@ impl Options {
             uncertain: self.uncertain.filter(|_| takes(Choice::Uncertain)),
             hierarchy: self.hierarchy.filter(|_| takes(Choice::Hierarchy)),
             separator: self.separator.filter(|_| takes(Choice::Separator)),
+            image_column: self.image_column.filter(|_| takes(Choice::ImageColumn)),
+            label_columns: if takes(Choice::LabelColumns) { self.label_columns } else { Vec::new() },
+            extension: self.extension.filter(|_| takes(Choice::Extension)),
+            words: if takes(Choice::Words) { self.words } else { Words::default() },
             images: self.images,
             categories: self.categories,
         }

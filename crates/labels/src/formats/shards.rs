@@ -22,7 +22,12 @@ pub(crate) fn split_of(file: &Path) -> Option<&str> {
         return Some(name.rsplit_once('-')?.0);
     }
     let word = name.split(|c: char| !c.is_alphabetic()).next()?;
-    SPLITS.contains(&&*word.to_lowercase()).then_some(word)
+    is_split_name(word).then_some(word)
+}
+
+/// Whether a word is the name of a split.
+pub(crate) fn is_split_name(word: &str) -> bool {
+    SPLITS.contains(&&*word.to_lowercase())
 }
 
 const SPLITS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "dev"];

@@ -11,6 +11,45 @@ use crate::formats::options::Convention;
 use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
+/// Numbers of which it is not yet known what they mean: 1 as positive, −1 as negative, 0 as unknown.
+pub(in crate::formats) struct Counted<'a> {
+    pub values: &'a LabelMatrix,
+    /// How many cells hold no number; they are unknown in `values`.
+    pub missing: usize,
+    /// What such cells are called.
+    pub called: &'static str,
+}
+
+/// The convention of numbers, and a note if it was not said.
+///
+/// # Errors
+/// [`Error::Usage`] if it was not said and the numbers leave it open.
+pub(in crate::formats) fn decide(
+    &Counted { values, missing, called }: &Counted<'_>,
+    convention: Option<Convention>,
+    path: &Path,
+) -> Result<(Convention, Option<String>)> {
+    if let Some(convention) = convention {
+        return Ok((convention, None));
+    }
+    let negative = values.count(Label::Negative);
+    let zeros = values.count(Label::Unknown) - missing;
+    // Where other cells say what is unknown, 0 is left to say what is not there.
+    if missing > 0 && negative == 0 {
+        let note = format!("{missing} {called} read as unknown, {zeros} of 0 as not there");
+        let note = format!("{note}; if not, pass --convention");
+        return Ok((Convention::Complete, (zeros > 0).then_some(note)));
+    }
+    if let Some(doubt) = doubt(values) {
+        let choices = "hcp or spml (-1 not there, 0 unknown), csl (0 not there, -1 unknown) or \
+                       complete (0 not there)";
+        return Err(Error::Usage(format!("{}: {doubt}; pass --convention {choices}", path.display())));
+    }
+    let note =
+        format!("{negative} of -1 read as not there, {zeros} of 0 as unknown; if not, pass --convention");
+    Ok((Convention::Hcp, (zeros > 0).then_some(note)))
+}
+
 /// The labels that the numbers of an array stand for, and a note if the convention was not said. NaN is
 /// unknown under every convention.
 ///
@@ -21,30 +60,12 @@ pub(super) fn interpret(
     convention: Option<Convention>,
     path: &Path,
 ) -> Result<(LabelMatrix, Option<String>)> {
-    let negative = values.count(Label::Negative);
-    let zeros = values.count(Label::Unknown) - missing.len();
-    let Some(convention) = convention else {
-        // Where NaN says what is unknown, 0 is left to say what is not there.
-        if !missing.is_empty() && negative == 0 {
-            let note = format!(
-                "{} NaN read as unknown, {zeros} of 0 as not there; if not, pass --convention",
-                missing.len()
-            );
-            return Ok((labels(&values, &missing, Convention::Complete, path)?, Some(note)));
-        }
-        if let Some(doubt) = doubt(&values) {
-            let choices = "hcp or spml (-1 not there, 0 unknown), csl (0 not there, -1 unknown) or \
-                           complete (0 not there)";
-            return Err(Error::Usage(format!("{}: {doubt}; pass --convention {choices}", path.display())));
-        }
-        let note =
-            format!("{negative} of -1 read as not there, {zeros} of 0 as unknown; if not, pass --convention");
-        return Ok((values, (zeros > 0).then_some(note)));
-    };
+    let counted = Counted { values: &values, missing: missing.len(), called: "NaN" };
+    let (convention, note) = decide(&counted, convention, path)?;
     if matches!(convention, Convention::Hcp | Convention::Spml) {
-        return Ok((values, None));
+        return Ok((values, note));
     }
-    Ok((labels(&values, &missing, convention, path)?, None))
+    Ok((labels(&values, &missing, convention, path)?, note))
 }
 
 /// The labels under a convention; `missing` cells are unknown.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, Write};
 use std::path::Path;
 
-mod convention;
+pub(in crate::formats) mod convention;
 mod numbers;
 
 use self::numbers::Numbers;

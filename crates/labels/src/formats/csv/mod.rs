@@ -260,8 +260,10 @@ fn bad_cell(value: &str, category: &str) -> String {
 fn header_hint(fields: &[Cow<'_, str>]) -> &'static str {
     let has = |mark: char| fields.iter().any(|field| field.contains(mark));
     match fields.len() {
-        1 if has(';') => "; fields are separated by commas here, not by semicolons",
-        1 if has('\t') => "; fields are separated by commas here, not by tabs",
+        1 if has(';') => {
+            "; fields are separated by commas here, not by semicolons; sarb data convert reads both"
+        }
+        1 if has('\t') => "; fields are separated by commas here, not by tabs; sarb data convert reads both",
         _ if has('\r') => "; lines end in LF or CRLF here, not in CR alone",
         2.. if fields[1..].iter().all(|field| label(field).is_some()) => {
             ": a header line image,<category>,… is missing"

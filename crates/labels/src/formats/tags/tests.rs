@@ -71,24 +71,22 @@ fn the_separator_is_found_and_never_guessed() {
 #[test]
 fn wrong_lines_come_all_at_once() {
     let found = problems(
-        b"\xef\xbb\xbfimage,tag\r\n\r\na.jpg\r\n,cat\nb.jpg,cat,dog\nc\xff.jpg,cat\n\"d.jpg,cat\n\"e\"f,cat\n",
+        b"\xef\xbb\xbfimage,tag\r\n\r\na.jpg\r\n,cat\nb.jpg,cat,dog\nc\xff.jpg,cat\n\"e\"f,cat\n\"d.jpg,cat\n",
         Kind::Data,
     );
     let expected = [
-        "3: 1 fields; expected two with a comma between: image and tags",
-        "4: no image in the first column",
-        "5: 3 fields; expected two with a comma between: image and tags",
+        "3: 1 fields; expected 2, as in the header",
+        "4: no image in its column",
+        "5: 3 fields; expected 2, as in the header",
         "6: no UTF-8 text (byte 0xFF at column 2); save the file as UTF-8",
-        "7: a quoted field does not end on this line; line breaks inside quotes are not accepted",
-        "8: text after a closing quote; expected a comma",
+        "7: text after a closing quote; expected a comma",
+        "8: a quoted field has no closing quote up to line 8",
     ];
     assert_eq!(found, expected);
-    assert_eq!(problems("", Kind::Data), ["1: an empty file; expected lines of image and tags"]);
+    assert_eq!(problems("", Kind::Data), ["1: an empty file; expected lines of an image and its labels"]);
     assert!(problems("image,tag\n", Kind::Data)[0].ends_with("no images; nothing to read"));
-    assert!(
-        problems("image;tags\na.jpg;cat\n", Kind::Data)[0]
-            .starts_with("1: 1 fields; expected two with a comma")
-    );
+    let found = &problems("a.jpg,cat,dog\n", Kind::Data)[0];
+    assert!(found.starts_with("1: 3 fields; expected two: image and tags, or a header and --image-column"));
     assert_eq!(
         FORMAT.read(Path::new("/nowhere/a.csv"), &unlisted(Unlisted::Unknown)).unwrap_err().kind(),
         crate::error::Kind::Missing
@@ -103,6 +101,60 @@ fn only_its_own_header_is_recognized() {
     for head in ["image,cat,dog\n", "image,cat\n", "", "a.jpg,cat;dog\n"] {
         assert_eq!(recognize(Path::new("a.csv"), head.as_bytes()), None, "{head}");
     }
+}
+
+#[test]
+fn tags_beside_other_columns_are_read() {
+    let nih = "Image Index,Finding Labels,Follow-up #,Patient ID\n\
+               1.png,Cardiomegaly|Effusion,0,1\n2.png,No Finding,1,1\n";
+    assert!(recognize(Path::new("a.csv"), nih.as_bytes()).is_some());
+    let reading =
+        read_bytes("tags.csv", nih, |path| FORMAT.read(path, &unlisted(Unlisted::Unknown))).unwrap();
+    assert_eq!(reading.annotations.categories, ["Cardiomegaly", "Effusion", "No Finding"]);
+    let note = "images in column \"Image Index\"; tags in \"Finding Labels\"; other columns are not read";
+    assert_eq!(reading.notes, [note]);
+    // PadChest: lists, a report with commas, several columns in between.
+    let padchest = "ImageID,ImageDir,Report,Labels\n1.png,0,\"a, b\",\"['pleural effusion', 'normal']\"\n";
+    assert_eq!(parse(padchest).unwrap().categories, ["pleural effusion", "normal"]);
+    // HPA: class numbers between spaces, and names of images without an ending.
+    let hpa = Options { extension: Some(".png".into()), ..unlisted(Unlisted::Unknown) };
+    let hpa = read_bytes("tags.csv", "Id,Target\nx,16 0\ny,7 2\n", |path| FORMAT.read(path, &hpa)).unwrap();
+    assert_eq!(hpa.annotations.categories, ["16", "0", "7", "2"]);
+    assert!(hpa.annotations.images[1].ends_with("y.png"));
+    // One tag in each of several columns, which the user names.
+    let text = "shot,first,second\nx,cat,dog\ny,owl,\n";
+    let options = Options {
+        image_column: Some("shot".into()),
+        label_columns: ["first", "second"].map(str::to_owned).to_vec(),
+        ..unlisted(Unlisted::Unknown)
+    };
+    let several = read_bytes("tags.csv", text, |path| FORMAT.read(path, &options)).unwrap().annotations;
+    assert_eq!(several.categories, ["cat", "dog", "owl"]);
+    assert_eq!(several.labels.to_floats(), [1.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+}
+
+#[test]
+fn splits_and_numbers_are_not_taken_for_tags() {
+    let fastai = "fname,labels,is_valid\na.jpg,car person,True\nb.jpg,dog,False\n";
+    let found = &problems(fastai, Kind::Usage)[0];
+    assert!(
+        found.contains("its rows belong to several splits; choose one with --set: train, valid"),
+        "{found}"
+    );
+    let options = Options { set: Some("train".into()), ..unlisted(Unlisted::Negative) };
+    let train = read_bytes("tags.csv", fastai, |path| FORMAT.read(path, &options)).unwrap().annotations;
+    assert_eq!((train.images.len(), train.categories), (1, vec!["dog".to_owned()]));
+    for numbers in ["image,tags\na.jpg,0;1;0;1\nb.jpg,1;0;0;0\n", "filename,label\na.jpg,1\nb.jpg,0\n"] {
+        let found = &problems(numbers, Kind::Usage)[0];
+        assert!(
+            found.contains("as where numbers say whether a category is there; pass --from table"),
+            "{found}"
+        );
+    }
+    let names = Options { separator: Some(Separator::None), ..unlisted(Unlisted::Unknown) };
+    let text = "filename,label\na.jpg,1\nb.jpg,0\n";
+    let named = read_bytes("tags.csv", text, |path| FORMAT.read(path, &names)).unwrap().annotations;
+    assert_eq!(named.categories, ["1", "0"]);
 }
 
 #[test]

@@ -1,0 +1,178 @@
+//! Which column of a table is what. Names count by their letters and digits only.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::categories::did_you_mean;
+use crate::formats::options::Options;
+use crate::formats::report::{Report, shown};
+use crate::formats::shards::is_split_name;
+use crate::images::has_extension;
+use crate::text::letters;
+use crate::{Error, Result};
+
+/// Names of the column of images, best first.
+const IMAGES: [&str; 20] = [
+    "path",
+    "imagepath",
+    "imgpath",
+    "jpgpath",
+    "dicompath",
+    "filepath",
+    "filename",
+    "fname",
+    "file",
+    "image",
+    "images",
+    "imagename",
+    "imagefile",
+    "imageindex",
+    "imageid",
+    "img",
+    "imgname",
+    "imgid",
+    "photo",
+    "picture",
+];
+
+/// Names of the column of images where no column holds names with an extension.
+const NAMES: [&str; 2] = ["name", "id"];
+
+/// Columns that are not labels even where all their values look like labels.
+const NEVER_LABELS: [&str; 30] = [
+    "",
+    "unnamed0",
+    "index",
+    "id",
+    "sex",
+    "gender",
+    "age",
+    "frontallateral",
+    "appa",
+    "view",
+    "viewposition",
+    "subjectid",
+    "studyid",
+    "dicomid",
+    "patientid",
+    "patient",
+    "study",
+    "studydate",
+    "studytime",
+    "split",
+    "subset",
+    "partition",
+    "fold",
+    "isvalid",
+    "rows",
+    "columns",
+    "width",
+    "height",
+    "annotator",
+    "report",
+];
+
+/// Names of the column of splits.
+const SPLITS: [&str; 6] = ["split", "set", "subset", "partition", "mluse", "isvalid"];
+
+/// Whether a column is not one of labels, whatever it holds.
+pub(in crate::formats) fn never_labels(name: &str) -> bool {
+    NEVER_LABELS.contains(&letters(name).as_str())
+}
+
+/// Whether a column may hold the split of each image.
+fn is_split(name: &str) -> bool {
+    SPLITS.contains(&letters(name).as_str())
+}
+
+/// The column of images by its name.
+pub(in crate::formats) fn image_column(names: &[String]) -> Option<usize> {
+    place(names, &IMAGES)
+}
+
+/// The column of images by names that other columns bear too.
+pub(in crate::formats) fn weak_image_column(names: &[String]) -> Option<usize> {
+    place(names, &NAMES)
+}
+
+/// The first of the wanted names that is there.
+fn place(names: &[String], wanted: &[&str]) -> Option<usize> {
+    wanted.iter().find_map(|wanted| names.iter().position(|name| letters(name) == *wanted))
+}
+
+/// The columns of a table.
+#[derive(Debug)]
+pub(in crate::formats) struct Columns {
+    pub names: Vec<String>,
+    pub image: usize,
+    /// Where the split of each image may be.
+    pub split: Option<usize>,
+    /// The columns of labels that the user chose.
+    pub chosen: Option<Vec<usize>>,
+}
+
+impl Columns {
+    /// Tells the columns by the header, the first row below it and what the user says.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if an option is needed or names no column, [`Error::Data`] if two columns have one name.
+    pub fn of(
+        header: &[impl AsRef<str>],
+        row: Option<&[Cow<'_, str>]>,
+        options: &Options,
+        report: &Report<'_>,
+    ) -> Result<Self> {
+        let names: Vec<String> = header.iter().map(|name| name.as_ref().trim().to_owned()).collect();
+        let file = report.path.display();
+        let mut places = HashMap::new();
+        for (column, name) in names.iter().enumerate() {
+            if let Some(before) = places.insert(name.as_str(), column).filter(|_| !name.is_empty()) {
+                let (name, column, before) = (shown(name), column + 1, before + 1);
+                let what = format!("column {column} of the header is called {name} as column {before}");
+                return Err(Error::Data(format!("{file}: {what}")));
+            }
+        }
+        let all = || shown(&names.join(","));
+        let find = |name: &String, option: &str| {
+            places.get(name.as_str()).copied().ok_or_else(|| {
+                let hint = did_you_mean(name, names.iter().map(String::as_str));
+                Error::Usage(format!(
+                    "{file}: {option}: no column {} in the header {}{hint}",
+                    shown(name),
+                    all()
+                ))
+            })
+        };
+        let image = match &options.image_column {
+            Some(name) => find(name, "--image-column")?,
+            None => {
+                let by_content = || row?.iter().position(|field| has_extension(field.trim()));
+                let found = image_column(&names).or_else(by_content).or_else(|| weak_image_column(&names));
+                let help = "name the column of images with --image-column";
+                found.ok_or_else(|| Error::Usage(format!("{file}: {help}; the header is {}", all())))?
+            }
+        };
+        let mut chosen = Vec::new();
+        for name in &options.label_columns {
+            chosen.push(find(name, "--label-columns")?);
+        }
+        if chosen.contains(&image) {
+            let name = shown(&names[image]);
+            return Err(Error::Usage(format!("{file}: --label-columns: {name} is the column of images")));
+        }
+        let split = names.iter().position(|name| is_split(name));
+        let split = split.filter(|split| *split != image && !chosen.contains(split));
+        Ok(Self { names, image, split, chosen: (!chosen.is_empty()).then_some(chosen) })
+    }
+
+    /// The split that a row belongs to; nothing where the column holds something else.
+    pub fn split_of<'a>(&self, fields: &'a [Cow<'_, str>]) -> Option<&'a str> {
+        let column = self.split?;
+        let value = fields.get(column)?.trim();
+        match (letters(&self.names[column]).as_str(), value.to_lowercase().as_str()) {
+            ("isvalid", "true" | "1" | "yes") => Some("valid"),
+            ("isvalid", "false" | "0" | "no") => Some("train"),
+            _ => is_split_name(value).then_some(value),
+        }
+    }
+}
