@@ -46,8 +46,35 @@ pub fn label_studio(bytes: &[u8]) {
     check(formats::label_studio::FORMAT.read(&file("label_studio", "export.json", bytes), &unlisted(bytes)));
 }
 
+/// The bytes are `samples.json`, read with two fields and with a chosen one, or `labels.json`.
 pub fn fiftyone(bytes: &[u8]) {
-    check(formats::fiftyone::FORMAT.read(&file("fiftyone", "samples.json", bytes), &Options::default()));
+    let path = file("fiftyone", "samples.json", bytes);
+    let field = Some("topics".into());
+    for options in [Options::default(), unlisted(bytes), Options { field, ..unlisted(bytes) }] {
+        check(formats::fiftyone::FORMAT.read(&path, &options));
+    }
+}
+
+pub fn datumaro(bytes: &[u8]) {
+    check(formats::datumaro::FORMAT.read(&file("datumaro", "train.json", bytes), &unlisted(bytes)));
+}
+
+/// The bytes are one of two files of a folder, and alone.
+pub fn labelme(bytes: &[u8]) {
+    let path = file("labelme", "a.json", bytes);
+    beside(&path, "b.json", r#"{"flags": {"cat": true}, "shapes": [], "imagePath": "b.jpg"}"#);
+    for source in [path.as_path(), folder_of(&path)] {
+        check(formats::labelme::FORMAT.read(source, &unlisted(bytes)));
+    }
+}
+
+/// The bytes are a project, annotations or a table, read with and without a chosen attribute.
+pub fn via(bytes: &[u8]) {
+    let path = file("via", "labels", bytes);
+    let field = Some("kind".into());
+    for options in [unlisted(bytes), Options { field, ..unlisted(bytes) }] {
+        check(formats::via::FORMAT.read(&path, &options));
+    }
 }
 
 /// With and without names of categories.
@@ -122,6 +149,16 @@ pub fn voc_lists(bytes: &[u8]) {
     check(formats::voc::FORMAT.read(&root.join("images"), &difficult(bytes)));
 }
 
+/// The bytes are the XML file of one of two images, beside them.
+pub fn voc_flat(bytes: &[u8]) {
+    let xml = file("voc_flat", "a.xml", bytes);
+    beside(&xml, "a.jpg", "");
+    beside(&xml, "b.jpg", "");
+    beside(&xml, "b.xml", "<annotation><object><name>dog</name></object></annotation>");
+    let options = Options { difficult: difficult(bytes).difficult, ..unlisted(bytes) };
+    check(formats::voc::FORMAT.read(folder_of(&xml), &options));
+}
+
 pub fn parquet(bytes: &[u8]) {
     let path = file("parquet", "labels.parquet", bytes);
     // A table either says what is not listed or asks for it.
@@ -135,6 +172,28 @@ pub fn webdataset(bytes: &[u8]) {
     let categories = Some(beside(&path, "categories.txt", "cat\ndog\ncar\n"));
     for options in [Options::default(), Options { categories, ..unlisted(bytes) }] {
         check(formats::webdataset::FORMAT.read(&path, &options));
+    }
+}
+
+/// The bytes are a label file; then `data.yaml`.
+pub fn yolo(bytes: &[u8]) {
+    let labels = file("yolo", "labels/a.txt", bytes);
+    let root = folder_of(folder_of(&labels));
+    beside(&labels, "classes.txt", "cat\ndog\ntraffic light\n");
+    beside(root, "yolo/images/a.jpg", "");
+    check(formats::yolo::FORMAT.read(root, &unlisted(bytes)));
+    // Paths that lead out would have the whole disk read.
+    let text = String::from_utf8_lossy(bytes);
+    let mut words = text.split([' ', '\t', '\n', ':', ',', '[', '"', '\'']);
+    if text.contains("..") || words.any(|word| word.starts_with(['/', '\\'])) {
+        return;
+    }
+    let yaml = file("yolo", "set/data.yaml", bytes);
+    beside(&yaml, "train/images/a.jpg", "");
+    beside(&yaml, "train/labels/a.txt", "0 0.5 0.5 0.2 0.2\n");
+    let set = Some("train".into());
+    for options in [unlisted(bytes), Options { set, ..unlisted(bytes) }] {
+        check(formats::yolo::FORMAT.read(&yaml, &options));
     }
 }
 

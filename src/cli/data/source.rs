@@ -67,6 +67,9 @@ pub struct ReadArgs {
     /// Tables: words for what nobody knows, beside blank, nan and ?
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     unknown: Vec<String>,
+    /// FiftyOne: the field with the labels; VIA: the attribute
+    #[arg(long, value_name = "NAME")]
+    field: Option<String>,
 }
 
 impl ReadArgs {
@@ -168,6 +171,7 @@ impl ReadArgs {
             label_columns: arguments.label_columns,
             extension: arguments.extension,
             words: Words { yes: arguments.yes, no: arguments.no, unknown: arguments.unknown },
+            field: arguments.field,
         }
     }
 

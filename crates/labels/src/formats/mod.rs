@@ -3,9 +3,12 @@
 //! a new one is its file and its line there.
 pub mod arrays;
 pub mod chexpert;
+pub mod class_folders;
+mod class_numbers;
 pub mod coco;
 pub mod csv;
 pub mod cvat;
+pub mod datumaro;
 pub mod fiftyone;
 pub mod format;
 mod hierarchy;
@@ -14,6 +17,7 @@ pub(crate) mod image_names;
 mod instances;
 mod json;
 pub mod label_studio;
+pub mod labelme;
 pub(crate) mod lines;
 pub mod lvis;
 mod marks;
@@ -29,10 +33,13 @@ mod shards;
 mod sheet;
 pub mod table;
 pub mod tags;
+mod tree;
 pub mod vg;
+pub mod via;
 pub mod voc;
 pub mod webdataset;
 mod xml;
+pub mod yolo;
 
 use std::fs::File;
 use std::io::Read;
@@ -58,9 +65,14 @@ pub const ALL: &[Format] = &[
     chexpert::FORMAT,
     label_studio::FORMAT,
     cvat::FORMAT,
+    labelme::FORMAT,
+    via::FORMAT,
+    datumaro::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
+    yolo::FORMAT,
+    class_folders::FORMAT,
 ];
 
 /// Most bytes of a file that are looked at to tell its format.
@@ -84,8 +96,7 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
     // A pattern of shards, such as `train-*.tar`, is not a file.
     let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
     if !path.is_dir() && !pattern {
-        let failed = |error| Error::io(path, error);
-        File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+        head = head_of(path)?;
     }
     let recognized = |format: &Format| Some((*format, (format.recognize)(path, &head)?));
     let mut found: Vec<(Format, String)> = ALL.iter().filter_map(recognized).collect();
@@ -118,6 +129,14 @@ fn specific(path: &Path, head: &[u8]) -> bool {
     specific.into_iter().any(|format| (format.recognize)(path, head).is_some())
 }
 
+/// The beginning of a file, enough to tell its format.
+fn head_of(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(path, error);
+    let mut head = Vec::new();
+    File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+    Ok(head)
+}
+
 /// The format that a name of a file to be written means.
 pub fn of_extension(path: &Path) -> Option<Format> {
     let extension = path.extension()?.to_str()?;
@@ -145,12 +164,33 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let extension = match format.name {
                 "tags" | "open-images" | "chexpert" => "csv",
-                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" => "json",
+                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" => "json",
                 _ => format.extensions.first().copied().unwrap_or("voc"),
             };
             let path: PathBuf = folder.path().join("labels").with_extension(extension);
             format.write(&path, &annotations).unwrap();
             assert_eq!(detect(&path).unwrap().0, *format);
+        }
+    }
+
+    /// The files of all fixtures, with the name of the format that their folder is called after.
+    fn fixtures(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { fixtures(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn no_fixture_is_taken_for_another_format() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats"));
+        // Lists of names and numbers lie beside a source and are none themselves.
+        let files = fixtures(root).into_iter().filter(|file| file.extension().is_none_or(|end| end != "txt"));
+        for file in files {
+            let head = head_of(&file).unwrap();
+            let found = ALL.iter().filter(|format| (format.recognize)(&file, &head).is_some());
+            let found: Vec<&str> = found.map(|format| format.name).collect();
+            let below = file.strip_prefix(root).unwrap().components().next().unwrap();
+            let folder = below.as_os_str().to_str().unwrap().replace('_', "-");
+            assert!(found.is_empty() || found == [folder.as_str()], "{}: {found:?}", file.display());
         }
     }
 }

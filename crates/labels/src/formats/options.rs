@@ -87,7 +87,8 @@ pub struct Options {
     pub categories: Option<PathBuf>,
     /// What 1, 0 and −1 mean in an array.
     pub convention: Option<Convention>,
-    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split).
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split;
+    /// Datumaro: a subset).
     pub set: Option<String>,
     /// Pascal VOC's difficult objects; unknown by default.
     pub difficult: Option<Difficult>,
@@ -97,6 +98,8 @@ pub struct Options {
     pub hierarchy: Option<PathBuf>,
     /// What is between the tags of a cell.
     pub separator: Option<Separator>,
+    /// Which of several fields of a source holds the labels: FiftyOne's fields, VIA's attributes.
+    pub field: Option<String>,
     /// The column of images of a table; by default its name or content says.
     pub image_column: Option<String>,
     /// The columns of labels of a table; by default their names or contents say.
@@ -205,6 +208,8 @@ pub enum Choice {
     Extension,
     /// `--yes`, `--no`, `--unknown`
     Words,
+    /// `--field`
+    Field,
 }
 
 impl fmt::Display for Choice {
@@ -222,6 +227,7 @@ impl fmt::Display for Choice {
             Choice::LabelColumns => "--label-columns",
             Choice::Extension => "--extension",
             Choice::Words => "--yes, --no, --unknown",
+            Choice::Field => "--field",
         })
     }
 }
@@ -257,6 +263,7 @@ impl Options {
             (Choice::LabelColumns, !self.label_columns.is_empty()),
             (Choice::Extension, self.extension.is_some()),
             (Choice::Words, !self.words.is_empty()),
+            (Choice::Field, self.field.is_some()),
         ];
         set.into_iter().filter_map(|(choice, set)| set.then_some(choice))
     }

@@ -44,6 +44,37 @@ pub(crate) fn read_bytes<T>(
     read(&path)
 }
 
+/// A folder with these files.
+pub(crate) fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// The images of a reading as paths below a folder, each with its labels as `+`, `-` and `?`.
+pub(crate) fn rows_below(folder: &Path, annotations: &Annotations) -> Vec<String> {
+    let labels = annotations.labels.to_floats();
+    let rows = annotations.images.iter().zip(labels.chunks(annotations.categories.len()));
+    let sign = |label: &f32| {
+        if *label > 0.0 {
+            '+'
+        } else if *label < 0.0 {
+            '-'
+        } else {
+            '?'
+        }
+    };
+    let row = |(image, labels): (&PathBuf, &[f32])| {
+        let image = image.strip_prefix(folder).unwrap_or(image);
+        format!("{} {}", image.display(), labels.iter().map(sign).collect::<String>())
+    };
+    rows.map(row).collect()
+}
+
 /// The lines of an error with this kind, each from the name of the file on.
 pub(crate) fn problems_of<T: std::fmt::Debug>(name: &str, kind: Kind, result: Result<T>) -> Vec<String> {
     let error = result.unwrap_err();

@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::report::Report;
 use crate::{Error, Result};
 
+mod entries;
 mod outline;
 
+pub(super) use entries::{Entries, Lenient};
 pub(super) use outline::outline;
 
 /// What is done with the members of a file's top-level object, whose order is free.
@@ -60,6 +62,16 @@ impl<'de, A: MapAccess<'de>> Member<'_, '_, A> {
     pub fn each<T: Deserialize<'de>>(self, each: impl FnMut(T, &mut Report<'_>)) -> Result<(), A::Error> {
         let Self { map, report, line } = self;
         map.next_value_seed(Elements { report, line, each, element: PhantomData })
+    }
+
+    /// Reads an object whose keys are data, in the order of the file; the report is at the line of the key
+    /// that `each` gets.
+    pub fn entries<T: Deserialize<'de>>(
+        self,
+        each: impl FnMut(String, T, &mut Report<'_>),
+    ) -> Result<(), A::Error> {
+        let Self { map, report, line } = self;
+        map.next_value_seed(entries::Each { report, line, each, value: PhantomData })
     }
 }
 

@@ -18,7 +18,7 @@ use answers::Answers;
 use location::locate;
 
 mod answers;
-mod location;
+pub(super) mod location;
 mod writing;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
