@@ -296,6 +296,7 @@ impl Options {
             image_column: self.image_column.filter(|_| takes(Choice::ImageColumn)),
             label_columns: if takes(Choice::LabelColumns) { self.label_columns } else { Vec::new() },
             extension: self.extension.filter(|_| takes(Choice::Extension)),
+            field: self.field.filter(|_| takes(Choice::Field)),
             words: if takes(Choice::Words) { self.words } else { Words::default() },
             images: self.images,
             categories: self.categories,
