@@ -9,7 +9,6 @@ use sarb_labels::arrays::read_matrix;
 use sarb_labels::files::folder_of;
 use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted, Words};
 use sarb_labels::formats::{self, Reading};
-use sarb_labels::words::Words;
 use sarb_labels::{Annotations, Error, Result};
 
 /// Class descriptions, for Open Images.
@@ -75,6 +74,55 @@ pub fn via(bytes: &[u8]) {
     for options in [unlisted(bytes), Options { field, ..unlisted(bytes) }] {
         check(formats::via::FORMAT.read(&path, &options));
     }
+}
+
+/// With and without a set; numbers have names.
+pub fn json_lines(bytes: &[u8]) {
+    let path = file("json_lines", "labels.jsonl", bytes);
+    let categories = Some(beside(&path, "categories.txt", "cat\ndog\ncar\n"));
+    let set = Some("train".to_owned());
+    for options in [Options::default(), unlisted(bytes), Options { categories, set, ..unlisted(bytes) }] {
+        check(formats::json_lines::FORMAT.read(&path, &options));
+    }
+}
+
+/// Lists, and states in every convention.
+pub fn json_map(bytes: &[u8]) {
+    let path = file("json_map", "labels.json", bytes);
+    check(formats::json_map::FORMAT.read(&path, &unlisted(bytes)));
+    for convention in [None, Some(Convention::Hcp), Some(Convention::Csl), Some(Convention::Complete)] {
+        check(formats::json_map::FORMAT.read(&path, &Options { convention, ..Options::default() }));
+    }
+}
+
+pub fn labelbox(bytes: &[u8]) {
+    check(formats::labelbox::FORMAT.read(&file("labelbox", "export.ndjson", bytes), &unlisted(bytes)));
+}
+
+/// The bytes are the images, then the tags beside images.
+pub fn custom_vision(bytes: &[u8]) {
+    let images = r#"[{"id": "1", "tags": [{"tagId": "a", "tagName": "cat"}]}, {"id": "2", "tags": [{"tagName": "no"}]}]"#;
+    let path = file("custom_vision", "images.json", bytes);
+    check(formats::custom_vision::FORMAT.read(&path, &unlisted(bytes)));
+    let tags = file("custom_vision", "project/tags.json", bytes);
+    let path = beside(&tags, "images.json", images);
+    check(formats::custom_vision::FORMAT.read(folder_of(&path), &unlisted(bytes)));
+}
+
+/// The bytes are an annotation, then the `meta.json` of a project.
+pub fn supervisely(bytes: &[u8]) {
+    let meta = r#"{"classes": [{"title": "car"}], "tags": [{"name": "like", "value_type": "none"},
+        {"name": "rain", "value_type": "oneof_string", "values": ["yes", "no", "some"]},
+        {"name": "remark", "value_type": "any_string"}, {"name": "number", "value_type": "any_number"}]}"#;
+    let annotation = r#"{"tags": [{"name": "like"}, {"name": "rain", "value": "yes"}], "objects": [{"classTitle": "car"}]}"#;
+    let path = file("supervisely", "first/ds0/ann/1.jpg.json", bytes);
+    let project = folder_of(folder_of(folder_of(&path)));
+    beside(folder_of(folder_of(&path)), "meta.json", meta);
+    beside(&path, "2.jpg.json", annotation);
+    check(formats::supervisely::FORMAT.read(project, &unlisted(bytes)));
+    let path = file("supervisely", "second/meta.json", bytes);
+    beside(&path, "ds0/ann/1.jpg.json", annotation);
+    check(formats::supervisely::FORMAT.read(folder_of(&path), &unlisted(bytes)));
 }
 
 /// With and without names of categories.
@@ -213,7 +261,7 @@ pub fn scores(bytes: &[u8]) {
 /// Word vectors as text.
 pub fn words(bytes: &[u8]) {
     let names = ["cat".to_owned(), "traffic light".to_owned()];
-    checked(Words::read(&file("words", "words.txt", bytes), &names));
+    checked(sarb_labels::words::Words::read(&file("words", "words.txt", bytes), &names));
 }
 
 /// Telling the format of a file.

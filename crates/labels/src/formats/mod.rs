@@ -1,12 +1,15 @@
 //! One file format a file. A label format gives [`Annotations`]: paths and labels,
 //! nothing of tensors, and no image is opened. [`ALL`] lists them;
 //! a new one is its file and its line there.
+mod answer_words;
+mod answers;
 pub mod arrays;
 pub mod chexpert;
 pub mod class_folders;
 mod class_numbers;
 pub mod coco;
 pub mod csv;
+pub mod custom_vision;
 pub mod cvat;
 pub mod datumaro;
 pub mod fiftyone;
@@ -16,9 +19,14 @@ mod image_files;
 pub(crate) mod image_names;
 mod instances;
 mod json;
+pub mod json_lines;
+pub mod json_map;
+mod label_lists;
 pub mod label_studio;
+pub mod labelbox;
 pub mod labelme;
 pub(crate) mod lines;
+mod location;
 pub mod lvis;
 mod marks;
 mod name_list;
@@ -26,11 +34,13 @@ pub mod open_images;
 pub mod options;
 pub mod page;
 pub mod parquet;
+mod questions;
 pub(crate) mod report;
 #[cfg(test)]
 mod samples;
 mod shards;
 mod sheet;
+pub mod supervisely;
 pub mod table;
 pub mod tags;
 mod tree;
@@ -56,7 +66,11 @@ pub const ALL: &[Format] = &[
     csv::FORMAT,
     table::FORMAT,
     tags::FORMAT,
+    json_lines::FORMAT,
+    json_map::FORMAT,
     arrays::FORMAT,
+    class_folders::FORMAT,
+    yolo::FORMAT,
     coco::FORMAT,
     lvis::FORMAT,
     voc::FORMAT,
@@ -68,11 +82,12 @@ pub const ALL: &[Format] = &[
     labelme::FORMAT,
     via::FORMAT,
     datumaro::FORMAT,
+    supervisely::FORMAT,
+    labelbox::FORMAT,
+    custom_vision::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
-    yolo::FORMAT,
-    class_folders::FORMAT,
 ];
 
 /// Most bytes of a file that are looked at to tell its format.
@@ -164,7 +179,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let extension = match format.name {
                 "tags" | "open-images" | "chexpert" => "csv",
-                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" => "json",
+                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" | "json-map" => "json",
                 _ => format.extensions.first().copied().unwrap_or("voc"),
             };
             let path: PathBuf = folder.path().join("labels").with_extension(extension);

@@ -97,6 +97,27 @@ pub(super) fn read_elements<T: DeserializeOwned>(
     })
 }
 
+/// Reads a file that holds objects one after another, as on the lines of NDJSON, or an array of them. `false` if
+/// it is broken, which the report then says.
+///
+/// # Errors
+/// If the file cannot be opened or read.
+pub(super) fn read_lines<T: DeserializeOwned>(
+    report: &mut Report<'_>,
+    mut each: impl FnMut(T, &mut Report<'_>),
+) -> Result<bool> {
+    read(report, "", |json, report, line| {
+        loop {
+            let each = &mut each;
+            json.deserialize_any(OneOrMany(Elements { report, line, each, element: PhantomData }))?;
+            match json.end() {
+                Err(error) if error.is_syntax() => {}
+                end => return end,
+            }
+        }
+    })
+}
+
 type Json = serde_json::Deserializer<serde_json::de::IoRead<Counted<File>>>;
 
 fn read<'r>(
@@ -125,7 +146,7 @@ fn read<'r>(
 }
 
 /// What serde_json says of a broken file, without the place.
-fn said(error: &serde_json::Error) -> String {
+pub(super) fn said(error: &serde_json::Error) -> String {
     const LONGEST: usize = 160;
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();

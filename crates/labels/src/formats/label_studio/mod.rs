@@ -9,16 +9,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Reading;
+use super::answers::Answers;
 use super::json::{outline, read_elements};
+use super::location::{self, locate};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};
 use crate::Result;
-use answers::Answers;
-use location::locate;
 
-mod answers;
-pub(super) mod location;
 mod writing;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};

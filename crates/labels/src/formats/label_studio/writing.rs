@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::location::served;
 use crate::Result;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::formats::json::write_array;
+use crate::formats::location::served;
 use crate::labels::Label;
 
 /// Writes a task for each image, with an annotation by a `Choices` control named `choice` if anything of it is

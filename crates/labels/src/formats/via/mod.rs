@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Reading;
 use super::json::{Document, Entries, Lenient, Member, Scalar, outline, read_object};
-use super::label_studio::location::locate;
+use super::location::locate;
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};

@@ -63,21 +63,24 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     if let Some(flat) = flat::find(path)? {
         return flat::read(path, flat, options);
     }
-    options.only("Pascal VOC with its own folders", &[Choice::Set, Choice::Difficult])?;
     let root = find_root(path)?;
     let sets = ImageSets::open(&root)?;
     let images = options.images.clone().unwrap_or_else(|| root.join("JPEGImages"));
     let difficult = options.difficult.unwrap_or_default();
-    if !root.join("Annotations").is_dir() {
-        let set = sets.choose(options.set.as_deref())?;
-        return lists::read(&sets, set, &images, difficult);
-    }
-    if sets.stems.is_empty() && options.set.is_none() {
+    if sets.stems.is_empty() && options.set.is_none() && root.join("Annotations").is_dir() {
+        let why = "without the lists of ImageSets/Main it may be the export of a tool, in which nobody says that \
+                   every category was looked for";
+        let unlisted = options.unlisted(why)?.label();
         let ids = every_annotation(&root)?;
         let note = format!("no lists in ImageSets/Main: all {} files of Annotations, by name", ids.len());
         let labels = Labels::new(Vec::new(), difficult);
         let labels = read_annotations(&root, &images, &ids, &sets.folder, labels)?;
-        return labels.finish(Label::Negative, path, vec![note]);
+        return labels.finish(unlisted, path, vec![note]);
+    }
+    options.only("Pascal VOC with its own folders", &[Choice::Set, Choice::Difficult])?;
+    if !root.join("Annotations").is_dir() {
+        let set = sets.choose(options.set.as_deref())?;
+        return lists::read(&sets, set, &images, difficult);
     }
     let set = sets.choose(options.set.as_deref())?;
     let (ids, labels) = (sets.ids(set)?, Labels::new(sets.classes(set), difficult));

@@ -26,6 +26,8 @@ pub struct Answers {
     /// Annotations so far, of all images.
     count: u32,
     chosen: Vec<Chosen>,
+    /// Images, controls and annotations whose answer is none of the choices.
+    otherwise: Vec<(u32, u32, u32)>,
     controls: Vec<Control>,
     control_places: HashMap<String, u32>,
     choices: Vec<(u32, String)>,
@@ -33,6 +35,8 @@ pub struct Answers {
     /// After [`settle`](Self::settle): how many annotations of an image answered a control.
     answered: HashMap<(u32, u32), u32>,
     empty: usize,
+    /// Whether annotators were asked for more than these controls.
+    asks_more: bool,
 }
 
 struct Control {
@@ -60,6 +64,12 @@ impl Answers {
         let control = self.control(control);
         self.controls[control as usize].certain = true;
         self.push(image, control, choice, false);
+    }
+
+    /// Notes that the annotation begun last answers a control with what is not a choice.
+    pub fn answer_otherwise(&mut self, image: usize, control: &str) {
+        let control = self.control(control);
+        self.otherwise.push((image as u32, control, self.count));
     }
 
     /// Notes a text that is a choice if its control has choices elsewhere.
@@ -91,12 +101,13 @@ impl Answers {
 
     /// Decides what is a choice, when all annotations are there.
     pub fn settle(&mut self) {
-        let Self { chosen, choices, controls, .. } = self;
+        let Self { chosen, choices, controls, otherwise, .. } = self;
         let control = |chosen: &Chosen| choices[chosen.choice as usize].0;
         chosen.retain(|chosen| !chosen.perhaps || controls[control(chosen) as usize].certain);
         chosen.sort_unstable();
         chosen.dedup_by_key(|chosen| (chosen.image, chosen.choice, chosen.annotation));
         let mut answers: Vec<_> = chosen.iter().map(|at| (at.image, control(at), at.annotation)).collect();
+        answers.append(otherwise);
         answers.sort_unstable();
         answers.dedup();
         let mut answering: Vec<u32> = answers.iter().map(|&(_, _, annotation)| annotation).collect();
@@ -106,6 +117,16 @@ impl Answers {
         for (image, control, _) in answers {
             *self.answered.entry((image, control)).or_default() += 1;
         }
+    }
+
+    /// Says that annotations also answer what is not a choice of a control: then choosing nothing is no answer.
+    pub fn asks_more(&mut self) {
+        self.asks_more = true;
+    }
+
+    /// Whether an image has an annotation.
+    pub fn is_annotated(&self, image: usize) -> bool {
+        self.annotations.get(image).is_some_and(|count| *count > 0)
     }
 
     /// Whether nothing was chosen.
@@ -129,7 +150,7 @@ impl Answers {
     }
 
     fn has_several_controls(&self) -> bool {
-        self.controls.iter().filter(|control| control.certain).nth(1).is_some()
+        self.asks_more || self.controls.iter().filter(|control| control.certain).nth(1).is_some()
     }
 
     /// How many annotations of an image were asked for the choices of a control and answered. Where there is
