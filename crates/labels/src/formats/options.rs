@@ -248,11 +248,8 @@ impl Options {
         }
     }
 
-    /// Refuses options that a format would ignore.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
-    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+    /// The options among [`Choice`] that are set.
+    pub fn given(&self) -> impl Iterator<Item = Choice> {
         let set = [
             (Choice::Unlisted, self.unlisted.is_some()),
             (Choice::ImageList, self.image_list.is_some()),
@@ -268,11 +265,41 @@ impl Options {
             (Choice::Words, !self.words.is_empty()),
             (Choice::Field, self.field.is_some()),
         ];
-        match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
-            Some((choice, _)) => {
+        set.into_iter().filter_map(|(choice, set)| set.then_some(choice))
+    }
+
+    /// Refuses options that a format would ignore.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
+    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+        match self.given().find(|choice| !taken.contains(choice)) {
+            Some(choice) => {
                 Err(Error::Usage(format!("{choice}: {format} already defines this; remove the option")))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Without the options that are not among `taken`: what one of several sources is read with.
+    pub fn restricted_to(self, taken: &[Choice]) -> Self {
+        let takes = |choice| taken.contains(&choice);
+        Self {
+            unlisted: self.unlisted.filter(|_| takes(Choice::Unlisted)),
+            image_list: self.image_list.filter(|_| takes(Choice::ImageList)),
+            convention: self.convention.filter(|_| takes(Choice::Convention)),
+            set: self.set.filter(|_| takes(Choice::Set)),
+            difficult: self.difficult.filter(|_| takes(Choice::Difficult)),
+            uncertain: self.uncertain.filter(|_| takes(Choice::Uncertain)),
+            hierarchy: self.hierarchy.filter(|_| takes(Choice::Hierarchy)),
+            separator: self.separator.filter(|_| takes(Choice::Separator)),
+            image_column: self.image_column.filter(|_| takes(Choice::ImageColumn)),
+            label_columns: if takes(Choice::LabelColumns) { self.label_columns } else { Vec::new() },
+            extension: self.extension.filter(|_| takes(Choice::Extension)),
+            field: self.field.filter(|_| takes(Choice::Field)),
+            words: if takes(Choice::Words) { self.words } else { Words::default() },
+            images: self.images,
+            categories: self.categories,
         }
     }
 
