@@ -1,42 +1,9 @@
 //! One line: its image, its set and what it says of labels, whichever program wrote it.
 
-use serde_json::Value;
-
-use super::jobs::Answer;
+use super::content::{Kind, Line, Said, text};
 use super::{sagemaker, vertex};
-use crate::formats::label_lists::{FURTHER, Labels, Members, kind, labels_of};
+use crate::formats::label_lists::{FURTHER, Members, labels_of};
 use crate::text::letters;
-
-/// Which program's keys a line has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Hugging Face's and our own.
-    Plain,
-    Vertex,
-    SageMaker,
-}
-
-/// What a line holds.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub kind: Kind,
-    /// A path, or an address with `://`.
-    pub image: String,
-    /// The set of images that it belongs to, as it is written.
-    pub set: Option<String>,
-    pub said: Said,
-    /// What beside the labels was not read, to be counted.
-    pub left_out: Vec<String>,
-}
-
-/// What a line says of labels.
-#[derive(Debug)]
-pub(super) enum Said {
-    Nothing,
-    Lists(Labels),
-    /// Names of labels that are there, each list from one labeling job.
-    Answers(Vec<Answer>),
-}
 
 /// Keys of paths of images beside `file_name`, best first, compared as [`letters`] does.
 const IMAGES: [&str; 8] = ["filename", "image", "imagepath", "imgpath", "path", "filepath", "file", "img"];
@@ -98,19 +65,5 @@ pub(super) fn parse(mut members: Members) -> Result<Line, String> {
             Ok(Line { kind: Kind::Plain, image, set, said, left_out: Vec::new() })
         }
         None => Err("no image; expected file_name, imageGcsUri or source-ref".into()),
-    }
-}
-
-/// A text that is not empty.
-///
-/// # Errors
-/// If it is something else.
-pub(super) fn text(value: Option<Value>, key: &str, what: &str) -> Result<String, String> {
-    match value {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        value => {
-            let kind = value.as_ref().map_or("null", kind);
-            Err(format!("{key} is {kind}; expected {what}"))
-        }
     }
 }

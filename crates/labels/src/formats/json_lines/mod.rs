@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use self::line::{Kind, parse};
+use self::content::Kind;
+use self::line::parse;
 use self::table::Table;
 use super::Reading;
 use super::json::{outline, said};
@@ -20,6 +21,7 @@ use super::report::Report;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::{Error, Result};
 
+mod content;
 mod jobs;
 mod line;
 mod sagemaker;

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::content::{Kind, Line, Said, text};
 use super::jobs::Answer;
-use super::line::{Kind, Line, Said, text};
 use crate::formats::label_lists::{Members, kind};
 use crate::formats::report::shown;
 

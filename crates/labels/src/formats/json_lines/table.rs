@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
+use super::content::{Kind, Line, Said};
 use super::jobs::{Jobs, MOST_NAMED};
-use super::line::{Kind, Line, Said};
 use super::sets::Sets;
 use crate::annotations::Annotations;
 use crate::files::tidy;

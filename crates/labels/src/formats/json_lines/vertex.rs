@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
+use super::content::{Kind, Line, Said, text};
 use super::jobs::Answer;
-use super::line::{Kind, Line, Said, text};
 use crate::formats::label_lists::{Members, kind};
 
 pub(super) const IMAGE: &str = "imageGcsUri";
