@@ -1,6 +1,6 @@
 //! The anchor of a run: `linear`, ridge regression on the very maps that its head reads, which takes seconds.
 //! A head that is not better than this has learned nothing that matters; so every training on maps says what
-//! the anchor says of the validation split, and every evaluation says it of its images.
+//! the anchor says of the validation images, and every evaluation says it of its images.
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -9,18 +9,18 @@ use sarb_labels::guard::guarded;
 use crate::methods::linear::{Linear, LinearRecipe};
 use crate::methods::{AnyMethod, Method};
 use crate::model::{Inference, Model};
-use crate::run::{Run, Validation};
+use crate::run::{Run, Validated};
 use crate::train::Trainer;
 use crate::{Error, Result};
 
 const FILE: &str = "anchor.bpk";
 
-/// Fits the anchor to the training rows, keeps it in the run's folder, and returns what the validation split
+/// Fits the anchor to the training rows, keeps it in the run's folder, and returns what the validation images
 /// says of it.
 ///
 /// # Errors
 /// What reading the maps says, and writing the file; [`Error::Stopped`] once it is cancelled.
-pub fn fit(trainer: &Trainer) -> Result<Validation> {
+pub fn fit(trainer: &Trainer) -> Result<Validated> {
     let labels = &trainer.prepared.annotations.labels;
     let mut model = network(trainer.prepared.channels, labels.categories(), trainer.device);
     let empty = Inference::new(&model);

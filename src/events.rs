@@ -1,7 +1,7 @@
 //! What happens while an experiment runs.
 
 use crate::batch::Progress;
-use crate::run::{EpochRow, Validation};
+use crate::run::{EpochRow, Validated};
 
 /// What happens while an experiment runs, for people and logs.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub enum Event<'a> {
     },
     /// Something begins that may take long and tells nothing until it ends.
     Phase(&'a str),
-    /// What the validation split says of the anchor, `linear` on the same maps.
-    Anchor(&'a Validation),
+    /// What the validation images says of the anchor, `linear` on the same maps.
+    Anchor(&'a Validated),
     /// After every epoch, and once before the first.
     Epoch(&'a EpochRow),
 }

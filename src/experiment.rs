@@ -19,10 +19,10 @@ use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
 use crate::memory::peak_rss_mb;
 use crate::model::{Inference, Model};
-use crate::prepare::{Prepared, images_of, prepare};
-use crate::recipe::{Recipe, Schedule, TrainRecipe};
+use crate::prepare::{Prepared, fingerprint, images_of, prepare};
+use crate::recipe::{Recipe, Schedule, Select, TrainRecipe, Validation};
 use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
-use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Validation, Which};
+use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Validated, Which};
 use crate::scoring::scores_of;
 use crate::train::{Trainer, Training, adam};
 use crate::{Error, Result, anchor, checkpoint, methods};
@@ -45,8 +45,10 @@ pub fn train(
     Run::check(out, existing)?;
     // What costs nothing to check comes before anything is computed.
     let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
-    if resumes {
-        same_experiment(&Run::open(out)?.recipe()?, recipe, out)?;
+    let saved = resumes.then(|| Run::open(out)?.recipe()).transpose()?;
+    let recipe = &settled(recipe, saved.as_ref(), &inputs.data)?;
+    if let Some(saved) = &saved {
+        same_experiment(saved, recipe, out)?;
     }
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
@@ -71,9 +73,9 @@ pub fn train(
     result.map(|()| run)
 }
 
-/// What the validation split says of the anchor: where the maps are there before the training and the method
+/// What the validation images says of the anchor: where the maps are there before the training and the method
 /// is not the anchor itself. A run that is resumed has it.
-fn with_anchor(trainer: &Trainer, info: &RunInfo) -> Result<Option<Validation>> {
+fn with_anchor(trainer: &Trainer, info: &RunInfo) -> Result<Option<Validated>> {
     let Trainer { recipe, run, events, .. } = trainer;
     if info.maps == MapOrigin::Trained || recipe.method.name() == methods::ANCHOR {
         return Ok(None);
@@ -159,6 +161,9 @@ pub fn measure(
     let (names, channels) = (recognizer.names(), run.info()?.channels);
     let anchor = anchor::load(run, channels, names.len(), device)?;
     let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
+    if let Some(warning) = optimistic(&info, &run.recipe()?, evaluation, &annotations) {
+        events(Event::Warning(&warning));
+    }
     let examples = examples_of(&recognizer, evaluation, &annotations, channels, events, cancel)?;
     let rows: Vec<usize> = (0..annotations.images.len()).collect();
     let models: Vec<&Inference> = std::iter::once(recognizer.inference()).chain(&anchor).collect();
@@ -181,6 +186,24 @@ pub fn measure(
     Ok(Evaluated { scores, logits, labels, anchor })
 }
 
+/// What is wrong with measuring a run on the very images that its best epoch was selected on.
+fn optimistic(
+    info: &RunInfo,
+    recipe: &Recipe,
+    evaluation: &Evaluation,
+    annotations: &Annotations,
+) -> Option<String> {
+    let chooses = info.epochs > 0 && recipe.train.select != Select::Last;
+    let selected = chooses && evaluation.checkpoint == Which::Best;
+    let same = info.val_file.as_ref().is_some_and(|val| val.fingerprint == fingerprint(annotations));
+    (selected && same).then(|| {
+        format!(
+            "the best epoch was selected on {}: what is measured on it is optimistic",
+            annotations.source.display()
+        )
+    })
+}
+
 /// The images, maps or features of a split, as the run reads them.
 fn examples_of(
     recognizer: &Recognizer,
@@ -197,14 +220,7 @@ fn examples_of(
                 .into(),
         )),
         (MapSource::Given(_), Some(path)) => {
-            let features = Features::open(path, annotations.images.len())?;
-            match features.shape()[0] {
-                found if found == channels => Ok(Arc::new(features)),
-                found => Err(Error::Data(format!(
-                    "{}: features of {found} channels; the run was trained on {channels}",
-                    path.display()
-                ))),
-            }
+            Ok(Arc::new(Features::open_for(path, annotations.images.len(), channels)?))
         }
         (_, Some(_)) => Err(Error::Usage(
             "this run was trained on images; --features is for a run trained with --features".into(),
@@ -227,6 +243,7 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
         method: recipe.method.name().into(),
         data: std::path::absolute(&inputs.data).map_err(|e| Error::io(&inputs.data, e))?,
         fingerprint: prepared.fingerprint.clone(),
+        val_file: prepared.val_file.clone(),
         channels: prepared.channels,
         maps: match &prepared.source {
             MapSource::Frozen(extractor) => MapOrigin::Frozen(extractor.key().into()),
@@ -256,7 +273,7 @@ fn ended(info: &mut RunInfo, state: &State, result: &Result<()>) -> RunInfo {
     info.best_epoch = state.best.map_or(0, |(_, epoch)| epoch);
     info.images_per_second = state.history.last().map_or(0.0, |row| row.images_per_second);
     let best = state.history.iter().find(|row| row.epoch == info.best_epoch);
-    info.validation = best.map(|row| Validation { loss: row.validation_loss, map: row.validation_map });
+    info.validation = best.map(|row| Validated { loss: row.validation_loss, map: row.validation_map });
     info.seconds = state.seconds;
     info.peak_rss_mb = peak_rss_mb();
     info.clone()
@@ -267,13 +284,22 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
     run.save_recipe(recipe)?;
     prepared.categories.save(&run.path("data"))?;
     csv::write(&run.path("data/train.csv"), &prepared.annotations.select(&prepared.rows))?;
-    if !prepared.validation.is_empty() {
-        csv::write(&run.path("data/val.csv"), &prepared.annotations.select(&prepared.validation))?;
+    if let Some(validation) = &prepared.validation {
+        csv::write(&run.path("data/val.csv"), validation)?;
     }
     if let MapSource::Frozen(extractor) = &prepared.source {
         extractor.save(&run.path(EXTRACTOR_FILE))?;
     }
     Ok(Training { model: model(recipe, prepared, device), optimizer: adam(recipe), state: State::default() })
+}
+
+/// The recipe with what validates: what did in the run that is resumed, or what the data folder has.
+fn settled(recipe: &Recipe, saved: Option<&Recipe>, data: &Path) -> Result<Recipe> {
+    let mut recipe = recipe.clone();
+    if let (Validation::Auto, Some(saved)) = (recipe.data.validation, saved) {
+        recipe.data.validation = saved.data.validation;
+    }
+    recipe.settled(data)
 }
 
 /// Only more epochs may be asked of a run that is resumed, and only where the epochs so far do not
@@ -308,6 +334,14 @@ fn resume(
     };
     if begun.fingerprint != now.fingerprint {
         return Err(differs(&format!("{}: this table of labels", prepared.annotations.source.display())));
+    }
+    if begun.val_file.as_ref().map(|val| &val.fingerprint)
+        != now.val_file.as_ref().map(|val| &val.fingerprint)
+    {
+        return Err(differs("val.csv, which selects the epoch,"));
+    }
+    if begun.val_file != now.val_file {
+        return Err(differs("the file of --val-features"));
     }
     if begun.maps != now.maps || begun.channels != now.channels {
         let given = |info: &RunInfo| matches!(info.maps, MapOrigin::Given(_));

@@ -14,7 +14,7 @@
 //!     "backbone.freeze=none", "backbone.pool=false"];
 //! let recipe = Recipe::read(None, Some("bce"), &settings.map(String::from))?;
 //! let cache = Cache::in_folder(dir.join("cache"));
-//! let inputs = Inputs { data, weights: None, words: None, features: None, cache: cache.clone() };
+//! let inputs = Inputs { cache: cache.clone(), ..Inputs::new(data)? };
 //! let device = sarb::device::open("cpu")?;
 //! let (events, cancel) = (|event: sarb::Event<'_>| println!("{event:?}"), Cancel::new());
 //! let run = sarb::train(&recipe, &inputs, (&out, Existing::Refuse), &device, &events, &cancel)?;
@@ -108,7 +108,7 @@ pub use inputs::{Cache, Inputs};
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};
-pub use run::{EpochRow, Existing, Run, RunInfo, Status, Validation, Which};
+pub use run::{EpochRow, Existing, Run, RunInfo, Status, Validated, Which};
 pub use sarb_labels as labels;
 
 /// The layers of SSGRL and SARB, and what a forward pass needs besides.

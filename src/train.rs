@@ -20,7 +20,7 @@ use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
 use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
-use crate::run::{EpochRow, Run, State, Validation, Which};
+use crate::run::{EpochRow, Run, State, Validated, Which};
 use crate::scoring::{input_of, scores};
 use crate::step::{Rates, step};
 use crate::step_log::{StepLog, StepRow};
@@ -261,19 +261,19 @@ impl Trainer<'_> {
     }
 
     /// Mean BCE and mAP over the known labels that epochs are selected on.
-    pub(crate) fn validate(&self, model: &Inference, epoch: usize) -> Result<Validation> {
+    pub(crate) fn validate(&self, model: &Inference, epoch: usize) -> Result<Validated> {
         let Selection { examples, rows, labels } = &self.prepared.selection;
         let positives = labels.count(Label::Positive);
         let known = positives + labels.count(Label::Negative);
         if known == 0 {
-            return Ok(Validation::default());
+            return Ok(Validated::default());
         }
         let logits = scores(model, examples, rows, self.loader, self.device, self.cancel)?;
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
         }
         let map = metrics::evaluate(&logits, labels, &self.prepared.annotations.categories, 0.0)?.map;
-        Ok(Validation { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
+        Ok(Validated { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {

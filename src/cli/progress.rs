@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use sarb::labels::text::{duration, percent, thousands};
-use sarb::{EpochRow, Event, Validation};
+use sarb::{EpochRow, Event, Validated};
 
 use super::console::{is_quiet, progress_bar, say, warn};
 use super::heartbeat::{Heartbeat, stamped};
@@ -128,7 +128,7 @@ impl Progress {
             parts.push(numbers(&row.losses, &row.scalars));
         }
         if row.validation_loss.is_some() {
-            let validation = Validation { loss: row.validation_loss, map: row.validation_map };
+            let validation = Validated { loss: row.validation_loss, map: row.validation_map };
             parts.push(validated(&validation));
         }
         if row.images_per_second > 0.0 {
@@ -138,12 +138,12 @@ impl Progress {
     }
 }
 
-/// What the validation split says, in words.
-pub fn validated(Validation { loss, map }: &Validation) -> String {
+/// What the validation images says, in words.
+pub fn validated(Validated { loss, map }: &Validated) -> String {
     match (loss, map) {
         (Some(loss), Some(map)) => format!("validation loss {loss:.4} mAP {}", percent(*map)),
         (Some(loss), None) => format!("validation loss {loss:.4}, no known positive for a mAP"),
-        (None, _) => "no validation split to measure it on".into(),
+        (None, _) => "nothing is held out to measure it on".into(),
     }
 }
 
@@ -184,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_validation_says_what_is_not_there() {
-        let said = |loss, map| validated(&Validation { loss, map });
+        let said = |loss, map| validated(&Validated { loss, map });
         assert_eq!(said(Some(0.25), Some(0.5)), "validation loss 0.2500 mAP 50.0");
         assert!(said(Some(0.25), None).contains("no known positive"));
-        assert!(said(None, None).contains("no validation split"));
+        assert!(said(None, None).contains("no validation images"));
     }
 }

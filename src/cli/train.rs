@@ -17,7 +17,7 @@ use super::progress::{Progress, validated};
 pub struct Train {
     /// The experiment; without one, the paper's settings
     pub recipe: Option<PathBuf>,
-    /// Data folder with train.csv and, if wanted, words.npy or words.txt
+    /// Data folder with train.csv and, if wanted, val.csv to select the epoch on, words.npy or words.txt
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// Folder of the run
@@ -41,6 +41,9 @@ pub struct Train {
     /// Your own features in place of images: .npy or .safetensors, [N, D] or [N, D, H, W], rows in file order
     #[arg(long, value_name = "FILE")]
     pub features: Option<PathBuf>,
+    /// Those of the images of val.csv
+    #[arg(long, value_name = "FILE")]
+    pub val_features: Option<PathBuf>,
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -114,6 +117,7 @@ impl Train {
             weights: self.weights.clone(),
             words: self.words.clone(),
             features: self.features.clone(),
+            val_features: self.val_features.clone(),
             cache: self.cache.cache()?,
         })
     }
@@ -144,7 +148,7 @@ fn summary(info: &RunInfo, data: &Path) -> Vec<String> {
         && anchor >= own
     {
         lines.push(
-            "the anchor is at least as good on the validation split: --method linear takes seconds; sarb evaluate \
+            "the anchor is at least as good on the validation images: --method linear takes seconds; sarb evaluate \
              compares both on the test images"
                 .into(),
         );

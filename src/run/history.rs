@@ -35,9 +35,9 @@ pub struct EpochRow {
     /// Mean of the gradients' norm, and what the method reports after the epoch, such as α.
     #[serde(default)]
     pub scalars: Vec<(String, f64)>,
-    /// Mean BCE over the known labels of the validation split.
+    /// Mean BCE over the known labels of the validation images.
     pub validation_loss: Option<f64>,
-    /// mAP over the known labels of the validation split.
+    /// mAP over the known labels of the validation images.
     pub validation_map: Option<f64>,
     /// Learning rate of the epoch's first step.
     pub learning_rate: f64,

@@ -34,6 +34,9 @@ pub struct RunInfo {
     pub data: PathBuf,
     /// Hash of the training labels and image paths that were used.
     pub fingerprint: String,
+    /// The `val.csv` that the best epoch is selected on, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_file: Option<ValOrigin>,
     /// Channels of the feature maps that the head reads.
     pub channels: usize,
     /// Where those maps come from.
@@ -53,12 +56,12 @@ pub struct RunInfo {
     pub seconds: f64,
     /// Peak resident memory of the process in MiB.
     pub peak_rss_mb: f64,
-    /// What the validation split says of `checkpoints/best`.
+    /// What the validation images says of `checkpoints/best`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation: Option<Validation>,
+    pub validation: Option<Validated>,
     /// What it says of the anchor, `linear` on the same maps, where there are maps before the training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<Validation>,
+    pub anchor: Option<Validated>,
 }
 
 impl RunInfo {
@@ -80,13 +83,23 @@ impl RunInfo {
     }
 }
 
-/// What the known labels of the validation split say of a model; nothing where there are none.
+/// What the known labels of the validation images say of a model; nothing where there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
+pub struct Validated {
     /// Mean BCE.
     pub loss: Option<f64>,
     /// mAP, 0…1.
     pub map: Option<f64>,
+}
+
+/// The `val.csv` of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValOrigin {
+    /// Hash of its labels and image paths.
+    pub fingerprint: String,
+    /// Hash of the user's own features of its images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
 }
 
 /// Where the maps of a run come from, as `run.json` says it: [`MapSource`](crate::extractor::MapSource)

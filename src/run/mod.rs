@@ -16,7 +16,7 @@ use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
 
 pub use history::{EpochRow, State};
-pub use info::{MapOrigin, RunInfo, Status, Validation};
+pub use info::{MapOrigin, RunInfo, Status, ValOrigin, Validated};
 
 /// The folder of one training.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub enum Existing {
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Which {
-    /// The epoch that the validation split chose.
+    /// The epoch that the validation images chose.
     Best,
     /// The newest.
     Last,
