@@ -158,13 +158,13 @@ pub fn measure(
 ) -> Result<Evaluated> {
     let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
     let folder = run.data(evaluation.data.as_deref())?;
-    let (names, channels) = (recognizer.names(), run.info()?.channels);
-    let anchor = anchor::load(run, channels, names.len(), device)?;
+    let (names, info) = (recognizer.names(), run.info()?);
+    let anchor = anchor::load(run, info.channels, names.len(), device)?;
     let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
     if let Some(warning) = optimistic(&info, &run.recipe()?, evaluation, &annotations) {
         events(Event::Warning(&warning));
     }
-    let examples = examples_of(&recognizer, evaluation, &annotations, channels, events, cancel)?;
+    let examples = examples_of(&recognizer, evaluation, &annotations, info.channels, events, cancel)?;
     let rows: Vec<usize> = (0..annotations.images.len()).collect();
     let models: Vec<&Inference> = std::iter::once(recognizer.inference()).chain(&anchor).collect();
     events(Event::Phase("scoring"));

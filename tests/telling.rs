@@ -130,7 +130,8 @@ fn a_run_on_maps_has_an_anchor_that_is_the_linear_method() {
 fn programs_get_json_and_who_wants_quiet_gets_it() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let args = [&borrow(&quick("ssgrl", &run))[..], &["--json", "--quiet", "--threads", "1"]].concat();
+    let quick = quick("ssgrl", &run);
+    let args = [&borrow(&quick)[..], &["--json", "--quiet", "--threads", "1"]].concat();
     let output = sarb(&args);
     assert!(
         output.status.success() && output.stderr.is_empty(),

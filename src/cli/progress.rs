@@ -187,6 +187,6 @@ mod tests {
         let said = |loss, map| validated(&Validated { loss, map });
         assert_eq!(said(Some(0.25), Some(0.5)), "validation loss 0.2500 mAP 50.0");
         assert!(said(Some(0.25), None).contains("no known positive"));
-        assert!(said(None, None).contains("no validation images"));
+        assert!(said(None, None).contains("nothing is held out"));
     }
 }
