@@ -46,17 +46,14 @@ impl Evaluate {
             let basis = basis.get_or_insert_with(|| here.copy());
             systems.push(basis.system(name, logits, &here, 0.0)?);
             if let Some(logits) = anchor {
-                let name = "anchor (linear on the same features)".to_owned();
-                let anchor = basis.system(name, logits, &here, 0.0)?;
+                let anchor = basis.system(format!("anchor of {}", dir.display()), logits, &here, 0.0)?;
                 if anchors.iter().all(|known| known.values != anchor.values) {
                     anchors.push(anchor);
                 }
             }
         }
-        if anchors.len() > 1 {
-            for (number, anchor) in anchors.iter_mut().enumerate() {
-                anchor.name = format!("anchor {} (linear)", number + 1);
-            }
+        if let [anchor] = &mut anchors[..] {
+            anchor.name = "anchor (linear on the same features)".to_owned();
         }
         for path in &self.scores {
             let (values, here) = self.read_scores(path)?;
