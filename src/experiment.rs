@@ -59,12 +59,14 @@ pub fn train(
         true => resume(&run, recipe, &prepared, &info, device, events)?,
         false => begin(&run, recipe, &prepared, device)?,
     };
+    info.anchor = if resumes { run.info()?.anchor.filter(|_| anchor::is_kept(&run)) } else { None };
+    run.save_info(&info)?;
 
     let loader = Loader::default();
     let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
-    // Stopped between epochs: the last checkpoint, or the beginning, is where a resume continues.
     let anchored = with_anchor(&trainer, &info).map(|anchor| info.anchor = anchor);
     run.save_info(&info)?;
+    // Stopped between epochs: the last checkpoint, or the beginning, is where a resume continues.
     let result = match anchored.and_then(|()| trainer.train(&mut training)) {
         Err(Error::Stopped) => Err(Error::Interrupted { epoch: training.state.epoch }),
         result => result,
@@ -73,15 +75,14 @@ pub fn train(
     result.map(|()| run)
 }
 
-/// What the validation images says of the anchor: where the maps are there before the training and the method
-/// is not the anchor itself. A run that is resumed has it.
+/// What the validation images say of the anchor: where the maps are there before the training and the method is
+/// not the anchor itself. A run that is resumed has it in its `info`.
 fn with_anchor(trainer: &Trainer, info: &RunInfo) -> Result<Option<Validated>> {
-    let Trainer { recipe, run, events, .. } = trainer;
+    let Trainer { recipe, events, .. } = trainer;
     if info.maps == MapOrigin::Trained || recipe.method.name() == methods::ANCHOR {
         return Ok(None);
     }
-    let before = run.info().ok().and_then(|before| before.anchor);
-    let validation = match before.filter(|_| anchor::is_kept(run)) {
+    let validation = match info.anchor {
         Some(validation) => validation,
         None => {
             events(Event::Phase("the anchor, linear on the same maps"));

@@ -22,10 +22,17 @@ pub struct Means {
     pub scalars: Named,
 }
 
+/// A number of a step, on its device and without a graph, `[1]`.
+struct Number {
+    name: &'static str,
+    is_loss: bool,
+    value: Tensor<1>,
+}
+
 /// The steps of an epoch.
 #[derive(Default)]
 pub struct Tally {
-    unread: Vec<(Progress, Stepped)>,
+    unread: Vec<(Progress, Vec<Number>)>,
     epoch: Sums,
     /// Since the last [`take_window`](Self::take_window).
     window: Sums,
@@ -44,8 +51,13 @@ impl Tally {
     }
 
     /// Adds a step, without waiting for the device.
-    pub fn add(&mut self, at: Progress, stepped: Stepped) {
-        self.unread.push((at, stepped));
+    pub fn add(&mut self, at: Progress, Stepped { losses, gradient_norm }: Stepped) {
+        let losses = losses.terms().map(|(name, value)| {
+            let value = value.clone().inner();
+            Number { name, is_loss: true, value }
+        });
+        let norm = gradient_norm.map(|value| Number { name: GRADIENT_NORM, is_loss: false, value });
+        self.unread.push((at, losses.chain(norm).collect()));
     }
 
     /// Reads what was added since the last time.
@@ -53,20 +65,16 @@ impl Tally {
     /// # Errors
     /// [`Error::Diverged`] at the first step with a number that is not finite.
     pub fn read(&mut self) -> Result<()> {
-        for (at, Stepped { losses, gradient_norm }) in self.unread.drain(..) {
-            let losses: Vec<_> = losses.terms().map(|(name, value)| (name, value.clone().inner())).collect();
-            let names = losses.iter().map(|(name, _)| *name);
-            let names: Vec<&str> = names.chain(gradient_norm.as_ref().map(|_| GRADIENT_NORM)).collect();
-            let terms = losses.len();
-            let values = losses.into_iter().map(|(_, value)| value).chain(gradient_norm).collect::<Vec<_>>();
-            let values: Vec<f32> = Tensor::cat(values, 0).into_data().iter::<f32>().collect();
-            for (place, (name, value)) in names.into_iter().zip(values).enumerate() {
+        for (at, numbers) in self.unread.drain(..) {
+            let values = numbers.iter().map(|number| number.value.clone()).collect();
+            let values = Tensor::cat(values, 0).into_data();
+            for (Number { name, is_loss, .. }, value) in numbers.iter().zip(values.iter::<f32>()) {
                 if !value.is_finite() {
                     let (epoch, step) = (at.epoch + 1, at.step + 1);
-                    return Err(Error::Diverged { term: name.into(), value, epoch, step });
+                    return Err(Error::Diverged { term: (*name).into(), value, epoch, step });
                 }
                 for sums in [&mut self.epoch, &mut self.window] {
-                    let sums = if place < terms { &mut sums.losses } else { &mut sums.scalars };
+                    let sums = if *is_loss { &mut sums.losses } else { &mut sums.scalars };
                     add(sums, name, f64::from(value));
                 }
             }
