@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use self::cells::Value;
 use self::schema::{EXTRACT, Layout, Plan};
 use self::shard::{Entry, Rows, Shard};
-use super::marks::Marks;
+use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::{shard_files, split_of, splits};
+use super::shards::{is_same_set, shard_files, split_of, splits};
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
@@ -86,13 +86,15 @@ fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
     let mut files = shard_files(folder, "parquet")?;
     let all = splits(&files);
     let wrong = match set {
-        Some(set) if !all.contains(&set) => format!("no shards of {set}"),
+        Some(set) if !all.iter().any(|split| is_same_set(set, split)) => format!("no shards of {set}"),
         None if all.len() > 1 => "shards of several splits".into(),
         _ if files.is_empty() => {
             return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
         }
         _ => {
-            files.retain(|file| set.is_none() || split_of(file) == set);
+            if let Some(set) = set {
+                files.retain(|file| split_of(file).is_some_and(|split| is_same_set(set, split)));
+            }
             return Ok(files);
         }
     };
@@ -182,9 +184,7 @@ impl<'a> Table<'a> {
             Content::Lists(Lists { marks, unlisted, without, numbers, .. }) => {
                 let mut reading = marks.finish(unlisted, path)?;
                 let labels = &mut reading.annotations.labels;
-                for &row in without.iter().filter(|_| unlisted != Label::Unknown) {
-                    (0..labels.categories()).for_each(|category| labels.set(row, category, Label::Unknown));
-                }
+                clear(labels, without.iter().copied().filter(|_| unlisted != Label::Unknown));
                 (reading, without.len(), numbers)
             }
         };
