@@ -5,8 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 mod heartbeat;
-pub mod heat_map;
-mod numbers;
+pub mod numbers;
 pub mod predict;
 mod progress;
 pub mod quickstart;
@@ -73,7 +72,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Quickstart(command) => command.run(&signals::listen()),
         Command::Train(command) => command.run(&listen_as_child()),
         Command::Evaluate(command) => command.run(&listen_as_child()),
-        Command::Predict(command) => command.run(),
+        Command::Predict(command) => command.run(&signals::listen()),
         Command::Data(command) => data::run(command),
         Command::Sweep(command) => command.run(cli.threads),
         Command::Report(command) => command.run(),
