@@ -68,6 +68,9 @@ pub fn run(cli: Cli) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
         pool.map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?;
     }
+    if matches!(cli.command, Command::Data(_) | Command::Report(_) | Command::Doctor(_)) {
+        signals::exit_at_once();
+    }
     match cli.command {
         Command::Quickstart(command) => command.run(&signals::listen()),
         Command::Train(command) => command.run(&listen_as_child()),
