@@ -30,10 +30,6 @@ fn features_are_named_as_evaluate_scores_them() {
     let run_path = dir.path().join("run");
     sarb_ok(&borrow(&quick("linear", &run_path)));
     let scores = test_scores(&run_path);
-    let logits: Vec<f32> = scores[scores.len() - 4 * 24 * 4..]
-        .chunks_exact(4)
-        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
-        .collect();
     let (run, file) = (arg(&run_path), arg(features().join("test.npy")));
     let predict = ["predict", &run, "--features", &file, "--format", "jsonl"];
     let lines = json_lines(&sarb_ok(&predict));
@@ -47,6 +43,9 @@ fn features_are_named_as_evaluate_scores_them() {
         .skip(1)
         .map(String::from)
         .collect();
+    let values = &scores[scores.len() - 24 * categories.len() * 4..];
+    let logits = values.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    let logits: Vec<f32> = logits.collect();
     for (row, line) in lines.iter().enumerate() {
         assert_eq!(line["image"], row.to_string());
         for label in line["labels"].as_array().unwrap() {
