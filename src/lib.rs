@@ -73,6 +73,7 @@ mod experiment;
 mod extractor;
 #[cfg(test)]
 mod fixture;
+pub mod heat_map;
 mod inputs;
 mod kernels;
 mod kmeans;

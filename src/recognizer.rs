@@ -111,6 +111,14 @@ pub struct Attention {
     pub side: usize,
 }
 
+impl Attention {
+    /// The map of one category, `side²` values.
+    pub fn of(&self, category: usize) -> &[f32] {
+        let cells = self.side * self.side;
+        &self.values[category * cells..(category + 1) * cells]
+    }
+}
+
 impl Recognition<'_> {
     /// Probability of each category, 0…1.
     pub fn probabilities(&self) -> Vec<f32> {

@@ -8,7 +8,9 @@ use std::fmt::Write;
 use sarb_labels::svg::{line, text, ticks};
 use sarb_labels::text::escape_xml;
 
-use style::{Style, Styled, marker, style_sheet};
+use style::{Style, Styled, marker};
+
+pub use style::{colors, style_sheet};
 
 /// Panels of lines with one legend.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +76,8 @@ const LEGEND_SAMPLE: f64 = 30.0;
 /// Wide enough for a character of the legend's size in any sans-serif face.
 const CHARACTER: f64 = 7.2;
 const COLUMNS: usize = 3;
+/// Width and height of the panel of a small drawing.
+const SMALL: (f64, f64) = (264.0, 170.0);
 
 /// Where a panel's coordinates lie on the page.
 struct Frame {
@@ -125,6 +129,40 @@ impl Chart {
         }
         self.draw_legend(&mut svg, legend_left);
         svg + "</svg>\n"
+    }
+
+    /// The first panel alone, readable on a telephone, for a page that has the [`style_sheet`] and shows the
+    /// [`legend`](Self::legend) itself.
+    pub fn to_small_svg(&self) -> String {
+        let (width, height) = (LEFT + SMALL.0 + GAP, TOP + SMALL.1 + BOTTOM);
+        let mut svg = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\" font-size=\"12\">\n",
+            escape_xml(&format!("{}: {}", self.title, self.caption))
+        );
+        if let Some(panel) = self.panels.first() {
+            let (x, y) = (panel.x_range(), panel.y_range());
+            let frame = Frame { left: LEFT, top: TOP, width: SMALL.0, height: SMALL.1, x, y };
+            self.draw_panel(&mut svg, panel, &frame, &self.x_label, &self.y_label);
+        }
+        svg + "</svg>\n"
+    }
+
+    /// The legend as an HTML list, of the lines that are drawn.
+    pub fn legend(&self) -> String {
+        let drawn = |name: &usize| self.panels.iter().flat_map(|panel| &panel.lines).any(|l| l.name == *name);
+        let item = |name: usize| {
+            let style = self.style(name);
+            format!(
+                "<li><svg class=\"{}\" width=\"{LEGEND_SAMPLE}\" height=\"12\" aria-hidden=\"true\"><path fill=\"none\" \
+                 stroke=\"currentColor\" {} d=\"M0 6h{LEGEND_SAMPLE}\"/>{}</svg> <bdi>{}</bdi></li>",
+                style.class,
+                style.stroke(),
+                if self.markers { marker(&style, (LEGEND_SAMPLE / 2.0, 6.0)) } else { String::new() },
+                escape_xml(&self.names[name])
+            )
+        };
+        let items: String = (0..self.names.len()).filter(drawn).map(item).collect();
+        format!("<ul class=\"legend\">{items}</ul>\n")
     }
 
     fn head(&self, width: f64, height: f64) -> String {
