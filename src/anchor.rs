@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const FILE: &str = "anchor.bpk";
 
 /// Fits the anchor to the training rows, keeps it in the run's folder, and returns what the validation images
-/// says of it.
+/// say of it.
 ///
 /// # Errors
 /// What reading the maps says, and writing the file; [`Error::Stopped`] once it is cancelled.
