@@ -20,7 +20,8 @@ pub fn overlay(photo: &Rgb8, map: &[f32], side: usize) -> Rgb8 {
         let heat = 0.125 + 0.75 * (bilinear(map, side, place(x, width), place(y, height)) - low) * scale;
         let gray = 0.3 * f32::from(pixel[0]) + 0.59 * f32::from(pixel[1]) + 0.11 * f32::from(pixel[2]);
         let ramp = |center: f32| (1.5 - (4.0 * heat - center).abs()).clamp(0.0, 1.0);
-        pixels.extend([ramp(3.0), ramp(2.0), ramp(1.0)].map(|tint| (0.55 * gray + 0.45 * 255.0 * tint) as u8));
+        pixels
+            .extend([ramp(3.0), ramp(2.0), ramp(1.0)].map(|tint| (0.55 * gray + 0.45 * 255.0 * tint) as u8));
     }
     Rgb8 { width, height, pixels }
 }

@@ -8,6 +8,7 @@ mod labels;
 mod merging;
 mod old_runs;
 mod report;
+mod run_page;
 mod support;
 mod sweep;
 mod tarred;

@@ -3,8 +3,8 @@
 use sarb_labels::LabelMatrix;
 use sarb_labels::metrics::Scores;
 
-use crate::bootstrap::{self, LEVEL, Resamples};
 use crate::Result;
+use crate::bootstrap::{self, LEVEL, Resamples};
 use crate::report::results::{Measured, Results};
 use crate::report::saved::saved_scores;
 

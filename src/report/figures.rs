@@ -44,6 +44,7 @@ pub fn map_by_known(results: &Results) -> Option<Chart> {
             title: String::new(),
             x_ticks: known.iter().map(|&known| (100.0 * known, known_label(known).replace(" %", ""))).collect(),
             lines: rows.iter().enumerate().map(line).collect(),
+            diagonal: false,
         }],
     })
 }
@@ -115,7 +116,7 @@ fn panel(results: &Results, rows: &[usize], known: f64) -> Result<Result<(Panel,
     }
     let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x as usize).max().unwrap_or(1);
     let title = format!("{} known", known_label(known));
-    Ok(Ok((Panel { title, x_ticks: epoch_ticks(last), lines }, seed)))
+    Ok(Ok((Panel { title, x_ticks: epoch_ticks(last), lines, diagonal: false }, seed)))
 }
 
 /// Places and labels of some epochs from the first to the last.

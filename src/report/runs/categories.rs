@@ -38,7 +38,12 @@ pub(super) fn precisions(measured: &Measured, bootstrap: Bootstrap) -> Vec<Vec<P
                 map: ap(row) - ap(&rows[0]),
                 // Whether a positive was drawn is the same for all systems.
                 interval: middle(
-                    drawn[place].iter().flatten().zip(drawn[0].iter().flatten()).map(|(own, other)| own - other).collect(),
+                    drawn[place]
+                        .iter()
+                        .flatten()
+                        .zip(drawn[0].iter().flatten())
+                        .map(|(own, other)| own - other)
+                        .collect(),
                 ),
             }),
         };

@@ -83,8 +83,7 @@ pub(super) fn confusions(scores: &[f32], labels: &LabelMatrix, threshold: f32) -
         positive: counts.pairs[cell][1] as usize,
         usual: usual[cell % c],
     };
-    let mut found: Vec<Confusion> =
-        (0..c * c).filter(|&cell| counts.pairs[cell][1] > 0).map(pair).collect();
+    let mut found: Vec<Confusion> = (0..c * c).filter(|&cell| counts.pairs[cell][1] > 0).map(pair).collect();
     found.retain(|confusion| confusion.beyond_chance() > 0.0);
     found.sort_by(|a, b| b.beyond_chance().total_cmp(&a.beyond_chance()));
     found
@@ -121,7 +120,8 @@ fn listed(row: &Row, measured: &Measured) -> String {
     };
     let found = confusions(&row.system.values, &measured.labels, threshold);
     if found.is_empty() {
-        return "<p>No category is claimed where it is known not to be and another one is there.</p>\n".into();
+        return "<p>No category is claimed where it is known not to be and another one is there.</p>\n"
+            .into();
     }
     let names = &measured.categories;
     let line = |confusion: &Confusion| {

@@ -53,10 +53,8 @@ struct Counted {
 impl Explorer {
     pub fn of(measured: &Measured, names: &Names) -> Self {
         let Measured { rows, labels, categories, .. } = measured;
-        let by_system: Vec<Vec<Histogram>> = rows
-            .iter()
-            .map(|row| metrics::histograms(&row.system.values, labels, row.scale))
-            .collect();
+        let by_system: Vec<Vec<Histogram>> =
+            rows.iter().map(|row| metrics::histograms(&row.system.values, labels, row.scale)).collect();
         let all = Category {
             name: "all categories together".into(),
             systems: by_system.iter().map(|of_categories| pooled(&Histogram::sum(of_categories))).collect(),
@@ -108,7 +106,8 @@ impl Explorer {
     }
 }
 
-const CONTROLS: &str = "<p id=\"no-script\">Here are curves with a threshold to move, which need the script of this page. \
+const CONTROLS: &str =
+    "<p id=\"no-script\">Here are curves with a threshold to move, which need the script of this page. \
 It did not run; the table by category has precision and recall at 0.5.</p>
 <div id=\"explorer-body\" hidden>
 <div class=\"controls\">
@@ -117,11 +116,10 @@ It did not run; the table by category has precision and recall at 0.5.</p>
 <input type=\"range\" id=\"threshold\" min=\"0\" step=\"1\">
 </div>
 <div id=\"at-threshold\"></div>
-<div class=\"charts\">
-<figure><figcaption><strong>Precision by recall</strong> [%]; the dots are at the threshold</figcaption>
+<div class=\"charts\" id=\"drawings\">
+<figure><figcaption><strong>Precision by recall</strong> [%]; dots: at the threshold</figcaption>
 <div id=\"curve\"></div></figure>
 </div>
-<div class=\"charts\" id=\"histograms\"></div>
 </div>
 ";
 

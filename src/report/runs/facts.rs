@@ -6,6 +6,7 @@ use sarb_labels::text::{duration, escape_xml, in_percent, percent, share, thousa
 
 use super::html::{Cell, details, name, section, table};
 use super::reading::{LabelCounts, ReadRun};
+use crate::methods::ANCHOR;
 use crate::recipe::Recipe;
 use crate::run::{MapOrigin, Status, Validated};
 
@@ -34,14 +35,12 @@ pub(super) fn facts(runs: &[ReadRun]) -> String {
     row("selects the epoch", &|run| plain(selects(run)));
     row("features", &|run| plain(features(run)));
     row("epochs", &|run| plain(epochs(run)));
-    row("steps", &|run| plain(steps(&run.recipe)));
+    row("steps", &|run| plain(if run.info.epochs > 0 { steps(&run.recipe) } else { String::new() }));
     row("validation images say", &|run| plain(validated(run.info.validation)));
-    row("of the anchor they say", &|run| {
-        plain(run.info.anchor.map_or(String::new(), |anchor| validated(Some(anchor))))
-    });
+    row("of the anchor they say", &|run| plain(validated(run.info.anchor)));
     row("seed", &|run| {
         let Recipe { seed, data, .. } = &run.recipe;
-        format!("{seed}, of hiding labels {}", data.mask_seed)
+        format!("{seed}; of hiding labels {}", data.mask_seed)
     });
     row("time", &|run| plain(time(run)));
     row("computed on", &|run| plain(format!("{}, {}", run.info.device, run.info.backend)));
@@ -50,7 +49,12 @@ pub(super) fn facts(runs: &[ReadRun]) -> String {
     let numbers: Vec<String> = (1..=runs.len()).map(|number| format!("run {number}")).collect();
     let heading: Vec<&str> = std::iter::once("").chain(numbers.iter().map(String::as_str)).collect();
     let note = "Every number of labels counts known labels only; what nobody looked at is in none of them.";
-    section("facts", "What was trained on what", note, &table("Facts of the training", &heading, &rows, false))
+    section(
+        "facts",
+        "What was trained on what",
+        note,
+        &table("Facts of the training", &heading, &rows, false),
+    )
 }
 
 fn status(status: Status) -> &'static str {
@@ -86,7 +90,8 @@ fn selects(run: &ReadRun) -> String {
 }
 
 fn features(run: &ReadRun) -> String {
-    let short = |key: &str| key.chars().take(12).collect::<String>();
+    // A key is a name and a hash.
+    let short = |key: &str| key.rsplit('-').next().unwrap_or_default().chars().take(16).collect::<String>();
     let Recipe { backbone, data, .. } = &run.recipe;
     let size = data.size_px;
     match &run.info.maps {
@@ -94,13 +99,16 @@ fn features(run: &ReadRun) -> String {
             format!("{}, frozen, {size} px; weights and transform {}", backbone.name, short(key))
         }
         MapOrigin::Trained => format!("{}, trained from layer to layer, {size} px", backbone.name),
-        MapOrigin::Given(hash) => format!("the user's own, {} channels; file {}", run.info.channels, short(hash)),
+        MapOrigin::Given(hash) => {
+            format!("the user's own, {} channels; file {}", run.info.channels, short(hash))
+        }
     }
 }
 
 fn epochs(run: &ReadRun) -> String {
     match (run.info.epochs, run.recipe.train.epochs, run.info.best_epoch) {
-        (0, _, _) => "none: a solution in closed form, or not trained yet".into(),
+        (0, _, _) if run.info.method == ANCHOR => "none: solved in closed form".into(),
+        (0, _, _) => "none yet".into(),
         (done, planned, best) if done < planned => format!("{done} of {planned}, best {best}"),
         (done, _, best) => format!("{done}, best {best}"),
     }
@@ -115,7 +123,7 @@ fn validated(validated: Option<Validated>) -> String {
     let Validated { loss, map } = validated.unwrap_or_default();
     let map = map.map(|map| format!("mAP {}", percent(map)));
     let parts: Vec<String> = map.into_iter().chain(loss.map(|loss| format!("loss {loss:.4}"))).collect();
-    if parts.is_empty() { "nothing: there are none, or none has a known positive".into() } else { parts.join(", ") }
+    parts.join(", ")
 }
 
 fn time(run: &ReadRun) -> String {

@@ -178,9 +178,11 @@ impl Gallery<'_> {
         let recognition = recognizer.recognize(photo)?;
         let differs = |(now, kept): (&f32, &f32)| (now - kept).abs() > SAME + 0.02 * kept.abs();
         if recognition.logits.iter().zip(self.row(row)).any(differs) {
-            return Ok(Err("no heat map: the checkpoint says other scores of this file than those that were kept \
+            return Ok(Err(
+                "no heat map: the checkpoint says other scores of this file than those that were kept \
                            (another checkpoint was evaluated, or the file changed)"
-                .into()));
+                    .into(),
+            ));
         }
         let attention = recognizer.attention(&recognition);
         let picture = heat_map::overlay(small, attention.of(category), attention.side);
@@ -208,7 +210,7 @@ impl Gallery<'_> {
             }
             let named = of_kind.iter().take(MOST_NAMES).map(|&category| {
                 let percent = 100.0 * Scale::Logits.probability(logits[category]);
-                format!("{} {percent:.0} %", name(&self.annotations.categories[category]))
+                format!("{}\u{a0}{percent:.0}\u{a0}%", name(&self.annotations.categories[category]))
             });
             let more = match of_kind.len().saturating_sub(MOST_NAMES) {
                 0 => String::new(),
@@ -222,9 +224,14 @@ impl Gallery<'_> {
 }
 
 /// Why a run draws no heat maps, or what draws them.
-pub(super) fn recognizer(opened: Result<Recognizer>, reads_features: bool) -> std::result::Result<Recognizer, String> {
+pub(super) fn recognizer(
+    opened: Result<Recognizer>,
+    reads_features: bool,
+) -> std::result::Result<Recognizer, String> {
     match opened {
-        _ if reads_features => Err("the run was trained on the user's own features and cannot read images.".into()),
+        _ if reads_features => {
+            Err("the run was trained on the user's own features and cannot read images.".into())
+        }
         Ok(recognizer) => Ok(recognizer),
         Err(error) => Err(format!("{error}.")),
     }
@@ -292,7 +299,10 @@ mod tests {
         let html = gallery.section(2);
         assert!(html.contains("No heat maps: none &lt;here&gt;."), "{html}");
         assert!(html.contains("&lt;1&gt;.jpg") && !html.contains("<1>") && html.contains("class=\"lost\""));
-        assert!(html.contains("<span class=\"missed\">missed:</span> <bdi>cat</bdi> 12 %"), "{html}");
+        assert!(
+            html.contains("<span class=\"missed\">missed:</span> <bdi>cat</bdi>\u{a0}12\u{a0}%"),
+            "{html}"
+        );
         assert_eq!(html.matches("<figure>").count(), 2);
     }
 

@@ -54,16 +54,17 @@ impl History {
 
 const MAP: &str = "validation_map";
 const LOSS: &str = "validation_loss";
+const RATE: &str = "learning_rate";
 
 /// One chart for each number that a run has: those of the validation images first, then losses and the rest.
 pub(super) fn charts(runs: &[ReadRun], names: &Names) -> Vec<Chart> {
     let mut columns: Vec<&str> = vec![MAP, LOSS];
     for (name, _) in runs.iter().flat_map(|run| &run.history.columns) {
-        if !columns.contains(&name.as_str()) && !["learning_rate", "images_per_second"].contains(&&**name) {
+        if !columns.contains(&name.as_str()) && ![RATE, "images_per_second"].contains(&&**name) {
             columns.push(name);
         }
     }
-    columns.push("learning_rate");
+    columns.push(RATE);
     columns.into_iter().filter_map(|column| chart(column, runs, names)).collect()
 }
 
@@ -71,27 +72,38 @@ fn chart(column: &str, runs: &[ReadRun], names: &Names) -> Option<Chart> {
     let factor = if column == MAP { 100.0 } else { 1.0 };
     let line = |(place, run): (usize, &ReadRun)| {
         let values = run.history.column(column)?;
-        let every = values.len().div_ceil(MOST_POINTS);
+        // Before the first step there is no step with a rate.
+        let values = match values {
+            [(0.0, _), rest @ ..] if column == RATE => rest,
+            all => all,
+        };
+        let every = values.len().div_ceil(MOST_POINTS).max(1);
         let kept = values.iter().enumerate().filter(|(at, _)| at % every == 0 || at + 1 == values.len());
         let points = kept.map(|(_, &(x, y))| Point { x, y: factor * y, deviation: None }).collect();
-        Some(Line { name: names.place(Source::Run(place)), points })
+        (!values.is_empty()).then(|| Line { name: names.place(Source::Run(place)), points })
     };
     let mut lines: Vec<Line> = runs.iter().enumerate().filter_map(line).collect();
+    let first = lines.iter().flat_map(|line| line.points.first()).map(|point| point.x as usize).min()?;
     let last = lines.iter().flat_map(|line| line.points.last()).map(|point| point.x as usize).max()?;
     if column == MAP {
         lines.extend(anchors(runs, names, last.max(1) as f64));
     }
-    let (title, caption) = words(column);
+    let start = (first == 0).then(|| (0.0, "0".to_owned()));
     Some(Chart {
         name: column.into(),
-        title,
-        caption,
+        title: title(column),
+        caption: "by epoch; metrics.csv of the run has the numbers".into(),
         x_label: "epoch".into(),
         y_label: String::new(),
         names: names.all().to_vec(),
         emphasis: None,
         markers: false,
-        panels: vec![Panel { title: String::new(), x_ticks: epoch_ticks(last), lines }],
+        panels: vec![Panel {
+            title: String::new(),
+            x_ticks: start.into_iter().chain(epoch_ticks(last)).collect(),
+            lines,
+            diagonal: false,
+        }],
     })
 }
 
@@ -109,20 +121,13 @@ fn anchors(runs: &[ReadRun], names: &Names, last: f64) -> Vec<Line> {
     anchors.collect()
 }
 
-/// Title and caption of a column.
-fn words(column: &str) -> (String, String) {
-    let words = |title: &str, caption: &str| (title.to_owned(), caption.to_owned());
+/// What a column is called above its chart.
+fn title(column: &str) -> String {
     match column {
-        MAP => words(
-            "mAP on the validation images [%]",
-            "over their known labels; the level line is the anchor, linear on the same features",
-        ),
-        LOSS => words("loss on the validation images", "mean binary cross-entropy over their known labels"),
-        "learning_rate" => words("learning rate", "of the epoch's first step"),
-        "gradient_norm" => {
-            words("norm of the gradients", "mean over the steps of the L2 norm over all gradients")
-        }
-        other => (other.replace('_', " "), "mean over the training steps of the epoch, unweighted".into()),
+        MAP => "mAP on the validation images [%]".into(),
+        LOSS => "loss on the validation images".into(),
+        "gradient_norm" => "norm of the gradients".into(),
+        other => other.replace('_', " "),
     }
 }
 
@@ -135,7 +140,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.csv");
         assert_eq!(History::read(&path).unwrap(), History::default());
-        let text = "epoch,learning_rate,validation_loss,validation_map,bce\n0,1e-3,,0.25,\n1,1e-3,,0.5,0.75\n";
+        let text =
+            "epoch,learning_rate,validation_loss,validation_map,bce\n0,1e-3,,0.25,\n1,1e-3,,0.5,0.75\n";
         std::fs::write(&path, text).unwrap();
         let history = History::read(&path).unwrap();
         assert_eq!(history.column(MAP), Some(&[(0.0, 0.25), (1.0, 0.5)][..]));

@@ -76,7 +76,12 @@ pub(super) fn table(caption: &str, heading: &[&str], rows: &[Vec<Cell>], sorted:
     let mut html = format!(
         "<div class=\"wide{}\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\">\n<table{}>\n\
          <caption>{caption}</caption>\n<thead><tr>",
-        if rows.len() > 30 { " tall" } else { "" },
+        match (rows.len() > 30, heading.len() > 9) {
+            (true, true) => " tall dense",
+            (true, false) => " tall",
+            (false, true) => " dense",
+            (false, false) => "",
+        },
         if sorted { " class=\"sorted\"" } else { "" },
         caption = escape_xml(caption),
     );
@@ -92,7 +97,8 @@ pub(super) fn table(caption: &str, heading: &[&str], rows: &[Vec<Cell>], sorted:
         for (column, cell) in row.iter().enumerate() {
             let (tag, scope) = if column == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
             let class = if numbers[column] { " class=\"number\"" } else { "" };
-            let key = cell.key.as_deref().map_or(String::new(), |key| format!(" data-key=\"{}\"", escape_xml(key)));
+            let key =
+                cell.key.as_deref().map_or(String::new(), |key| format!(" data-key=\"{}\"", escape_xml(key)));
             let _ = write!(html, "<{tag}{scope}{class}{key}>{}</{tag}>", cell.html);
         }
         html += "</tr>\n";

@@ -34,13 +34,8 @@ pub(super) fn whole(title: &str, lead: &str, parts: &[String], data: &serde_json
     )
 }
 
-/// A chart with its title, legend and the numbers that it shows.
+/// A chart below its title.
 pub(super) fn figure(chart: &Chart) -> String {
-    format!(
-        "<figure><figcaption><strong>{}</strong>; {}</figcaption>\n{}{}</figure>\n",
-        escape_xml(&chart.title),
-        escape_xml(&chart.caption),
-        chart.to_small_svg(),
-        chart.legend()
-    )
+    let title = escape_xml(&chart.title);
+    format!("<figure><figcaption><strong>{title}</strong></figcaption>\n{}</figure>\n", chart.to_small_svg())
 }

@@ -20,11 +20,12 @@ mod reliability;
 use std::path::Path;
 
 use sarb_labels::metrics::Scale;
-use sarb_labels::text::thousands;
+use sarb_labels::text::{listed, thousands};
 use sarb_labels::{LabelMatrix, Split};
 
 use crate::compare::{Bootstrap, Comparison, System, compare};
 use crate::recognizer::Recognizer;
+use crate::report::chart::Chart;
 use crate::run::Which;
 use crate::{Result, device};
 use explorer::Explorer;
@@ -90,7 +91,7 @@ impl Page {
         let rows = measured.map_or(&[][..], |measured| &measured.rows);
         let names = Names::of(runs, rows);
         let comparison = measured.map(|measured| {
-            let systems: Vec<System> = rows.iter().map(|row| row.system.clone()).collect();
+            let systems: Vec<&System> = rows.iter().map(|row| &row.system).collect();
             compare(&systems, &measured.labels, settings.bootstrap)
         });
         let comparison = comparison.transpose()?;
@@ -138,10 +139,12 @@ fn title(runs: &[ReadRun], rows: &[Row]) -> String {
 
 /// The curves of the training.
 fn training(runs: &[ReadRun], names: &Names, notes: &mut Vec<String>) -> String {
-    for run in runs.iter().filter(|run| !run.history.has_validation()) {
+    let without = runs.iter().filter(|run| !run.history.has_validation()).map(|run| run.name.as_str());
+    let without: Vec<&str> = without.collect();
+    if !without.is_empty() {
         notes.push(format!(
-            "{} has no mAP by epoch: it had no validation images, or none with a known positive.",
-            run.name
+            "No mAP by epoch of {}: no validation images, or none with a known positive.",
+            listed(&without)
         ));
     }
     let charts = history::charts(runs, names);
@@ -149,8 +152,13 @@ fn training(runs: &[ReadRun], names: &Names, notes: &mut Vec<String>) -> String 
         return String::new();
     }
     let figures: String = charts.iter().map(layout::figure).collect();
-    let note = "Epoch 0 is the state before the first step. metrics.csv of a run has these numbers.";
-    html::section("training", "By epoch", note, &format!("<div class=\"charts\">\n{figures}</div>\n"))
+    let note = "Epoch 0 is the state before the first step; losses are means over the steps of an epoch, unweighted; the \
+                level line is the anchor, linear on the same features. Of trainings of more than 400 epochs not every \
+                one is drawn; metrics.csv of a run has all numbers.";
+    let panels = charts.iter().flat_map(|chart| chart.panels.clone()).collect();
+    let all = Chart { panels, ..charts[0].clone() };
+    let content = format!("{}<div class=\"charts\">\n{figures}</div>\n", all.legend());
+    html::section("training", "By epoch", note, &content)
 }
 
 /// The images of the first system, if it is a run.
@@ -181,7 +189,7 @@ fn gallery(
         device::open("cpu").and_then(|device| Recognizer::open(run.run.dir(), settings.checkpoint, &device));
     let recognizer = gallery::recognizer(opened, run.info.reads_features());
     let gallery =
-        Gallery { name: &run.name, logits: &saved.logits, annotations: &saved.annotations, recognizer };
+        Gallery { name: &run.name, logits: &row.system.values, annotations: &saved.annotations, recognizer };
     Some(gallery.section(settings.images))
 }
 

@@ -93,11 +93,14 @@ pub(super) fn section_of(measured: &Measured, comparison: &Comparison) -> String
     if several {
         note += " A difference is a mAP less that of the first system";
         note += match with_intervals {
-            true => ", on the same resamples of the images; an interval that leaves out 0 is more than their choice.",
+            true => {
+                ", on the same resamples of the images; an interval that leaves out 0 is more than their choice."
+            }
             false => ".",
         };
     }
-    let mut content = table("Systems, the first one that the others are compared with", &heading, &rows, several);
+    let mut content =
+        table("Systems, the first one that the others are compared with", &heading, &rows, several);
     let first = &measured.rows[0].system.scores;
     let without: Vec<String> = first.skipped_categories.iter().map(|category| name(category)).collect();
     if !without.is_empty() {

@@ -83,7 +83,7 @@
 
   /** Precision by recall of every system, with a dot at the threshold. */
   function curves(data, category, place) {
-    const height = 300, bottom = height - 40, ticks = [0, 0.2, 0.4, 0.6, 0.8, 1];
+    const height = 250, bottom = height - 40, ticks = [0, 0.2, 0.4, 0.6, 0.8, 1];
     const x = (value) => LEFT + (WIDTH - RIGHT - LEFT) * value, y = (value) => bottom - (bottom - TOP) * value;
     const grid = ticks.flatMap((tick) => [
       svg('line', { class: 'chart-grid', x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }),
@@ -115,7 +115,7 @@
   function histogram(data, counted, place, label) {
     const height = 250, middle = (TOP + height - 40) / 2, half = middle - TOP - 4;
     const x = (value) => LEFT + (WIDTH - RIGHT - LEFT) * value, parts = [];
-    [[counted.positives, 'there', 'chart-0', -1], [counted.negatives, 'not there', 'chart-1', 1]].forEach(([bins, words, color, side]) => {
+    [[counted.positives, 'chart-0', -1], [counted.negatives, 'chart-1', 1]].forEach(([bins, color, side]) => {
       const groups = grouped(data.thresholds, bins), most = Math.max(...groups, 1), all = sum(groups);
       const bars = groups.map((count, group) => {
         // What is there at all is seen.
@@ -126,9 +126,7 @@
       const edge = middle + side * half;
       parts.push(svg('g', { class: color }, ...bars),
         svg('line', { class: 'chart-grid', x1: LEFT, x2: WIDTH - RIGHT, y1: edge, y2: edge }),
-        svg('text', { class: 'chart-ink', x: LEFT - 5, y: edge + 4, 'text-anchor': 'end' }, all ? String(Math.round(100 * most / all)) : '–'),
-        svg('text', { class: 'chart-ink', x: WIDTH - RIGHT, y: edge - side * 14 + 4, 'text-anchor': 'end' },
-          `${words}: ${thousands(all)}`));
+        svg('text', { class: 'chart-ink', x: LEFT - 5, y: edge + 4, 'text-anchor': 'end' }, all ? `${Math.round(100 * most / all)} %` : '–'));
     });
     const at = x(data.thresholds[place]);
     return drawing(height, label, ...parts,
@@ -172,12 +170,11 @@
     slider.max = data.thresholds.length - 1;
     slider.value = data.start;
     const histograms = data.systems.map((system) => {
-      const [drawn, numbers] = [html('div'), html('div')];
-      find('histograms').append(html('figure', {},
-        html('figcaption', {}, html('strong', {}, 'Known labels by score'), ', ', named(system.name),
-          '; each side in percent of its own'), drawn,
+      const [words, drawn, numbers] = [html('span'), html('div'), html('div')];
+      find('drawings').append(html('figure', {},
+        html('figcaption', {}, html('strong', {}, 'Known labels by score'), ', ', named(system.name), ': ', words), drawn,
         html('details', {}, html('summary', {}, 'Numbers'), numbers)));
-      return { drawn, numbers };
+      return { words, drawn, numbers };
     });
     const update = () => {
       const place = Number(slider.value), category = data.categories[Number(select.value)];
@@ -188,8 +185,9 @@
       slider.setAttribute('aria-valuetext', `${shown}: precision ${percent(first.precision)}, recall ${percent(first.recall)}, F1 ${percent(first.f1)} percent`);
       find('at-threshold').replaceChildren(...thresholdTable(data, category, place));
       find('curve').replaceChildren(curves(data, category, place));
-      histograms.forEach(({ drawn, numbers }, at) => {
+      histograms.forEach(({ words, drawn, numbers }, at) => {
         const counted = category.systems[at];
+        words.textContent = `above ${thousands(sum(counted.positives))} that are there, below ${thousands(sum(counted.negatives))} that are not`;
         drawn.replaceChildren(histogram(data, counted, place, `Known labels of ${category.name} by score`));
         numbers.replaceChildren(histogramTable(data, counted));
       });

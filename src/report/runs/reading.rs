@@ -45,7 +45,7 @@ pub(super) struct LabelCounts {
 /// Scores that `evaluate` has kept, with the labels that they were measured with.
 #[derive(Debug, Clone)]
 pub struct Saved {
-    /// `N × C` logits row by row.
+    /// `N × C` logits row by row, columns as `annotations`; whoever measures them may take them.
     pub logits: Vec<f32>,
     /// Those of the run's anchor, where it has one.
     pub anchor: Option<Vec<f32>>,
@@ -65,7 +65,9 @@ impl ReadRun {
         let mut notes = Vec::new();
         let unfinished = match info.status {
             Status::Done => None,
-            Status::Running => Some("is not finished (it runs, or was killed); `sarb train --resume` goes on"),
+            Status::Running => {
+                Some("is not finished (it runs, or was killed); `sarb train --resume` goes on")
+            }
             Status::Interrupted => Some("was interrupted; `sarb train --resume` goes on"),
             Status::Failed => Some("failed"),
         };
@@ -77,7 +79,9 @@ impl ReadRun {
         notes.extend(info.about_epoch_0().map(|about| format!("{name}: {about}.")));
         let (train, val) = (counts(&run, "data/train.csv")?, counts(&run, "data/val.csv")?);
         if train.is_none() {
-            notes.push(format!("{name}: its data/train.csv is not there, so its known labels are not counted."));
+            notes.push(format!(
+                "{name}: its data/train.csv is not there, so its known labels are not counted."
+            ));
         }
         let history = History::read(&run.path("metrics.csv"))?;
         let saved = match saved(&run, &info, &names, given, split) {

@@ -24,10 +24,15 @@ pub(super) fn calibration(measured: &Measured, names: &Names) -> String {
             vec![Cell::html(name(&row.system.name)), Cell::number(&percent(error), Some(error))]
         })
         .collect();
-    let mut content = format!("<div class=\"charts\">\n{}</div>\n", figure(&diagram(&found, names)));
-    content += &table("Expected calibration error in percent", &["system", "ECE"], &rows, false);
+    let diagram = diagram(&found, names);
+    let errors = table("Expected calibration error in percent", &["system", "ECE"], &rows, false);
+    let mut content = format!(
+        "<div class=\"charts\">\n{}<div>{errors}{}</div>\n</div>\n",
+        figure(&diagram),
+        if found.len() > 1 { diagram.legend() } else { String::new() }
+    );
     for (row, reliability) in &found {
-        content += &details(&format!("Numbers of {}", name(&row.system.name)), &bins(reliability), false);
+        content += &details(&format!("Bins of {}", name(&row.system.name)), &bins(reliability), false);
     }
     let note = format!(
         "Of the labels that get 70 %, 70 % should be positive. {} known labels of all categories, in ten bins of equal \
@@ -39,8 +44,6 @@ pub(super) fn calibration(measured: &Measured, names: &Names) -> String {
 }
 
 fn diagram(found: &[(&Row, Reliability)], names: &Names) -> Chart {
-    let mut all = names.all().to_vec();
-    all.push("perfect".into());
     let line = |(row, reliability): &(&Row, Reliability)| Line {
         name: names.place(row.source),
         points: reliability
@@ -54,20 +57,22 @@ fn diagram(found: &[(&Row, Reliability)], names: &Names) -> Chart {
             })
             .collect(),
     };
-    let end = |at: f64| Point { x: at, y: at, deviation: None };
-    let mut lines = vec![Line { name: all.len() - 1, points: vec![end(0.0), end(100.0)] }];
-    lines.extend(found.iter().map(line));
     let ticks = [0, 20, 40, 60, 80, 100].map(|tick| (f64::from(tick), tick.to_string()));
     Chart {
         name: "reliability".into(),
         title: "share of positives by probability [%]".into(),
-        caption: "a point a bin that has labels".into(),
+        caption: "the table below has the numbers".into(),
         x_label: "mean probability [%]".into(),
         y_label: String::new(),
-        emphasis: Some(all.len() - 1),
-        names: all,
+        emphasis: None,
+        names: names.all().to_vec(),
         markers: true,
-        panels: vec![Panel { title: String::new(), x_ticks: ticks.to_vec(), lines }],
+        panels: vec![Panel {
+            title: String::new(),
+            x_ticks: ticks.to_vec(),
+            lines: found.iter().map(line).collect(),
+            diagonal: true,
+        }],
     }
 }
 
@@ -83,6 +88,7 @@ fn bins(reliability: &Reliability) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = reliability.bins.iter().enumerate().map(row).collect();
-    let heading = ["probability", "known labels", "positive", "mean probability [%]", "share of positives [%]"];
+    let heading =
+        ["probability", "known labels", "positive", "mean probability [%]", "share of positives [%]"];
     table("Bins of the reliability diagram", &heading, &rows, false)
 }

@@ -161,7 +161,10 @@ mod tests {
         let thresholds = thresholds();
         assert!(thresholds.is_sorted() && thresholds.contains(&0.5));
         assert_eq!((Scale::Logits.score(0.5), Scale::Probabilities.score(0.5)), (0.0, 0.5));
-        assert_eq!((Scale::Logits.probability(0.0), Scale::Logits.probability(f32::NEG_INFINITY)), (0.5, 0.0));
+        assert_eq!(
+            (Scale::Logits.probability(0.0), Scale::Logits.probability(f32::NEG_INFINITY)),
+            (0.5, 0.0)
+        );
     }
 
     #[test]
