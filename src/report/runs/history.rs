@@ -46,6 +46,11 @@ impl History {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, values)| &values[..])
     }
 
+    /// Whether not every epoch is drawn.
+    pub fn is_thinned(&self) -> bool {
+        self.columns.iter().any(|(_, values)| values.len() > MOST_POINTS)
+    }
+
     /// Whether the validation images said anything.
     pub fn has_validation(&self) -> bool {
         self.column(MAP).is_some()

@@ -152,13 +152,16 @@ fn training(runs: &[ReadRun], names: &Names, notes: &mut Vec<String>) -> String 
         return String::new();
     }
     let figures: String = charts.iter().map(layout::figure).collect();
-    let note = "Epoch 0 is the state before the first step; losses are means over the steps of an epoch, unweighted; the \
-                level line is the anchor, linear on the same features. Of trainings of more than 400 epochs not every \
-                one is drawn; metrics.csv of a run has all numbers.";
+    let mut note = "Epoch 0 is the state before the first step; losses are means over the steps of an epoch, unweighted; \
+                    the level line is the anchor, linear on the same features."
+        .to_owned();
+    if runs.iter().any(|run| run.history.is_thinned()) {
+        note += " Not every epoch is drawn; metrics.csv of a run has all.";
+    }
     let panels = charts.iter().flat_map(|chart| chart.panels.clone()).collect();
     let all = Chart { panels, ..charts[0].clone() };
     let content = format!("{}<div class=\"charts\">\n{figures}</div>\n", all.legend());
-    html::section("training", "By epoch", note, &content)
+    html::section("training", "By epoch", &note, &content)
 }
 
 /// The images of the first system, if it is a run.

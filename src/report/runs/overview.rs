@@ -99,8 +99,7 @@ pub(super) fn section_of(measured: &Measured, comparison: &Comparison) -> String
             false => ".",
         };
     }
-    let mut content =
-        table("Systems, the first one that the others are compared with", &heading, &rows, several);
+    let mut content = table("Systems; differences are to the first", &heading, &rows, several);
     let first = &measured.rows[0].system.scores;
     let without: Vec<String> = first.skipped_categories.iter().map(|category| name(category)).collect();
     if !without.is_empty() {
