@@ -9,6 +9,7 @@ mod merging;
 mod old_runs;
 mod predict;
 mod report;
+mod run_page;
 mod support;
 mod sweep;
 mod tarred;

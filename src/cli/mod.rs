@@ -10,6 +10,7 @@ pub mod predict;
 mod progress;
 pub mod quickstart;
 pub mod report;
+mod run_page;
 pub mod signals;
 pub mod sweep;
 mod systems;
@@ -53,7 +54,7 @@ enum Command {
     Data(data::DataCommand),
     /// Train and measure methods × known proportions × seeds
     Sweep(sweep::Sweep),
-    /// Tables and figures of a sweep
+    /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
     /// Show devices and caches
     Doctor(doctor::Doctor),

@@ -12,6 +12,8 @@ mod fixture;
 mod page;
 mod published;
 mod results;
+pub mod runs;
+mod saved;
 mod table;
 mod tables;
 mod words;
