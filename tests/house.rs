@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 9] = [
     &["cancel", "device", "error", "memory", "tensorboard"],
     &["kernels"],
-    &["backbone", "nn"],
+    &["backbone", "nn", "onnx"],
     &["batch", "cache", "calibration", "kmeans", "loader", "loss", "ridge", "synthetic"],
     &["methods"],
     &["inputs", "model", "recipe"],

@@ -1,11 +1,13 @@
 //! Where the feature maps that a head reads come from.
 
+mod onnx;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use sarb_labels::images::transform::Transform;
+use sarb_labels::images::transform::{PixelStatistics, Transform};
 
 use crate::backbone::{Backbone, FoldedBackbone, Freeze, weights};
 use crate::cache::mixtures::with_mixtures;
@@ -15,8 +17,11 @@ use crate::events::Event;
 use crate::inputs::Cache;
 use crate::loader::Examples;
 use crate::loader::mixing::MixtureDraw;
+use crate::onnx::OnnxNetwork;
 use crate::recipe::{BackboneRecipe, Recipe};
 use crate::{Error, Result};
+
+pub use onnx::NetworkOrigin;
 
 /// Where the feature maps that a head reads come from.
 #[derive(Debug)]
@@ -45,11 +50,21 @@ impl MapSource {
     }
 }
 
-/// A wholly frozen backbone with the key of its cached maps.
+/// A wholly frozen network with the key of its cached maps.
 #[derive(Debug)]
 pub struct Extractor {
-    network: FoldedBackbone,
+    network: Network,
     key: String,
+    statistics: PixelStatistics,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
+enum Network {
+    /// A backbone of this program, which a run keeps.
+    Backbone(FoldedBackbone),
+    /// A file in ONNX form, which a run names.
+    Onnx(OnnxNetwork, NetworkOrigin),
 }
 
 impl Extractor {
@@ -61,7 +76,7 @@ impl Extractor {
         let pool = if recipe.pool { "-pooled" } else { "" };
         let hash = weights::fingerprint(weights)?;
         let key = format!("{}{pool}-{}", recipe.name, &hash[..16.min(hash.len())]);
-        Ok(Self { network: backbone.folded(), key })
+        Ok(Self::of_backbone(backbone, key))
     }
 
     /// The backbone that a run keeps in `path`, under the key that it was trained with.
@@ -69,15 +84,60 @@ impl Extractor {
     /// # Errors
     /// What loading weights says.
     pub fn load(path: &Path, key: String, initial: Backbone) -> Result<Self> {
-        Ok(Self { network: initial.load(path)?.freeze(Freeze::All).folded(), key })
+        Ok(Self::of_backbone(&initial.load(path)?.freeze(Freeze::All), key))
     }
 
-    /// Saves the weights.
+    fn of_backbone(backbone: &Backbone, key: String) -> Self {
+        let network = Network::Backbone(backbone.folded());
+        Self { network, key, statistics: PixelStatistics::IMAGENET }
+    }
+
+    /// The network in ONNX form of the recipe's `file`.
+    ///
+    /// # Errors
+    /// What reading the file and loading the network says.
+    pub fn onnx(recipe: &Recipe, file: &Path) -> Result<Self> {
+        let (network, origin, key) = onnx::open(recipe, file)?;
+        Ok(Self::of_onnx(recipe, network, origin, key))
+    }
+
+    /// The network in ONNX form that a run in the folder `run` needs, under the key that it was trained with.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without it, [`Error::Incompatible`] if another has taken its place.
+    pub fn onnx_of_run(recipe: &Recipe, origin: NetworkOrigin, key: String, run: &Path) -> Result<Self> {
+        let network = onnx::open_for_run(recipe, &origin, run)?;
+        Ok(Self::of_onnx(recipe, network, origin, key))
+    }
+
+    fn of_onnx(recipe: &Recipe, network: OnnxNetwork, origin: NetworkOrigin, key: String) -> Self {
+        let statistics = recipe.backbone.normalization.unwrap_or_default().statistics();
+        Self { network: Network::Onnx(network, origin), key, statistics }
+    }
+
+    /// Saves the weights of a backbone that a run keeps; a network in ONNX form stays where it is.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.network.backbone().save(path)
+    pub fn keep(&self, path: &Path) -> Result<()> {
+        match &self.network {
+            Network::Backbone(network) => network.backbone().save(path),
+            Network::Onnx(..) => Ok(()),
+        }
+    }
+
+    /// The backbone of this program.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is a network in ONNX form.
+    pub fn backbone(&self) -> Result<&Backbone> {
+        match &self.network {
+            Network::Backbone(network) => Ok(network.backbone()),
+            Network::Onnx(_, NetworkOrigin { file, .. }) => Err(Error::Usage(format!(
+                "the backbone of this run is a network in ONNX form, {}; copy that file",
+                file.display()
+            ))),
+        }
     }
 
     /// Name and weights, as part of the key of cached maps.
@@ -85,14 +145,74 @@ impl Extractor {
         &self.key
     }
 
-    /// Channels F of its maps.
-    pub fn channels(&self) -> usize {
-        self.network.backbone().channels()
+    /// Which file in ONNX form it is, if it is one.
+    pub fn origin(&self) -> Option<&NetworkOrigin> {
+        match &self.network {
+            Network::Backbone(_) => None,
+            Network::Onnx(_, origin) => Some(origin),
+        }
+    }
+
+    /// What a person should know of a network whose file does not say all that matters.
+    pub fn note(&self, recipe: &Recipe) -> Option<String> {
+        let Network::Onnx(network, origin) = &self.network else { return None };
+        let [channels, height, width] = network.shape();
+        Some(format!(
+            "{}: images of {} px, normalized with {}, become maps of {channels} channels, {height} × {width}",
+            origin.file.display(),
+            recipe.data.size_px,
+            recipe.backbone.normalization.unwrap_or_default(),
+        ))
+    }
+
+    /// How images of `size_px` are made for it.
+    pub fn transform(&self, size_px: usize) -> Transform {
+        Transform::for_size(size_px).normalized_with(self.statistics)
+    }
+
+    /// Shape `[F, H, W]` of the maps of images of `size_px`.
+    fn map_shape(&self, size_px: usize) -> [usize; 3] {
+        match &self.network {
+            Network::Backbone(network) => {
+                let side = network.backbone().map_size(size_px);
+                [network.backbone().channels(), side, side]
+            }
+            Network::Onnx(network, _) => network.shape(),
+        }
     }
 
     /// Maps of images, `[B, 3, S, S] -> [B, F, H, W]`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        self.network.forward(images)
+    ///
+    /// # Errors
+    /// If a network in ONNX form fails on them, or gives values that are not finite.
+    pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<4>> {
+        match &self.network {
+            Network::Backbone(network) => Ok(network.forward(images)),
+            Network::Onnx(network, NetworkOrigin { file, .. }) => {
+                let (device, count) = (images.device(), images.dims()[0]);
+                let [channels, height, width] = network.shape();
+                let pixels = images.into_data().try_into_vec::<f32>().expect("images are f32");
+                let maps = network.maps(&pixels, count)?;
+                if let Some(value) = maps.iter().find(|value| !value.is_finite()) {
+                    let shown = file.display();
+                    return Err(Error::Data(format!("{shown}: gives {value} for this image")));
+                }
+                let data = TensorData::new(maps, [count, channels, height, width]);
+                Ok(Tensor::from_data(data, &device))
+            }
+        }
+    }
+
+    /// `b × 3 × S × S` values of images `-> b × F × H × W`.
+    fn extract(&self, pixels: &[f32], images: usize, size_px: usize, device: &Device) -> Result<Vec<f32>> {
+        match &self.network {
+            Network::Backbone(network) => {
+                let data = TensorData::new(pixels.to_vec(), [images, 3, size_px, size_px]);
+                let maps = network.forward(Tensor::<4>::from_data(data, device));
+                Ok(maps.into_data().try_into_vec::<f32>().expect("maps are f32"))
+            }
+            Network::Onnx(network, _) => network.maps(pixels, images),
+        }
     }
 
     /// Maps of files of `size_px`: from the cache, and into it. Beside the test-time view there are
@@ -106,24 +226,19 @@ impl Extractor {
         reading: &MapReading<'_>,
     ) -> Result<Arc<dyn Examples>> {
         let MapReading { size_px, views, mixing, cache, device, .. } = reading;
-        let side = self.network.backbone().map_size(*size_px);
         let spec = CacheSpec {
             dir: cache.dir.clone(),
             limit_bytes: cache.limit_bytes,
             extractor: self.key.clone(),
-            transform: Transform::for_size(*size_px),
+            transform: self.transform(*size_px),
             views: *views,
         };
-        let mut extract = |pixels: &[f32], images: usize| {
-            let data = TensorData::new(pixels.to_vec(), [images, 3, *size_px, *size_px]);
-            let maps = self.network.forward(Tensor::<4>::from_data(data, *device));
-            Ok(maps.into_data().try_into_vec::<f32>().expect("maps are f32"))
-        };
+        let mut extract = |pixels: &[f32], images: usize| self.extract(pixels, images, *size_px, device);
         let mut progress = |done: usize, total: usize| {
             (reading.events)(Event::Maps { done, total });
             reading.cancel.check()
         };
-        let maps = cached_maps(&spec, paths, [self.channels(), side, side], &mut extract, &mut progress)?;
+        let maps = cached_maps(&spec, paths, self.map_shape(*size_px), &mut extract, &mut progress)?;
         Ok(match mixing {
             Some(draw) => Arc::new(with_mixtures(maps, &spec, paths, draw, &mut extract, &mut progress)?),
             None => Arc::new(maps),
