@@ -1,8 +1,8 @@
 //! One experiment: data, backbone, training and method. Read from TOML, overridden by `--set`,
 //! checked once, and saved resolved with the run.
 //!
-//! Unknown keys are errors; every key has a default, the paper's value. A recipe never holds a
-//! path: where the data lie is said on the command line.
+//! Unknown keys are errors; every key has a default, the paper's value. A recipe holds no
+//! path but that of a network in ONNX form: where the data lie is said on the command line.
 
 mod onnx;
 mod reading;
