@@ -83,6 +83,7 @@ mod memory;
 mod methods;
 mod model;
 mod nn;
+mod onnx;
 #[cfg(test)]
 mod outside_data;
 mod prepare;

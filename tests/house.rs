@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 9] = [
     &["cancel", "device", "error", "heat_map", "memory", "tensorboard"],
     &["kernels"],
-    &["backbone", "nn"],
+    &["backbone", "nn", "onnx"],
     &[
         "batch",
         "bootstrap",

@@ -78,6 +78,12 @@ pub fn prepare(
             "--features are read in place of images, so --weights has no use; give one of them".into(),
         ));
     }
+    if let (Some(file), Some(_)) = (&recipe.backbone.onnx, &inputs.weights) {
+        return Err(Error::Usage(format!(
+            "backbone.onnx is {}, which has its weights, so --weights has no use; leave it out",
+            file.display()
+        )));
+    }
     if inputs.features.is_some() && recipe.train.select == Select::Test {
         return Err(Error::Usage(
             "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
@@ -128,6 +134,9 @@ pub fn prepare(
     }
     let opening = Opening { recipe, inputs, device, events, cancel };
     let (source, examples) = opening.open(&annotations.images, &rows)?;
+    if let MapSource::Frozen(extractor) = &source {
+        notes.extend(extractor.note(recipe));
+    }
     let channels = match &source {
         MapSource::Trained(backbone) => backbone.channels(),
         MapSource::Frozen(_) | MapSource::Given(_) => examples.shape()[0],
@@ -188,6 +197,11 @@ impl Opening<'_> {
         if let Some(file) = &inputs.features {
             let features = Features::open(file, paths.len())?;
             return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
+        }
+        if let Some(file) = &recipe.backbone.onnx {
+            let extractor = Extractor::onnx(recipe, file)?;
+            let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
+            return Ok((MapSource::Frozen(extractor), maps));
         }
         let backbone = load_backbone(recipe, inputs.weights.as_deref(), self.device)?;
         if recipe.backbone.freeze != Freeze::All {

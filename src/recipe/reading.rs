@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use sarb_labels::cooccurrence::Cooccurrence;
+use sarb_labels::files::folder_of;
 
-use super::{Protocol, Recipe, Select, Validation};
+use super::{Protocol, Recipe, Select, Validation, onnx};
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
 
@@ -58,6 +59,7 @@ impl Recipe {
             Protocol::Corrected => recipe,
             Protocol::Reference => recipe.following_reference(&table, &name)?,
         };
+        let recipe = recipe.following_onnx(&table)?;
         recipe.check(&name)?;
         Ok((recipe, notes))
     }
@@ -125,6 +127,7 @@ fn parse_file(path: &Path, depth: usize) -> Result<toml::Table> {
     };
     toml::from_str::<Recipe>(&text).map_err(located)?;
     let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
+    onnx::locate(&mut table, folder_of(path));
     let Some(base) = table.remove("extends") else { return Ok(table) };
     if depth == 0 {
         return Err(Error::Recipe(format!("{}: recipes extend one another in a circle", path.display())));

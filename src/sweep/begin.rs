@@ -78,10 +78,9 @@ impl Sweep {
         if recipes.iter().any(|recipe| recipe.data.validation == Validation::File) {
             dataset::open_split(&self.data, Split::Val)?;
         }
-        for (_, path) in self.files() {
-            if let Some(path) = path {
-                std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
-            }
+        let networks = recipes.iter().filter_map(|recipe| recipe.backbone.onnx.as_ref());
+        for path in self.files().into_iter().filter_map(|(_, path)| path).chain(networks) {
+            std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub fn write(prefix: &Path, file: &Path, attention: &Attention, shown: &[Shown<'
     let values = shown.iter().flat_map(|shown| attention.of(shown.category)).copied();
     let scale = Scale::of(values);
     for Shown { category, name, probability } in shown {
-        let tinted = overlay(&photo, attention.of(*category), attention.side, scale);
+        let tinted = overlay(&photo, attention.of(*category), attention.grid(), scale);
         let picture = RgbImage::from_raw(tinted.width, tinted.height, tinted.pixels);
         let text = format!("{name}  {:.0} %", 100.0 * probability);
         let picture =

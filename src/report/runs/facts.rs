@@ -98,6 +98,9 @@ fn features(run: &ReadRun) -> String {
         MapOrigin::Frozen(key) => {
             format!("{}, frozen, {size} px; weights and transform {}", backbone.name, short(key))
         }
+        MapOrigin::Onnx { network, .. } => {
+            format!("{}, frozen, {size} px; file {}", network.file.display(), short(&network.hash))
+        }
         MapOrigin::Trained => format!("{}, trained from layer to layer, {size} px", backbone.name),
         MapOrigin::Given(hash) => {
             format!("the user's own, {} channels; file {}", run.info.channels, short(hash))

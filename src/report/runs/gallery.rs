@@ -187,7 +187,7 @@ impl Gallery<'_> {
         let attention = recognizer.attention(&recognition);
         let map = attention.of(category);
         let colors = heat_map::Scale::of(map.iter().copied());
-        let picture = heat_map::overlay(small, map, attention.side, colors);
+        let picture = heat_map::overlay(small, map, attention.grid(), colors);
         Ok(Ok(data_uri(&picture)))
     }
 
