@@ -4,6 +4,9 @@
 //! Unknown keys are errors; every key has a default, the paper's value. A recipe never holds a
 //! path: where the data lie is said on the command line.
 
+pub(crate) mod keys;
+pub mod library;
+mod overrides;
 mod reading;
 
 use std::path::PathBuf;
