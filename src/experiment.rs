@@ -17,15 +17,17 @@ use crate::extractor::{MapReading, MapSource};
 use crate::inputs::{Cache, Inputs};
 use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
+use crate::lock::FolderLock;
 use crate::memory::peak_rss_mb;
 use crate::model::Model;
 use crate::prepare::{Prepared, images_of, prepare};
 use crate::recipe::{Recipe, Schedule, TrainRecipe};
 use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
-use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Which};
+use crate::run::{MapOrigin, Run, RunInfo, State, Status, Which};
+use crate::run_folder::{self, Existing};
 use crate::scoring::scores;
 use crate::train::{Trainer, Training, adam};
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, checkpoint, fit};
 
 /// Trains `recipe` into the folder `out`, or continues what was trained there.
 ///
@@ -42,7 +44,7 @@ pub fn train(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Run> {
-    Run::check(out, existing)?;
+    let lock = run_folder::claim(out, existing)?;
     // What costs nothing to check comes before anything is computed.
     let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
     if resumes {
@@ -51,13 +53,16 @@ pub fn train(
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
     prepared.warnings.iter().for_each(|warning| events(Event::Warning(warning)));
-    let run = Run::create(out, existing)?;
+    let (run, _lock) = run_folder::create(out, existing, lock)?;
     let mut info = begun(recipe, inputs, &prepared, device)?;
     let mut training = match resumes {
         true => resume(&run, recipe, &prepared, &info, device, events)?,
         false => begin(&run, recipe, &prepared, device)?,
     };
     run.save_info(&info)?;
+    if let Some(warning) = fit::few_labels(recipe, &prepared, &training.model) {
+        events(Event::Warning(&warning));
+    }
 
     let loader = Loader::default();
     let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
@@ -107,6 +112,9 @@ pub fn evaluate(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Scores> {
+    if let Some(warning) = unfinished(run)? {
+        events(Event::Warning(&warning));
+    }
     let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
     let folder = run.data(evaluation.data.as_deref())?;
     let names = recognizer.names();
@@ -119,6 +127,27 @@ pub fn evaluate(
     run.write(&format!("evaluation/{}.json", evaluation.split), &json)?;
     npy::write(&run.path("evaluation/scores.npy"), &logits, &[rows.len(), names.len()])?;
     Ok(result)
+}
+
+/// What to know of a run that is evaluated before its training has ended well.
+fn unfinished(run: &Run) -> Result<Option<String>> {
+    let info = run.info()?;
+    let planned = run.recipe()?.train.epochs;
+    let after = match run.epochs_done() {
+        Some(done) => format!("after epoch {done} of {planned}"),
+        None => "before its first epoch".into(),
+    };
+    let what = match (info.status, FolderLock::holder(run.dir())?) {
+        (Status::Done, _) => return Ok(None),
+        (_, Some(0)) => format!("is still being trained by another process, {after}"),
+        (_, Some(process)) => format!("is still being trained by process {process}, {after}"),
+        (Status::Running, None) => format!("was killed {after}; train it with --resume to its end"),
+        (Status::Interrupted, None) => format!("was stopped {after}; train it with --resume to its end"),
+        (Status::Failed, None) => {
+            format!("failed {after}: {}", info.error.as_deref().unwrap_or("no reason is known"))
+        }
+    };
+    Ok(Some(format!("{} is not finished: it {what}", run.dir().display())))
 }
 
 /// The images, maps or features of a split, as the run reads them.

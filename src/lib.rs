@@ -34,7 +34,7 @@
 //!
 //! # The doors
 //! - [`labels`]: label matrices, every label format, hiding, splitting, checking, metrics; a crate of its own.
-//! - [`Recipe`]: one experiment as a file; [`METHODS`] is what it can train.
+//! - [`Recipe`]: one experiment as a file, or one of the [`recipes`] in the program; [`METHODS`] is what it can train.
 //! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
@@ -67,12 +67,15 @@ mod error;
 mod events;
 mod experiment;
 mod extractor;
+mod fit;
 #[cfg(test)]
 mod fixture;
 mod inputs;
 mod kernels;
+pub mod key_page;
 mod kmeans;
 mod loader;
+mod lock;
 mod loss;
 mod memory;
 mod methods;
@@ -80,12 +83,14 @@ mod model;
 mod nn;
 #[cfg(test)]
 mod outside_data;
+mod preflight;
 mod prepare;
 mod recipe;
 mod recognizer;
 pub mod report;
 mod ridge;
 mod run;
+mod run_folder;
 mod scoring;
 mod step;
 pub mod sweep;
@@ -99,10 +104,13 @@ pub use error::{Error, Result};
 pub use events::Event;
 pub use experiment::{Evaluation, evaluate, train};
 pub use inputs::{Cache, Inputs};
+pub use lock::FolderLock;
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
+pub use recipe::library as recipes;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};
-pub use run::{EpochRow, Existing, Run, RunInfo, Status, Which};
+pub use run::{EpochRow, Run, RunInfo, Status, Which};
+pub use run_folder::Existing;
 pub use sarb_labels as labels;
 
 /// The layers of SSGRL and SARB, and what a forward pass needs besides.

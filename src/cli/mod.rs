@@ -5,9 +5,11 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 pub mod heat_map;
+mod made;
 pub mod predict;
 mod progress;
 pub mod quickstart;
+pub mod recipes;
 pub mod report;
 pub mod signals;
 pub mod sweep;
@@ -29,6 +31,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
 enum Command {
     /// The whole job on a generated data set, in minutes: linear, SSGRL and SARB at 10 % known labels
     Quickstart(quickstart::Quickstart),
@@ -41,6 +44,9 @@ enum Command {
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Recipes and plans that are in the program, and what their keys mean
+    #[command(subcommand)]
+    Recipes(recipes::RecipesCommand),
     /// Train and measure methods × known proportions × seeds
     Sweep(sweep::Sweep),
     /// Tables and figures of a sweep
@@ -57,6 +63,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(&listen_as_child()),
         Command::Predict(command) => command.run(),
         Command::Data(command) => data::run(command),
+        Command::Recipes(command) => recipes::run(&command),
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Doctor(command) => command.run(),

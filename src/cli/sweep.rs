@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use sarb::sweep::{self, Options, Plan, Shard};
 use sarb::{Cancel, Error, Result};
 use sarb_labels::Split;
-use sarb_labels::files::folder_of;
 
 use super::CacheArgs;
 use crate::cli::console::{print, say};
@@ -19,7 +18,7 @@ use crate::cli::signals;
 pub struct Sweep {
     #[command(subcommand)]
     command: Option<SweepCommand>,
-    /// The plan: rows with their recipes, known proportions, seeds
+    /// The plan, a file or one in the program such as coco18: rows with their recipes, known proportions, seeds
     #[arg(required = true)]
     plan: Option<PathBuf>,
     /// Data folder with train.csv and the split to evaluate
@@ -56,6 +55,9 @@ pub struct Sweep {
     /// Retry cells that failed
     #[arg(long)]
     retry_failed: bool,
+    /// Evaluate trained cells anew, on another --split or other --test-features, or after test.csv was corrected
+    #[arg(long, conflicts_with = "shard")]
+    evaluate_again: bool,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -90,18 +92,19 @@ impl Sweep {
         sarb::device::open(&self.device)?;
         let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
         let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
+        let (plan, base) = Plan::read(plan)?;
         let sweep = sweep::Sweep {
             dir: absolute(out)?,
-            base: absolute(folder_of(plan))?,
+            base: absolute(&base)?,
             data: absolute(data)?,
             weights: given(&self.weights)?,
             words: given(&self.words)?,
             features: given(&self.features)?,
             test_features: given(&self.test_features)?,
             split: self.split,
-            plan: Plan::read(plan)?,
+            plan,
         };
-        let recipes = sweep.begin()?;
+        let recipes = sweep.begin(self.evaluate_again)?;
         let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
         let options = Options { jobs, retry_failed, shard, device, cache: self.cache.arguments() };
         let result = sweep::run(&sweep, &recipes, &options, &say, cancel);

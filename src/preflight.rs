@@ -1,0 +1,134 @@
+//! What is wrong with the inputs of many experiments, found before the first of them is trained. No image is
+//! decoded and no feature map computed; that files are there and fit one another is all that is looked at.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use sarb_labels::images::tar_member;
+use sarb_labels::{Annotations, Split, dataset};
+
+use crate::extractor::load_backbone;
+use crate::inputs::Inputs;
+use crate::loader::Examples;
+use crate::loader::features::Features;
+use crate::prepare::{known_labels, mixing, one_source, selectable, word_vectors};
+use crate::recipe::Recipe;
+use crate::{Error, Result, device};
+
+/// So many images that are not there are named.
+const NAMED: usize = 5;
+
+/// What experiments are evaluated on.
+pub struct Evaluated<'a> {
+    /// The split.
+    pub split: Split,
+    /// Features of its images, for experiments on features.
+    pub features: Option<&'a Path>,
+}
+
+/// Everything that is wrong, once each: of the inputs that all `recipes` share, then of what each makes of
+/// them.
+pub fn check(recipes: &[&Recipe], inputs: &Inputs, evaluated: &Evaluated<'_>) -> Vec<Error> {
+    let train = match shared(inputs, evaluated) {
+        Ok(train) => train,
+        Err(error) => return vec![error],
+    };
+    let mut problems: Vec<Error> = Vec::new();
+    let mut seen = Seen::default();
+    for recipe in recipes {
+        if let Err(error) = seen.check(recipe, inputs, &train)
+            && !problems.iter().any(|problem| problem.to_string() == error.to_string())
+        {
+            problems.push(error);
+        }
+    }
+    problems
+}
+
+/// The training labels, once labels, words, images and features of both splits fit one another.
+fn shared(inputs: &Inputs, evaluated: &Evaluated<'_>) -> Result<Annotations> {
+    one_source(inputs)?;
+    let train = dataset::open_split(&inputs.data, Split::Train)?;
+    let test = dataset::open_split(&inputs.data, evaluated.split)?;
+    let test = test.aligned(&train.categories, &train.source)?;
+    word_vectors(inputs, &train)?;
+    match (&inputs.features, evaluated.features) {
+        (Some(features), Some(of_test)) => {
+            let (ours, theirs) = (
+                Features::open(features, train.images.len())?.shape()[0],
+                Features::open(of_test, test.images.len())?.shape()[0],
+            );
+            if ours != theirs {
+                return Err(Error::Data(format!(
+                    "{}: features of {theirs} channels; those of the training images have {ours}",
+                    of_test.display()
+                )));
+            }
+        }
+        (Some(_), None) => {
+            return Err(Error::Usage(
+                "--features needs --test-features, those of the images to evaluate".into(),
+            ));
+        }
+        (None, _) => [&train, &test].into_iter().try_for_each(images_are_there)?,
+    }
+    Ok(train)
+}
+
+/// What was checked of other recipes already.
+#[derive(Default)]
+struct Seen {
+    masks: HashSet<(u64, u32)>,
+    backbones: Vec<(crate::recipe::BackboneRecipe, usize)>,
+}
+
+impl Seen {
+    fn check(&mut self, recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<()> {
+        selectable(recipe, inputs)?;
+        mixing(recipe, inputs)?;
+        if self.masks.insert((recipe.data.known.to_bits(), recipe.data.mask_seed)) {
+            known_labels(train, &recipe.data)?;
+        }
+        let network = (recipe.backbone.clone(), recipe.data.size_px);
+        if inputs.features.is_none() && !self.backbones.contains(&network) {
+            self.backbones.push(network);
+            load_backbone(recipe, inputs.weights.as_deref(), &device::open("cpu")?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses labels whose images are not there, as files or in tar files.
+fn images_are_there(annotations: &Annotations) -> Result<()> {
+    let mut tars: HashMap<PathBuf, HashSet<PathBuf>> = HashMap::new();
+    let mut missing = Vec::new();
+    for path in &annotations.images {
+        if std::fs::metadata(path).is_ok_and(|file| file.is_file()) {
+            continue;
+        }
+        let there = match tar_member::split(path) {
+            None => false,
+            Some((tar, _)) => {
+                if !tars.contains_key(tar) {
+                    tars.insert(tar.into(), tar_member::members(tar)?.into_iter().collect());
+                }
+                tars[tar].contains(path)
+            }
+        };
+        if !there {
+            missing.push(path);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = missing.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+    let more = if missing.len() > NAMED { ", …" } else { "" };
+    Err(Error::Missing(format!(
+        "{}: {} of {} images are not there: {}{more}",
+        annotations.source.display(),
+        missing.len(),
+        annotations.images.len(),
+        named.join(", ")
+    )))
+}
