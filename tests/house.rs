@@ -6,15 +6,28 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, the ground floor first: a module imports from its own floor and from those below.
 const FLOORS: [&[&str]; 9] = [
-    &["cancel", "device", "error", "memory", "tensorboard"],
+    &["cancel", "device", "error", "lock", "memory", "tensorboard"],
     &["kernels"],
     &["backbone", "nn"],
     &["batch", "cache", "calibration", "kmeans", "loader", "loss", "ridge", "synthetic"],
     &["methods"],
     &["inputs", "model", "recipe"],
-    &["checkpoint", "events", "extractor", "prepare", "recognizer", "run", "scoring", "step", "train"],
+    &[
+        "checkpoint",
+        "events",
+        "extractor",
+        "fit",
+        "preflight",
+        "prepare",
+        "recognizer",
+        "run",
+        "run_folder",
+        "scoring",
+        "step",
+        "train",
+    ],
     &["experiment"],
-    &["report", "sweep"],
+    &["key_page", "report", "sweep"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.
