@@ -11,8 +11,8 @@ use crate::extractor::load_backbone;
 use crate::inputs::Inputs;
 use crate::loader::Examples;
 use crate::loader::features::Features;
-use crate::prepare::{known_labels, mixing, one_source, selectable, word_vectors};
-use crate::recipe::Recipe;
+use crate::prepare::{known_labels, mixing, one_source, selectable, val_file, word_vectors};
+use crate::recipe::{Recipe, Select, Validation};
 use crate::{Error, Result, device};
 
 /// So many images that are not there are named.
@@ -79,6 +79,7 @@ fn shared(inputs: &Inputs, evaluated: &Evaluated<'_>) -> Result<Annotations> {
 #[derive(Default)]
 struct Seen {
     masks: HashSet<(u64, u32)>,
+    validations: Vec<(Validation, Select)>,
     backbones: Vec<(crate::recipe::BackboneRecipe, usize)>,
 }
 
@@ -89,6 +90,11 @@ impl Seen {
         if self.masks.insert((recipe.data.known.to_bits(), recipe.data.mask_seed)) {
             known_labels(train, &recipe.data)?;
         }
+        let validation = (recipe.data.validation, recipe.train.select);
+        if !self.validations.contains(&validation) {
+            self.validations.push(validation);
+            val_file_fits(recipe, inputs, train)?;
+        }
         let network = (recipe.backbone.clone(), recipe.data.size_px);
         if inputs.features.is_none() && !self.backbones.contains(&network) {
             self.backbones.push(network);
@@ -96,6 +102,17 @@ impl Seen {
         }
         Ok(())
     }
+}
+
+/// Refuses a `val.csv` that `recipe` selects on and that does not fit the training labels, or whose images or
+/// features are not there; and features of it that are of no use.
+fn val_file_fits(recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<()> {
+    let Some(val) = val_file::open(recipe, inputs, train)? else { return Ok(()) };
+    let (Some(features), Some(of_val)) = (&inputs.features, &inputs.val_features) else {
+        return images_are_there(&val);
+    };
+    let channels = Features::open(features, train.images.len())?.shape()[0];
+    Features::open_for(of_val, val.images.len(), channels).map(|_| ())
 }
 
 /// Refuses labels whose images are not there, as files or in tar files.

@@ -33,6 +33,8 @@ pub enum Kind {
     Number(Interval),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// One of these words, or a number from 0 to below 1.
+    WordOrShare(&'static [&'static str]),
     /// Any text; what it is.
     Text(&'static str),
     /// A list of such values.
@@ -112,6 +114,7 @@ impl Kind {
             Kind::Whole(..) => "whole number".into(),
             Kind::Number(_) => "number".into(),
             Kind::Word(_) => "word".into(),
+            Kind::WordOrShare(_) => "word or number".into(),
             Kind::Text(_) => "text".into(),
             Kind::List(of) => format!("list of {}", of.plural()),
             Kind::Table(..) | Kind::Choice(..) => "table".into(),
@@ -124,6 +127,7 @@ impl Kind {
             Kind::Whole(..) => "whole numbers",
             Kind::Number(_) => "numbers",
             Kind::Word(_) => "words",
+            Kind::WordOrShare(_) => "words and numbers",
             Kind::Text(_) => "texts",
             Kind::List(_) => "lists",
             Kind::Table(..) | Kind::Choice(..) => "tables",
@@ -138,6 +142,10 @@ impl Kind {
             Kind::Whole(from, to) => format!("{from} to {to}"),
             Kind::Number(interval) => interval.to_string(),
             Kind::Word(words) => quoted(words.iter().copied()),
+            Kind::WordOrShare(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("{} or a proportion in [0, 1)", words.join(", "))
+            }
             Kind::Text(what) => (*what).into(),
             Kind::List(of) => of.range(),
             Kind::Table(name, _) => format!("see {name}"),
@@ -151,7 +159,7 @@ impl Kind {
     pub fn expected(&self) -> String {
         match self {
             Kind::Flag => "true or false".into(),
-            Kind::Word(_) => self.range(),
+            Kind::Word(_) | Kind::WordOrShare(_) => self.range(),
             Kind::Text(what) => format!("text: {what}"),
             Kind::Table(..) | Kind::Choice(..) | Kind::List(_) | Kind::Whole(..) | Kind::Number(_) => {
                 format!("a {}, {}", self.name(), self.range())
@@ -200,6 +208,8 @@ mod tests {
         assert_eq!(Kind::Number(Interval::BELOW_1).range(), "0 to below 1");
         assert_eq!(Kind::AT_LEAST_1.expected(), "a whole number, 1 or more");
         assert_eq!(Kind::Word(&["a", "b", "c"]).range(), "\"a\", \"b\" or \"c\"");
+        let validation = Kind::WordOrShare(&["a", "b"]);
+        assert_eq!(validation.expected(), "\"a\", \"b\" or a proportion in [0, 1)");
         assert_eq!(Kind::List(&Kind::Whole(0, 9)).expected(), "a list of whole numbers, 0 to 9");
     }
 

@@ -1,6 +1,7 @@
 //! The keys of a recipe, beside those of its method.
 
-use crate::methods::keys::Kind::{Choice, Flag, Number, Text, Whole, Word};
+use super::Validation;
+use crate::methods::keys::Kind::{Choice, Flag, Number, Text, Whole, Word, WordOrShare};
 use crate::methods::keys::{Interval, Key, Kind, Variant, flat};
 use crate::methods::{self, MethodRecipe};
 
@@ -59,8 +60,8 @@ pub const DATA: &[Key] = &[
     ),
     Key::new(
         "validation",
-        Number(Interval::BELOW_1),
-        "Share of the training images held out to select the best epoch",
+        WordOrShare(Validation::WORDS),
+        "What the best epoch is selected on: `val.csv` of the data folder, a share of the training images that is held out, or \"auto\": `val.csv` where there is one, else 0.1",
     ),
     Key::new("size_px", Whole(32, 2048), "Side of the square image that the network sees, in pixels"),
     Key::new(
@@ -306,6 +307,10 @@ mod tests {
                         }
                         probes
                     }
+                    WordOrShare(words) => (
+                        vec![f64::NAN.into(), (-0.5).into(), 1.0.into(), "word".into(), true.into()],
+                        [0.0.into()].into_iter().chain(words.iter().map(|word| (*word).into())).collect(),
+                    ),
                     Flag => (vec!["word".into(), 2.into()], vec![true.into(), false.into()]),
                     _ => continue,
                 };

@@ -135,7 +135,9 @@ impl Override<'_> {
         let known = keys::all(method);
         let (_, key) = known.iter().find(|(name, _)| name == self.key)?;
         let hint = match (key.kind, self.value.as_str()) {
-            (Kind::Word(words), Some(word)) => did_you_mean(word, words.iter().copied()),
+            (Kind::Word(words) | Kind::WordOrShare(words), Some(word)) => {
+                did_you_mean(word, words.iter().copied())
+            }
             _ => String::new(),
         };
         Some(format!("{}{hint}", key.kind.expected()))

@@ -52,12 +52,12 @@ impl Sweep {
         Ok(recipes)
     }
 
-    /// The recipe of each cell, or everything that is wrong with them.
+    /// The recipe of each cell, settled for the data, or everything that is wrong with them.
     fn recipes(&self) -> Result<Vec<Recipe>> {
         let (mut recipes, mut problems) = (Vec::new(), Vec::new());
         let mut all_missing = true;
         for cell in self.plan.cells() {
-            match self.plan.recipe(&cell, &self.base) {
+            match self.plan.recipe(&cell, &self.base).and_then(|recipe| recipe.settled(&self.data)) {
                 Ok(recipe) => recipes.push(recipe),
                 Err(error) => {
                     all_missing &= error.is_missing();
@@ -94,6 +94,7 @@ impl Sweep {
             weights: self.weights.clone(),
             words: self.words.clone(),
             features: self.features.clone(),
+            val_features: self.val_features.clone(),
             cache: Cache::in_folder(&self.dir),
         };
         let evaluated = Evaluated { split: self.split, features: self.test_features.as_deref() };
@@ -110,11 +111,12 @@ impl Sweep {
     }
 
     /// The files that cells are trained on beside the data folder, with the flags that name them.
-    fn files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
+    fn files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
         [
             ("--weights", self.weights.as_ref()),
             ("--words", self.words.as_ref()),
             ("--features", self.features.as_ref()),
+            ("--val-features", self.val_features.as_ref()),
         ]
     }
 

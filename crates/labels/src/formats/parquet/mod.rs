@@ -23,6 +23,8 @@ use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
 mod cells;
+mod codecs;
+mod delta;
 mod guard;
 mod headers;
 mod schema;
@@ -399,5 +401,7 @@ fn places(categories: &[String], columns: &[(String, usize)], path: &Path) -> Re
     columns.iter().map(place).collect()
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 mod cells;
 mod survey;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -154,7 +155,7 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         for (row, image) in images.iter().enumerate() {
             let tags = positives(annotations, row);
             for tag in &tags {
-                writer.write_record([image, *tag])?;
+                writer.write_record([image, &*as_cell(tag)])?;
             }
             if tags.is_empty() {
                 writer.write_record([image, ""])?;
@@ -163,6 +164,14 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         writer.flush()
     })?;
     Ok(losses(annotations))
+}
+
+/// A tag as a cell that holds it alone; one that looks like a list or a word for nothing is put into a list.
+fn as_cell(tag: &str) -> Cow<'_, str> {
+    match cell(tag) {
+        Cell::Text(_) => tag.into(),
+        _ => format!("[\"{}\"]", tag.replace('\\', "\\\\").replace('"', "\\\"")).into(),
+    }
 }
 
 fn positives(annotations: &Annotations, row: usize) -> Vec<&String> {
