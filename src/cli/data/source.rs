@@ -31,7 +31,7 @@ pub struct ReadArgs {
     /// Arrays, VG-200: names of the images, one per line
     #[arg(long, value_name = "FILE")]
     image_list: Option<PathBuf>,
-    /// Arrays, tables: what 1, 0 and -1 mean
+    /// Arrays, tables, JSON maps: what 1, 0 and -1 mean
     #[arg(long)]
     convention: Option<Convention>,
     /// Pascal VOC: which list of images, such as trainval; others: which split

@@ -148,10 +148,9 @@ impl Marks {
 }
 
 /// Makes all labels of some images unknown: nobody looked at them, whatever is said of unlisted categories.
-pub(crate) fn clear(annotations: &mut Annotations, images: impl IntoIterator<Item = usize>) {
-    let categories = annotations.categories.len();
+pub(crate) fn clear(labels: &mut LabelMatrix, images: impl IntoIterator<Item = usize>) {
     for image in images {
-        (0..categories).for_each(|category| annotations.labels.set(image, category, Label::Unknown));
+        (0..labels.categories()).for_each(|category| labels.set(image, category, Label::Unknown));
     }
 }
 
@@ -194,7 +193,7 @@ mod tests {
     #[test]
     fn images_that_nobody_looked_at_are_unknown_throughout() {
         let mut reading = labels(&[("a.jpg", "dog", Positive), ("b.jpg", "cat", Positive)], Negative);
-        clear(&mut reading.annotations, [1]);
+        clear(&mut reading.annotations.labels, [1]);
         assert_eq!(reading.annotations.labels.to_floats(), [-1.0, 1.0, 0.0, 0.0]);
     }
 

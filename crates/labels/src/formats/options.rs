@@ -85,7 +85,7 @@ pub struct Options {
     pub image_list: Option<PathBuf>,
     /// Names of the categories, one per line, in the order wanted; others are left out.
     pub categories: Option<PathBuf>,
-    /// What 1, 0 and −1 mean in an array.
+    /// What 1, 0 and −1 mean in an array, a table or a JSON map.
     pub convention: Option<Convention>,
     /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split;
     /// Datumaro, CVAT: a subset).
@@ -104,7 +104,7 @@ pub struct Options {
     pub image_column: Option<String>,
     /// The columns of labels of a table; by default their names or contents say.
     pub label_columns: Vec<String>,
-    /// The ending of image names that lack one, with its dot.
+    /// The ending of image names that lack one, with or without its dot.
     pub extension: Option<String>,
     /// What cells of a table say, beside the words that are known.
     pub words: Words,

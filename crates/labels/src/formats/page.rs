@@ -76,6 +76,7 @@ fn not_listed(format: &Format) -> &'static str {
         NotListed::Unknown => "unknown",
         NotListed::Negative => "not there",
         NotListed::AsYouSay => "`--unlisted` says",
+        NotListed::NegativeOrAsYouSay => "not there; of other tools `--unlisted` says",
         NotListed::Never => "–",
     }
 }

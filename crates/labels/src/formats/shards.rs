@@ -34,9 +34,8 @@ pub(crate) fn is_split_name(word: &str) -> bool {
 const SPLITS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "dev"];
 
 /// Whether a folder with this name holds the images of a split: `train`, `valid`, `test2017`.
-pub(crate) fn is_split(name: &str) -> bool {
-    let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    SPLITS.contains(&&*word.to_lowercase())
+pub(crate) fn is_split_folder(name: &str) -> bool {
+    is_split_name(name.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// The place of the set that the user wants, or of the only one. `val` also finds a folder `valid`.
@@ -110,6 +109,6 @@ mod tests {
         assert_eq!(error, "data: no set \"dev\"; choose one with --set: test");
         let error = choose(&[], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data has no sets such as train and val; remove --set");
-        assert_eq!(["val", "Test2017", "cat", "trains"].map(is_split), [true, true, false, false]);
+        assert_eq!(["val", "Test2017", "cat", "trains"].map(is_split_folder), [true, true, false, false]);
     }
 }

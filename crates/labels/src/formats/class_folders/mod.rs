@@ -93,7 +93,8 @@ impl Set {
     /// The sets of a folder whose folders are all called like splits, else the one set that it is.
     fn all(path: &Path) -> Result<Vec<Self>> {
         let folders = folders_in(path)?;
-        let splits = !folders.is_empty() && folders.iter().all(|folder| shards::is_split(&name_of(folder)));
+        let splits =
+            !folders.is_empty() && folders.iter().all(|folder| shards::is_split_folder(&name_of(folder)));
         let sets = if splits {
             let sets = folders.iter().map(|folder| Self::of(folder, name_of(folder)));
             sets.collect::<Result<Vec<Self>>>()?.into_iter().filter(|set| !set.classes.is_empty()).collect()
@@ -232,7 +233,7 @@ fn is_other_layout(folder: &Path) -> bool {
         OTHER_LAYOUTS.contains(&&*name.to_lowercase())
             || LABEL_FILES.contains(&&*end) && path.is_file() && !is_hidden(&path)
             || name == "classes.txt"
-            || shards::is_split(&name_of(&path.with_extension(""))) && end == "txt"
+            || shards::is_split_folder(&name_of(&path.with_extension(""))) && end == "txt"
     })
 }
 

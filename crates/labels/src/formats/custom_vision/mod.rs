@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Reading;
 use super::json::{outline, read_elements};
-use super::marks::Marks;
+use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};
 use super::shards::shard_files;
@@ -177,9 +177,7 @@ impl Project {
         let has = |labels: &LabelMatrix, row: usize| labels.row(row).any(|at| at == Label::Positive);
         // Listed again, an image may have tags after all.
         untagged.retain(|row| negative.binary_search(row).is_err() && !has(labels, *row));
-        for &row in &untagged {
-            (0..labels.categories()).for_each(|category| labels.set(row, category, Label::Unknown));
-        }
+        clear(labels, untagged.iter().copied());
         let mut contradictions = 0;
         for &row in &negative {
             for category in 0..labels.categories() {

@@ -39,7 +39,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let LabelsFile { marks, targets, .. } = file;
     let mut reading = marks.finish(unlisted.label(), path)?;
     let unlabeled = targets.iter().enumerate().filter(|(_, targets)| targets.is_none());
-    clear(&mut reading.annotations, unlabeled.map(|(image, _)| image));
+    clear(&mut reading.annotations.labels, unlabeled.map(|(image, _)| image));
     reading.notes.extend(notes);
     Ok(reading)
 }

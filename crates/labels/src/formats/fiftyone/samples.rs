@@ -41,7 +41,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let notes = dataset.notes(unlisted);
     let mut reading = dataset.marks.finish(unlisted.label(), path)?;
     let without = dataset.labels.iter().enumerate().filter(|(_, labels)| labels.is_none());
-    clear(&mut reading.annotations, without.map(|(image, _)| image));
+    clear(&mut reading.annotations.labels, without.map(|(image, _)| image));
     reading.notes.extend(notes);
     Ok(reading)
 }

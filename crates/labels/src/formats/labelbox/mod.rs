@@ -14,7 +14,7 @@ use super::answer_words::said;
 use super::answers::Answers;
 use super::json::{outline, read_lines};
 use super::location::{is_image, locate};
-use super::marks::Marks;
+use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
 use super::questions::Questions;
 use super::report::{Report, shown};
@@ -218,9 +218,7 @@ impl Export {
         let mut reading = marks.finish(unlisted.label(), path)?;
         let open = answers.clear_unanswered(&mut reading.annotations, unlisted);
         let labels = &mut reading.annotations.labels;
-        for image in (0..labels.images()).filter(|&image| !answers.is_annotated(image)) {
-            (0..labels.categories()).for_each(|category| labels.set(image, category, Label::Unknown));
-        }
+        clear(labels, (0..labels.images()).filter(|&image| !answers.is_annotated(image)));
         let open = open + questions.clear_open(labels);
         reading.notes.extend(counts.notes(&answers, unlisted, open));
         Ok(reading)

@@ -68,7 +68,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let unread = if path.is_dir() && options.images.is_none() { folder.unread_images(path)? } else { 0 };
     let notes = folder.notes(unlisted, unread);
     let mut reading = folder.marks.finish(unlisted.label(), path)?;
-    clear(&mut reading.annotations, folder.ignored);
+    clear(&mut reading.annotations.labels, folder.ignored);
     reading.notes.extend(notes);
     Ok(reading)
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use self::cells::Value;
 use self::schema::{EXTRACT, Layout, Plan};
 use self::shard::{Entry, Rows, Shard};
-use super::marks::Marks;
+use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
 use super::shards::{shard_files, split_of, splits};
@@ -182,9 +182,7 @@ impl<'a> Table<'a> {
             Content::Lists(Lists { marks, unlisted, without, numbers, .. }) => {
                 let mut reading = marks.finish(unlisted, path)?;
                 let labels = &mut reading.annotations.labels;
-                for &row in without.iter().filter(|_| unlisted != Label::Unknown) {
-                    (0..labels.categories()).for_each(|category| labels.set(row, category, Label::Unknown));
-                }
+                clear(labels, without.iter().copied().filter(|_| unlisted != Label::Unknown));
                 (reading, without.len(), numbers)
             }
         };

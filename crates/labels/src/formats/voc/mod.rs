@@ -7,6 +7,7 @@
 //! an object is negative. One with only difficult objects (`0` in the lists) is what the user says,
 //! unknown by default; the official code of SARB reads it as negative.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ ImageSets/Main/cat_trainval.txt"#,
     extensions: &[],
     takes: &[Choice::Set, Choice::Difficult, Choice::Unlisted],
     names_categories: false,
-    unlisted: NotListed::Negative,
+    unlisted: NotListed::NegativeOrAsYouSay,
     recognize,
     read,
     written: Some(Written { keeps: Keeps::AllStates, write }),
@@ -67,7 +68,10 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let sets = ImageSets::open(&root)?;
     let images = options.images.clone().unwrap_or_else(|| root.join("JPEGImages"));
     let difficult = options.difficult.unwrap_or_default();
-    if sets.stems.is_empty() && options.set.is_none() && root.join("Annotations").is_dir() {
+    if sets.stems.is_empty() && root.join("Annotations").is_dir() {
+        if options.set.is_some() {
+            sets.choose(options.set.as_deref())?;
+        }
         let why = "without the lists of ImageSets/Main it may be the export of a tool, in which nobody says that \
                    every category was looked for";
         let unlisted = options.unlisted(why)?.label();
@@ -109,7 +113,7 @@ fn read_annotations(
         };
         let mut report = Report { path: &path, line: 0, problems };
         let photo = Photo::read(file, &mut report)?;
-        labels.add(&images.join(photo.image(&id.name)), &photo);
+        labels.add(&images.join(photo.image(&id.name)), &photo.categories);
         problems = report.problems;
     }
     problems.or(labels)
@@ -270,9 +274,10 @@ impl Labels {
         Self { marks, difficult, difficult_cells: 0, dropped: 0, empty: 0 }
     }
 
-    fn add(&mut self, image: &Path, photo: &Photo) {
-        let doubtful = photo.categories.values().filter(|only_difficult| **only_difficult).count();
-        for name in photo.categories.keys() {
+    /// Adds an image with its categories, and whether all objects of each are difficult.
+    fn add(&mut self, image: &Path, categories: &BTreeMap<String, bool>) {
+        let doubtful = categories.values().filter(|only_difficult| **only_difficult).count();
+        for name in categories.keys() {
             self.marks.category(name);
         }
         if doubtful > 0 && self.difficult == Difficult::Dropped {
@@ -280,13 +285,13 @@ impl Labels {
             return;
         }
         let image = self.marks.image(image);
-        for (name, &only_difficult) in &photo.categories {
+        for (name, &only_difficult) in categories {
             let category = self.marks.category(name);
             let label = if only_difficult { difficult_label(self.difficult) } else { Label::Positive };
             self.marks.mark(image, category, label);
         }
         self.difficult_cells += doubtful;
-        self.empty += usize::from(photo.categories.is_empty());
+        self.empty += usize::from(categories.is_empty());
     }
 
     fn finish(self, unlisted: Label, source: &Path, mut notes: Vec<String>) -> Result<Reading> {

@@ -26,10 +26,14 @@ pub(super) struct Rows {
     pub rows: Vec<Row>,
     /// Label files without an image.
     orphans: usize,
-    /// Images in the user's folder without a label file.
-    others: usize,
+    /// Images in the user's folder.
+    of_user: HashSet<PathBuf>,
     /// Lines of lists that repeat an image.
     repeated: usize,
+    /// The label file of each image so far, of all parts.
+    taken: HashMap<PathBuf, Option<PathBuf>>,
+    /// Images that several parts have.
+    shared: usize,
 }
 
 impl Rows {
@@ -45,23 +49,56 @@ impl Rows {
         }
     }
 
+    /// Adds a row; one that is there already is counted.
+    ///
+    /// # Errors
+    /// If the image has another label file there.
+    fn push(&mut self, row: Row) -> std::result::Result<(), String> {
+        match self.taken.get(&row.image) {
+            None => {
+                self.taken.insert(row.image.clone(), row.labels.clone());
+                self.rows.push(row);
+                Ok(())
+            }
+            Some(labels) if *labels == row.labels => {
+                self.shared += 1;
+                Ok(())
+            }
+            Some(_) => {
+                let what = "is the image of another label file too; give a folder with an image for each";
+                Err(format!("{} {what}", row.image.display()))
+            }
+        }
+    }
+
     /// The images of a folder; where there is none at all, what the label files are named after.
     fn folder(&mut self, images: &Path, labels: &Path) -> Result<()> {
         let files = if images.is_dir() { walk(images)?.files } else { Vec::new() };
         let found: Vec<PathBuf> = files.into_iter().filter(|file| is_image(file)).collect();
         let mut files = label_files(labels)?;
         if found.is_empty() {
-            self.rows.extend(files.into_iter().map(|file| {
+            let named = files.into_iter().map(|file| {
                 let below = file.strip_prefix(labels).unwrap_or(&file).with_extension("");
                 Row { image: images.join(below), labels: Some(file) }
-            }));
-            return Ok(());
+            });
+            return self.extend(named);
         }
         let used: HashSet<PathBuf> = found.iter().filter_map(|image| labels_of(image)).collect();
         files.retain(|file| !used.contains(file));
         self.orphans += files.len();
-        self.rows.extend(found.into_iter().map(|image| Row { labels: labels_of(&image), image }));
-        Ok(())
+        self.extend(found.into_iter().map(|image| Row { labels: labels_of(&image), image }))
+    }
+
+    /// Adds rows, each with the problem of its label file if there is one.
+    fn extend(&mut self, rows: impl Iterator<Item = Row>) -> Result<()> {
+        let mut problems = Problems::default();
+        for row in rows {
+            let file = row.labels.as_ref().unwrap_or(&row.image).display().to_string();
+            if let Err(what) = self.push(row) {
+                problems.push(format!("{file}:1: {what}"));
+            }
+        }
+        problems.or(())
     }
 
     /// The images of the user's folder: those at the same place below it as the label files, or of the
@@ -73,8 +110,9 @@ impl Rows {
             let stem = image.file_stem().unwrap_or_default().into();
             by_stem.entry(stem).or_default().push(image);
         }
-        let mut used = HashSet::new();
+        self.of_user.extend(by_stem.values().flatten().cloned());
         let mut problems = Problems::default();
+        let mut rows = Vec::new();
         for file in label_files(labels)? {
             let below = file.strip_prefix(labels).unwrap_or(&file).with_extension("");
             let candidates = by_stem.get(Path::new(below.file_name().unwrap_or_default()));
@@ -92,14 +130,10 @@ impl Rows {
                     }
                 },
             };
-            if !used.insert(image.clone()) {
-                let what = "is the image of another label file too; give a folder with an image for each";
-                problems.push(format!("{}:1: {} {what}", file.display(), image.display()));
-            }
-            self.rows.push(Row { image, labels: Some(file) });
+            rows.push(Row { image, labels: Some(file) });
         }
-        self.others += by_stem.values().flatten().filter(|image| !used.contains(*image)).count();
-        problems.or(())
+        problems.or(())?;
+        self.extend(rows.into_iter())
     }
 
     /// The images of a list.
@@ -122,7 +156,9 @@ impl Rows {
             match seen.get(&row.image) {
                 None => {
                     seen.insert(row.image.clone(), line);
-                    self.rows.push(row);
+                    if let Err(what) = self.push(row) {
+                        report.note(|| what);
+                    }
                 }
                 Some(first) if *first == line => self.repeated += 1,
                 Some(_) => {
@@ -143,8 +179,10 @@ impl Rows {
             }
         };
         count(self.orphans, "text files have no image of their name: left out; --images DIR looks elsewhere");
-        count(self.others, "images of --images have no label file in this set: left out");
+        let others = self.of_user.iter().filter(|image| !self.taken.contains_key(*image)).count();
+        count(others, "images of --images have no label file in this set: left out");
         count(self.repeated, "lines of lists repeat an image: read once");
+        count(self.shared, "images are in several parts of the set: read once");
         let mut files = HashSet::new();
         let shared =
             self.rows.iter().filter_map(|row| row.labels.as_ref()).filter(|file| !files.insert(*file));

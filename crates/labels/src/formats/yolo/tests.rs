@@ -255,6 +255,49 @@ fn only_yolo_is_recognized() {
     assert_eq!(recognize(&near.path().join("names.txt"), &yaml), None);
 }
 
+#[test]
+fn numbers_of_classes_that_nobody_means_and_folders_above_are_refused() {
+    let read = |yaml: &str| {
+        let folder = folder_with(&[("data.yaml", yaml), ("train/labels/1.txt", "0 0.5 0.5 1 1\n")]);
+        FORMAT.read(folder.path(), &with(Unlisted::Unknown, "train")).unwrap_err().to_string()
+    };
+    let found = read("nc: 4294967295\ntrain: train/images\n");
+    assert!(found.contains("data.yaml:1: nc is 4294967295; expected at most 100000 classes"), "{found}");
+    for above in ["/", ".."] {
+        let found = read(&format!("names: [cat]\ntrain: {above}\n"));
+        assert!(
+            found.contains(&format!("data.yaml:2: train: {above:?} holds the data set itself")),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn parts_of_a_set_do_not_share_an_image_of_the_user() {
+    let folder = folder_with(&[
+        ("data.yaml", "names: [cat, dog]\ntrain: [a/images, b/images]\n"),
+        ("a/labels/1.txt", "0 0.5 0.5 1 1\n"),
+        ("b/labels/1.txt", "1 0.5 0.5 1 1\n"),
+        ("b/labels/2.txt", "1 0.5 0.5 1 1\n"),
+        ("photos/1.jpg", ""),
+        ("photos/2.jpg", ""),
+        ("photos/3.jpg", ""),
+    ]);
+    let images = Some(folder.path().join("photos"));
+    let options = Options { images, ..with(Unlisted::Unknown, "train") };
+    let found = FORMAT.read(folder.path(), &options).unwrap_err().to_string();
+    assert!(
+        found.contains("b/labels/1.txt:1: ")
+            && found.contains("1.jpg is the image of another label file too")
+    );
+    std::fs::remove_file(folder.path().join("b/labels/1.txt")).unwrap();
+    let reading = FORMAT.read(folder.path(), &options).unwrap();
+    assert_eq!(reading.annotations.labels.to_floats(), [1.0, 0.0, 0.0, 1.0]);
+    // The image of the other part is not one without a label file.
+    let note = "1 images of --images have no label file in this set: left out".to_owned();
+    assert!(reading.notes.contains(&note), "{:?}", reading.notes);
+}
+
 proptest! {
     #[test]
     fn no_bytes_of_a_label_file_make_the_reader_panic(bytes in damaged(

@@ -6,16 +6,16 @@
 //! `valid/` and `test/` with images and XML files side by side; Label Studio writes `Annotations/` and `images/`.
 //! Nothing in them says that every category was looked for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Labels, Photo, children, file_name, find_root, stems};
 use crate::error::Problems;
-use crate::files::folder_of;
+use crate::files::{folder_of, tidy};
 use crate::formats::Reading;
-use crate::formats::options::{Choice, Options};
+use crate::formats::options::Options;
 use crate::formats::report::{Report, shown};
 use crate::formats::shards;
 use crate::formats::tree::{folders_in, is_hidden, is_image, name_of};
@@ -69,7 +69,7 @@ pub(super) fn find(path: &Path) -> Result<Option<Flat>> {
                 return Ok(Some(Flat { sets: vec![Set { name: String::new(), xml }] }));
             }
         }
-        if shards::is_split(&name) {
+        if shards::is_split_folder(&name) {
             sets.push(Set { xml: xml_files(&folder)?, name });
         }
     }
@@ -102,7 +102,6 @@ fn begins_as_annotation(path: &Path) -> std::io::Result<bool> {
 /// # Errors
 /// A missing policy, a set that is not there, and all problems of all its files.
 pub(super) fn read(path: &Path, flat: Flat, options: &Options) -> Result<Reading> {
-    options.only("Pascal VOC's XML files", &[Choice::Set, Choice::Difficult, Choice::Unlisted])?;
     let named: Vec<&str> = flat.sets.iter().map(|set| &*set.name).filter(|name| !name.is_empty()).collect();
     let chosen = match (&named[..], &options.set) {
         ([], None) => 0,
@@ -139,18 +138,28 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn set(&mut self, set: &Set) -> Result<()> {
         let mut problems = Problems::default();
+        // Several files may be about one image, whose objects are those of all of them.
+        let mut photos: Vec<(PathBuf, BTreeMap<String, bool>)> = Vec::new();
+        let mut places: HashMap<PathBuf, usize> = HashMap::new();
         for path in &set.xml {
             let mut report = Report { path, line: 0, problems };
             let photo = Photo::read(open(path)?, &mut report)?;
             if let Some(image) = self.image(path, &photo, &mut report) {
-                let before = (self.labels.marks.images().len(), self.labels.dropped);
-                self.labels.add(&image, &photo);
-                let after = (self.labels.marks.images().len(), self.labels.dropped);
-                self.counts.repeated += usize::from(before == after);
+                let place = *places.entry(tidy(&image)).or_insert(photos.len());
+                if place == photos.len() {
+                    photos.push((image, photo.categories));
+                } else {
+                    self.counts.repeated += 1;
+                    for (name, only_difficult) in photo.categories {
+                        *photos[place].1.entry(name).or_insert(true) &= only_difficult;
+                    }
+                }
             }
             problems = report.problems;
         }
-        problems.or(())
+        problems.or(())?;
+        photos.iter().for_each(|(image, categories)| self.labels.add(image, categories));
+        Ok(())
     }
 
     /// Only the categories of a set; what is wrong with its files is said when it is read itself.
@@ -179,11 +188,7 @@ impl Reader<'_> {
             return Some(there.or_else(own).unwrap_or_else(|| places[0].join(named)));
         }
         // The other image has labels of its own: this file was copied, or its image was renamed.
-        let is_taken = || {
-            Path::new(named)
-                .file_stem()
-                .is_some_and(|it| folder_of(xml).join(it).with_extension("xml").exists())
-        };
+        let is_taken = || folder_of(xml).join(format!("{}.xml", stem_of(named))).exists();
         match (there, own()) {
             (Some(_), Some(own)) if is_taken() => {
                 self.counts.by_own_name += 1;
@@ -240,9 +245,15 @@ fn find_image(places: &[PathBuf], name: &str) -> Option<PathBuf> {
     {
         return Some(path);
     }
-    let stem = if has_extension(name) { Path::new(name).file_stem()?.to_str()? } else { name };
+    let stem = stem_of(name);
     let both = EXTENSIONS.iter().flat_map(|end| [(*end).to_owned(), end.to_uppercase()]);
     both.map(|end| format!("{stem}.{end}")).find_map(|name| there(&name))
+}
+
+/// The name of an image without its extension; names may have other dots, as `a.rf.01.jpg` has.
+fn stem_of(name: &str) -> &str {
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str());
+    stem.filter(|_| has_extension(name)).unwrap_or(name)
 }
 
 /// What is after the last slash of either kind.
@@ -255,7 +266,7 @@ fn without_xml(set: &Set, taken: &[PathBuf]) -> Result<usize> {
     let taken: HashSet<&PathBuf> = taken.iter().collect();
     let beside = children(folder_of(&set.xml[0]))?;
     let images = beside.iter().filter(|path| is_image(path) && !is_hidden(path));
-    Ok(images.filter(|path| !taken.contains(path) && !path.with_extension("xml").exists()).count())
+    Ok(images.filter(|path| !taken.contains(&tidy(path)) && !path.with_extension("xml").exists()).count())
 }
 
 #[derive(Default)]

@@ -5,6 +5,7 @@ use super::*;
 use crate::error::Kind;
 use crate::formats::options::{Difficult, Unlisted};
 use crate::formats::samples::{damaged, folder_with, rows_below};
+use crate::labels::Label;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/voc_flat");
 
@@ -182,6 +183,55 @@ fn only_pascal_vocs_xml_is_recognized() {
     }
 }
 
+#[test]
+fn files_about_one_image_are_put_together_before_they_are_judged() {
+    let object = |name: &str, difficult: u8| {
+        format!("<object><name>{name}</name><difficult>{difficult}</difficult></object>")
+    };
+    let file = |objects: String| format!("<annotation><filename>d.jpg</filename>{objects}</annotation>");
+    let folder = folder_with(&[
+        ("d.jpg", ""),
+        ("d.xml", &file(object("cat", 0) + &object("owl", 1))),
+        ("g.xml", &file(object("dog", 1) + &object("owl", 0))),
+        ("h.xml", &file(String::new())),
+    ]);
+    let read = |difficult| {
+        let options = Options { difficult: Some(difficult), ..with(Unlisted::Negative, "") };
+        FORMAT.read(folder.path(), &options)
+    };
+    // A difficult dog leaves the whole image out, whichever file says so.
+    let dropped = read(Difficult::Dropped).unwrap_err().to_string();
+    assert!(dropped.contains("no images; nothing to read"), "{dropped}");
+    let reading = read(Difficult::Negative).unwrap();
+    assert_eq!(reading.annotations.categories, ["cat", "dog", "owl"]);
+    assert_eq!(reading.annotations.labels.to_floats(), [1.0, -1.0, 1.0]);
+    let said = |what: &str| reading.notes.iter().any(|note| note.contains(what));
+    assert!(
+        said("2 XML files are about an image of another one") && !said("without objects"),
+        "{:?}",
+        reading.notes
+    );
+}
+
+#[test]
+fn dots_in_names_of_images_are_part_of_the_name() {
+    let folder = folder_with(&[
+        ("c.jpg", ""),
+        ("x.rf.1.jpg", ""),
+        (
+            "c.xml",
+            "<annotation><filename>x.rf.1.jpg</filename><object><name>cat</name></object></annotation>",
+        ),
+        (
+            "x.rf.1.xml",
+            "<annotation><filename>x.rf.1.jpg</filename><object><name>dog</name></object></annotation>",
+        ),
+    ]);
+    let annotations = FORMAT.read(folder.path(), &with(Unlisted::Unknown, "")).unwrap().annotations;
+    assert_eq!(annotations.images, ["c.jpg", "x.rf.1.jpg"].map(|name| folder.path().join(name)));
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0, 0.0, 1.0]);
+}
+
 proptest! {
     #[test]
     fn no_bytes_of_an_annotation_make_the_reader_panic(
@@ -190,7 +240,8 @@ proptest! {
         let folder = folder_with(&[("b.xml", &cat("")), ("a.jpg", "")]);
         std::fs::write(folder.path().join("a.xml"), xml).unwrap();
         if let Ok(reading) = FORMAT.read(folder.path(), &with(Unlisted::Negative, "")) {
-            prop_assert!(reading.annotations.labels.to_floats().iter().all(|label| label.abs() <= 1.0));
+            // The other file keeps its object.
+            prop_assert!(reading.annotations.labels.count(Label::Positive) > 0);
         }
     }
 }

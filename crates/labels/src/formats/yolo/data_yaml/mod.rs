@@ -19,6 +19,9 @@ const MOST_BYTES: u64 = 4 << 20;
 /// Most lists and maps inside one another.
 const DEEPEST: usize = 16;
 
+/// Most classes without names.
+const MOST_CLASSES: u32 = 100_000;
+
 /// What a file says.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct DataYaml {
@@ -105,8 +108,11 @@ impl DataYaml {
         match &**key {
             "names" => self.names = names(value, report),
             "nc" => match &value.value {
-                Value::Text(Some(text)) if text.parse::<u32>().is_ok() => {
+                Value::Text(Some(text)) if text.parse::<u32>().is_ok_and(|count| count <= MOST_CLASSES) => {
                     self.count = text.parse().ok();
+                }
+                Value::Text(Some(text)) if text.parse::<u32>().is_ok() => {
+                    report.note(|| format!("nc is {text}; expected at most {MOST_CLASSES} classes"));
                 }
                 _ => report.note(|| "nc is not a number; expected the number of classes".into()),
             },
@@ -285,6 +291,12 @@ fn close(open: &mut [Open], root: &mut Option<Node>, node: Node) {
         Some(outer) => outer.values.push(node),
         None => *root = Some(node),
     }
+}
+
+/// The problem of a folder that holds the data set itself: all of it would be searched, and what lies around it.
+pub(super) fn holds_itself(path: &Path, set: &YamlSet, target: &str) -> Error {
+    let what = "holds the data set itself; expected a folder in it";
+    Error::Data(format!("{}:{}: {}: {} {what}", path.display(), set.line, set.name, shown(target)))
 }
 
 /// The problems of a set whose folders are not there.

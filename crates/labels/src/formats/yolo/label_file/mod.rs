@@ -23,7 +23,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Reads a file in which class numbers are below `count`; what is wrong joins the problems.
+    /// Reads a file in which class numbers are places in `names`; what is wrong joins the problems.
     ///
     /// # Errors
     /// [`Error::Io`] or a missing file only.

@@ -57,6 +57,9 @@ pub(super) fn yaml_sets(file: &Path, yaml: &DataYaml) -> Result<Vec<Found>> {
                 missing.push((set, target));
                 continue;
             };
+            if holds(&place.path, folder_of(file)) {
+                return Err(data_yaml::holds_itself(file, set, target));
+            }
             if place.guessed {
                 let (name, target) = (set.name, shown(target));
                 notes.push(format!("{name}: {target} is not there; {} is read", place.path.display()));
@@ -78,6 +81,12 @@ pub(super) fn yaml_sets(file: &Path, yaml: &DataYaml) -> Result<Vec<Found>> {
         sets.iter_mut().for_each(|(_, notes)| notes.push(note.clone()));
     }
     Ok(sets)
+}
+
+/// Whether a folder is one above another, links followed.
+fn holds(above: &Path, folder: &Path) -> bool {
+    let [above, folder] = [above, folder].map(|path| std::fs::canonicalize(path).ok());
+    above.zip(folder).is_some_and(|(above, folder)| above != folder && folder.starts_with(above))
 }
 
 /// A folder or list, and whether it is not where the file says.
@@ -102,7 +111,7 @@ fn resolve(folder: &Path, root: Option<&str>, target: &str) -> Option<Place> {
     let parts: Vec<&str> = target.split('/').filter(|part| !["", ".", ".."].contains(part)).collect();
     let ends = (0..parts.len()).map(|from| &parts[from..]);
     let telling = ends.filter(|end| match end {
-        [last] => parts.len() == 1 || shards::is_split(last) || last.ends_with(".txt"),
+        [last] => parts.len() == 1 || shards::is_split_folder(last) || last.ends_with(".txt"),
         _ => true,
     });
     let path = telling.map(|end| end.iter().fold(folder.to_owned(), |path, part| path.join(part)));
@@ -135,7 +144,8 @@ pub(super) fn folder_sets(root: &Path) -> Result<Vec<Set>> {
     let inside = ["labels", "images"].map(|name| root.join(name)).into_iter().find(|folder| folder.is_dir());
     if sets.is_empty() {
         let above = inside.as_deref().unwrap_or(root);
-        let splits = folders_in(above)?.into_iter().filter(|folder| shards::is_split(&name_of(folder)));
+        let splits =
+            folders_in(above)?.into_iter().filter(|folder| shards::is_split_folder(&name_of(folder)));
         sets =
             splits.map(|folder| Set { name: name_of(&folder), parts: vec![folder_part(&folder)] }).collect();
     }
@@ -236,7 +246,7 @@ pub(super) fn folders_above(folder: &Path) -> Vec<PathBuf> {
 
 /// Whether a folder with this name is a part of a data set.
 fn is_inside(name: &str) -> bool {
-    ["labels", "images"].contains(&name) || name.starts_with("obj_") || shards::is_split(name)
+    ["labels", "images"].contains(&name) || name.starts_with("obj_") || shards::is_split_folder(name)
 }
 
 /// Names of classes, one per line; the number of a class is that of its line.
