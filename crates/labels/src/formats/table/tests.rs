@@ -158,7 +158,9 @@ fn splits_in_one_table_are_not_joined() {
         "{found}"
     );
     let set = |set: &str| Options { set: Some(set.into()), ..Options::default() };
-    assert_eq!(with(text, &set("train")).unwrap().annotations.images.len(), 2);
+    for name in ["train", "Training"] {
+        assert_eq!(with(text, &set(name)).unwrap().annotations.images.len(), 2);
+    }
     assert!(refusal(text, &set("val")).contains("no rows of val; choose one with --set: test, train"));
     let plain = "image,cat\na.jpg,yes\nb.jpg,no\n";
     assert!(refusal(plain, &set("train")).contains("--set: no column of the table holds splits"));
