@@ -29,7 +29,7 @@ pub struct Evaluated<'a> {
 /// Everything that is wrong, once each: of the inputs that all `recipes` share, then of what each makes of
 /// them.
 pub fn check(recipes: &[&Recipe], inputs: &Inputs, evaluated: &Evaluated<'_>) -> Vec<Error> {
-    let train = match shared(inputs, evaluated) {
+    let train = match shared(inputs, evaluated, recipes.is_empty()) {
         Ok(train) => train,
         Err(error) => return vec![error],
     };
@@ -45,8 +45,9 @@ pub fn check(recipes: &[&Recipe], inputs: &Inputs, evaluated: &Evaluated<'_>) ->
     problems
 }
 
-/// The training labels, once labels, words, images and features of both splits fit one another.
-fn shared(inputs: &Inputs, evaluated: &Evaluated<'_>) -> Result<Annotations> {
+/// The training labels, once labels, words, images and features of both splits fit one another; where
+/// everything `is_trained`, images of the training need not be there any more.
+fn shared(inputs: &Inputs, evaluated: &Evaluated<'_>, is_trained: bool) -> Result<Annotations> {
     one_source(inputs)?;
     let train = dataset::open_split(&inputs.data, Split::Train)?;
     let test = dataset::open_split(&inputs.data, evaluated.split)?;
@@ -70,6 +71,7 @@ fn shared(inputs: &Inputs, evaluated: &Evaluated<'_>) -> Result<Annotations> {
                 "--features needs --test-features, those of the images to evaluate".into(),
             ));
         }
+        (None, _) if is_trained => images_are_there(&test)?,
         (None, _) => [&train, &test].into_iter().try_for_each(images_are_there)?,
     }
     Ok(train)

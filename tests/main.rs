@@ -13,6 +13,7 @@ mod report;
 mod support;
 mod sweep;
 mod sweep_inputs;
+mod sweep_validation;
 mod tarred;
 mod train;
 mod validation;

@@ -123,6 +123,11 @@ fn set_names_the_flag_the_key_and_what_is_meant() {
     for (set, said) in [
         ("train.epoch=3", "--set train.epoch=3: there is no key train.epoch; did you mean \"train.epochs\"?"),
         ("method.alhpa=0.3", "there is no key method.alhpa of sarb; did you mean \"method.alpha\"?"),
+        ("epochs=3", "there is no key epochs; did you mean \"train.epochs\"?"),
+        ("method.dim=3", "there is no key method.dim of sarb; did you mean \"method.network.dim\"?"),
+        ("method.name=sabr", "did you mean \"sarb\"?"),
+        ("method.name=bce", "--method leaves them out"),
+        ("method.network=3", "expected a table; `sarb recipes keys network` lists its keys"),
         (
             "train.epochs=many",
             "--set train.epochs=many: train.epochs is \"many\"; expected a whole number, 0 or more",

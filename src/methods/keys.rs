@@ -161,7 +161,8 @@ impl Kind {
             Kind::Flag => "true or false".into(),
             Kind::Word(_) | Kind::WordOrShare(_) => self.range(),
             Kind::Text(what) => format!("text: {what}"),
-            Kind::Table(..) | Kind::Choice(..) | Kind::List(_) | Kind::Whole(..) | Kind::Number(_) => {
+            Kind::Table(name, _) => format!("a table; `sarb recipes keys {name}` lists its keys"),
+            Kind::Choice(..) | Kind::List(_) | Kind::Whole(..) | Kind::Number(_) => {
                 format!("a {}, {}", self.name(), self.range())
             }
         }

@@ -91,7 +91,7 @@ fn check_measurable(val: &Annotations, select: Select) -> Result<()> {
 }
 
 /// What `run.json` notes of it.
-pub(super) fn origin(val: &Annotations, inputs: &Inputs) -> Result<ValOrigin> {
+pub fn origin(val: &Annotations, inputs: &Inputs) -> Result<ValOrigin> {
     let features = inputs.val_features.as_deref().map(weights::fingerprint).transpose()?;
     Ok(ValOrigin { fingerprint: fingerprint(val), features })
 }

@@ -70,10 +70,7 @@ impl<'a> Overrides<'a> {
                 set.text,
                 set.key,
                 of.unwrap_or_default(),
-                match did_you_mean(set.key, names) {
-                    none if none.is_empty() => "; `sarb recipes keys` lists them".into(),
-                    hint => hint,
-                }
+                meant(set.key, &names.collect::<Vec<_>>())
             )));
         }
         Ok(())
@@ -89,10 +86,14 @@ impl<'a> Overrides<'a> {
         self.sets.iter().find_map(|set| {
             set.apply(&mut table).ok()?;
             let why = read(table.clone()).err()?;
-            let of_value =
-                ["invalid type", "invalid value", "unknown variant"].iter().any(|of| why.starts_with(of));
+            let of_value = ["invalid type", "invalid value", "unknown variant", "unknown method"]
+                .iter()
+                .any(|of| why.starts_with(of));
             let message = match set.expected(&table).filter(|_| of_value) {
                 Some(expected) => format!("{} is {}; expected {expected}", set.key, set.value),
+                None if set.key == "method.name" => format!(
+                    "{why}; the recipe's other settings of its method stay with --set, --method leaves them out"
+                ),
                 None => why,
             };
             Some(Error::Recipe(format!("--set {}: {message}", set.text)))
@@ -112,6 +113,26 @@ impl<'a> Overrides<'a> {
             Some((set, said)) => Error::Recipe(format!("--set {}: {said}", set.text)),
             None => error,
         }
+    }
+}
+
+/// The key that was probably meant: one that ends alike, such as train.epochs by epochs, else the nearest.
+fn meant(key: &str, known: &[&str]) -> String {
+    const MOST: usize = 3;
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut alike: Vec<&str> = known.iter().copied().filter(|name| last(name) == last(key)).collect();
+    alike.dedup();
+    match alike.len() {
+        0 => {}
+        1..=MOST => {
+            let quoted: Vec<String> = alike.iter().map(|name| format!("{name:?}")).collect();
+            return format!("; did you mean {}?", quoted.join(" or "));
+        }
+        _ => return format!("; `sarb recipes keys {}` lists such keys", last(key)),
+    }
+    match did_you_mean(key, known.iter().copied()) {
+        none if none.is_empty() => "; `sarb recipes keys` lists them".into(),
+        hint => hint,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use super::evaluation;
 use super::state::{FILE, Sweep, same_file};
+use super::{evaluation, features};
 use crate::inputs::{Cache, Inputs};
 use crate::lock;
 use crate::preflight::{self, Evaluated};
@@ -31,7 +31,10 @@ impl Sweep {
     pub fn begin(&self, evaluate_again: bool) -> Result<Vec<Recipe>> {
         let recipes = self.recipes()?;
         self.check_folder()?;
-        self.check_inputs(&recipes)?;
+        let is_begun = self.dir.join(FILE).is_file();
+        if !is_begun {
+            self.check_inputs(&recipes)?;
+        }
         std::fs::create_dir_all(&self.dir).map_err(|e| Error::io(&self.dir, e))?;
         let path = self.dir.join(LOCK);
         let file = OpenOptions::new().append(true).create(true).open(&path);
@@ -44,7 +47,10 @@ impl Sweep {
         let begun = Sweep::open(&self.dir)?;
         self.check_same_inputs(&begun)?;
         self.check_dropped_cells(&begun)?;
+        self.check_labels(&recipes, &self.inputs())?;
         self.check_settings(&recipes)?;
+        // After what changed: that explains why something may not fit any more.
+        self.check_inputs(&recipes)?;
         evaluation::change(&begun, self, evaluate_again)?;
         if begun != *self {
             self.save()?;
@@ -83,22 +89,15 @@ impl Sweep {
                 std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
             }
         }
+        features::check(self, recipes)?;
         let mut waiting = Vec::new();
         for (cell, recipe) in self.plan.cells().iter().zip(recipes) {
             if !self.is_trained(cell)? {
                 waiting.push(recipe);
             }
         }
-        let inputs = Inputs {
-            data: self.data.clone(),
-            weights: self.weights.clone(),
-            words: self.words.clone(),
-            features: self.features.clone(),
-            val_features: self.val_features.clone(),
-            cache: Cache::in_folder(&self.dir),
-        };
         let evaluated = Evaluated { split: self.split, features: self.test_features.as_deref() };
-        let mut problems = preflight::check(&waiting, &inputs, &evaluated);
+        let mut problems = preflight::check(&waiting, &self.inputs(), &evaluated);
         match problems.len() {
             0 => Ok(()),
             1 => Err(problems.remove(0)),
@@ -107,6 +106,18 @@ impl Sweep {
                 let message = format!("{count} things keep cells from being trained:\n{}", lines.join("\n"));
                 Err(Error::Sweep { code: problems[0].exit_code(), message })
             }
+        }
+    }
+
+    /// What cells are trained on; the cache is not used here.
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            data: self.data.clone(),
+            weights: self.weights.clone(),
+            words: self.words.clone(),
+            features: self.features.clone(),
+            val_features: self.val_features.clone(),
+            cache: Cache::in_folder(&self.dir),
         }
     }
 

@@ -17,6 +17,8 @@ mod begin;
 mod child;
 mod claim;
 mod evaluation;
+mod features;
+mod labels;
 mod plan;
 mod plan_keys;
 mod runner;
