@@ -37,6 +37,7 @@
 //! - [`Recipe`]: one experiment as a file, or one of the [`recipes`] in the program; [`METHODS`] is what it can train.
 //! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
+//! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
 //!
@@ -56,12 +57,15 @@
 //!
 //! Read `methods/sarb.rs` first, then `train.rs`.
 
+mod anchor;
 mod backbone;
 mod batch;
+mod bootstrap;
 mod cache;
 mod calibration;
 mod cancel;
 mod checkpoint;
+pub mod compare;
 pub mod device;
 mod error;
 mod events;
@@ -93,8 +97,10 @@ mod run;
 mod run_folder;
 mod scoring;
 mod step;
+mod step_log;
 pub mod sweep;
 pub mod synthetic;
+mod tally;
 mod tensorboard;
 mod train;
 
@@ -102,14 +108,15 @@ pub use burn::tensor::Device;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use events::Event;
-pub use experiment::{Evaluation, evaluate, train};
+pub use experiment::{Evaluated, Evaluation, evaluate, measure, train};
 pub use inputs::{Cache, Inputs};
+pub use loader::features::Features;
 pub use lock::FolderLock;
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
 pub use recipe::library as recipes;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};
-pub use run::{EpochRow, Run, RunInfo, Status, Which};
+pub use run::{EpochRow, Run, RunInfo, Status, Validated, Which};
 pub use run_folder::Existing;
 pub use sarb_labels as labels;
 

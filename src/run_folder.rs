@@ -13,6 +13,8 @@ const FILES: &[&str] = &[
     "metrics.csv",
     "events.jsonl",
     "backbone.safetensors",
+    "anchor.bpk",
+    "anchor.new.bpk",
     "data/train.csv",
     "data/val.csv",
     "data/categories.json",

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use sarb::Result;
+use serde::Serialize;
 
 use super::CacheArgs;
 use crate::cli::console::print;
@@ -12,51 +13,110 @@ pub struct Doctor {
     /// Delete the cached feature maps
     #[arg(long)]
     pub clear_cache: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub cache: CacheArgs,
 }
 
+/// What is found.
+#[derive(Debug, Serialize)]
+struct Found {
+    version: &'static str,
+    cores: usize,
+    threads: usize,
+    devices: Vec<Device>,
+    /// What was deleted, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cleared: Option<Cleared>,
+    cache: Cache,
+}
+
+#[derive(Debug, Serialize)]
+struct Device {
+    name: &'static str,
+    built_in: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Cleared {
+    stores: usize,
+    bytes: u64,
+    in_use: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Cache {
+    dir: String,
+    bytes: u64,
+    limit_bytes: u64,
+    stores: Vec<Store>,
+}
+
+#[derive(Debug, Serialize)]
+struct Store {
+    bytes: u64,
+    maps: usize,
+    about: String,
+}
+
 impl Doctor {
     /// Prints version, devices and caches.
     pub fn run(&self) -> Result<()> {
+        let found = self.look()?;
+        match self.json {
+            true => print(&serde_json::to_string_pretty(&found).expect("plain data")),
+            false => print(found.to_text().trim_end()),
+        }
+    }
+
+    fn look(&self) -> Result<Found> {
         let cache = self.cache.cache()?;
-        print(&format!("sarb {}", env!("CARGO_PKG_VERSION")))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        print(&format!("device cpu: {cores} cores"))?;
-        for name in ["vulkan", "cuda", "metal"] {
-            let built = sarb::device::open(name).is_ok();
-            print(&format!("device {name}: {}", if built { "built in" } else { "not built in" }))?;
-        }
-        if self.clear_cache {
-            let cleared = cache.clear()?;
-            let in_use = if cleared.in_use > 0 {
-                format!("; {} in use, left alone", cleared.in_use)
-            } else {
-                String::new()
-            };
-            print(&format!(
-                "deleted {} stores, {:.1} MB{in_use}",
-                cleared.stores,
-                cleared.bytes as f64 / 1e6
-            ))?;
-        }
+        let cleared = if self.clear_cache { Some(cache.clear()?) } else { None };
         let stores = cache.stores()?;
-        let total: u64 = stores.iter().map(|store| store.bytes).sum();
-        print(&format!(
-            "cache {}: {:.1} MB of {:.1} GB",
-            cache.dir.display(),
-            total as f64 / 1e6,
-            cache.limit_bytes as f64 / 1e9
-        ))?;
-        for store in stores {
-            print(&format!(
-                "  {:>9.1} MB  {:>7} maps  {}",
-                store.bytes as f64 / 1e6,
-                store.maps,
-                store.about
-            ))?;
+        let built_in = |name| Device { name, built_in: sarb::device::open(name).is_ok() };
+        Ok(Found {
+            version: env!("CARGO_PKG_VERSION"),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
+            devices: ["cpu", "vulkan", "cuda", "metal"].map(built_in).into(),
+            cleared: cleared.map(|it| Cleared { stores: it.stores, bytes: it.bytes, in_use: it.in_use }),
+            cache: Cache {
+                dir: cache.dir.display().to_string(),
+                bytes: stores.iter().map(|store| store.bytes).sum(),
+                limit_bytes: cache.limit_bytes,
+                stores: stores
+                    .into_iter()
+                    .map(|store| Store { bytes: store.bytes, maps: store.maps, about: store.about })
+                    .collect(),
+            },
+        })
+    }
+}
+
+impl Found {
+    fn to_text(&self) -> String {
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let mut text = format!("sarb {}\n", self.version);
+        for Device { name, built_in } in &self.devices {
+            text += &match (*name, built_in) {
+                ("cpu", _) => format!("device cpu: {} cores, {} threads\n", self.cores, self.threads),
+                (name, true) => format!("device {name}: built in\n"),
+                (name, false) => format!("device {name}: not built in\n"),
+            };
         }
-        Ok(())
+        if let Some(Cleared { stores, bytes, in_use }) = &self.cleared {
+            let in_use = if *in_use > 0 { format!("; {in_use} in use, left alone") } else { String::new() };
+            text += &format!("deleted {stores} stores, {:.1} MB{in_use}\n", megabytes(*bytes));
+        }
+        let Cache { dir, bytes, limit_bytes, stores } = &self.cache;
+        let (used, limit) = (megabytes(*bytes), *limit_bytes as f64 / 1e9);
+        text += &format!("cache {dir}: {used:.1} MB of {limit:.1} GB\n");
+        for Store { bytes, maps, about } in stores {
+            text += &format!("  {:>9.1} MB  {maps:>7} maps  {about}\n", megabytes(*bytes));
+        }
+        text
     }
 }

@@ -43,7 +43,7 @@ impl Sweep {
         let Some((change, cell)) = changes.first() else { return Ok(()) };
         let cells = changes.iter().filter(|(other, _)| other == change).count();
         Err(Error::Usage(format!(
-            "{}: {change}, or sweep into another --out ({cells} of the cells, the first of them {cell})",
+            "{}: {change}, or sweep into another --out (of {cells} cells, such as {cell})",
             self.dir.display()
         )))
     }
