@@ -17,15 +17,17 @@ use crate::extractor::{Extractor, MapReading, MapSource, NetworkOrigin};
 use crate::inputs::{Cache, Inputs};
 use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
+use crate::lock::FolderLock;
 use crate::memory::peak_rss_mb;
 use crate::model::{Inference, Model};
 use crate::prepare::{Prepared, fingerprint, images_of, prepare};
 use crate::recipe::{Recipe, Schedule, Select, TrainRecipe, Validation};
 use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
-use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Validated, Which};
+use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated, Which};
+use crate::run_folder::{self, Existing};
 use crate::scoring::scores_of;
 use crate::train::{Trainer, Training, adam};
-use crate::{Error, Result, anchor, checkpoint, methods};
+use crate::{Error, Result, anchor, checkpoint, fit, methods};
 
 /// Trains `recipe` into the folder `out`, or continues what was trained there.
 ///
@@ -42,7 +44,7 @@ pub fn train(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Run> {
-    Run::check(out, existing)?;
+    let lock = run_folder::claim(out, existing)?;
     // What costs nothing to check comes before anything is computed.
     let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
     let saved = resumes.then(|| Run::open(out)?.recipe()).transpose()?;
@@ -54,7 +56,7 @@ pub fn train(
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
     prepared.warnings.iter().for_each(|warning| events(Event::Warning(warning)));
-    let run = Run::create(out, existing)?;
+    let (run, _lock) = run_folder::create(out, existing, lock)?;
     let mut info = begun(recipe, inputs, &prepared, device)?;
     let mut training = match resumes {
         true => resume(&run, recipe, &prepared, &info, device, events)?,
@@ -62,6 +64,9 @@ pub fn train(
     };
     info.anchor = if resumes { run.info()?.anchor.filter(|_| anchor::is_kept(&run)) } else { None };
     run.save_info(&info)?;
+    if let Some(warning) = fit::few_labels(recipe, &prepared, &training.model) {
+        events(Event::Warning(&warning));
+    }
 
     let loader = Loader::default();
     let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
@@ -158,6 +163,9 @@ pub fn measure(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Evaluated> {
+    if let Some(warning) = unfinished(run)? {
+        events(Event::Warning(&warning));
+    }
     let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
     let folder = run.data(evaluation.data.as_deref())?;
     let (names, info) = (recognizer.names(), run.info()?);
@@ -186,6 +194,27 @@ pub fn measure(
     anchor.iter().try_for_each(|logits| keep("-anchor", logits).map(drop))?;
     let scores = keep("", &logits)?;
     Ok(Evaluated { scores, logits, labels, anchor })
+}
+
+/// What to know of a run that is evaluated before its training has ended well.
+fn unfinished(run: &Run) -> Result<Option<String>> {
+    let info = run.info()?;
+    let planned = run.recipe()?.train.epochs;
+    let after = match run.epochs_done() {
+        Some(done) => format!("after epoch {done} of {planned}"),
+        None => "before its first epoch".into(),
+    };
+    let what = match (info.status, FolderLock::holder(run.dir())?) {
+        (Status::Done, _) => return Ok(None),
+        (_, Some(0)) => format!("is still being trained by another process, {after}"),
+        (_, Some(process)) => format!("is still being trained by process {process}, {after}"),
+        (Status::Running, None) => format!("was killed {after}; train it with --resume to its end"),
+        (Status::Interrupted, None) => format!("was stopped {after}; train it with --resume to its end"),
+        (Status::Failed, None) => {
+            format!("failed {after}: {}", info.error.as_deref().unwrap_or("no reason is known"))
+        }
+    };
+    Ok(Some(format!("{} is not finished: it {what}", run.dir().display())))
 }
 
 /// What is wrong with measuring a run on the very images that its best epoch was selected on.

@@ -34,7 +34,7 @@
 //!
 //! # The doors
 //! - [`labels`]: label matrices, every label format, hiding, splitting, checking, metrics; a crate of its own.
-//! - [`Recipe`]: one experiment as a file; [`METHODS`] is what it can train.
+//! - [`Recipe`]: one experiment as a file, or one of the [`recipes`] in the program; [`METHODS`] is what it can train.
 //! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
@@ -71,13 +71,16 @@ mod error;
 mod events;
 mod experiment;
 mod extractor;
+mod fit;
 #[cfg(test)]
 mod fixture;
 pub mod heat_map;
 mod inputs;
 mod kernels;
+pub mod key_page;
 mod kmeans;
 mod loader;
+mod lock;
 mod loss;
 mod memory;
 mod methods;
@@ -86,12 +89,14 @@ mod nn;
 mod onnx;
 #[cfg(test)]
 mod outside_data;
+mod preflight;
 mod prepare;
 mod recipe;
 mod recognizer;
 pub mod report;
 mod ridge;
 mod run;
+mod run_folder;
 mod scoring;
 mod step;
 mod step_log;
@@ -108,10 +113,13 @@ pub use events::Event;
 pub use experiment::{Evaluated, Evaluation, evaluate, measure, train};
 pub use inputs::{Cache, Inputs};
 pub use loader::features::Features;
+pub use lock::FolderLock;
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
+pub use recipe::library as recipes;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};
-pub use run::{EpochRow, Existing, Run, RunInfo, Status, Validated, Which};
+pub use run::{EpochRow, Run, RunInfo, Status, Validated, Which};
+pub use run_folder::Existing;
 pub use sarb_labels as labels;
 
 /// The layers of SSGRL and SARB, and what a forward pass needs besides.

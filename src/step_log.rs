@@ -134,7 +134,7 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Existing;
+    use crate::run_folder::{self, Existing};
 
     fn row(epoch: usize, step: usize) -> StepRow {
         StepRow {
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn steps_that_no_checkpoint_holds_are_told_once() {
         let dir = tempfile::tempdir().unwrap();
-        let run = Run::create(dir.path(), Existing::Refuse).unwrap();
+        let (run, _lock) = run_folder::create(dir.path(), Existing::Refuse, None).unwrap();
         let log = StepLog::open(&run, &State::default()).unwrap();
         log.add(&row(1, 10)).unwrap();
         log.add(&row(1, 20)).unwrap();

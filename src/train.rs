@@ -14,6 +14,7 @@ use crate::backbone::FixedTrunk;
 use crate::batch::{Batch, Mixture, Progress};
 use crate::cancel::Cancel;
 use crate::events::Event;
+use crate::fit::Speed;
 use crate::loader::{LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
@@ -82,25 +83,29 @@ impl Trainer<'_> {
             self.finish_epoch(training, &telling, 0.0)?;
         }
         let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };
-        for epoch in training.state.epoch..epochs {
+        let first = training.state.epoch;
+        for epoch in first..epochs {
             if training.state.step == 0 {
                 (self.events)(Event::Phase("what the method does before the epoch"));
                 let model = Inference::new(&training.model.valid());
                 training.model.head.before_epoch(epoch, &self.pass(&model))?;
             }
-            let images_per_second = self.epoch(training, &telling, trunk.as_ref(), epoch)?;
+            let is_first = epoch == first;
+            let images_per_second = self.epoch(training, &telling, trunk.as_ref(), epoch, is_first)?;
             self.finish_epoch(training, &telling, images_per_second)?;
         }
         Ok(())
     }
 
-    /// The remaining steps of one epoch; leaves their means in the state and returns images per second.
+    /// The remaining steps of one epoch; leaves their means in the state and returns images per second. With
+    /// `is_first` a long training is announced.
     fn epoch(
         &self,
         training: &mut Training,
         telling: &Telling,
         trunk: Option<&FixedTrunk>,
         epoch: usize,
+        is_first: bool,
     ) -> Result<f64> {
         let seed = self.recipe.seed;
         let batches = self.batches(epoch);
@@ -109,6 +114,8 @@ impl Trainer<'_> {
         let mut tally = Tally::resumed(training.state.step, &training.state.means());
         let (started, mut images, mut clock) = (Instant::now(), 0, Instant::now());
         let todo = batches[training.state.step..].to_vec();
+        // The very first step is slower than the others.
+        let (begun, mut speed) = (training.state.step, is_first.then(|| Speed::new(todo.len())));
         for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
             let batch = self.batch(loaded?, view);
             let at = Progress { seed, epoch, step: training.state.step, steps };
@@ -124,6 +131,11 @@ impl Trainer<'_> {
             training.state.step += 1;
             training.state.seconds += clock.elapsed().as_secs_f64();
             clock = Instant::now();
+            if let Some(speed) = &mut speed {
+                let left = steps * (self.recipe.train.epochs - epoch) - training.state.step;
+                let note = speed.after(training.state.step - begun, left, self.recipe.train.epochs);
+                note.iter().for_each(|note| (self.events)(Event::Note(note)));
+            }
             if training.state.step.is_multiple_of(LOG_EVERY) || training.state.step == steps {
                 tally.read()?;
                 let images_per_second = images as f64 / started.elapsed().as_secs_f64();

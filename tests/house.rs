@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, the ground floor first: a module imports from its own floor and from those below.
 const FLOORS: [&[&str]; 9] = [
-    &["cancel", "device", "error", "heat_map", "memory", "tensorboard"],
+    &["cancel", "device", "error", "heat_map", "lock", "memory", "tensorboard"],
     &["kernels"],
     &["backbone", "nn", "onnx"],
     &[
@@ -28,9 +28,12 @@ const FLOORS: [&[&str]; 9] = [
         "checkpoint",
         "events",
         "extractor",
+        "fit",
+        "preflight",
         "prepare",
         "recognizer",
         "run",
+        "run_folder",
         "scoring",
         "step",
         "step_log",
@@ -38,7 +41,7 @@ const FLOORS: [&[&str]; 9] = [
         "train",
     ],
     &["experiment"],
-    &["report", "sweep"],
+    &["key_page", "report", "sweep"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.

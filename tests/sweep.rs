@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use crate::support::{arg, borrow, command, data, data_copy, features, sarb_fails, sarb_ok};
 
-const LINEAR: &str = "[[row]]\nname = 'Linear'\nrecipe = 'linear.toml'\n";
+pub const LINEAR: &str = "[[row]]\nname = 'Linear'\nrecipe = 'linear.toml'\n";
 /// Long enough to be stopped in the middle.
-const SSGRL: &str = "[[row]]\nname = 'SSGRL (narrow)'\nrecipe = 'ssgrl.toml'\n\
+pub const SSGRL: &str = "[[row]]\nname = 'SSGRL (narrow)'\nrecipe = 'ssgrl.toml'\n\
                      set = ['method.network.dim=32', 'method.network.joint=16', 'method.network.word_width=8']\n";
 const SSGRL_RUN: &str = "runs/ssgrl-narrow/known-50/seed-0";
 const SSGRL_LOG: &str = "logs/ssgrl-narrow/known-50-seed-0.log";
-const LINEAR_LOG: &str = "logs/linear/known-50-seed-0.log";
+pub const LINEAR_LOG: &str = "logs/linear/known-50-seed-0.log";
 
 /// A folder with a plan, its recipes and the sweep's folder `out`.
-struct Fixture {
-    dir: tempfile::TempDir,
+pub struct Fixture {
+    pub dir: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new(head: &str, rows: &[&str]) -> Self {
+    pub fn new(head: &str, rows: &[&str]) -> Self {
         let fixture = Self { dir: tempfile::tempdir().unwrap() };
         for method in ["linear", "ssgrl"] {
             let recipe = format!("[method]\nname = '{method}'\n");
@@ -39,15 +39,18 @@ impl Fixture {
         std::fs::write(self.dir.path().join("plan.toml"), text).unwrap();
     }
 
-    fn out(&self) -> PathBuf {
+    pub fn out(&self) -> PathBuf {
         self.dir.path().join("out")
     }
 
     fn args(&self, more: &[&str]) -> Vec<String> {
+        self.args_with(&[features().join("train.npy"), features().join("test.npy")], more)
+    }
+
+    pub fn args_with(&self, [train, test]: &[PathBuf; 2], more: &[&str]) -> Vec<String> {
         let mut args = vec!["sweep".to_string(), arg(self.dir.path().join("plan.toml"))];
         args.extend(["--data".into(), arg(data()), "--out".into(), arg(self.out())]);
-        args.extend(["--features".into(), arg(features().join("train.npy"))]);
-        args.extend(["--test-features".into(), arg(features().join("test.npy"))]);
+        args.extend(["--features".into(), arg(train), "--test-features".into(), arg(test)]);
         args.extend(more.iter().map(|more| more.to_string()));
         args
     }
@@ -66,7 +69,7 @@ impl Fixture {
     }
 
     /// Runs and expects this exit code; returns stderr.
-    fn expect(&self, code: i32, more: &[&str]) -> String {
+    pub fn expect(&self, code: i32, more: &[&str]) -> String {
         let output = self.run(more);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -78,17 +81,17 @@ impl Fixture {
         self.command(more).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         serde_json::from_str(&sarb_ok(&["sweep", "status", &arg(self.out()), "--json"])).unwrap()
     }
 
-    fn statuses(&self) -> Vec<String> {
+    pub fn statuses(&self) -> Vec<String> {
         let status = self.status();
         let cells = status["cells"].as_array().unwrap();
         cells.iter().map(|cell| cell["status"].as_str().unwrap().to_string()).collect()
     }
 
-    fn log(&self, log: &str) -> String {
+    pub fn log(&self, log: &str) -> String {
         std::fs::read_to_string(self.out().join(log)).unwrap()
     }
 
@@ -110,7 +113,7 @@ impl Fixture {
 }
 
 /// Both rows at 50 % known labels.
-fn two_rows() -> Fixture {
+pub fn two_rows() -> Fixture {
     Fixture::new("known = [0.5]", &[LINEAR, SSGRL])
 }
 
@@ -128,7 +131,7 @@ fn modified(path: &Path) -> SystemTime {
     std::fs::metadata(path).unwrap().modified().unwrap()
 }
 
-fn count(text: &str, what: &str) -> usize {
+pub fn count(text: &str, what: &str) -> usize {
     text.matches(what).count()
 }
 

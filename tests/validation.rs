@@ -12,10 +12,10 @@ use crate::support::{
 };
 
 /// Rows of `val.csv`.
-const VAL: usize = 12;
+pub const VAL: usize = 12;
 
 /// A copy of the generated data with the first test images as `val.csv`, and their features.
-fn with_val() -> tempfile::TempDir {
+pub fn with_val() -> tempfile::TempDir {
     let folder = data_copy();
     let test = std::fs::read_to_string(folder.path().join("test.csv")).unwrap();
     let val: Vec<&str> = test.lines().take(1 + VAL).collect();
@@ -24,7 +24,7 @@ fn with_val() -> tempfile::TempDir {
     folder
 }
 
-fn val_features(folder: &Path) -> PathBuf {
+pub fn val_features(folder: &Path) -> PathBuf {
     folder.join("val.npy")
 }
 
@@ -193,45 +193,4 @@ fn images_of_val_csv_are_read_through_frozen_and_trained_backbones() {
         let (measured, noted) = (last_map(&run, &[]), *metric(&run, "validation_map").last().unwrap());
         assert!((measured - noted).abs() < 1e-6, "{freeze}: {measured}, the last epoch was {noted}");
     }
-}
-
-#[test]
-fn a_sweep_selects_on_val_csv_and_does_not_mix_it_with_runs_that_did_not() {
-    let (folder, dir) = (with_val(), tempfile::tempdir().unwrap());
-    let plan = "known = [0.5]\nset = ['train.epochs=1', 'train.learning_rate=0.003']\n\
-                [[row]]\nname = 'BCE'\nrecipe = 'bce.toml'\n";
-    std::fs::write(dir.path().join("plan.toml"), plan).unwrap();
-    std::fs::write(dir.path().join("bce.toml"), "[method]\nname = 'bce'\n").unwrap();
-    let args = |out: &str, val: bool| {
-        let mut args = vec!["sweep".to_string(), arg(dir.path().join("plan.toml"))];
-        args.extend(["--data".into(), arg(folder.path()), "--out".into(), arg(dir.path().join(out))]);
-        args.extend(["--features".into(), arg(features().join("train.npy"))]);
-        args.extend(["--test-features".into(), arg(features().join("test.npy"))]);
-        args.extend(
-            val.then(|| ["--val-features".to_string(), arg(val_features(folder.path()))])
-                .into_iter()
-                .flatten(),
-        );
-        args
-    };
-    let trained = |out: &str| {
-        let run = dir.path().join(out).join("runs/bce/known-50/seed-0");
-        csv::read(&run.join("data/train.csv")).unwrap().images.len()
-    };
-    said(&args("file", true));
-    said(&args("file", true));
-    assert_eq!(trained("file"), 48);
-
-    let val = folder.path().join("val.csv");
-    let text = std::fs::read(&val).unwrap();
-    std::fs::write(&val, "image,circle\nx.png,2\n").unwrap();
-    let message = sarb_fails(3, &borrow(&args("damaged", true)));
-    assert!(message.contains("val.csv:2"), "{message}");
-    assert!(!dir.path().join("damaged").exists(), "nothing is begun");
-    std::fs::remove_file(&val).unwrap();
-    said(&args("drawn", false));
-    assert_eq!(trained("drawn"), 43);
-    std::fs::write(&val, text).unwrap();
-    let message = sarb_fails(7, &borrow(&args("drawn", false)));
-    assert!(message.contains("data.validation was 0.1, is \"val.csv\""), "{message}");
 }

@@ -5,10 +5,12 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 mod heartbeat;
+mod made;
 pub mod numbers;
 pub mod predict;
 mod progress;
 pub mod quickstart;
+pub mod recipes;
 pub mod report;
 mod run_page;
 pub mod signals;
@@ -52,6 +54,9 @@ enum Command {
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Recipes and plans that are in the program, and what their keys mean
+    #[command(subcommand)]
+    Recipes(recipes::RecipesCommand),
     /// Train and measure methods × known proportions × seeds
     Sweep(sweep::Sweep),
     /// Tables and figures of a sweep, or a page of runs
@@ -78,6 +83,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(&listen_as_child()),
         Command::Predict(command) => command.run(&signals::listen()),
         Command::Data(command) => data::run(command),
+        Command::Recipes(command) => recipes::run(&command),
         Command::Sweep(command) => command.run(cli.threads),
         Command::Report(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -12,11 +12,11 @@ use clap::Args;
 use sarb::labels::files::write_atomically;
 use sarb::labels::metrics::Scores;
 use sarb::labels::text::{aligned, duration, percent};
-use sarb::{
-    Cache, Cancel, Error, Evaluation, Existing, Inputs, Recipe, Recognizer, Result, Which, synthetic,
-};
+use sarb::recipes::BuiltIn;
+use sarb::{Cache, Cancel, Evaluation, Existing, Inputs, Recipe, Recognizer, Result, Which, synthetic};
 
 use super::console::{print, say};
+use super::made::Made;
 use super::progress::Progress;
 
 const OBJECT_IMAGES: usize = 480;
@@ -24,18 +24,13 @@ const TRAIN_IMAGES: usize = 600;
 const TEST_IMAGES: usize = 400;
 const SIZE_PX: usize = 56;
 
-/// The recipes of the quickstart, compiled in: it needs no file but the program.
-const RECIPES: &[(&str, &str)] = &[
-    ("trunk", include_str!("../../recipes/quickstart/trunk.toml")),
-    ("linear", include_str!("../../recipes/quickstart/linear.toml")),
-    ("ssgrl", include_str!("../../recipes/quickstart/ssgrl.toml")),
-    ("sarb", include_str!("../../recipes/quickstart/sarb.toml")),
-];
+/// Its recipes, by their names in `quickstart/`.
+const RECIPES: [&str; 4] = ["trunk", "linear", "ssgrl", "sarb"];
 
 /// Arguments of `sarb quickstart`.
 #[derive(Debug, Clone, Args)]
 pub struct Quickstart {
-    /// Where data and runs go; a folder of an earlier quickstart is replaced
+    /// Where data and runs go; what an earlier quickstart made there is replaced
     #[arg(long, value_name = "DIR", default_value = "runs/quickstart")]
     pub out: PathBuf,
     /// Seed of the data and the training
@@ -46,28 +41,39 @@ pub struct Quickstart {
 impl Quickstart {
     /// Generates, trains, measures, prints the table.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
+        let made = self.made()?;
+        let result = self.work(&made, cancel);
+        // Stopped or failed, too: the next one must know what is whose.
+        made.note()?;
+        result
+    }
+
+    fn work(&self, made: &Made, cancel: &Cancel) -> Result<()> {
         let started = Instant::now();
-        self.clear()?;
         let data = self.out.join("data");
         synthetic::generate(&data, TRAIN_IMAGES, TEST_IMAGES, SIZE_PX, self.seed)?;
         let objects = self.out.join("objects");
         synthetic::generate_objects(&objects, OBJECT_IMAGES, SIZE_PX, self.seed)?;
-        for (name, text) in RECIPES {
+        for name in RECIPES {
             let path = self.out.join(format!("{name}.toml"));
+            let text = BuiltIn::named(&format!("quickstart/{name}"), None)?.text;
             write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
+        made.note()?;
         say(&format!(
             "generated {OBJECT_IMAGES} pictures of single objects, {TRAIN_IMAGES} + {TEST_IMAGES} of scenes, in {}",
             self.out.display()
         ));
 
         let weights = self.train_trunk(&objects, cancel)?;
+        made.note()?;
         let mut rows = Vec::new();
         for name in ["linear", "ssgrl", "sarb"] {
             say(&format!("\n{name}: on the frozen maps of that trunk"));
             let clock = Instant::now();
             self.train(&data, name, Some(&weights), cancel)?;
             rows.push((name, self.evaluate(name, cancel)?, clock.elapsed().as_secs_f64()));
+            made.note()?;
         }
         print_table(&rows)?;
         let out = self.out.display();
@@ -77,25 +83,34 @@ impl Quickstart {
             duration(started.elapsed().as_secs_f64())
         ))?;
         print(&format!("Runs, recipes and data are in {out}. Now try:"))?;
-        print(&format!("  sarb predict {out}/sarb {out}/data/images --top 3"))?;
-        print("  sarb train recipes/coco18/sarb.toml --data YOUR_FOLDER --weights FILE --out RUN")?;
-        Ok(())
+        self.suggestions().iter().try_for_each(|line| print(&format!("  {line}")))
     }
 
-    /// Only a folder that a quickstart made is replaced.
-    fn clear(&self) -> Result<()> {
-        let occupied =
-            self.out.is_dir() && self.out.read_dir().map_err(|e| Error::io(&self.out, e))?.next().is_some();
-        if occupied && !self.out.join("trunk.toml").is_file() {
-            return Err(Error::Usage(format!(
-                "{} is not empty and no earlier quickstart; give another --out",
-                self.out.display()
-            )));
+    /// What to do next: commands that work as they stand, then one for other images.
+    fn suggestions(&self) -> [String; 4] {
+        let out = self.out.display();
+        [
+            format!("sarb predict {out}/sarb {out}/data/images --top 3"),
+            format!(
+                "sarb train quickstart/ssgrl --data {out}/data --weights {out}/trunk.safetensors --known 0.5 --out {out}-half"
+            ),
+            "sarb recipes list".into(),
+            "sarb train coco18/linear --data YOUR_FOLDER --weights efficientnet_lite0.safetensors --out RUN"
+                .into(),
+        ]
+    }
+
+    /// The folder, without what an earlier quickstart made in it.
+    fn made(&self) -> Result<Made> {
+        let made = Made::take(&self.out)?;
+        let recipes = RECIPES.map(|name| format!("{name}.toml"));
+        let own = RECIPES.into_iter().chain(recipes.iter().map(String::as_str));
+        let more = ["data/train.csv", "data/test.csv", "objects/train.csv", "trunk.safetensors"];
+        made.check_free(&own.chain(more).collect::<Vec<_>>())?;
+        if made.strangers() > 0 {
+            say(&format!("{}: {} files of yours stay as they are", self.out.display(), made.strangers()));
         }
-        if occupied {
-            std::fs::remove_dir_all(&self.out).map_err(|e| Error::io(&self.out, e))?;
-        }
-        std::fs::create_dir_all(&self.out).map_err(|e| Error::io(&self.out, e))
+        Ok(made)
     }
 
     /// Trains the small trunk with the plain head on `data` and saves it as weights.
@@ -153,14 +168,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_compiled_in_recipe_is_valid() {
-        for (name, text) in RECIPES {
-            let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-            std::fs::write(file.path(), text).unwrap();
-            let recipe = Recipe::read(Some(file.path()), None, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(recipe.data.known, if *name == "trunk" { 1.0 } else { 0.1 }, "{name}");
+    fn its_recipes_are_in_the_program() {
+        for name in RECIPES {
+            let file = PathBuf::from(format!("sarb:quickstart/{name}"));
+            let recipe = Recipe::read(Some(&file), None, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(recipe.data.known, if name == "trunk" { 1.0 } else { 0.1 }, "{name}");
         }
-        let name = RECIPES.iter().find(|(name, _)| *name == "trunk").unwrap().1;
-        assert!(name.contains("resnet-small"));
+        assert!(BuiltIn::named("quickstart/trunk", None).unwrap().text.contains("resnet-small"));
+    }
+
+    #[test]
+    fn what_it_suggests_is_understood_and_names_recipes_that_are_there() {
+        use clap::Parser;
+        let quickstart = Quickstart { out: "out".into(), seed: 0 };
+        let mut recipes = 0;
+        for line in quickstart.suggestions() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(crate::cli::Cli::try_parse_from(&words).is_ok(), "{line}");
+            if words[1] == "train" {
+                Recipe::read(Some(Path::new(words[2])), None, &[]).unwrap();
+                recipes += 1;
+            }
+        }
+        assert_eq!(recipes, 2);
     }
 }

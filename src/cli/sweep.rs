@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use sarb::sweep::{self, Options, Plan, Shard};
 use sarb::{Cancel, Error, Result};
 use sarb_labels::Split;
-use sarb_labels::files::folder_of;
 
 use super::CacheArgs;
 use crate::cli::console::{print, say};
@@ -19,7 +18,7 @@ use crate::cli::signals;
 pub struct Sweep {
     #[command(subcommand)]
     command: Option<SweepCommand>,
-    /// The plan: rows with their recipes, known proportions, seeds
+    /// The plan, a file or one in the program such as coco18: rows with their recipes, known proportions, seeds
     #[arg(required = true)]
     plan: Option<PathBuf>,
     /// Data folder with train.csv, the split to evaluate and, if wanted, val.csv to select epochs on
@@ -59,6 +58,9 @@ pub struct Sweep {
     /// Retry cells that failed
     #[arg(long)]
     retry_failed: bool,
+    /// Evaluate trained cells anew, on another --split or other --test-features, or after test.csv was corrected
+    #[arg(long, conflicts_with = "shard")]
+    evaluate_again: bool,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -89,7 +91,7 @@ impl Sweep {
             (None, Some(plan), Some(data), Some(out)) => {
                 self.sweep(plan, data, out, threads, &signals::listen())
             }
-            _ => Err(Error::Usage("give a PLAN.toml with --data DIR and --out DIR, or `status DIR`".into())),
+            _ => Err(Error::Usage("give a PLAN with --data DIR and --out DIR, or `status DIR`".into())),
         }
     }
 
@@ -104,9 +106,10 @@ impl Sweep {
         sarb::device::open(&self.device)?;
         let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
         let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
+        let (plan, base) = Plan::read(plan)?;
         let sweep = sweep::Sweep {
             dir: absolute(out)?,
-            base: absolute(folder_of(plan))?,
+            base: absolute(&base)?,
             data: absolute(data)?,
             weights: given(&self.weights)?,
             words: given(&self.words)?,
@@ -114,9 +117,9 @@ impl Sweep {
             val_features: given(&self.val_features)?,
             test_features: given(&self.test_features)?,
             split: self.split,
-            plan: Plan::read(plan)?,
+            plan,
         };
-        let recipes = sweep.begin()?;
+        let recipes = sweep.begin(self.evaluate_again)?;
         let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
         let mut cache = self.cache.arguments();
         if let Some(threads) = threads {

@@ -15,7 +15,7 @@ use super::progress::{Progress, validated};
 /// Arguments of `sarb train`.
 #[derive(Debug, Clone, Args)]
 pub struct Train {
-    /// The experiment; without one, the paper's settings
+    /// The experiment: a file, or a recipe in the program such as coco18/sarb; without one, the paper's settings
     pub recipe: Option<PathBuf>,
     /// Data folder with train.csv and, if wanted, val.csv to select the epoch on, words.npy or words.txt
     #[arg(long, value_name = "DIR")]

@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor};
 use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::head::{Head, HeadRecipe};
+use super::head::{HEAD, Head, HeadRecipe};
+use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
@@ -24,6 +25,8 @@ pub struct BceRecipe {
 
 impl Settings for BceRecipe {
     type Head = Bce;
+
+    const KEYS: &'static [Key] = &[HEAD];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Bce {
         Bce { scorer: self.head.init(channels, knowledge, seed, device) }

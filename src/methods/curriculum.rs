@@ -13,10 +13,11 @@ use sarb_labels::random::{Stream, rng};
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::head::{Head, HeadRecipe};
+use super::head::{HEAD, Head, HeadRecipe};
+use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::partial_bce::KnownShareWeight;
-use super::pseudo_labels::{Spread, Strategy};
+use super::partial_bce::{KnownShareWeight, WEIGHT};
+use super::pseudo_labels::{STRATEGY, Spread, Strategy};
 use super::{Method, Reading, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
 use crate::loss::normalization::Normalization;
@@ -55,6 +56,18 @@ impl Default for CurriculumRecipe {
 
 impl Settings for CurriculumRecipe {
     type Head = Curriculum;
+
+    const KEYS: &'static [Key] = &[
+        HEAD,
+        STRATEGY,
+        Key::new(
+            "relabel_before",
+            Kind::List(&Kind::COUNT),
+            "Epochs, from 0, before which unknown labels are filled",
+        ),
+        Key::new("keep", Kind::Flag, "Whether a label once filled stays; else all are filled anew each time"),
+        WEIGHT,
+    ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Curriculum {
         let scorer = self.head.init(channels, knowledge, seed, device);

@@ -6,9 +6,10 @@ use burn::tensor::{Device, Tensor};
 use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
+use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
-use super::mixup::{Mixing, mix, mixed_bce};
-use super::network_recipe::NetworkRecipe;
+use super::mixup::{MIXING, Mixing, mix, mixed_bce};
+use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
@@ -27,6 +28,8 @@ pub struct FmMixupRecipe {
 
 impl Settings for FmMixupRecipe {
     type Head = FmMixup;
+
+    const KEYS: &'static [Key] = &[NETWORK, MIXING];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> FmMixup {
         let network = Ssgrl::new(&self.network, channels, knowledge, seed, device);

@@ -6,9 +6,10 @@ use burn::tensor::{Device, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::keys::{Key, Kind, Variant};
 use super::knowledge::CategoryKnowledge;
-use super::network_recipe::{NetworkRecipe, OutputBias};
-use super::plain_head::{PlainHead, PlainRecipe};
+use super::network_recipe::{self, NetworkRecipe, OutputBias};
+use super::plain_head::{self, PlainHead, PlainRecipe};
 use super::ssgrl::Ssgrl;
 use super::{Method, TrainSet};
 use crate::Result;
@@ -28,6 +29,27 @@ impl Default for HeadRecipe {
         Self::Plain(PlainRecipe::default())
     }
 }
+
+/// The table `head` of a method.
+pub const HEAD: Key = Key::new(
+    "head",
+    Kind::Choice(
+        "kind",
+        &[
+            Variant {
+                name: "plain",
+                meaning: "Global average pooling and one linear layer",
+                keys: plain_head::KEYS,
+            },
+            Variant {
+                name: "ssgrl",
+                meaning: "Decoupling, graph and a classifier per category",
+                keys: network_recipe::KEYS,
+            },
+        ],
+    ),
+    "The head under the loss; `head = \"ssgrl\"` is short for its defaults",
+);
 
 impl<'de> Deserialize<'de> for HeadRecipe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {

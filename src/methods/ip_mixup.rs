@@ -8,9 +8,10 @@ use burn::tensor::{Device, Tensor};
 use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
+use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
-use super::mixup::{Mixing, mixed_bce};
-use super::network_recipe::NetworkRecipe;
+use super::mixup::{MIXING, Mixing, mixed_bce};
+use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
@@ -29,6 +30,8 @@ pub struct IpMixupRecipe {
 
 impl Settings for IpMixupRecipe {
     type Head = IpMixup;
+
+    const KEYS: &'static [Key] = &[NETWORK, MIXING];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> IpMixup {
         IpMixup { network: Ssgrl::new(&self.network, channels, knowledge, seed, device) }

@@ -7,8 +7,9 @@ use rand::Rng;
 use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::network_recipe::{NetworkRecipe, Start};
+use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::ssgrl::Ssgrl;
 use super::{Method, Settings};
 use crate::batch::{Batch, Losses, Progress};
@@ -32,6 +33,15 @@ pub struct KggrRecipe {
 
 impl Settings for KggrRecipe {
     type Head = Kggr;
+
+    const KEYS: &'static [Key] = &[
+        NETWORK,
+        Key::new(
+            "double",
+            Kind::Flag,
+            "Whether a score also multiplies by the classifier that propagation started from",
+        ),
+    ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Kggr {
         Kggr::new(self, channels, knowledge, seed, device)

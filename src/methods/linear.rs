@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::pooled::{class_activation, pooled, pooled_features};
 use super::{Method, Settings, TrainSet};
@@ -31,6 +32,12 @@ pub struct LinearRecipe {
 
 impl Settings for LinearRecipe {
     type Head = Linear;
+
+    const KEYS: &'static [Key] = &[Key::new(
+        "standardize",
+        Kind::Flag,
+        "Divide every feature by its standard deviation before the penalty is applied",
+    )];
 
     /// All zero until [`Method::before_training`].
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, _seed: u64, device: &Device) -> Linear {

@@ -10,6 +10,7 @@ use sarb_labels::LabelMatrix;
 use sarb_labels::random::{Stream, beta};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{Key, Kind};
 use crate::batch::{Mixture, Progress, targets};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
@@ -30,6 +31,23 @@ impl Default for Mixing {
         Self { from_epoch: 5, concentration: 1 }
     }
 }
+
+/// The table `mixing` of a method.
+pub const MIXING: Key = Key::new(
+    "mixing",
+    Kind::Table(
+        "mixing",
+        &[
+            Key::new("from_epoch", Kind::COUNT, "First epoch, from 0, in which images are mixed"),
+            Key::new(
+                "concentration",
+                Kind::Whole(1, 100),
+                "a of λ ~ Beta(a, a); 1 is the uniform distribution, more is nearer to ½",
+            ),
+        ],
+    ),
+    "When and how much is mixed",
+);
 
 impl Mixing {
     /// Refuses values out of range.

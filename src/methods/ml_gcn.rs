@@ -11,8 +11,9 @@ use burn::tensor::{Device, Tensor, TensorData, activation::leaky_relu};
 use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
-use super::network_recipe::OutputBias;
+use super::network_recipe::{OUTPUT_BIAS, OutputBias, WORD_WIDTH};
 use super::pooled::class_activation;
 use super::{Method, Settings, ranges};
 use crate::Result;
@@ -47,6 +48,17 @@ impl Default for MlGcnRecipe {
 
 impl Settings for MlGcnRecipe {
     type Head = MlGcn;
+
+    const KEYS: &'static [Key] = &[
+        Key::new("hidden", Kind::AT_LEAST_1, "Width of the layer between word vectors and classifiers"),
+        OUTPUT_BIAS,
+        Key::new(
+            "dropout",
+            Kind::Number(Interval::BELOW_1),
+            "Share of the pooled features dropped in training",
+        ),
+        WORD_WIDTH,
+    ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> MlGcn {
         MlGcn::new(self, channels, knowledge, seed, device)

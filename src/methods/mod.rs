@@ -9,6 +9,7 @@ pub mod curriculum;
 pub mod fm_mixup;
 pub mod head;
 pub mod ip_mixup;
+pub mod keys;
 pub mod kggr;
 pub mod knowledge;
 pub mod linear;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::normalization::Normalization;
+use crate::methods::keys::Key;
 use crate::methods::knowledge::CategoryKnowledge;
 use crate::methods::mixup::Mixing;
 use crate::{Error, Result};
@@ -45,6 +47,9 @@ use crate::{Error, Result};
 pub trait Settings: Default + Serialize + DeserializeOwned {
     /// What is trained.
     type Head: Method;
+
+    /// Its keys in recipes, with what they may be and what they mean.
+    const KEYS: &'static [Key];
 
     /// The head for maps of F `channels`; its initial weights depend on `seed` alone.
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Self::Head;
@@ -204,6 +209,11 @@ macro_rules! methods {
             /// See [`Settings::init`].
             pub fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> AnyMethod {
                 match self { $(Self::$variant(recipe) => AnyMethod::$variant(recipe.init(channels, knowledge, seed, device))),+ }
+            }
+
+            /// The keys of the method `name`.
+            pub fn keys(name: &str) -> Option<&'static [Key]> {
+                match name { $($name => Some(<$recipe as Settings>::KEYS),)+ _ => None }
             }
 
             fn check_settings(&self) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::Kind::{Number, Word};
+use super::keys::{Interval, Key, Kind};
 use super::ranges;
 use crate::Result;
 
@@ -41,6 +43,47 @@ impl Default for NetworkRecipe {
         }
     }
 }
+
+/// What `output_bias` may be.
+pub const OUTPUT_BIAS: Key = Key::new(
+    "output_bias",
+    Word(&["prior", "zero", "random"]),
+    "Where the classifiers' biases start: at the log-odds of the known labels, at 0, near 0 as PyTorch draws them",
+);
+
+/// Width of word vectors that are learned.
+pub const WORD_WIDTH: Key = Key::new(
+    "word_width",
+    Kind::AT_LEAST_1,
+    "Width E of word vectors when they are learned, because none are given",
+);
+
+/// The keys of [`NetworkRecipe`].
+pub const KEYS: &[Key] = &[
+    Key::new("dim", Kind::AT_LEAST_1, "Width D of a representation"),
+    Key::new("joint", Kind::AT_LEAST_1, "Width M of the space in which positions and words meet"),
+    Key::new("steps", Kind::COUNT, "Steps T of propagation"),
+    OUTPUT_BIAS,
+    Key::new(
+        "dropout",
+        Number(Interval::BELOW_1),
+        "Share of the representations' values dropped in training",
+    ),
+    Key::new(
+        "dropout_classifier",
+        Number(Interval::BELOW_1),
+        "The same of the values that the classifiers read",
+    ),
+    Key::new(
+        "start",
+        Word(&["random", "ridge"]),
+        "Where the weights start: at PyTorch's random defaults, at the ridge regression on mean-pooled features",
+    ),
+    WORD_WIDTH,
+];
+
+/// The table `network` of a method.
+pub const NETWORK: Key = Key::new("network", Kind::Table("network", KEYS), "The network that is trained");
 
 impl NetworkRecipe {
     /// Refuses values out of range.

@@ -11,7 +11,8 @@ use sarb_labels::random::Stream;
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::head::{Head, HeadRecipe};
+use super::head::{HEAD, Head, HeadRecipe};
+use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
@@ -31,6 +32,8 @@ pub struct PartialBceRecipe {
 
 impl Settings for PartialBceRecipe {
     type Head = PartialBce;
+
+    const KEYS: &'static [Key] = &[HEAD, WEIGHT];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> PartialBce {
         let scorer = self.head.init(channels, knowledge, seed, device);
@@ -64,6 +67,24 @@ impl Default for KnownShareWeight {
         Self { alpha: -4.45, beta: 5.45, gamma: 1.0 }
     }
 }
+
+/// The table `weight` of a method.
+pub const WEIGHT: Key = Key::new(
+    "weight",
+    Kind::Table(
+        "weight",
+        &[
+            Key::new(
+                "alpha",
+                Kind::Number(Interval::ANY),
+                "α of g(p) = α p^γ + β, p the known share of an image's labels",
+            ),
+            Key::new("beta", Kind::Number(Interval::ANY), "β; g must be above 0 at p = 0.001 and p = 1"),
+            Key::new("gamma", Kind::Number(Interval::ANY), "γ"),
+        ],
+    ),
+    "How images weigh",
+);
 
 impl KnownShareWeight {
     /// g of a known share in (0, 1].

@@ -6,8 +6,9 @@ use rand::Rng;
 use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, output_bias};
-use super::network_recipe::OutputBias;
+use super::network_recipe::{OUTPUT_BIAS, OutputBias};
 use super::pooled::{class_activation, pooled};
 use super::ranges;
 use crate::Result;
@@ -23,6 +24,12 @@ pub struct PlainRecipe {
     /// Share of the pooled features dropped in training, from 0 to below 1.
     pub dropout: f64,
 }
+
+/// The keys of [`PlainRecipe`].
+pub const KEYS: &[Key] = &[
+    OUTPUT_BIAS,
+    Key::new("dropout", Kind::Number(Interval::BELOW_1), "Share of the pooled features dropped in training"),
+];
 
 impl PlainRecipe {
     /// Refuses values out of range.

@@ -3,6 +3,7 @@
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{Interval, Key, Kind, Variant};
 use crate::{Error, Result};
 
 /// Which scores of unknown labels are believed; known labels always stay as they are.
@@ -64,6 +65,44 @@ fn three_tenths() -> f64 {
 fn twenty() -> usize {
     20
 }
+
+/// The table `strategy` of a method.
+pub const STRATEGY: Key = Key::new(
+    "strategy",
+    Kind::Choice(
+        "name",
+        &[
+            Variant {
+                name: "score-threshold",
+                meaning: "Logits from the threshold up are positive, those below minus the threshold negative",
+                keys: &[Key::new("threshold", Kind::Number(Interval::FROM_0), "The logit θ")],
+            },
+            Variant {
+                name: "score-proportion",
+                meaning: "The share of the unknown labels with the surest logits gets the logit's sign",
+                keys: &[Key::new("proportion", Kind::Number(Interval::SHARE), "The share")],
+            },
+            Variant {
+                name: "positives-only",
+                meaning: "Logits from the threshold up are positive; no negative is believed",
+                keys: &[Key::new("threshold", Kind::Number(Interval::FROM_0), "The logit θ")],
+            },
+            Variant {
+                name: "uncertainty",
+                meaning: "Logits that vary little over passes with dropout get the sign of their mean",
+                keys: &[
+                    Key::new(
+                        "variance",
+                        Kind::Number(Interval::ABOVE_0),
+                        "The variance below which a logit is believed",
+                    ),
+                    Key::new("passes", Kind::Whole(2, i64::MAX as u64), "Passes with dropout"),
+                ],
+            },
+        ],
+    ),
+    "Which unknown labels are believed",
+);
 
 impl Strategy {
     /// Refuses values out of range.

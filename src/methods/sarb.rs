@@ -18,9 +18,10 @@ use super::blending::{
     Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
     shared_by,
 };
+use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
 use super::prototypes::Prototypes;
-use super::sarb_recipe::{Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
+use super::sarb_recipe::{self, Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
 use super::{Method, Reading, Settings, TrainSet};
 use crate::Result;
@@ -31,6 +32,8 @@ use crate::loss::partial_bce::partial_bce;
 
 impl Settings for SarbRecipe {
     type Head = Sarb;
+
+    const KEYS: &'static [Key] = sarb_recipe::KEYS;
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sarb {
         Sarb::new(self, channels, knowledge, seed, device)

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::network_recipe::{NetworkRecipe, Start};
+use super::keys::Kind::{Flag, List, Number, Word};
+use super::keys::{Interval, Key, Kind};
+use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::ranges;
 use crate::Result;
 use crate::loss::contrastive::NegativePairs;
@@ -87,6 +89,68 @@ impl Default for SarbRecipe {
         }
     }
 }
+
+/// The keys of [`SarbRecipe`].
+pub const KEYS: &[Key] = &[
+    NETWORK,
+    Key::new(
+        "representation",
+        Word(&["decoupling", "attention"]),
+        "How a feature map becomes one representation per category: semantic decoupling (SD), semantic attention (SAM)",
+    ),
+    Key::new(
+        "attention_pooling",
+        Word(&["mean", "sum"]),
+        "With `representation = \"attention\"`: how positions are added up",
+    ),
+    Key::new(
+        "blends",
+        List(&Word(&["instance", "prototype"])),
+        "Which blends are trained; none is SSGRL with the contrastive loss",
+    ),
+    Key::new(
+        "alpha",
+        Number(Interval::SHARE),
+        "α, the share of its own representation that an image keeps at instance level",
+    ),
+    Key::new("beta", Number(Interval::SHARE), "β, the same at prototype level"),
+    Key::new("learn_alpha", Flag, "Whether α is trained"),
+    Key::new("learn_beta", Flag, "Whether β is trained"),
+    Key::new("blend_learning_rate", Number(Interval::FROM_0), "Factor on the learning rate of α and β"),
+    Key::new("blend_from_epoch", Kind::COUNT, "First epoch, from 0, with blended branches"),
+    Key::new(
+        "detach_blend_targets",
+        Flag,
+        "Whether α and β get no gradient through the targets 1 − α and 1 − β",
+    ),
+    Key::new(
+        "prototype_scope",
+        Word(&["one", "all"]),
+        "Which unknown labels are filled at prototype level: a random one an image, every one",
+    ),
+    Key::new("prototypes_per_category", Kind::AT_LEAST_1, "Prototypes K of a category, at most"),
+    Key::new("prototype_interval", Kind::AT_LEAST_1, "Epochs between two computations of the prototypes"),
+    Key::new(
+        "prototype_reading",
+        Word(&["clean", "as-trained"]),
+        "How images are read for prototypes: through the test-time transform, as the epoch reads them",
+    ),
+    Key::new("prototype_restarts", Kind::AT_LEAST_1, "Clusterings of which a category's best is kept"),
+    Key::new(
+        "overwrite_known",
+        Flag,
+        "Whether the first label of an image without an unknown one is overwritten, as in the official code",
+    ),
+    Key::new("instance_weight", Number(Interval::FROM_0), "Weight of the instance-level loss"),
+    Key::new("prototype_weight", Number(Interval::FROM_0), "Weight of the prototype-level loss"),
+    Key::new("contrastive_weight", Number(Interval::FROM_0), "Weight of the contrastive loss"),
+    Key::new("contrastive_warm_up", Flag, "Whether that weight grows from 0 over the first epoch"),
+    Key::new(
+        "neg_neg",
+        Word(&["repel", "none"]),
+        "Pairs of negatives in the contrastive loss: pushed apart, left out",
+    ),
+];
 
 impl SarbRecipe {
     /// Refuses values out of range, and what does not go together.

@@ -9,8 +9,9 @@ use rand::Rng;
 use sarb_labels::random::{Stream, rng};
 use serde::{Deserialize, Serialize};
 
+use super::keys::Key;
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
-use super::network_recipe::{NetworkRecipe, Start};
+use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -36,6 +37,8 @@ pub struct SsgrlRecipe {
 
 impl Settings for SsgrlRecipe {
     type Head = Ssgrl;
+
+    const KEYS: &'static [Key] = &[NETWORK];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Ssgrl {
         Ssgrl::new(&self.network, channels, knowledge, seed, device)

@@ -1,7 +1,7 @@
 //! From a recipe and a data folder to what the loop reads: labels are hidden, `val.csv` is read or a
 //! validation split is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
 
-mod val_file;
+pub mod val_file;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::inputs::Inputs;
 use crate::loader::features::Features;
 use crate::loader::mixing::{MixedImages, MixtureDraw};
 use crate::loader::{Examples, ImageFiles};
+use crate::methods::mixup::Mixing;
 use crate::recipe::{DataRecipe, Recipe, Select};
 use crate::run::ValOrigin;
 use crate::{Error, Result};
@@ -73,38 +74,14 @@ pub fn prepare(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Prepared> {
-    if inputs.features.is_some() && inputs.weights.is_some() {
-        return Err(Error::Usage(
-            "--features are read in place of images, so --weights has no use; give one of them".into(),
-        ));
-    }
-    if let (Some(file), Some(_)) = (&recipe.backbone.onnx, &inputs.weights) {
-        return Err(Error::Usage(format!(
-            "backbone.onnx is {}, which has its weights, so --weights has no use; leave it out",
-            file.display()
-        )));
-    }
-    if inputs.features.is_some() && recipe.train.select == Select::Test {
-        return Err(Error::Usage(
-            "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
-        ));
-    }
+    one_source(inputs)?;
+    needs_no_weights(recipe, inputs)?;
+    selectable(recipe, inputs)?;
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
-    annotations.labels = annotations.labels.hide(recipe.data.known, recipe.data.mask_seed);
-    if annotations.labels.count(Label::Positive) == 0 {
-        return Err(Error::Data(format!(
-            "{}: no known positive label is left of {} images; raise data.known ({}) or label more",
-            annotations.source.display(),
-            annotations.labels.images(),
-            recipe.data.known
-        )));
-    }
+    annotations.labels = known_labels(&annotations, &recipe.data)?;
     let val = val_file::open(recipe, inputs, &annotations)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
-    let words = match &inputs.words {
-        Some(path) => Some(Words::read(path, &annotations.categories)?),
-        None => Words::in_folder(&inputs.data, &annotations.categories)?,
-    };
+    let words = word_vectors(inputs, &annotations)?;
     let mut warnings = Vec::from_iter(positives_only(&annotations));
     let mut notes = notes(&annotations, words.is_none(), &recipe.data);
     if let Some(words) = &words {
@@ -179,6 +156,88 @@ pub fn prepare(
     })
 }
 
+/// Refuses features and a backbone's weights together.
+pub fn one_source(inputs: &Inputs) -> Result<()> {
+    match inputs.features.is_some() && inputs.weights.is_some() {
+        true => Err(Error::Usage(
+            "--features are read in place of images, so --weights has no use; give one of them".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Refuses weights beside a network that has its own.
+///
+/// # Errors
+/// [`Error::Usage`] for both.
+pub fn needs_no_weights(recipe: &Recipe, inputs: &Inputs) -> Result<()> {
+    match (&recipe.backbone.onnx, &inputs.weights) {
+        (Some(file), Some(_)) => Err(Error::Usage(format!(
+            "backbone.onnx is {}, which has its weights, so --weights has no use; leave it out",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The labels that stay known.
+///
+/// # Errors
+/// [`Error::Data`] if no positive one does.
+pub fn known_labels(annotations: &Annotations, recipe: &DataRecipe) -> Result<LabelMatrix> {
+    let labels = annotations.labels.hide(recipe.known, recipe.mask_seed);
+    match labels.count(Label::Positive) {
+        0 => Err(Error::Data(format!(
+            "{}: no known positive label is left of {} images; raise data.known ({}) or label more",
+            annotations.source.display(),
+            labels.images(),
+            recipe.known
+        ))),
+        _ => Ok(labels),
+    }
+}
+
+/// The word vectors that are given, or those of the data folder.
+pub fn word_vectors(inputs: &Inputs, annotations: &Annotations) -> Result<Option<Words>> {
+    Ok(match &inputs.words {
+        Some(path) => Some(Words::read(path, &annotations.categories)?),
+        None => Words::in_folder(&inputs.data, &annotations.categories)?,
+    })
+}
+
+/// How images are mixed before the backbone, for a method that does so.
+///
+/// # Errors
+/// If there is no image to mix, or only the test-time view of each.
+pub fn mixing<'a>(recipe: &'a Recipe, inputs: &Inputs) -> Result<Option<&'a Mixing>> {
+    let Some(mixing) = recipe.method.mixed_views() else { return Ok(None) };
+    let name = recipe.method.name();
+    if inputs.features.is_some() {
+        return Err(Error::Usage(format!(
+            "{name} mixes images before the backbone, but --features has no images; fm-mixup mixes feature maps"
+        )));
+    }
+    if !recipe.data.augment {
+        return Err(Error::Recipe(format!(
+            "data.augment is false, but {name} mixes augmented views; leave it true"
+        )));
+    }
+    Ok(Some(mixing))
+}
+
+/// Refuses to select on the test images where there are features in place of images.
+pub fn selectable(recipe: &Recipe, inputs: &Inputs) -> Result<()> {
+    let impossible = recipe.train.select == Select::Test && inputs.features.is_some();
+    if impossible { Err(no_test_images()) } else { Ok(()) }
+}
+
+fn no_test_images() -> Error {
+    Error::Usage(
+        "protocol = \"reference\" selects on the test images, but --features holds those of the training file only"
+            .into(),
+    )
+}
+
 /// What opening examples takes.
 struct Opening<'a> {
     recipe: &'a Recipe,
@@ -220,18 +279,7 @@ impl Opening<'_> {
 
     /// Who is mixed with whom, for a method that mixes images before the backbone.
     fn mixtures(&self, rows: &[usize]) -> Result<Option<MixtureDraw>> {
-        let Some(mixing) = self.recipe.method.mixed_views() else { return Ok(None) };
-        let name = self.recipe.method.name();
-        if self.inputs.features.is_some() {
-            return Err(Error::Usage(format!(
-                "{name} mixes images before the backbone, but --features has no images; fm-mixup mixes feature maps"
-            )));
-        }
-        if !self.recipe.data.augment {
-            return Err(Error::Recipe(format!(
-                "data.augment is false, but {name} mixes augmented views; leave it true"
-            )));
-        }
+        let Some(mixing) = mixing(self.recipe, self.inputs)? else { return Ok(None) };
         Ok(Some(MixtureDraw {
             rows: rows.to_vec(),
             seed: self.recipe.seed,

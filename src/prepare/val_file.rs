@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Missing`] without the file, [`Error::Usage`] where `--val-features` is needed or has no use,
 /// [`Error::Data`] for other categories, images of `train` among them, or nothing to select by.
-pub(super) fn open(recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<Option<Annotations>> {
+pub fn open(recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<Option<Annotations>> {
     if recipe.data.validation != Validation::File {
         return no_features(recipe.data.validation, inputs).map(|()| None);
     }
@@ -91,7 +91,7 @@ fn check_measurable(val: &Annotations, select: Select) -> Result<()> {
 }
 
 /// What `run.json` notes of it.
-pub(super) fn origin(val: &Annotations, inputs: &Inputs) -> Result<ValOrigin> {
+pub fn origin(val: &Annotations, inputs: &Inputs) -> Result<ValOrigin> {
     let features = inputs.val_features.as_deref().map(weights::fingerprint).transpose()?;
     Ok(ValOrigin { fingerprint: fingerprint(val), features })
 }

@@ -4,7 +4,10 @@
 //! Unknown keys are errors; every key has a default, the paper's value. A recipe holds no
 //! path but that of a network in ONNX form: where the data lie is said on the command line.
 
+pub(crate) mod keys;
+pub mod library;
 mod onnx;
+mod overrides;
 mod reading;
 mod validation;
 

@@ -1,10 +1,14 @@
-//! From a file, what it extends and the command line to a checked recipe.
+//! From a file or a name, what it extends and the command line to a checked recipe.
 
 use std::path::Path;
 
 use sarb_labels::cooccurrence::Cooccurrence;
 use sarb_labels::files::folder_of;
+use serde::Deserialize;
 
+use super::keys::RENAMED;
+use super::library::{Form, Source};
+use super::overrides::Overrides;
 use super::{Protocol, Recipe, Select, Validation, onnx};
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
@@ -12,14 +16,12 @@ use crate::{Error, Result};
 /// So many recipes may extend one another; more is a circle.
 const MOST_EXTENDED: usize = 8;
 
-/// Keys that had another name, as `table.old` and `new`; the old one is read for as long as runs with it are.
-const RENAMED: [(&str, &str, &str); 1] = [("method", "standardise", "standardize")];
-
 /// Tables of a method's settings that other methods share: they stay where the method changes.
 const SHARED: [&str; 3] = ["network", "head", "mixing"];
 
 impl Recipe {
-    /// Reads a recipe file, or starts from the defaults; `--method` and `--set key=value` come on top.
+    /// Reads a recipe, or starts from the defaults; `--method` and `--set key=value` come on top. `file` is a
+    /// path, or the name of a recipe in the program such as `coco18/sarb`.
     ///
     /// # Errors
     /// [`Error::Recipe`] naming the key, the value and what is accepted.
@@ -27,7 +29,8 @@ impl Recipe {
         Self::read_with_notes(file, method, sets).map(|(recipe, _)| recipe)
     }
 
-    /// [`read`](Self::read), and what a person should know of how it was read: keys under an old name.
+    /// [`read`](Self::read), and what a person should know of how it was read: a file in the place of the
+    /// program's recipe, keys under an old name.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
@@ -36,32 +39,21 @@ impl Recipe {
         method: Option<&str>,
         sets: &[String],
     ) -> Result<(Self, Vec<String>)> {
-        let mut table = match file {
-            Some(path) => parse_file(path, MOST_EXTENDED)?,
-            None => toml::Table::new(),
-        };
-        if let Some(name) = method {
-            set_method(&mut table, name);
-        }
-        for set in sets {
-            apply(&mut table, set)?;
-        }
-        let name = file.map_or("recipe".to_string(), |path| path.display().to_string());
-        if table.contains_key("extends") {
-            return Err(Error::Usage("--set extends: only a recipe file extends another".into()));
-        }
-        let notes = rename_old_keys(&mut table, &name);
-        let recipe: Recipe = table
-            .clone()
-            .try_into()
-            .map_err(|e: toml::de::Error| Error::Recipe(format!("{name}: {}", one_line(&e))))?;
-        let recipe = match recipe.protocol {
-            Protocol::Corrected => recipe,
-            Protocol::Reference => recipe.following_reference(&table, &name)?,
-        };
-        let recipe = recipe.following_onnx(&table)?;
-        recipe.check(&name)?;
+        let Some(file) = file else { return resolve(toml::Table::new(), "recipe", method, sets) };
+        let source = Source::find(file, Form::Recipe)?;
+        let table = parse(&source, MOST_EXTENDED)?;
+        let (recipe, mut notes) = resolve(table, &source.to_string(), method, sets)?;
+        notes.extend(source.note(file));
         Ok((recipe, notes))
+    }
+
+    /// The recipe that a file in `folder` names, with `--set key=value` on top.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_from(folder: &Path, written: &Path, sets: &[String]) -> Result<Self> {
+        let source = Source::seen_from(folder, written, Form::Recipe)?;
+        resolve(parse(&source, MOST_EXTENDED)?, &source.to_string(), None, sets).map(|(recipe, _)| recipe)
     }
 
     /// The recipe with what [`Protocol::Reference`] means; `said` is what was written.
@@ -80,6 +72,43 @@ impl Recipe {
             None => Ok(reference),
         }
     }
+}
+
+/// The recipe called `name` in messages: its table, another method, and overrides on top.
+fn resolve(
+    mut table: toml::Table,
+    name: &str,
+    method: Option<&str>,
+    sets: &[String],
+) -> Result<(Recipe, Vec<String>)> {
+    if let Some(name) = method {
+        set_method(&mut table, name);
+    }
+    let mut notes = rename_old_keys(&mut table, name);
+    let overrides = Overrides::parse(sets)?;
+    let before = table.clone();
+    overrides.apply(&mut table)?;
+    // Without a recipe `--set method.…` is about the method that is trained then.
+    if let Some(toml::Value::Table(method)) = table.get_mut("method") {
+        method.entry("name").or_insert_with(|| MethodRecipe::default().name().into());
+    }
+    if table.contains_key("extends") {
+        return Err(Error::Usage("--set extends: only a recipe file extends another".into()));
+    }
+    notes.extend(rename_old_keys(&mut table, name));
+    overrides.check_keys(&table)?;
+    let recipe: Recipe = table.clone().try_into().map_err(|e: toml::de::Error| {
+        let read = |table| Recipe::deserialize(table).map(|_| ()).map_err(|e: toml::de::Error| one_line(&e));
+        let culprit = overrides.first_refused(before, read);
+        culprit.unwrap_or_else(|| Error::Recipe(format!("{name}: {}", one_line(&e))))
+    })?;
+    let recipe = match recipe.protocol {
+        Protocol::Corrected => recipe,
+        Protocol::Reference => recipe.following_reference(&table, name)?,
+    };
+    let recipe = recipe.following_onnx(&table)?;
+    recipe.check(name).map_err(|error| overrides.named_in(error, name))?;
+    Ok((recipe, notes))
 }
 
 /// Gives keys their present names; a note for each old one.
@@ -114,26 +143,25 @@ fn contradiction(
     })
 }
 
-/// The table of a file on top of that of the recipe it extends.
-fn parse_file(path: &Path, depth: usize) -> Result<toml::Table> {
-    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::InvalidData => Error::Recipe(format!("{}: not UTF-8 text", path.display())),
-        _ => Error::io(path, e),
-    })?;
+/// The table of a recipe on top of that of the recipe it extends.
+fn parse(source: &Source, depth: usize) -> Result<toml::Table> {
+    let text = source.text(Form::Recipe)?;
     // Once as the typed recipe, for messages that know the line; once as a table, for overriding.
     let located = |e: toml::de::Error| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        Error::Recipe(format!("{}:{line}: {}", path.display(), one_line(&e)))
+        Error::Recipe(format!("{source}:{line}: {}", one_line(&e)))
     };
     toml::from_str::<Recipe>(&text).map_err(located)?;
     let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
-    onnx::locate(&mut table, folder_of(path));
+    if let Source::File(path) = source {
+        onnx::locate(&mut table, folder_of(path));
+    }
     let Some(base) = table.remove("extends") else { return Ok(table) };
     if depth == 0 {
-        return Err(Error::Recipe(format!("{}: recipes extend one another in a circle", path.display())));
+        return Err(Error::Recipe(format!("{source}: recipes extend one another in a circle")));
     }
-    let base = sarb_labels::files::folder_of(path).join(base.as_str().unwrap_or_default());
-    let mut extended = parse_file(&base, depth - 1)?;
+    let base = source.beside(Path::new(base.as_str().unwrap_or_default()))?;
+    let mut extended = parse(&base, depth - 1)?;
     if let Some(name) = table.get("method").and_then(|method| method.get("name")).and_then(|n| n.as_str()) {
         set_method(&mut extended, name);
     }
@@ -181,32 +209,4 @@ fn set_method(table: &mut toml::Table, name: &str) {
         }
     }
     table.insert("method".into(), method.into());
-}
-
-/// Applies one `--set a.b=value`: the value is TOML, and a bare word is a string.
-fn apply(table: &mut toml::Table, set: &str) -> Result<()> {
-    let bad =
-        |why: &str| Error::Usage(format!("--set {set}: {why}; expected key=value such as train.epochs=10"));
-    let (key, text) = set.split_once('=').ok_or_else(|| bad("no `=`"))?;
-    let value = match toml::from_str::<toml::Table>(&format!("x = {text}")) {
-        Ok(mut parsed) => parsed.remove("x").ok_or_else(|| bad("no value"))?,
-        Err(_) => toml::Value::String(text.to_string()),
-    };
-    let mut parts = key.trim().split('.').peekable();
-    let mut here = table;
-    while let Some(part) = parts.next() {
-        if part.is_empty() {
-            return Err(bad("empty key"));
-        }
-        if parts.peek().is_none() {
-            here.insert(part.to_string(), value);
-            return Ok(());
-        }
-        here = here
-            .entry(part)
-            .or_insert_with(|| toml::Table::new().into())
-            .as_table_mut()
-            .ok_or_else(|| bad(&format!("`{part}` is a value, not a table")))?;
-    }
-    Err(bad("empty key"))
 }

@@ -28,7 +28,7 @@ fn a_typo_in_the_methods_settings_is_an_error() {
 #[test]
 fn values_out_of_range_name_key_value_and_range() {
     let error = Recipe::read(None, None, &["data.known=1.5".into()]).unwrap_err().to_string();
-    assert_eq!(error, "recipe: data.known is 1.5; expected a proportion in (0, 1]");
+    assert_eq!(error, "--set data.known=1.5: data.known is 1.5; expected a proportion in (0, 1]");
     assert!(Recipe::read(None, None, &["train.epochs=-1".into()]).is_err());
     assert!(Recipe::read(None, None, &["train.learning_rate=nan".into()]).is_err());
 }
@@ -41,6 +41,13 @@ fn an_override_wins_and_a_bare_word_is_a_string() {
     let recipe = Recipe::read(Some(file.path()), None, &sets).unwrap();
     assert_eq!((recipe.train.epochs, recipe.train.select), (5, Select::Last));
     assert_eq!(recipe.method.name(), "sarb");
+}
+
+#[test]
+fn settings_of_a_method_without_a_recipe_are_the_default_methods() {
+    let recipe = Recipe::read(None, None, &["method.network.dim=64".into()]).unwrap();
+    let MethodRecipe::Sarb(sarb) = &recipe.method else { panic!("{:?}", recipe.method) };
+    assert_eq!(sarb.network.dim, 64);
 }
 
 #[test]

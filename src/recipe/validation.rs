@@ -25,6 +25,8 @@ impl Validation {
     pub const TENTH: f64 = 0.1;
     /// What is accepted.
     pub(super) const ACCEPTED: &str = "\"auto\", \"val.csv\" or a proportion in [0, 1)";
+    /// The words among it.
+    pub(super) const WORDS: &[&str] = &[Self::AUTO, Self::FILE];
     const AUTO: &str = "auto";
     const FILE: &str = "val.csv";
 

@@ -6,7 +6,8 @@ use sarb_labels::{LabelMatrix, Split};
 
 use crate::recipe::Recipe;
 use crate::report::results::Results;
-use crate::run::{EpochRow, Existing, MapOrigin, Run, RunInfo, Status};
+use crate::run::{EpochRow, MapOrigin, Run, RunInfo, Status};
+use crate::run_folder::{self, Existing};
 use crate::sweep::{Cell, Plan};
 
 /// Three rows, two proportions; the first row has two seeds at one of them.
@@ -79,7 +80,8 @@ impl Fixture {
     }
 
     fn write(&self, cell: &Cell) {
-        let run = Run::create(&self.dir.path().join(self.plan.folder(cell)), Existing::Refuse).unwrap();
+        let folder = self.dir.path().join(self.plan.folder(cell));
+        let (run, _lock) = run_folder::create(&folder, Existing::Refuse, None).unwrap();
         run.save_recipe(&Recipe::default()).unwrap();
         run.save_info(&info(cell)).unwrap();
         let losses = |epoch: usize| match epoch {

@@ -24,36 +24,6 @@ pub struct Run {
     dir: PathBuf,
 }
 
-/// The files that a run writes.
-const FILES: &[&str] = &[
-    "recipe.toml",
-    "run.json",
-    "metrics.csv",
-    "events.jsonl",
-    "backbone.safetensors",
-    "anchor.bpk",
-    "anchor.new.bpk",
-    "data/train.csv",
-    "data/val.csv",
-    "data/categories.json",
-    "data/cooccurrence.npy",
-    "data/words.npy",
-    "report.html",
-];
-/// The folders that hold nothing but what a run writes.
-const FOLDERS: &[&str] = &["checkpoints", "evaluation", "tensorboard"];
-
-/// What to do with a folder that already holds something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// Refuse it.
-    Refuse,
-    /// Go on from its last checkpoint.
-    Resume,
-    /// Delete the run in it and start anew.
-    Replace,
-}
-
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Which {
@@ -74,47 +44,9 @@ impl Which {
 }
 
 impl Run {
-    /// Whether a run may be written to `dir`, before anything is computed.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if the folder holds something and `existing` refuses it, or if it is to be
-    /// resumed or replaced and is not a run.
-    pub fn check(dir: &Path, existing: Existing) -> Result<()> {
-        let occupied = dir.is_dir() && dir.read_dir().map_err(|e| Error::io(dir, e))?.next().is_some();
-        let is_run = dir.join("recipe.toml").is_file() && dir.join("checkpoints").is_dir();
-        let shown = dir.display();
-        match existing {
-            _ if !occupied => Ok(()),
-            Existing::Refuse => Err(Error::Usage(format!(
-                "{shown} is not empty; --resume continues the run in it, --force replaces it"
-            ))),
-            _ if is_run => Ok(()),
-            Existing::Resume => {
-                Err(Error::Usage(format!("{shown} is not empty and is not a run; give another --out")))
-            }
-            Existing::Replace => Err(Error::Usage(format!(
-                "{shown} is not empty and is not a run; --force replaces runs only"
-            ))),
-        }
-    }
-
-    /// Makes the folder of a new run, or takes up an old one; of one that is replaced, what a run
-    /// wrote is deleted and nothing else.
-    ///
-    /// # Errors
-    /// Those of [`check`](Self::check).
-    pub fn create(dir: &Path, existing: Existing) -> Result<Self> {
-        Self::check(dir, existing)?;
-        let run = Self { dir: dir.to_path_buf() };
-        if existing == Existing::Replace {
-            FILES.iter().try_for_each(|file| remove(&run.path(file), |path| std::fs::remove_file(path)))?;
-            FOLDERS.iter().try_for_each(|folder| remove_dir(&run.path(folder)))?;
-        }
-        for part in FOLDERS.iter().chain(&["data"]) {
-            let part = run.path(part);
-            std::fs::create_dir_all(&part).map_err(|e| Error::io(&part, e))?;
-        }
-        Ok(run)
+    /// The run of a folder, which may not be one yet.
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
     }
 
     /// Opens the folder of a run to read it.
@@ -125,7 +57,7 @@ impl Run {
                 dir.display()
             )));
         }
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self::at(dir))
     }
 
     /// The folder.
@@ -207,6 +139,12 @@ impl Run {
         self.write("metrics.csv", history::table(history).as_bytes())
     }
 
+    /// Epochs completed, by the newest checkpoint; none without one.
+    pub fn epochs_done(&self) -> Option<usize> {
+        let state = self.checkpoint_dir(Which::Last).ok()?.join("state.json");
+        read_json::<State>(&state).ok().map(|state| state.epoch)
+    }
+
     /// The folder of a checkpoint; the previous one if a kill hit the moment between two renames.
     pub fn checkpoint_dir(&self, which: Which) -> Result<PathBuf> {
         let now = self.path(&format!("checkpoints/{}", which.name()));
@@ -242,7 +180,8 @@ pub fn remove_dir(dir: &Path) -> Result<()> {
     remove(dir, |dir| std::fs::remove_dir_all(dir))
 }
 
-fn remove(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<()> {
+/// Deletes what `how` deletes, if it is there.
+pub fn remove(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<()> {
     match how(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, e)),
         _ => Ok(()),

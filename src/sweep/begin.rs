@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use sarb_labels::dataset::{self, Split};
-
-use super::state::{FILE, Sweep};
-use crate::recipe::{Recipe, Validation};
+use super::state::{FILE, Sweep, same_file};
+use super::{evaluation, features};
+use crate::inputs::{Cache, Inputs};
+use crate::lock;
+use crate::preflight::{self, Evaluated};
+use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::{Error, Result};
 
@@ -17,22 +19,27 @@ const LOCK: &str = "sweep.lock";
 impl Sweep {
     /// Begins a sweep in its folder, or takes up the one in it; returns the recipe of each cell.
     ///
-    /// The plan may grow. Nothing else may change: numbers of other settings or other inputs must
-    /// not stand beside those that are there.
+    /// The plan may grow. What cells are evaluated on may change while none is evaluated, and with
+    /// `evaluate_again`, which evaluates all anew; no cell is trained again for it. Nothing else may change:
+    /// numbers of other settings or other inputs must not stand beside those that are there.
     ///
     /// # Errors
     /// [`Error::Usage`] for a folder that is not a sweep's, other inputs, or cells that are done and no
     /// longer planned; [`Error::Recipe`] with all recipes that do not resolve; [`Error::Incompatible`]
-    /// for begun cells whose settings changed; what reading the labels says.
-    pub fn begin(&self) -> Result<Vec<Recipe>> {
+    /// for begun cells whose settings changed; [`Error::Sweep`] with all that is wrong with the inputs of
+    /// cells that are not trained.
+    pub fn begin(&self, evaluate_again: bool) -> Result<Vec<Recipe>> {
         let recipes = self.recipes()?;
-        self.check_inputs(&recipes)?;
         self.check_folder()?;
+        let is_begun = self.dir.join(FILE).is_file();
+        if !is_begun {
+            self.check_inputs(&recipes)?;
+        }
         std::fs::create_dir_all(&self.dir).map_err(|e| Error::io(&self.dir, e))?;
-        let lock = self.dir.join(LOCK);
-        let file = OpenOptions::new().append(true).create(true).open(&lock);
-        let file = file.map_err(|e| Error::io(&lock, e))?;
-        file.lock().map_err(|e| Error::io(&lock, e))?;
+        let path = self.dir.join(LOCK);
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        let file = file.map_err(|e| Error::io(&path, e))?;
+        file.lock().map_err(|e| Error::io(&path, e))?;
         if !self.dir.join(FILE).is_file() {
             self.save()?;
             return Ok(recipes);
@@ -40,7 +47,11 @@ impl Sweep {
         let begun = Sweep::open(&self.dir)?;
         self.check_same_inputs(&begun)?;
         self.check_dropped_cells(&begun)?;
+        self.check_labels(&recipes, &self.inputs())?;
         self.check_settings(&recipes)?;
+        // After what changed: that explains why something may not fit any more.
+        self.check_inputs(&recipes)?;
+        evaluation::change(&begun, self, evaluate_again)?;
         if begun != *self {
             self.save()?;
         }
@@ -71,28 +82,51 @@ impl Sweep {
         }
     }
 
-    /// Labels of the splits that are read are readable, and the other files are there.
+    /// Everything that cells read is there and fits, of those that are not trained.
     fn check_inputs(&self, recipes: &[Recipe]) -> Result<()> {
-        dataset::open_split(&self.data, Split::Train)?;
-        dataset::open_split(&self.data, self.split)?;
-        if recipes.iter().any(|recipe| recipe.data.validation == Validation::File) {
-            dataset::open_split(&self.data, Split::Val)?;
-        }
         let networks = recipes.iter().filter_map(|recipe| recipe.backbone.onnx.as_ref());
         for path in self.files().into_iter().filter_map(|(_, path)| path).chain(networks) {
             std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         }
-        Ok(())
+        features::check(self, recipes)?;
+        let mut waiting = Vec::new();
+        for (cell, recipe) in self.plan.cells().iter().zip(recipes) {
+            if !self.is_trained(cell)? {
+                waiting.push(recipe);
+            }
+        }
+        let evaluated = Evaluated { split: self.split, features: self.test_features.as_deref() };
+        let mut problems = preflight::check(&waiting, &self.inputs(), &evaluated);
+        match problems.len() {
+            0 => Ok(()),
+            1 => Err(problems.remove(0)),
+            count => {
+                let lines: Vec<String> = problems.iter().map(Error::to_string).collect();
+                let message = format!("{count} things keep cells from being trained:\n{}", lines.join("\n"));
+                Err(Error::Sweep { code: problems[0].exit_code(), message })
+            }
+        }
     }
 
-    /// The files beside the data folder, with the flags that name them.
-    fn files(&self) -> [(&'static str, Option<&PathBuf>); 5] {
+    /// What cells are trained on; the cache is not used here.
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            data: self.data.clone(),
+            weights: self.weights.clone(),
+            words: self.words.clone(),
+            features: self.features.clone(),
+            val_features: self.val_features.clone(),
+            cache: Cache::in_folder(&self.dir),
+        }
+    }
+
+    /// The files that cells are trained on beside the data folder, with the flags that name them.
+    fn files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
         [
             ("--weights", self.weights.as_ref()),
             ("--words", self.words.as_ref()),
             ("--features", self.features.as_ref()),
             ("--val-features", self.val_features.as_ref()),
-            ("--test-features", self.test_features.as_ref()),
         ]
     }
 
@@ -101,12 +135,7 @@ impl Sweep {
         if !self.dir.exists() {
             return Ok(());
         }
-        let ours = |name: &str| name == LOCK || (name.starts_with(".sarb-") && name.ends_with(".tmp"));
-        let mut foreign = false;
-        for entry in std::fs::read_dir(&self.dir).map_err(|e| Error::io(&self.dir, e))? {
-            let entry = entry.map_err(|e| Error::io(&self.dir, e))?;
-            foreign |= !entry.file_name().to_str().is_some_and(ours);
-        }
+        let foreign = lock::entries(&self.dir)?.iter().any(|path| path.file_name() != Some(LOCK.as_ref()));
         // After the listing: another process may be beginning this very sweep.
         if foreign && !self.dir.join(FILE).is_file() {
             return Err(Error::Usage(format!(
@@ -132,9 +161,6 @@ impl Sweep {
             if !same_file(was, now) {
                 return Err(differs(flag, shown(was), shown(now)));
             }
-        }
-        if begun.split != self.split {
-            return Err(differs("--split", begun.split.to_string(), self.split.to_string()));
         }
         Ok(())
     }
@@ -190,17 +216,6 @@ impl Sweep {
 
 fn has_run(folder: &Path) -> bool {
     folder.join("recipe.toml").is_file()
-}
-
-/// Whether two paths lead to the same file; textually, if it is gone.
-fn same_file(a: Option<&PathBuf>, b: Option<&PathBuf>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            let real = |path: &Path| path.canonicalize().ok();
-            a == b || real(a).is_some_and(|a| Some(a) == real(b))
-        }
-        (a, b) => a == b,
-    }
 }
 
 /// The settings that differ, as `train.epochs was 4, is 5`.

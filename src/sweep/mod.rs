@@ -16,13 +16,18 @@
 mod begin;
 mod child;
 mod claim;
+mod evaluation;
+mod features;
+mod labels;
 mod plan;
+mod plan_keys;
 mod runner;
 mod shard;
 mod state;
 mod status;
 
 pub(crate) use plan::{Cell, Table};
+pub(crate) use plan_keys::{MORE_SEEDS, PLAN, ROW};
 
 pub use child::stop_with_parent;
 pub use plan::Plan;

@@ -24,9 +24,11 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
+use sarb_labels::files::folder_of;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Recipe;
+use crate::recipe::library::{Form, Source};
 use crate::{Error, Result};
 
 /// Rows × known proportions × seeds.
@@ -61,7 +63,7 @@ pub struct Plan {
 pub struct Row {
     /// What tables call it.
     pub name: String,
-    /// The recipe, relative to the plan.
+    /// The recipe, relative to the plan, or its name in the program.
     pub recipe: PathBuf,
     /// Settings on top of the recipe's and the plan's, as of `sarb train --set`.
     #[serde(default)]
@@ -109,18 +111,30 @@ pub struct Cell {
 }
 
 impl Plan {
-    /// Reads and checks a plan; recipes are not opened.
+    /// Reads and checks a plan, a file or one in the program such as `coco18`; recipes are not opened. Returns
+    /// the folder that its recipes are relative to as well.
     ///
     /// # Errors
-    /// [`Error::Recipe`] naming the key, the value and what is accepted.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    /// [`Error::Recipe`] naming the key, the value and what is accepted; [`Error::Missing`] with the name
+    /// that may be meant.
+    pub fn read(path: &Path) -> Result<(Self, PathBuf)> {
+        let source = Source::find(path, Form::Plan)?;
+        let (text, folder) = match &source {
+            Source::File(file) => (source.text(Form::Plan)?, folder_of(file).to_owned()),
+            // Its recipes are called by their full names, so that the folder does not matter.
+            Source::BuiltIn(plan) => (plan.standing_alone(), PathBuf::from(".")),
+        };
         let plan: Self = toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::Recipe(format!("{}:{line}: {}", path.display(), e.message().trim().replace('\n', "; ")))
+            Error::Recipe(format!("{source}:{line}: {}", e.message().trim().replace('\n', "; ")))
         })?;
-        plan.check().map_err(|why| Error::Recipe(format!("{}: {why}", path.display())))?;
-        Ok(plan)
+        plan.check().map_err(|why| Error::Recipe(format!("{source}: {why}")))?;
+        Ok((plan, folder))
+    }
+
+    /// The complete plan as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a plan is a plain table")
     }
 
     fn check(&self) -> std::result::Result<(), String> {
@@ -204,7 +218,7 @@ impl Plan {
     /// The resolved recipe of a cell; `base` is the folder that recipes are relative to.
     pub fn recipe(&self, cell: &Cell, base: &Path) -> Result<Recipe> {
         let row = &self.rows[cell.row];
-        Recipe::read(Some(&base.join(&row.recipe)), None, &self.sets(cell))
+        Recipe::read_from(base, &row.recipe, &self.sets(cell))
     }
 
     /// The settings of a cell on top of its recipe's, as of `sarb train --set`.
@@ -294,11 +308,15 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/plans");
         let mut cells = 0;
         for file in std::fs::read_dir(&folder).unwrap() {
-            let plan = Plan::read(&file.unwrap().path()).unwrap();
+            let file = file.unwrap().path();
+            let (plan, folder) = Plan::read(&file).unwrap();
+            let name = format!("sarb:plans/{}", file.file_stem().unwrap().to_str().unwrap());
+            let (in_program, anywhere) = Plan::read(Path::new(&name)).unwrap();
             assert!(plan.rows.iter().any(|row| row.name == plan.compare_with));
             for cell in plan.cells() {
                 let recipe = plan.recipe(&cell, &folder).unwrap();
                 assert_eq!((recipe.data.known, recipe.seed), (cell.known, cell.seed));
+                assert_eq!(in_program.recipe(&cell, &anywhere).unwrap(), recipe);
                 cells += 1;
             }
         }

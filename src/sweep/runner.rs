@@ -1,6 +1,6 @@
 //! Runs a sweep: hands its cells to workers, each of which trains and evaluates one after another.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -20,6 +20,8 @@ use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::{Error, Result};
 
+/// So many cells that fail in the same way, and none that does not, end a sweep.
+const SAME_FAILURES: usize = 3;
 /// How often a cell is looked at that another process has.
 const HELD_POLL: Duration = Duration::from_millis(300);
 
@@ -92,6 +94,12 @@ struct Progress {
     done: usize,
     failed: Vec<(usize, Failure)>,
     total: usize,
+    /// Whether a cell has ended well since this invocation began.
+    succeeded: bool,
+    /// How many cells failed before that.
+    failed_before: usize,
+    /// What all cells fail with: nothing is gained by going on.
+    in_common: Option<String>,
 }
 
 impl Progress {
@@ -124,6 +132,7 @@ impl<'a> Runner<'a> {
                 (None, None) => progress.fresh.push_back(number),
             }
         }
+        progress.failed_before = progress.failed.len();
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = (cores / options.jobs).max(1);
         let progress = Mutex::new(progress);
@@ -165,6 +174,23 @@ impl<'a> Runner<'a> {
 
     fn stopped(&self) -> bool {
         self.cancel.is_cancelled() || self.abort.load(Ordering::Relaxed)
+    }
+
+    /// Notes what all cells so far failed with, once that is enough to stop: the same reason in several rows,
+    /// and none that ended well.
+    fn find_in_common(&self, progress: &mut Progress) {
+        let failed = &progress.failed[progress.failed_before..];
+        let reason = |(number, failure): &(usize, Failure)| {
+            let folder = self.sweep.folder(&self.cells[*number]);
+            failure.reason.replace(&*folder.to_string_lossy(), "RUN")
+        };
+        let Some(first) = failed.first().map(reason) else { return };
+        let rows: HashSet<usize> = failed.iter().map(|(number, _)| self.cells[*number].row).collect();
+        let enough = failed.len() >= SAME_FAILURES && rows.len() >= self.sweep.plan.rows.len().min(2);
+        if enough && !progress.succeeded && progress.left() > 0 && failed.iter().all(|f| reason(f) == first) {
+            progress.in_common = Some(first);
+            self.abort.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes cells until none is left or the sweep is stopped.
@@ -229,6 +255,7 @@ impl<'a> Runner<'a> {
     fn end_done(&self, cell: &Cell, map: f64, how: &str) {
         let mut progress = self.progress();
         progress.done += 1;
+        progress.succeeded = true;
         let (name, left) = (self.sweep.name(cell), progress.left());
         (self.say)(&format!("{name}: mAP {:.1} {how}, {left} left", 100.0 * map));
     }
@@ -239,6 +266,7 @@ impl<'a> Runner<'a> {
         progress.failed.push((number, failure));
         let (name, left) = (self.sweep.name(&self.cells[number]), progress.left());
         (self.say)(&format!("{name}: failed: {reason}, {left} left"));
+        self.find_in_common(&mut progress);
     }
 
     /// Trains, unless that is done, and evaluates.
@@ -246,7 +274,7 @@ impl<'a> Runner<'a> {
         let (sweep, cell) = (self.sweep, &self.cells[number]);
         let child = |args: Vec<OsString>| child::run(&args, claim, self.threads, || self.stopped());
         if !sweep.is_trained(cell)? {
-            let how = how_to_begin(&sweep.folder(cell))?;
+            let how = how_to_begin(&sweep.folder(cell));
             // Resolved when the sweep began: an edit of the recipe in the meantime changes no cell.
             write_with_folder(&sweep.recipe_file(cell), self.recipes[number].to_toml().as_bytes())?;
             match child(self.train_args(cell, how))? {
@@ -291,6 +319,17 @@ impl<'a> Runner<'a> {
     /// What is left to say when the workers have ended.
     fn finish(self) -> Result<()> {
         let mut progress = self.progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(reason), Some((_, failure))) = (&progress.in_common, progress.failed.last()) {
+            return Err(Error::Sweep {
+                code: failure.code,
+                message: format!(
+                    "stopped: the first {} cells failed with the same error, {} of {} were not begun: {reason}\nonce that is repaired, the same command with --retry-failed goes on",
+                    progress.failed.len() - progress.failed_before,
+                    progress.left(),
+                    progress.total
+                ),
+            });
+        }
         if progress.left() > 0 {
             return Err(Error::Sweep {
                 code: 75,
@@ -317,16 +356,13 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// The flag of `sarb train` for what lies in a run's folder.
-fn how_to_begin(folder: &Path) -> Result<Option<&'static str>> {
-    if !folder.exists() {
-        return Ok(None);
-    }
+/// The flag of `sarb train` for what lies in a run's folder. What is neither a run nor the beginning of one is
+/// not the sweep's: `sarb train` refuses it.
+fn how_to_begin(folder: &Path) -> Option<&'static str> {
     match Run::open(folder) {
-        Ok(run) if run.has_checkpoint() => Ok(Some("--resume")),
-        Ok(run) if run.path("checkpoints").is_dir() => Ok(Some("--force")),
-        // Killed before it was a run; `sarb train` would refuse it, but this folder is the sweep's own.
-        _ => std::fs::remove_dir_all(folder).map(|()| None).map_err(|e| Error::io(folder, e)),
+        Ok(run) if run.has_checkpoint() => Some("--resume"),
+        Ok(run) if run.path("checkpoints").is_dir() => Some("--force"),
+        _ => None,
     }
 }
 
@@ -338,15 +374,15 @@ mod tests {
     fn a_folder_is_taken_up_as_far_as_it_got() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("seed-0");
-        assert_eq!(how_to_begin(&folder).unwrap(), None);
-        // Killed between making the folders and the first file.
-        std::fs::create_dir_all(folder.join("checkpoints")).unwrap();
-        assert_eq!(how_to_begin(&folder).unwrap(), None);
-        assert!(!folder.exists());
+        assert_eq!(how_to_begin(&folder), None);
+        // Killed between making the folders and the first file; what somebody put there stays.
         std::fs::create_dir_all(folder.join("checkpoints/last")).unwrap();
+        std::fs::write(folder.join("notes.txt"), "mine").unwrap();
+        assert_eq!(how_to_begin(&folder), None);
+        assert!(folder.join("notes.txt").is_file());
         std::fs::write(folder.join("recipe.toml"), "").unwrap();
-        assert_eq!(how_to_begin(&folder).unwrap(), Some("--force"));
+        assert_eq!(how_to_begin(&folder), Some("--force"));
         std::fs::write(folder.join("checkpoints/last/state.json"), "{}").unwrap();
-        assert_eq!(how_to_begin(&folder).unwrap(), Some("--resume"));
+        assert_eq!(how_to_begin(&folder), Some("--resume"));
     }
 }

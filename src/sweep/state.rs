@@ -239,6 +239,17 @@ pub(crate) fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(write_atomically(path, |file| file.write_all(bytes))?)
 }
 
+/// Whether two paths lead to the same file; textually, if it is gone.
+pub(super) fn same_file(a: Option<&PathBuf>, b: Option<&PathBuf>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            let real = |path: &Path| path.canonicalize().ok();
+            a == b || real(a).is_some_and(|a| Some(a) == real(b))
+        }
+        (a, b) => a == b,
+    }
+}
+
 /// A split by its name.
 mod split_name {
     use sarb_labels::Split;

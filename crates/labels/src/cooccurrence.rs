@@ -29,14 +29,16 @@ pub enum Cooccurrence {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    #[serde(default)]
     estimator: Estimator,
     #[serde(skip_serializing_if = "Option::is_none")]
     shrinkage: Option<f64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Estimator {
+    #[default]
     Unbiased,
     Reference,
 }

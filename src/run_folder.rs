@@ -1,0 +1,131 @@
+//! The folder of a run before it is one: whether a training may write to it, and what of an earlier run goes.
+
+use std::path::Path;
+
+use crate::lock::{FolderLock, entries, in_use};
+use crate::run::{Run, remove, remove_dir};
+use crate::{Error, Result};
+
+/// The files that a run writes.
+const FILES: &[&str] = &[
+    "recipe.toml",
+    "run.json",
+    "metrics.csv",
+    "events.jsonl",
+    "backbone.safetensors",
+    "anchor.bpk",
+    "anchor.new.bpk",
+    "data/train.csv",
+    "data/val.csv",
+    "data/categories.json",
+    "data/cooccurrence.npy",
+    "data/words.npy",
+    "report.html",
+];
+/// The folders that hold nothing but what a run writes.
+const FOLDERS: &[&str] = &["checkpoints", "evaluation", "tensorboard"];
+
+/// What to do with a folder that already holds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse it.
+    Refuse,
+    /// Go on from its last checkpoint.
+    Resume,
+    /// Delete the run in it and start anew.
+    Replace,
+}
+
+/// Whether a run may be written to `dir`, before anything is computed; a folder that is there is locked.
+///
+/// # Errors
+/// [`Error::Usage`] if another process has the folder, if it holds something and `existing` refuses it, or if
+/// it is to be resumed or replaced and is not a run.
+pub fn claim(dir: &Path, existing: Existing) -> Result<Option<FolderLock>> {
+    if let Some(process) = FolderLock::holder(dir)? {
+        return Err(in_use(dir, process));
+    }
+    check(dir, existing)?;
+    if dir.is_dir() { FolderLock::take(dir).map(Some) } else { Ok(None) }
+}
+
+/// Makes the folder of a new run, or takes up an old one; of one that is replaced, what a run wrote is deleted
+/// and nothing else. `lock` is what [`claim`] gave.
+///
+/// # Errors
+/// Those of [`claim`]: another process may have come first.
+pub fn create(dir: &Path, existing: Existing, lock: Option<FolderLock>) -> Result<(Run, FolderLock)> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+    let lock = lock.map_or_else(|| FolderLock::take(dir), Ok)?;
+    check(dir, existing)?;
+    let run = Run::at(dir);
+    if existing == Existing::Replace {
+        FILES.iter().try_for_each(|file| remove(&run.path(file), |path| std::fs::remove_file(path)))?;
+        FOLDERS.iter().try_for_each(|folder| remove_dir(&run.path(folder)))?;
+    }
+    for part in FOLDERS.iter().chain(&["data"]) {
+        let part = run.path(part);
+        std::fs::create_dir_all(&part).map_err(|e| Error::io(&part, e))?;
+    }
+    Ok((run, lock))
+}
+
+fn check(dir: &Path, existing: Existing) -> Result<()> {
+    let is_run = dir.join("recipe.toml").is_file() && dir.join("checkpoints").is_dir();
+    let shown = dir.display();
+    match existing {
+        _ if !dir.is_dir() || is_unused(dir)? => Ok(()),
+        Existing::Refuse => Err(Error::Usage(format!(
+            "{shown} is not empty; --resume continues the run in it, --force replaces it"
+        ))),
+        _ if is_run => Ok(()),
+        Existing::Resume => {
+            Err(Error::Usage(format!("{shown} is not empty and is not a run; give another --out")))
+        }
+        Existing::Replace => {
+            Err(Error::Usage(format!("{shown} is not empty and is not a run; --force replaces runs only")))
+        }
+    }
+}
+
+/// Whether nothing is in a folder but the folders that a run makes before its first file: it was killed then.
+fn is_unused(dir: &Path) -> Result<bool> {
+    for entry in entries(dir)? {
+        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let ours = (FOLDERS.contains(&name) || name == "data") && entry.is_dir();
+        if !ours || !entries(&entry)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_use_is_refused_with_its_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = claim(dir.path(), Existing::Refuse).unwrap();
+        let (_run, lock) = create(dir.path(), Existing::Refuse, lock).unwrap();
+        let own = format!("process {}", std::process::id());
+        for existing in [Existing::Refuse, Existing::Resume, Existing::Replace] {
+            let error = claim(dir.path(), existing).unwrap_err().to_string();
+            assert!(error.contains(&own), "{error}");
+            assert!(create(dir.path(), existing, None).unwrap_err().to_string().contains(&own));
+        }
+        drop(lock);
+        // Nothing was written to it: whoever comes next begins anew.
+        assert!(claim(dir.path(), Existing::Refuse).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_run_did_not_write_makes_a_folder_used() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("checkpoints")).unwrap();
+        assert!(claim(dir.path(), Existing::Resume).is_ok());
+        std::fs::write(dir.path().join("checkpoints/mine"), "").unwrap();
+        assert!(claim(dir.path(), Existing::Resume).unwrap_err().to_string().contains("is not a run"));
+    }
+}
