@@ -38,6 +38,7 @@
 //! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
+//! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
 //!
 //! # The map
@@ -62,11 +63,13 @@ mod cache;
 mod calibration;
 mod cancel;
 mod checkpoint;
+pub mod datasets;
 pub mod device;
 mod error;
 mod events;
 mod experiment;
 mod extractor;
+pub mod fetch;
 #[cfg(test)]
 mod fixture;
 mod inputs;
@@ -92,6 +95,7 @@ pub mod sweep;
 pub mod synthetic;
 mod tensorboard;
 mod train;
+pub mod weights;
 
 pub use burn::tensor::Device;
 pub use cancel::Cancel;

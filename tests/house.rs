@@ -6,10 +6,21 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, the ground floor first: a module imports from its own floor and from those below.
 const FLOORS: [&[&str]; 9] = [
-    &["cancel", "device", "error", "memory", "tensorboard"],
+    &["cancel", "device", "error", "fetch", "memory", "tensorboard"],
     &["kernels"],
     &["backbone", "nn"],
-    &["batch", "cache", "calibration", "kmeans", "loader", "loss", "ridge", "synthetic"],
+    &[
+        "batch",
+        "cache",
+        "calibration",
+        "datasets",
+        "kmeans",
+        "loader",
+        "loss",
+        "ridge",
+        "synthetic",
+        "weights",
+    ],
     &["methods"],
     &["inputs", "model", "recipe"],
     &["checkpoint", "events", "extractor", "prepare", "recognizer", "run", "scoring", "step", "train"],

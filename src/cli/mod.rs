@@ -5,6 +5,8 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 pub mod heat_map;
+mod machine;
+pub mod manual;
 pub mod predict;
 mod progress;
 pub mod quickstart;
@@ -12,6 +14,8 @@ pub mod report;
 pub mod signals;
 pub mod sweep;
 pub mod train;
+mod transfer;
+pub mod weights;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,7 +26,7 @@ use sarb::{Cache, Result};
 
 /// Multi-label image recognition from partial labels: SARB and the systems it is compared with.
 #[derive(Debug, Parser)]
-#[command(name = "sarb", version, about, max_term_width = 100)]
+#[command(name = "sarb", version, long_version = machine::version(), about, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -45,8 +49,15 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Tables and figures of a sweep
     Report(report::Report),
-    /// Show devices and caches
+    /// List, fetch and inspect pretrained weights
+    #[command(subcommand)]
+    Weights(weights::Weights),
+    /// Show version, processor, memory, devices, disks and caches
     Doctor(doctor::Doctor),
+    /// Print the completions of a shell: bash, elvish, fish, powershell or zsh
+    Completions(manual::Completions),
+    /// Write manual pages
+    Man(manual::Man),
 }
 
 /// Runs the command that was typed.
@@ -59,7 +70,10 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Data(command) => data::run(command),
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Weights(command) => weights::run(command, signals::listen),
         Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 

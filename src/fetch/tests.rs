@@ -1,0 +1,458 @@
+//! Downloads from a server on loopback that does what servers and networks do; archives that mean no good.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::*;
+
+/// What is served: large enough for several pieces.
+fn content() -> Vec<u8> {
+    (0..400_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut digest = Digest::default();
+    digest.update(bytes);
+    digest.hex()
+}
+
+/// A request: its path, the first byte that it asks for, and in which state of the file.
+#[derive(Debug, Clone, PartialEq)]
+struct Request {
+    path: String,
+    from: Option<usize>,
+    if_range: Option<String>,
+}
+
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let mut request = Request { path, from: None, if_range: None };
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ")?;
+        match name.to_lowercase().as_str() {
+            "range" => request.from = value.strip_prefix("bytes=")?.trim_end_matches('-').parse().ok(),
+            "if-range" => request.if_range = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    Some(request)
+}
+
+type Answer = Box<dyn Fn(&Request, TcpStream) + Send>;
+
+/// Answers each connection with the next of its answers, the last of them for all that follow.
+struct Server {
+    address: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    fn new(answers: Vec<Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let seen = requests.clone();
+        // Waits for connections until the process of the tests ends.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some(request) = read(&stream) else { continue };
+                let number = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(request.clone());
+                    seen.len() - 1
+                };
+                answers[number.min(answers.len() - 1)](&request, stream);
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn remote(&self, bytes: &[u8]) -> Remote {
+        let url = format!("{}/model.pth", self.address).into();
+        Remote { url, bytes: Some(bytes.len() as u64), sha256: sha256(bytes).into() }
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Serves a file, with ranges, but sends at most so many bytes in one answer.
+fn serve(bytes: Vec<u8>, etag: &'static str, at_most: usize) -> Answer {
+    Box::new(move |request, mut stream| {
+        let same = request.if_range.as_deref().is_none_or(|state| state == etag);
+        let start = request.from.filter(|_| same).unwrap_or(0);
+        let (status, range) = match start {
+            0 => ("200 OK", String::new()),
+            _ => {
+                let range = format!("Content-Range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len());
+                ("206 Partial Content", range)
+            }
+        };
+        let length = bytes.len() - start;
+        let head = format!(
+            "HTTP/1.1 {status}\r\nETag: {etag}\r\nContent-Length: {length}\r\n{range}Connection: close\r\n\r\n"
+        );
+        let body = &bytes[start..(start + at_most).min(bytes.len())];
+        // A client that hangs up is none of the server's business.
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    })
+}
+
+fn says(answer: &'static str) -> Answer {
+    Box::new(move |_, mut stream| {
+        let _ = stream.write_all(answer.as_bytes());
+    })
+}
+
+fn redirects(to: &'static str) -> Answer {
+    Box::new(move |_, mut stream| {
+        let _ = write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+    })
+}
+
+/// Impatient, so that tests are quick.
+fn patience() -> Patience {
+    let [connect, stall, pause] = [2_000, 300, 1].map(Duration::from_millis);
+    Patience { connect, stall, tries: 2, pause, redirects: 3 }
+}
+
+/// Downloads into a folder; returns what came of it and the notes.
+fn fetched(remote: &Remote, folder: &Path) -> (Result<()>, Vec<String>) {
+    let notes = RefCell::new(Vec::new());
+    let note = |note: &str| notes.borrow_mut().push(note.to_owned());
+    let cancel = Cancel::new();
+    let watch = Watch { show: &|_| {}, note: &note, cancel: &cancel };
+    let result = download(remote, &folder.join("model.pth"), &patience(), &watch);
+    (result, notes.take())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The whole file is there and nothing else.
+fn assert_whole(folder: &Path) {
+    assert_eq!(names(folder), ["model.pth"]);
+    assert!(std::fs::read(folder.join("model.pth")).unwrap() == content());
+}
+
+#[test]
+fn a_whole_answer_becomes_a_file() {
+    let server = Server::new(vec![serve(content(), "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    fetched(&server.remote(&content()), folder.path()).0.unwrap();
+    assert_whole(folder.path());
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_cut_transfer_continues_where_it_ended() {
+    let server = Server::new(vec![serve(content(), "\"a\"", 150_000)]);
+    let folder = tempfile::tempdir().unwrap();
+    fetched(&server.remote(&content()), folder.path()).0.unwrap();
+    assert_whole(folder.path());
+    let from: Vec<_> = server.requests().iter().map(|request| request.from).collect();
+    assert_eq!(from, [None, Some(150_000), Some(300_000)]);
+    assert_eq!(server.requests()[1].if_range.as_deref(), Some("\"a\""));
+}
+
+#[test]
+fn what_arrived_is_kept_for_the_next_call() {
+    let gone = says("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let server = Server::new(vec![serve(content(), "\"a\"", 150_000), gone]);
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetched(&server.remote(&content()), folder.path()).0.unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert!(
+        error.to_string().contains("503") && error.to_string().contains("150000 bytes are kept"),
+        "{error}"
+    );
+    assert_eq!(names(folder.path()), ["model.pth.part", "model.pth.part.json"]);
+
+    // Another server, as after a restart: the address in the note must be the same for a continuation.
+    let again = Server::new(vec![serve(content(), "\"a\"", usize::MAX)]);
+    let note = folder.path().join("model.pth.part.json");
+    let text = std::fs::read_to_string(&note).unwrap().replace(&server.address, &again.address);
+    std::fs::write(&note, text).unwrap();
+    fetched(&again.remote(&content()), folder.path()).0.unwrap();
+    assert_whole(folder.path());
+    assert_eq!(again.requests()[0].from, Some(150_000));
+}
+
+#[test]
+fn a_file_that_changed_in_between_is_fetched_anew() {
+    let old: Vec<u8> = content().iter().map(|byte| byte ^ 1).collect();
+    let server = Server::new(vec![serve(old, "\"old\"", 150_000), serve(content(), "\"new\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    fetched(&server.remote(&content()), folder.path()).0.unwrap();
+    assert_whole(folder.path());
+    assert_eq!(server.requests()[1].if_range.as_deref(), Some("\"old\""));
+}
+
+#[test]
+fn a_range_of_another_length_is_not_appended() {
+    // A server that does not heed If-Range and has another file by now.
+    let longer = Box::new(|request: &Request, mut stream: TcpStream| {
+        let start = request.from.unwrap();
+        let _ = write!(
+            stream,
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-999999/1000000\r\nContent-Length: 5\r\n\
+             Connection: close\r\n\r\nwrong"
+        );
+    });
+    let server =
+        Server::new(vec![serve(content(), "\"a\"", 150_000), longer, serve(content(), "\"b\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    let (result, notes) = fetched(&server.remote(&content()), folder.path());
+    result.unwrap();
+    assert_whole(folder.path());
+    assert!(notes.iter().any(|note| note.contains("another file")), "{notes:?}");
+    assert_eq!(server.requests()[2].from, None);
+}
+
+#[test]
+fn a_server_without_ranges_that_always_cuts_is_given_up() {
+    let rude = Box::new(|_: &Request, mut stream: TcpStream| {
+        let _ =
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\nConnection: close\r\n\r\nshort");
+    });
+    let server = Server::new(vec![rude]);
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetched(&server.remote(&content()), folder.path()).0.unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert_eq!(server.requests().len(), 3, "one try that brought bytes, two that brought no more");
+}
+
+#[test]
+fn wrong_content_is_deleted_and_named() {
+    let lie: Vec<u8> = content().iter().map(|byte| byte ^ 1).collect();
+    let server = Server::new(vec![serve(lie.clone(), "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    let remote = server.remote(&content());
+    let error = fetched(&remote, folder.path()).0.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(
+        error.to_string().contains(&sha256(&lie)) && error.to_string().contains(&*remote.sha256),
+        "{error}"
+    );
+    assert!(names(folder.path()).is_empty());
+
+    // The first digits alone are checked where only they are known.
+    let eight = Remote { sha256: remote.sha256[..8].to_owned().into(), ..remote.clone() };
+    assert!(fetched(&eight, folder.path()).0.unwrap_err().to_string().contains("begins with"));
+    let right = Remote { sha256: sha256(&lie)[..8].to_owned().into(), ..remote };
+    fetched(&right, folder.path()).0.unwrap();
+    assert_eq!(std::fs::read(folder.path().join("model.pth")).unwrap(), lie);
+}
+
+#[test]
+fn more_bytes_than_the_file_has_are_not_stored() {
+    let mut long = content();
+    long.extend([0; 1_000_000]);
+    let server = Server::new(vec![serve(long, "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetched(&server.remote(&content()), folder.path()).0.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_redirect_is_followed_and_a_circle_is_not() {
+    let server = Server::new(vec![redirects("/elsewhere"), serve(content(), "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    fetched(&server.remote(&content()), folder.path()).0.unwrap();
+    assert_whole(folder.path());
+    assert_eq!(server.requests()[1].path, "/elsewhere");
+
+    let circle = Server::new(vec![redirects("/model.pth")]);
+    let other = tempfile::tempdir().unwrap();
+    let error = fetched(&circle.remote(&content()), other.path()).0.unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert!(error.to_string().contains("redirected too often"), "{error}");
+    assert_eq!(circle.requests().len(), 4, "the first request and three redirects");
+}
+
+#[test]
+fn a_server_that_stalls_is_left() {
+    let stalls = Box::new(|_: &Request, mut stream: TcpStream| {
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n")
+            .and_then(|()| stream.flush());
+        // Held open from another thread, so that the next connection is answered.
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(5));
+            drop(stream);
+        });
+    });
+    let server = Server::new(vec![stalls, serve(content(), "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    fetched(&server.remote(&content()), folder.path()).0.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert_whole(folder.path());
+}
+
+#[test]
+fn a_missing_file_is_said_at_once() {
+    let server =
+        Server::new(vec![says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")]);
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetched(&server.remote(&content()), folder.path()).0.unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert!(error.to_string().contains("404"), "{error}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn two_processes_do_not_fetch_one_file() {
+    let server = Server::new(vec![serve(content(), "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    let part = std::fs::File::create(folder.path().join("model.pth.part")).unwrap();
+    part.lock().unwrap();
+    let error = fetched(&server.remote(&content()), folder.path()).0.unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_wish_to_stop_keeps_what_arrived() {
+    let server = Server::new(vec![serve(content(), "\"a\"", usize::MAX)]);
+    let folder = tempfile::tempdir().unwrap();
+    let cancel = Cancel::new();
+    let watch = Watch { show: &|_| cancel.cancel(), note: &|_| {}, cancel: &cancel };
+    let target = folder.path().join("model.pth");
+    let error = download(&server.remote(&content()), &target, &patience(), &watch).unwrap_err();
+    assert_eq!(error.exit_code(), 75);
+    assert_eq!(names(folder.path()), ["model.pth.part", "model.pth.part.json"]);
+    fetched(&server.remote(&content()), folder.path()).0.unwrap();
+    assert_whole(folder.path());
+}
+
+#[test]
+fn a_file_of_this_machine_is_checked_as_a_download_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("from-a-stick.pth");
+    let target = folder.path().join("model.pth");
+    let remote =
+        Remote { url: "http://nowhere/model.pth".into(), bytes: None, sha256: sha256(&content()).into() };
+    let watch = Watch { show: &|_| {}, note: &|_| {}, cancel: &Cancel::new() };
+    std::fs::write(&source, b"something else").unwrap();
+    let error = import(&source, &remote, &target, &watch).unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
+    assert_eq!(names(folder.path()), ["from-a-stick.pth"]);
+    std::fs::write(&source, content()).unwrap();
+    import(&source, &remote, &target, &watch).unwrap();
+    assert!(std::fs::read(&target).unwrap() == content());
+    assert_eq!(import(Path::new("/no/such"), &remote, &target, &watch).unwrap_err().exit_code(), 4);
+}
+
+#[test]
+fn the_home_is_what_the_environment_says() {
+    let given = |pairs: &'static [(&'static str, &'static str)]| {
+        move |name: &str| pairs.iter().find(|(it, _)| *it == name).map(|(_, value)| PathBuf::from(value))
+    };
+    let home = || Some(PathBuf::from("/home/me"));
+    assert_eq!(home_from(given(&[("SARB_HOME", "/big/sarb")]), home()).unwrap(), Path::new("/big/sarb"));
+    #[cfg(target_os = "linux")]
+    {
+        let xdg = given(&[("XDG_DATA_HOME", "/data"), ("SARB_HOME", "")]);
+        assert_eq!(home_from(xdg, home()).unwrap(), Path::new("/data/sarb"));
+        assert_eq!(
+            home_from(given(&[("XDG_DATA_HOME", "relative")]), home()).unwrap(),
+            Path::new("/home/me/.local/share/sarb")
+        );
+        assert_eq!(home_from(given(&[]), None).unwrap_err().exit_code(), 4);
+    }
+}
+
+/// A tar file of members as they are, also such as the crate would not write.
+fn tarred(members: &[(&str, ::tar::EntryType, &[u8])]) -> Vec<u8> {
+    let mut archive = ::tar::Builder::new(Vec::new());
+    for (name, kind, bytes) in members {
+        let mut header = ::tar::Header::new_gnu();
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        archive.append(&header, *bytes).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+fn zipped(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        archive.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// Unpacks bytes into `inside` of a folder; returns the folder and what came of it.
+fn unpacked(bytes: &[u8], kind: &str) -> (tempfile::TempDir, Result<usize>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, inside) = (folder.path().join("archive"), folder.path().join("inside"));
+    std::fs::write(&archive, bytes).unwrap();
+    std::fs::create_dir(&inside).unwrap();
+    let watch = Watch { show: &|_| {}, note: &|_| {}, cancel: &Cancel::new() };
+    let result = match kind {
+        "tar" => unpack::tar(&archive, &inside, &unpack::everything, &watch),
+        _ => unpack::zip(&archive, &inside, &unpack::everything, &watch),
+    };
+    (folder, result)
+}
+
+#[test]
+fn archives_are_unpacked() {
+    use ::tar::EntryType::{Directory, Regular};
+    let plain = tarred(&[("a/", Directory, b""), ("a/b.txt", Regular, b"hello")]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let zip = zipped(&[("a/b.txt", b"hello")]);
+    for (bytes, kind) in [(plain, "tar"), (gzip.finish().unwrap(), "tar"), (zip, "zip")] {
+        let (folder, result) = unpacked(&bytes, kind);
+        assert_eq!(result.unwrap(), 1);
+        assert_eq!(std::fs::read(folder.path().join("inside/a/b.txt")).unwrap(), b"hello");
+    }
+}
+
+#[test]
+fn nothing_leads_out_of_the_folder() {
+    use ::tar::EntryType::{Link, Regular, Symlink};
+    for name in ["../out.txt", "a/../../out.txt", "/tmp/out.txt", "..\\out.txt", "C:\\out.txt"] {
+        for (bytes, kind) in
+            [(tarred(&[(name, Regular, b"evil")]), "tar"), (zipped(&[(name, b"evil")]), "zip")]
+        {
+            let (folder, result) = unpacked(&bytes, kind);
+            assert_eq!(result.unwrap_err().exit_code(), 3, "{kind} {name}");
+            assert_eq!(names(folder.path()), ["archive", "inside"]);
+            assert!(names(&folder.path().join("inside")).is_empty(), "{kind} {name}");
+        }
+    }
+    for kind in [Link, Symlink] {
+        let (_folder, result) = unpacked(&tarred(&[("link", kind, b"")]), "tar");
+        assert!(result.unwrap_err().to_string().contains("a link"));
+    }
+}
+
+#[test]
+fn damaged_archives_are_errors() {
+    use ::tar::EntryType::Regular;
+    let tar = tarred(&[("a.txt", Regular, &[7; 5_000])]);
+    let zip = zipped(&[("a.txt", &[7; 5_000])]);
+    for (bytes, kind) in [(tar, "tar"), (zip, "zip")] {
+        let (_folder, result) = unpacked(&bytes[..bytes.len().min(2_000) / 2], kind);
+        assert_eq!(result.unwrap_err().exit_code(), 3, "{kind}");
+    }
+}
