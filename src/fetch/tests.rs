@@ -97,7 +97,7 @@ fn serve(bytes: Vec<u8>, etag: &'static str, at_most: usize) -> Answer {
         let head = format!(
             "HTTP/1.1 {status}\r\nETag: {etag}\r\nContent-Length: {length}\r\n{range}Connection: close\r\n\r\n"
         );
-        let body = &bytes[start..(start + at_most).min(bytes.len())];
+        let body = &bytes[start..start.saturating_add(at_most).min(bytes.len())];
         // A client that hangs up is none of the server's business.
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     })
