@@ -68,17 +68,15 @@ impl List {
             let entries: Vec<_> = ALL.iter().map(|entry| as_json(entry, &home)).collect();
             return print(&serde_json::Value::Array(entries).to_string());
         }
-        let mut rows =
-            vec![["name", "MB", "here", "license", "checked", "what it is"].map(String::from).to_vec()];
+        let row = |name: &str, megabytes: &str, here: &str, license: &str, checked: &str, about: &str| {
+            print(&format!("{name:<18}  {megabytes:>4}  {here:<4}  {license:<26}  {checked:<29}  {about}"))
+        };
+        row("name", "MB", "here", "license", "checked", "what it is")?;
         for entry in &ALL {
             let here = if entry.path(&home).is_file() { "yes" } else { "no" };
             let megabytes = entry.megabytes.to_string();
-            let (checked, about) = (entry.checked(), entry.about);
-            rows.push(
-                [entry.name, &megabytes, here, entry.license, &checked, about].map(String::from).to_vec(),
-            );
+            row(entry.name, &megabytes, here, entry.license, &entry.checked(), entry.about)?;
         }
-        print(aligned(&rows).trim_end())?;
         say(&format!("fetched weights lie in {}", home.join("weights").display()));
         Ok(())
     }
@@ -102,13 +100,14 @@ impl Fetch {
     fn run(&self, cancel: &Cancel) -> Result<()> {
         let entry = Entry::named(&self.name)?;
         let home = home()?;
-        if !entry.path(&home).is_file() && self.from.is_none() {
+        let is_here = entry.path(&home).is_file();
+        if !is_here && self.from.is_none() {
             say(&format!("{} MB from {}, license {}", entry.megabytes, entry.source(), entry.license));
         }
         let from = self.from.as_deref();
         let path = Transfer::new()
             .during(cancel, |watch| sarb::weights::fetch(entry, &home, from, &Patience::default(), watch))?;
-        say(&format!("checked: {}", entry.checked()));
+        say(&if is_here { "is here already".to_owned() } else { format!("checked: {}", entry.checked()) });
         print(&path.display().to_string())
     }
 }

@@ -56,11 +56,7 @@ pub fn download(remote: &Remote, target: &Path, patience: &Patience, watch: &Wat
         };
         fruitless = if part.digest.bytes() > before { 0 } else { fruitless + 1 };
         if fruitless >= patience.tries {
-            return Err(Error::Missing(format!(
-                "{}: {why}; {} bytes are kept: run the same command again to continue",
-                remote.url,
-                part.digest.bytes()
-            )));
+            return Err(part.given_up(remote, &why));
         }
         (watch.note)(&format!("{}: {why}; trying again", remote.url));
         rest(patience.pause * 2_u32.pow(fruitless), watch)?;
@@ -232,6 +228,20 @@ impl Part {
             }
             None => Ok(Ended::Whole),
         }
+    }
+
+    /// What to say after the last try, and what to do.
+    fn given_up(&self, remote: &Remote, why: &str) -> Error {
+        let url = &remote.url;
+        Error::Missing(match self.digest.bytes() {
+            0 => {
+                self.delete();
+                format!(
+                    "{url}: {why}; where there is no network, bring the file by other means and give it with --from"
+                )
+            }
+            have => format!("{url}: {why}; {have} bytes are kept: run the same command again to continue"),
+        })
     }
 
     /// Checks the whole and gives it its name.

@@ -148,3 +148,6 @@ fn copy(input: &mut impl Read, output: &mut File, archive: &Path, target: &Path)
         bytes += count as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;
