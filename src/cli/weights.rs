@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use sarb::fetch::{Patience, home};
 use sarb::labels::text::{aligned, thousands};
-use sarb::weights::{ALL, Entry, inspect};
+use sarb::weights::{ALL, Entry, TensorInfo, inspect};
 use sarb::{Cancel, Result};
 
 use super::console::{print, say};
@@ -117,7 +117,7 @@ impl Inspect {
         let file = sarb::weights::find(&self.file)?;
         let found = inspect(&file)?;
         if self.json {
-            let tensor = |(name, shape, number): &(String, Vec<usize>, String)| serde_json::json!({ "name": name, "shape": shape, "type": number });
+            let tensor = |it: &TensorInfo| serde_json::json!({ "name": it.name, "shape": it.shape, "type": it.number });
             let tensors: Vec<_> = found.tensors.iter().map(tensor).collect();
             let report = serde_json::json!({
                 "file": file.display().to_string(),
@@ -139,8 +139,12 @@ impl Inspect {
         print(&format!("backbone  {}", found.backbone.unwrap_or("none that sarb has")))?;
         print(&format!("tensors   {}, {} numbers", found.tensors.len(), thousands(found.parameters())))?;
         let mut rows = Vec::new();
-        for (name, shape, number) in &found.tensors {
-            rows.push(vec![format!("  {name}"), format!("{shape:?}"), number.clone()]);
+        for tensor in &found.tensors {
+            rows.push(vec![
+                format!("  {}", tensor.name),
+                format!("{:?}", tensor.shape),
+                tensor.number.clone(),
+            ]);
         }
         print(aligned(&rows).trim_end())
     }

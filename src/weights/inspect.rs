@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::Result;
 use crate::backbone::weights;
+pub use crate::backbone::weights::TensorInfo;
 use crate::fetch::Digest;
 
 /// What is in a file of weights.
 #[derive(Debug, Clone)]
 pub struct Inspection {
-    /// Name, shape and type of number of each tensor, by name.
-    pub tensors: Vec<(String, Vec<usize>, String)>,
+    /// The tensors, by name.
+    pub tensors: Vec<TensorInfo>,
     /// Its size.
     pub bytes: u64,
     /// Its SHA-256 in hexadecimal.
@@ -24,7 +25,7 @@ pub struct Inspection {
 impl Inspection {
     /// Numbers in all tensors.
     pub fn parameters(&self) -> usize {
-        self.tensors.iter().map(|(_, shape, _)| shape.iter().product::<usize>()).sum()
+        self.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
 }
 

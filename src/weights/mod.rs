@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fetch::{self, Patience, Remote, Watch};
 use crate::{Error, Result};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, TensorInfo, inspect};
 
 /// How weights get here.
 #[derive(Debug, Clone)]

@@ -94,7 +94,7 @@ fn a_file_of_weights_is_recognized() {
     let found = inspect(&path).unwrap();
     assert_eq!((found.backbone, found.known_as), (Some("resnet-small"), None));
     assert_eq!(found.bytes, std::fs::metadata(&path).unwrap().len());
-    assert!(found.parameters() > 1_000 && found.tensors.iter().all(|(_, _, number)| number == "F32"));
+    assert!(found.parameters() > 1_000 && found.tensors.iter().all(|tensor| tensor.number == "F32"));
     std::fs::write(&path, b"no weights").unwrap();
     assert_eq!(inspect(&path).unwrap_err().exit_code(), 3);
 }
@@ -111,7 +111,7 @@ fn a_checkpoint_becomes_safetensors_with_equal_numbers() {
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(metadata.metadata().as_ref().unwrap()["source"], "a test");
     let mut expected = inspect(pth).unwrap().tensors;
-    expected.retain(|(_, _, number)| number == "F32");
+    expected.retain(|tensor| tensor.number == "F32");
     assert_eq!(inspect(&path).unwrap().tensors, expected);
 }
 

@@ -25,23 +25,12 @@ enum Source<'a> {
 }
 
 /// The types of number that are read.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Float {
     F16,
     Bf16,
     F32,
     F64,
-}
-
-impl Float {
-    const fn name(self) -> &'static str {
-        match self {
-            Float::F16 => "F16",
-            Float::Bf16 => "BF16",
-            Float::F32 => "F32",
-            Float::F64 => "F64",
-        }
-    }
 }
 
 impl Source<'_> {
@@ -248,15 +237,27 @@ fn recognized(sources: &Sources<'_>) -> Option<BackboneName> {
     BackboneName::ALL.into_iter().find(fits)
 }
 
-/// Name, shape and type of number of each tensor in a file, by name, and the backbone that they are.
+/// What a file says of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The type of its numbers, such as `F32`.
+    pub number: String,
+}
+
+/// The tensors in a file, by name, and the backbone that they are.
 ///
 /// # Errors
 /// [`Error::Missing`] without the file, [`Error::Data`] if it cannot be read.
-pub(crate) fn describe(path: &Path) -> Result<(Vec<(String, Vec<usize>, String)>, Option<BackboneName>)> {
+pub(crate) fn describe(path: &Path) -> Result<(Vec<TensorInfo>, Option<BackboneName>)> {
     with_sources(path, |sources| {
         let described = sources.iter().map(|(name, source)| {
-            let number = source.float().map_or_else(|other| other, |float| float.name().to_owned());
-            (name.clone(), source.shape().to_vec(), number)
+            let number =
+                source.float().map_or_else(|other| other, |float| format!("{float:?}").to_uppercase());
+            TensorInfo { name: name.clone(), shape: source.shape().to_vec(), number }
         });
         Ok((described.collect(), recognized(sources)))
     })
