@@ -11,7 +11,7 @@ fn main() -> sarb::Result<()> {
     let data = dir.join("data");
     sarb::synthetic::generate(&data, 160, 80, 32, 0)?;
     let cache = Cache::in_folder(dir.join("cache"));
-    let inputs = Inputs { data, weights: None, words: None, features: None, cache: cache.clone() };
+    let inputs = Inputs { cache: cache.clone(), ..Inputs::new(data)? };
     let device = sarb::device::open("cpu")?;
     // Set it from another thread or a signal handler: the training stops with a checkpoint.
     let cancel = Cancel::new();

@@ -19,8 +19,8 @@ use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
 use crate::memory::peak_rss_mb;
 use crate::model::Model;
-use crate::prepare::{Prepared, images_of, prepare};
-use crate::recipe::{Recipe, Schedule, TrainRecipe};
+use crate::prepare::{Prepared, fingerprint, images_of, prepare};
+use crate::recipe::{Recipe, Schedule, Select, TrainRecipe, Validation};
 use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
 use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Which};
 use crate::scoring::scores;
@@ -45,8 +45,10 @@ pub fn train(
     Run::check(out, existing)?;
     // What costs nothing to check comes before anything is computed.
     let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
-    if resumes {
-        same_experiment(&Run::open(out)?.recipe()?, recipe, out)?;
+    let saved = resumes.then(|| Run::open(out)?.recipe()).transpose()?;
+    let recipe = &settled(recipe, saved.as_ref(), &inputs.data)?;
+    if let Some(saved) = &saved {
+        same_experiment(saved, recipe, out)?;
     }
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
@@ -111,7 +113,11 @@ pub fn evaluate(
     let folder = run.data(evaluation.data.as_deref())?;
     let names = recognizer.names();
     let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
-    let examples = examples_of(&recognizer, evaluation, &annotations, run.info()?.channels, events, cancel)?;
+    let info = run.info()?;
+    if let Some(warning) = optimistic(&info, &run.recipe()?, evaluation, &annotations) {
+        events(Event::Warning(&warning));
+    }
+    let examples = examples_of(&recognizer, evaluation, &annotations, info.channels, events, cancel)?;
     let rows: Vec<usize> = (0..annotations.images.len()).collect();
     let logits = scores(recognizer.inference(), &examples, &rows, &Loader::default(), device, cancel)?;
     let result = metrics::evaluate(&logits, &annotations.labels, names, 0.0)?;
@@ -119,6 +125,24 @@ pub fn evaluate(
     run.write(&format!("evaluation/{}.json", evaluation.split), &json)?;
     npy::write(&run.path("evaluation/scores.npy"), &logits, &[rows.len(), names.len()])?;
     Ok(result)
+}
+
+/// What is wrong with measuring a run on the very images that its best epoch was selected on.
+fn optimistic(
+    info: &RunInfo,
+    recipe: &Recipe,
+    evaluation: &Evaluation,
+    annotations: &Annotations,
+) -> Option<String> {
+    let chooses = info.epochs > 0 && recipe.train.select != Select::Last;
+    let selected = chooses && evaluation.checkpoint == Which::Best;
+    let same = info.val_file.as_ref().is_some_and(|val| val.fingerprint == fingerprint(annotations));
+    (selected && same).then(|| {
+        format!(
+            "the best epoch was selected on {}: what is measured on it is optimistic",
+            annotations.source.display()
+        )
+    })
 }
 
 /// The images, maps or features of a split, as the run reads them.
@@ -137,14 +161,7 @@ fn examples_of(
                 .into(),
         )),
         (MapSource::Given(_), Some(path)) => {
-            let features = Features::open(path, annotations.images.len())?;
-            match features.shape()[0] {
-                found if found == channels => Ok(Arc::new(features)),
-                found => Err(Error::Data(format!(
-                    "{}: features of {found} channels; the run was trained on {channels}",
-                    path.display()
-                ))),
-            }
+            Ok(Arc::new(Features::open_for(path, annotations.images.len(), channels)?))
         }
         (_, Some(_)) => Err(Error::Usage(
             "this run was trained on images; --features is for a run trained with --features".into(),
@@ -167,6 +184,7 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
         method: recipe.method.name().into(),
         data: std::path::absolute(&inputs.data).map_err(|e| Error::io(&inputs.data, e))?,
         fingerprint: prepared.fingerprint.clone(),
+        val_file: prepared.val_file.clone(),
         channels: prepared.channels,
         maps: match &prepared.source {
             MapSource::Frozen(extractor) => MapOrigin::Frozen(extractor.key().into()),
@@ -203,13 +221,22 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
     run.save_recipe(recipe)?;
     prepared.categories.save(&run.path("data"))?;
     csv::write(&run.path("data/train.csv"), &prepared.annotations.select(&prepared.rows))?;
-    if !prepared.validation.is_empty() {
-        csv::write(&run.path("data/val.csv"), &prepared.annotations.select(&prepared.validation))?;
+    if let Some(validation) = &prepared.validation {
+        csv::write(&run.path("data/val.csv"), validation)?;
     }
     if let MapSource::Frozen(extractor) = &prepared.source {
         extractor.save(&run.path(EXTRACTOR_FILE))?;
     }
     Ok(Training { model: model(recipe, prepared, device), optimizer: adam(recipe), state: State::default() })
+}
+
+/// The recipe with what validates: what did in the run that is resumed, or what the data folder has.
+fn settled(recipe: &Recipe, saved: Option<&Recipe>, data: &Path) -> Result<Recipe> {
+    let mut recipe = recipe.clone();
+    if let (Validation::Auto, Some(saved)) = (recipe.data.validation, saved) {
+        recipe.data.validation = saved.data.validation;
+    }
+    recipe.settled(data)
 }
 
 /// Only more epochs may be asked of a run that is resumed, and only where the epochs so far do not
@@ -244,6 +271,14 @@ fn resume(
     };
     if begun.fingerprint != now.fingerprint {
         return Err(differs(&format!("{}: this table of labels", prepared.annotations.source.display())));
+    }
+    if begun.val_file.as_ref().map(|val| &val.fingerprint)
+        != now.val_file.as_ref().map(|val| &val.fingerprint)
+    {
+        return Err(differs("val.csv, which selects the epoch,"));
+    }
+    if begun.val_file != now.val_file {
+        return Err(differs("the file of --val-features"));
     }
     if begun.maps != now.maps || begun.channels != now.channels {
         let given = |info: &RunInfo| matches!(info.maps, MapOrigin::Given(_));

@@ -16,6 +16,8 @@ pub struct Inputs {
     pub words: Option<PathBuf>,
     /// The user's own features, in place of images.
     pub features: Option<PathBuf>,
+    /// Those of the images of `val.csv`.
+    pub val_features: Option<PathBuf>,
     /// Where feature maps are cached.
     pub cache: Cache,
 }
@@ -27,7 +29,7 @@ impl Inputs {
     /// [`Error::Missing`] where the system names no folder for caches.
     pub fn new(data: impl Into<PathBuf>) -> Result<Self> {
         let cache = Cache::default_folder()?;
-        Ok(Self { data: data.into(), weights: None, words: None, features: None, cache })
+        Ok(Self { data: data.into(), weights: None, words: None, features: None, val_features: None, cache })
     }
 }
 

@@ -14,7 +14,7 @@
 //!     "backbone.freeze=none", "backbone.pool=false"];
 //! let recipe = Recipe::read(None, Some("bce"), &settings.map(String::from))?;
 //! let cache = Cache::in_folder(dir.join("cache"));
-//! let inputs = Inputs { data, weights: None, words: None, features: None, cache: cache.clone() };
+//! let inputs = Inputs { cache: cache.clone(), ..Inputs::new(data)? };
 //! let device = sarb::device::open("cpu")?;
 //! let (events, cancel) = (|event: sarb::Event<'_>| println!("{event:?}"), Cancel::new());
 //! let run = sarb::train(&recipe, &inputs, (&out, Existing::Refuse), &device, &events, &cancel)?;

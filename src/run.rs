@@ -75,6 +75,9 @@ pub struct RunInfo {
     pub data: PathBuf,
     /// Hash of the training labels and image paths that were used.
     pub fingerprint: String,
+    /// The `val.csv` that the best epoch is selected on, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_file: Option<ValOrigin>,
     /// Channels of the feature maps that the head reads.
     pub channels: usize,
     /// Where those maps come from.
@@ -94,6 +97,16 @@ pub struct RunInfo {
     pub seconds: f64,
     /// Peak resident memory of the process in MiB.
     pub peak_rss_mb: f64,
+}
+
+/// The `val.csv` of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValOrigin {
+    /// Hash of its labels and image paths.
+    pub fingerprint: String,
+    /// Hash of the user's own features of its images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
 }
 
 /// Where the maps of a run come from, as `run.json` says it: [`MapSource`](crate::extractor::MapSource)
@@ -163,9 +176,9 @@ pub struct EpochRow {
     pub epoch: usize,
     /// Mean of each unweighted loss term.
     pub losses: Vec<(String, f64)>,
-    /// Mean BCE over the known labels of the validation split.
+    /// Mean BCE over the known labels of the validation images.
     pub validation_loss: Option<f64>,
-    /// mAP over the known labels of the validation split.
+    /// mAP over the known labels of the validation images.
     pub validation_map: Option<f64>,
     /// Learning rate of the epoch's first step.
     pub learning_rate: f64,
@@ -178,7 +191,7 @@ pub struct EpochRow {
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Which {
-    /// The epoch that the validation split chose.
+    /// The epoch that the validation images chose.
     Best,
     /// The newest.
     Last,

@@ -244,7 +244,7 @@ impl Trainer<'_> {
     }
 }
 
-/// What the validation split says; nothing where it has no known label to say it by.
+/// What the validation images say; nothing where no label of theirs is known.
 #[derive(Default)]
 struct Validation {
     loss: Option<f64>,

@@ -42,28 +42,30 @@ pub fn features() -> &'static Path {
     let dir = FEATURES.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         for split in ["train", "test"] {
-            let labels =
-                sarb_labels::formats::csv::read(&data().join(format!("{split}.csv"))).unwrap().labels;
-            let (f, positions) = (24, 9);
-            let mut values = Vec::new();
-            for row in 0..labels.images() {
-                for channel in 0..f {
-                    for position in 0..positions {
-                        let noise =
-                            ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
-                        let here = channel < labels.categories()
-                            && labels.get(row, channel) == sarb_labels::Label::Positive
-                            && position == (row + channel) % positions;
-                        values.push(noise + if here { 3.0 } else { 0.0 });
-                    }
-                }
-            }
-            let path = dir.path().join(format!("{split}.npy"));
-            sarb_labels::arrays::npy::write(&path, &values, &[labels.images(), f, 3, 3]).unwrap();
+            write_features(&data().join(format!("{split}.csv")), &dir.path().join(format!("{split}.npy")));
         }
         dir
     });
     dir.path()
+}
+
+/// Writes such features of the images of a label file.
+pub fn write_features(labels: &Path, path: &Path) {
+    let labels = sarb_labels::formats::csv::read(labels).unwrap().labels;
+    let (f, positions) = (24, 9);
+    let mut values = Vec::new();
+    for row in 0..labels.images() {
+        for channel in 0..f {
+            for position in 0..positions {
+                let noise = ((row * 7919 + channel * 104_729 + position * 1299) % 1000) as f32 / 1000.0 - 0.5;
+                let here = channel < labels.categories()
+                    && labels.get(row, channel) == sarb_labels::Label::Positive
+                    && position == (row + channel) % positions;
+                values.push(noise + if here { 3.0 } else { 0.0 });
+            }
+        }
+    }
+    sarb_labels::arrays::npy::write(path, &values, &[labels.images(), f, 3, 3]).unwrap();
 }
 
 /// The file of a backbone that nobody trained.

@@ -292,6 +292,7 @@ fn positives_alone_are_warned_of_before_and_after_and_an_unused_val_csv_is_named
     let mut args = quick("partial-bce", &out.path().join("run"));
     let place = args.iter().position(|arg| arg == "--data").unwrap() + 1;
     args[place] = arg(folder.path());
+    args.extend(["--set", "data.validation=0.1"].map(String::from));
     let output = command(&borrow(&args)).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -301,5 +302,6 @@ fn positives_alone_are_warned_of_before_and_after_and_an_unused_val_csv_is_named
         "{said}"
     );
     assert!(said.trim_end().ends_with("label some categories as not there (0)"), "{said}");
-    assert!(said.contains("val.csv is not used in training: 5 images of train.csv are held out"), "{said}");
+    let unused = "val.csv is not used: data.validation is 0.1, so 5 images of train.csv are held out";
+    assert!(said.contains(unused), "{said}");
 }

@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 use sarb_labels::arrays::read_matrix;
 use sarb_labels::files::folder_of;
 use sarb_labels::formats::options::{Convention, Difficult, Options, Uncertain, Unlisted, Words};
-use sarb_labels::formats::{self, Reading};
-use sarb_labels::words::Words;
+use sarb_labels::formats::{self, Reading, Source};
 use sarb_labels::{Annotations, Error, Result};
 
 /// Class descriptions, for Open Images.
@@ -43,11 +42,91 @@ pub fn lvis(bytes: &[u8]) {
 }
 
 pub fn label_studio(bytes: &[u8]) {
-    check(formats::label_studio::FORMAT.read(&file("label_studio", "export.json", bytes), &unlisted(bytes)));
+    let path = file("label_studio", "export.json", bytes);
+    // An export of yes and no says what is not listed; others ask for it.
+    for options in [Options::default(), unlisted(bytes)] {
+        check(formats::label_studio::FORMAT.read(&path, &options));
+    }
 }
 
+/// The bytes are `samples.json`, read with two fields and with a chosen one, or `labels.json`.
 pub fn fiftyone(bytes: &[u8]) {
-    check(formats::fiftyone::FORMAT.read(&file("fiftyone", "samples.json", bytes), &Options::default()));
+    let path = file("fiftyone", "samples.json", bytes);
+    let field = Some("topics".into());
+    for options in [Options::default(), unlisted(bytes), Options { field, ..unlisted(bytes) }] {
+        check(formats::fiftyone::FORMAT.read(&path, &options));
+    }
+}
+
+pub fn datumaro(bytes: &[u8]) {
+    check(formats::datumaro::FORMAT.read(&file("datumaro", "train.json", bytes), &unlisted(bytes)));
+}
+
+/// The bytes are one of two files of a folder, and alone.
+pub fn labelme(bytes: &[u8]) {
+    let path = file("labelme", "a.json", bytes);
+    beside(&path, "b.json", r#"{"flags": {"cat": true}, "shapes": [], "imagePath": "b.jpg"}"#);
+    for source in [path.as_path(), folder_of(&path)] {
+        check(formats::labelme::FORMAT.read(source, &unlisted(bytes)));
+    }
+}
+
+/// The bytes are a project, annotations or a table, read with and without a chosen attribute.
+pub fn via(bytes: &[u8]) {
+    let path = file("via", "labels", bytes);
+    let field = Some("kind".into());
+    for options in [unlisted(bytes), Options { field, ..unlisted(bytes) }] {
+        check(formats::via::FORMAT.read(&path, &options));
+    }
+}
+
+/// With and without a set; numbers have names.
+pub fn json_lines(bytes: &[u8]) {
+    let path = file("json_lines", "labels.jsonl", bytes);
+    let categories = Some(beside(&path, "categories.txt", "cat\ndog\ncar\n"));
+    let set = Some("train".to_owned());
+    for options in [Options::default(), unlisted(bytes), Options { categories, set, ..unlisted(bytes) }] {
+        check(formats::json_lines::FORMAT.read(&path, &options));
+    }
+}
+
+/// Lists, and states in every convention.
+pub fn json_map(bytes: &[u8]) {
+    let path = file("json_map", "labels.json", bytes);
+    check(formats::json_map::FORMAT.read(&path, &unlisted(bytes)));
+    for convention in [None, Some(Convention::Hcp), Some(Convention::Csl), Some(Convention::Complete)] {
+        check(formats::json_map::FORMAT.read(&path, &Options { convention, ..Options::default() }));
+    }
+}
+
+pub fn labelbox(bytes: &[u8]) {
+    check(formats::labelbox::FORMAT.read(&file("labelbox", "export.ndjson", bytes), &unlisted(bytes)));
+}
+
+/// The bytes are the images, then the tags beside images.
+pub fn custom_vision(bytes: &[u8]) {
+    let images = r#"[{"id": "1", "tags": [{"tagId": "a", "tagName": "cat"}]}, {"id": "2", "tags": [{"tagName": "no"}]}]"#;
+    let path = file("custom_vision", "images.json", bytes);
+    check(formats::custom_vision::FORMAT.read(&path, &unlisted(bytes)));
+    let tags = file("custom_vision", "project/tags.json", bytes);
+    let path = beside(&tags, "images.json", images);
+    check(formats::custom_vision::FORMAT.read(folder_of(&path), &unlisted(bytes)));
+}
+
+/// The bytes are an annotation, then the `meta.json` of a project.
+pub fn supervisely(bytes: &[u8]) {
+    let meta = r#"{"classes": [{"title": "car"}], "tags": [{"name": "like", "value_type": "none"},
+        {"name": "rain", "value_type": "oneof_string", "values": ["yes", "no", "some"]},
+        {"name": "remark", "value_type": "any_string"}, {"name": "number", "value_type": "any_number"}]}"#;
+    let annotation = r#"{"tags": [{"name": "like"}, {"name": "rain", "value": "yes"}], "objects": [{"classTitle": "car"}]}"#;
+    let path = file("supervisely", "first/ds0/ann/1.jpg.json", bytes);
+    let project = folder_of(folder_of(folder_of(&path)));
+    beside(folder_of(folder_of(&path)), "meta.json", meta);
+    beside(&path, "2.jpg.json", annotation);
+    check(formats::supervisely::FORMAT.read(project, &unlisted(bytes)));
+    let path = file("supervisely", "second/meta.json", bytes);
+    beside(&path, "ds0/ann/1.jpg.json", annotation);
+    check(formats::supervisely::FORMAT.read(folder_of(&path), &unlisted(bytes)));
 }
 
 /// With and without names of categories.
@@ -122,6 +201,16 @@ pub fn voc_lists(bytes: &[u8]) {
     check(formats::voc::FORMAT.read(&root.join("images"), &difficult(bytes)));
 }
 
+/// The bytes are the XML file of one of two images, beside them.
+pub fn voc_flat(bytes: &[u8]) {
+    let xml = file("voc_flat", "a.xml", bytes);
+    beside(&xml, "a.jpg", "");
+    beside(&xml, "b.jpg", "");
+    beside(&xml, "b.xml", "<annotation><object><name>dog</name></object></annotation>");
+    let options = Options { difficult: difficult(bytes).difficult, ..unlisted(bytes) };
+    check(formats::voc::FORMAT.read(folder_of(&xml), &options));
+}
+
 pub fn parquet(bytes: &[u8]) {
     let path = file("parquet", "labels.parquet", bytes);
     // A table either says what is not listed or asks for it.
@@ -135,6 +224,28 @@ pub fn webdataset(bytes: &[u8]) {
     let categories = Some(beside(&path, "categories.txt", "cat\ndog\ncar\n"));
     for options in [Options::default(), Options { categories, ..unlisted(bytes) }] {
         check(formats::webdataset::FORMAT.read(&path, &options));
+    }
+}
+
+/// The bytes are a label file; then `data.yaml`.
+pub fn yolo(bytes: &[u8]) {
+    let labels = file("yolo", "labels/a.txt", bytes);
+    let root = folder_of(folder_of(&labels));
+    beside(&labels, "classes.txt", "cat\ndog\ntraffic light\n");
+    beside(root, "yolo/images/a.jpg", "");
+    check(formats::yolo::FORMAT.read(root, &unlisted(bytes)));
+    // Paths that lead out would have the whole disk read.
+    let text = String::from_utf8_lossy(bytes);
+    let mut words = text.split([' ', '\t', '\n', ':', ',', '[', '"', '\'']);
+    if text.contains("..") || words.any(|word| word.starts_with(['/', '\\'])) {
+        return;
+    }
+    let yaml = file("yolo", "set/data.yaml", bytes);
+    beside(&yaml, "train/images/a.jpg", "");
+    beside(&yaml, "train/labels/a.txt", "0 0.5 0.5 0.2 0.2\n");
+    let set = Some("train".into());
+    for options in [unlisted(bytes), Options { set, ..unlisted(bytes) }] {
+        check(formats::yolo::FORMAT.read(&yaml, &options));
     }
 }
 
@@ -154,7 +265,17 @@ pub fn scores(bytes: &[u8]) {
 /// Word vectors as text.
 pub fn words(bytes: &[u8]) {
     let names = ["cat".to_owned(), "traffic light".to_owned()];
-    checked(Words::read(&file("words", "words.txt", bytes), &names));
+    checked(sarb_labels::words::Words::read(&file("words", "words.txt", bytes), &names));
+}
+
+/// A zip or gzip file of labels, by its first bytes.
+pub fn archive(bytes: &[u8]) {
+    let name = if bytes.starts_with(b"PK") { "labels.zip" } else { "labels.csv.gz" };
+    let Some(source) = checked(Source::open(&file("archive", name, bytes))) else { return };
+    let Some((format, _)) = checked(source.detect()) else { return };
+    for options in [Options::default(), unlisted(bytes)] {
+        check(source.read(format, &options));
+    }
 }
 
 /// Telling the format of a file.

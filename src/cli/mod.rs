@@ -33,7 +33,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[allow(clippy::large_enum_variant, reason = "there is one in a program")]
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
 enum Command {
     /// The whole job on a generated data set, in minutes: linear, SSGRL and SARB at 10 % known labels
     Quickstart(quickstart::Quickstart),

@@ -116,6 +116,7 @@ impl Quickstart {
             weights: weights.map(Path::to_path_buf),
             words: None,
             features: None,
+            val_features: None,
             cache: self.cache(),
         };
         let (device, progress) = (sarb::device::open("cpu")?, Progress::new(recipe.train.epochs));

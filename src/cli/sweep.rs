@@ -22,7 +22,7 @@ pub struct Sweep {
     /// The plan: rows with their recipes, known proportions, seeds
     #[arg(required = true)]
     plan: Option<PathBuf>,
-    /// Data folder with train.csv and the split to evaluate
+    /// Data folder with train.csv, the split to evaluate and, if wanted, val.csv to select epochs on
     #[arg(long, value_name = "DIR", required = true)]
     data: Option<PathBuf>,
     /// Folder of the sweep; one that was begun there continues
@@ -37,6 +37,9 @@ pub struct Sweep {
     /// Your own features in place of images, rows in file order; with --test-features
     #[arg(long, value_name = "FILE", requires = "test_features")]
     features: Option<PathBuf>,
+    /// Those of the images of val.csv
+    #[arg(long, value_name = "FILE", requires = "features")]
+    val_features: Option<PathBuf>,
     /// Those of the images to evaluate
     #[arg(long, value_name = "FILE", requires = "features")]
     test_features: Option<PathBuf>,
@@ -97,6 +100,7 @@ impl Sweep {
             weights: given(&self.weights.as_deref().map(sarb::weights::find).transpose()?)?,
             words: given(&self.words)?,
             features: given(&self.features)?,
+            val_features: given(&self.val_features)?,
             test_features: given(&self.test_features)?,
             split: self.split,
             plan: Plan::read(plan)?,

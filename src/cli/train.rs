@@ -16,7 +16,7 @@ use super::progress::Progress;
 pub struct Train {
     /// The experiment; without one, the paper's settings
     pub recipe: Option<PathBuf>,
-    /// Data folder with train.csv and, if wanted, words.npy or words.txt
+    /// Data folder with train.csv and, if wanted, val.csv to select the epoch on, words.npy or words.txt
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// Folder of the run
@@ -40,6 +40,9 @@ pub struct Train {
     /// Your own features in place of images: .npy or .safetensors, [N, D] or [N, D, H, W], rows in file order
     #[arg(long, value_name = "FILE")]
     pub features: Option<PathBuf>,
+    /// Those of the images of val.csv
+    #[arg(long, value_name = "FILE")]
+    pub val_features: Option<PathBuf>,
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -111,6 +114,7 @@ impl Train {
             weights: self.weights.as_deref().map(sarb::weights::find).transpose()?,
             words: self.words.clone(),
             features: self.features.clone(),
+            val_features: self.val_features.clone(),
             cache: self.cache.cache()?,
         })
     }

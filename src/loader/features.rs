@@ -4,8 +4,8 @@ use std::path::Path;
 
 use sarb_labels::arrays::ArrayFile;
 
-use crate::Result;
 use crate::loader::{Examples, View};
+use crate::{Error, Result};
 
 /// Features of N examples, `[N, D]` (as D maps of 1 × 1) or `[N, D, H, W]`; every view is the same.
 ///
@@ -40,6 +40,21 @@ impl Features {
             .into());
         }
         Ok(Self { array, shape })
+    }
+
+    /// [`open`](Self::open) for a model that reads maps of so many `channels`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`crate::Error::Data`] for another number of channels.
+    pub fn open_for(path: &Path, rows_expected: usize, channels: usize) -> Result<Self> {
+        let features = Self::open(path, rows_expected)?;
+        match features.shape[0] {
+            found if found == channels => Ok(features),
+            found => Err(Error::Data(format!(
+                "{}: features of {found} channels; the training features have {channels}",
+                path.display()
+            ))),
+        }
     }
 }
 

@@ -5,8 +5,9 @@
 //! path: where the data lie is said on the command line.
 
 mod reading;
+mod validation;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sarb_labels::categories::Cooccurrence;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use crate::backbone::{BackboneName, Freeze};
 use crate::loss::normalization::Normalization;
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
+
+pub use validation::Validation;
 
 /// One row of a results table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -61,8 +64,9 @@ pub struct DataRecipe {
     pub mask_seed: u32,
     /// How the co-occurrence graph is estimated from the known labels.
     pub cooccurrence: Cooccurrence,
-    /// Share of the partially labeled training images held out to select the best epoch, in [0, 1).
-    pub validation: f64,
+    /// What the best epoch is selected on: `"val.csv"` of the data folder, a share in [0, 1) of the partially
+    /// labeled training images, held out, or `"auto"`: `val.csv` where there is one, else 0.1.
+    pub validation: Validation,
     /// Side of the square image that the network sees, in pixels.
     pub size_px: usize,
     /// Crop and flip while training. With a wholly frozen backbone see `backbone.views`.
@@ -75,7 +79,7 @@ impl Default for DataRecipe {
             known: 1.0,
             mask_seed: 0,
             cooccurrence: Cooccurrence::default(),
-            validation: 0.1,
+            validation: Validation::Auto,
             size_px: 448,
             augment: true,
         }
@@ -188,9 +192,9 @@ impl TrainRecipe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Select {
-    /// The lowest loss on the known labels of the validation split.
+    /// The lowest loss on the known labels of the validation images.
     Loss,
-    /// The highest mAP on the known labels of the validation split.
+    /// The highest mAP on the known labels of the validation images.
     Map,
     /// The last one.
     Last,
@@ -199,6 +203,15 @@ pub enum Select {
 }
 
 impl Recipe {
+    /// The recipe with what `data.validation` means for the data in `folder`.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn settled(mut self, folder: &Path) -> Result<Self> {
+        self.data.validation = self.data.validation.settled(folder)?;
+        Ok(self)
+    }
+
     /// The complete recipe as TOML: reading it again gives the same experiment.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a recipe is a plain table")
@@ -216,12 +229,13 @@ impl Recipe {
             "a proportion in (0, 1]",
             data.known > 0.0 && data.known <= 1.0,
         )?;
-        proportion(
-            "data.validation",
-            data.validation,
-            "a proportion in [0, 1)",
-            (0.0..1.0).contains(&data.validation),
-        )?;
+        if !data.validation.is_valid() {
+            return Err(Error::Recipe(format!(
+                "{file}: data.validation is {}; expected {}",
+                data.validation,
+                Validation::ACCEPTED
+            )));
+        }
         let positive = |key: &str, value: f64| {
             proportion(key, value, "a number above 0", value > 0.0 && value.is_finite())
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sarb_labels::cooccurrence::Cooccurrence;
 
-use super::{Protocol, Recipe, Select};
+use super::{Protocol, Recipe, Select, Validation};
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
 
@@ -66,7 +66,7 @@ impl Recipe {
     fn following_reference(self, said: &toml::Table, file: &str) -> Result<Self> {
         let mut reference = self.clone();
         reference.data.cooccurrence = Cooccurrence::Reference;
-        reference.data.validation = 0.0;
+        reference.data.validation = Validation::Share(0.0);
         reference.train.drop_last = true;
         reference.train.select = Select::Test;
         reference.method.follow_reference();

@@ -64,6 +64,36 @@ fn every_recipe_of_the_repository_is_valid() {
 }
 
 #[test]
+fn validation_is_a_share_the_file_or_whichever_there_is() {
+    let read = |value: &str| Recipe::read(None, None, &[format!("data.validation={value}")]);
+    let folder = tempfile::tempdir().unwrap();
+    for (value, expected, without, with) in [
+        ("0.25", Validation::Share(0.25), Validation::Share(0.25), Validation::Share(0.25)),
+        ("0", Validation::Share(0.0), Validation::Share(0.0), Validation::Share(0.0)),
+        ("val.csv", Validation::File, Validation::File, Validation::File),
+        ("auto", Validation::Auto, Validation::Share(0.1), Validation::File),
+    ] {
+        let recipe = read(value).unwrap();
+        assert_eq!(recipe.data.validation, expected);
+        let file = recipe_file(&recipe.to_toml());
+        assert_eq!(Recipe::read(Some(file.path()), None, &[]).unwrap(), recipe, "{value}");
+
+        let path = folder.path().join("val.csv");
+        assert_eq!(recipe.clone().settled(folder.path()).unwrap().data.validation, without, "{value}");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(recipe.settled(folder.path()).unwrap().data.validation, with, "{value}");
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(Recipe::default().data.validation, Validation::Auto);
+    let accepted = "expected \"auto\", \"val.csv\" or a proportion in [0, 1)";
+    for value in ["1.0", "-1", "nan", "test.csv", "true"] {
+        let error = read(value).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(accepted), "{value}: {error}");
+    }
+}
+
+#[test]
 fn step_schedule_decays_at_the_papers_epoch() {
     let train = TrainRecipe::default();
     assert_eq!(train.learning_rate_at(9 * 100 + 99, 100), 1e-5);
@@ -111,7 +141,7 @@ fn the_reference_protocol_sets_what_the_official_code_does() {
     let recipe = Recipe::read(None, Some("sarb"), &["protocol=reference".into()]).unwrap();
     assert_eq!(
         (recipe.data.cooccurrence, recipe.data.validation, recipe.train.drop_last, recipe.train.select),
-        (Cooccurrence::Reference, 0.0, true, Select::Test)
+        (Cooccurrence::Reference, Validation::Share(0.0), true, Select::Test)
     );
     let MethodRecipe::Sarb(sarb) = &recipe.method else { panic!("{:?}", recipe.method) };
     assert!(sarb.overwrite_known && sarb.prototype_restarts == 10);

@@ -132,6 +132,7 @@ fn info(cell: &Cell) -> RunInfo {
         method: "sarb".into(),
         data: "/data".into(),
         fingerprint: String::new(),
+        val_file: None,
         channels: 1,
         maps: MapOrigin::Trained,
         backend: "flex".into(),

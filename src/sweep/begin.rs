@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sarb_labels::dataset::{self, Split};
 
 use super::state::{FILE, Sweep};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Validation};
 use crate::run::Run;
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ impl Sweep {
     /// for begun cells whose settings changed; what reading the labels says.
     pub fn begin(&self) -> Result<Vec<Recipe>> {
         let recipes = self.recipes()?;
-        self.check_inputs()?;
+        self.check_inputs(&recipes)?;
         self.check_folder()?;
         std::fs::create_dir_all(&self.dir).map_err(|e| Error::io(&self.dir, e))?;
         let lock = self.dir.join(LOCK);
@@ -47,12 +47,12 @@ impl Sweep {
         Ok(recipes)
     }
 
-    /// The recipe of each cell, or everything that is wrong with them.
+    /// The recipe of each cell, settled for the data, or everything that is wrong with them.
     fn recipes(&self) -> Result<Vec<Recipe>> {
         let (mut recipes, mut problems) = (Vec::new(), Vec::new());
         let mut all_missing = true;
         for cell in self.plan.cells() {
-            match self.plan.recipe(&cell, &self.base) {
+            match self.plan.recipe(&cell, &self.base).and_then(|recipe| recipe.settled(&self.data)) {
                 Ok(recipe) => recipes.push(recipe),
                 Err(error) => {
                     all_missing &= error.is_missing();
@@ -71,10 +71,13 @@ impl Sweep {
         }
     }
 
-    /// Labels of both splits are readable, and the other files are there.
-    fn check_inputs(&self) -> Result<()> {
+    /// Labels of the splits that are read are readable, and the other files are there.
+    fn check_inputs(&self, recipes: &[Recipe]) -> Result<()> {
         dataset::open_split(&self.data, Split::Train)?;
         dataset::open_split(&self.data, self.split)?;
+        if recipes.iter().any(|recipe| recipe.data.validation == Validation::File) {
+            dataset::open_split(&self.data, Split::Val)?;
+        }
         for (_, path) in self.files() {
             if let Some(path) = path {
                 std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
@@ -84,11 +87,12 @@ impl Sweep {
     }
 
     /// The files beside the data folder, with the flags that name them.
-    fn files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
+    fn files(&self) -> [(&'static str, Option<&PathBuf>); 5] {
         [
             ("--weights", self.weights.as_ref()),
             ("--words", self.words.as_ref()),
             ("--features", self.features.as_ref()),
+            ("--val-features", self.val_features.as_ref()),
             ("--test-features", self.test_features.as_ref()),
         ]
     }

@@ -264,9 +264,12 @@ impl<'a> Runner<'a> {
         let sweep = self.sweep;
         let mut args: Vec<OsString> = vec!["train".into(), sweep.recipe_file(cell).into()];
         args.extend(["--data".into(), sweep.data.clone().into(), "--out".into(), sweep.folder(cell).into()]);
-        for (flag, path) in
-            [("--weights", &sweep.weights), ("--words", &sweep.words), ("--features", &sweep.features)]
-        {
+        for (flag, path) in [
+            ("--weights", &sweep.weights),
+            ("--words", &sweep.words),
+            ("--features", &sweep.features),
+            ("--val-features", &sweep.val_features),
+        ] {
             args.extend(path.iter().flat_map(|path| [flag.into(), path.into()]));
         }
         args.extend(["--device".into(), self.options.device.clone().into()]);

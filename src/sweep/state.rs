@@ -36,6 +36,9 @@ pub struct Sweep {
     /// The user's own features of the training images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<PathBuf>,
+    /// Those of the images of `val.csv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_features: Option<PathBuf>,
     /// Those of the images that are evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_features: Option<PathBuf>,
@@ -267,6 +270,7 @@ mod tests {
             weights: Some("/w.pth".into()),
             words: None,
             features: None,
+            val_features: None,
             test_features: None,
             split: Split::Test,
             plan: toml::from_str(plan).unwrap(),

@@ -117,6 +117,7 @@ mod tests {
             weights: None,
             words: None,
             features: None,
+            val_features: None,
             test_features: None,
             split: Split::Test,
             plan: toml::from_str(plan).unwrap(),

@@ -68,14 +68,22 @@ pub struct Dataset {
 pub fn open(dir: &Path) -> Result<Dataset> {
     let train = open_split(dir, Split::Train)?;
     let other = |split: Split| {
-        let path = dir.join(split.file_name());
-        if !path.try_exists().map_err(|error| Error::io(&path, error))? {
+        if !has_split(dir, split)? {
             return Ok(None);
         }
-        csv::read(&path)?.aligned(&train.categories, &train.source).map(Some)
+        open_split(dir, split)?.aligned(&train.categories, &train.source).map(Some)
     };
     let (val, test) = (other(Split::Val)?, other(Split::Test)?);
     Ok(Dataset { root: dir.to_path_buf(), categories: train.categories.clone(), train, val, test })
+}
+
+/// Whether a data folder has this label file.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn has_split(dir: &Path, split: Split) -> Result<bool> {
+    let path = dir.join(split.file_name());
+    path.try_exists().map_err(|error| Error::io(&path, error))
 }
 
 /// Reads one label file of a data folder; needs no other. Opens no image.

@@ -63,6 +63,22 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same error with other words. Reading that failed stays what it is.
+    pub(crate) fn map_text(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Error::Usage(text) => Error::Usage(change(&text)),
+            Error::Data(text) => Error::Data(change(&text)),
+            Error::Missing(text) => Error::Missing(change(&text)),
+            Error::Problems(Problems { messages, total }) => {
+                let messages = messages.iter().map(|message| change(message)).collect();
+                Error::Problems(Problems { messages, total })
+            }
+            Error::Io { path, source } => Error::Io { path, source },
+        }
+    }
+}
+
 /// All problems found in one pass over a file.
 #[derive(Debug, Default)]
 pub struct Problems {

@@ -13,6 +13,7 @@
 //!
 //! Everything else starts from [`Annotations`]: paths, names and a [`LabelMatrix`].
 //! - [`formats`] gives them, one file a format; [`dataset`] opens a data folder of our own CSV.
+//! - [`merging`] brings those of several sources together.
 //! - [`hiding`] and [`stratified`] make parts of them, [`check`] and [`inspect`] look at them.
 //! - [`categories`], [`cooccurrence`] and [`words`] say what is known of a category beside its labels.
 //! - [`metrics`] says what scores are worth; [`arrays`] and [`score_files`] read those of other programs.
@@ -34,10 +35,12 @@ pub mod images;
 pub mod inspect;
 pub mod labels;
 pub mod matrix;
+pub mod merging;
 pub mod metrics;
 #[cfg(test)]
 mod outside_data;
 pub mod random;
+mod same_files;
 pub mod score_files;
 pub mod stratified;
 pub mod svg;

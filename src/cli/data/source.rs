@@ -1,4 +1,4 @@
-//! Where labels are read from: a data folder, or a file or folder of any format.
+//! Where labels are read from: a data folder, or a file, folder or archive of any format.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,8 @@ use sarb::{Error, Result};
 use sarb_labels::Annotations;
 use sarb_labels::dataset::{self, Split};
 use sarb_labels::formats::options::{Convention, Difficult, Options, Separator, Uncertain, Unlisted, Words};
-use sarb_labels::formats::{self, Reading, format::Format};
+use sarb_labels::formats::{self, Reading, Source, format::Format};
+use sarb_labels::text::listed;
 
 use crate::cli::console::say;
 
@@ -30,7 +31,7 @@ pub struct ReadArgs {
     /// Arrays, VG-200: names of the images, one per line
     #[arg(long, value_name = "FILE")]
     image_list: Option<PathBuf>,
-    /// Arrays, tables: what 1, 0 and -1 mean
+    /// Arrays, tables, JSON maps: what 1, 0 and -1 mean
     #[arg(long)]
     convention: Option<Convention>,
     /// Pascal VOC: which list of images, such as trainval; others: which split
@@ -66,27 +67,82 @@ pub struct ReadArgs {
     /// Tables: words for what nobody knows, beside blank, nan and ?
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     unknown: Vec<String>,
+    /// FiftyOne: the field with the labels; VIA: the attribute
+    #[arg(long, value_name = "NAME")]
+    field: Option<String>,
 }
 
 impl ReadArgs {
     /// Reads the labels of a source; says on stderr what it was taken for and how it was read. Of a data
     /// folder, `split` is read.
     pub fn read(&self, source: &Path, split: Split) -> Result<Annotations> {
-        if is_data_folder(source) {
-            self.refuse_all(source)?;
-            return Ok(dataset::open_split(source, split)?);
+        match self.format_of(source)? {
+            None => {
+                self.refuse_all(source)?;
+                Ok(dataset::open_split(source, split)?)
+            }
+            Some(taken) => read_as(source, taken, &self.options()),
         }
+    }
+
+    /// Reads several sources, each under the name of its file; an option goes to those whose format takes it.
+    pub fn read_several(&self, sources: &[PathBuf], split: Split) -> Result<Vec<(String, Annotations)>> {
+        let taken = sources.iter().map(|source| Ok((source, self.format_of(source)?)));
+        let taken = taken.collect::<Result<Vec<_>>>()?;
+        self.hand_out(&taken)?;
+        let read = |(source, taken): (&PathBuf, Option<Taken>)| {
+            let file = label_file(source, split);
+            let annotations = match taken {
+                None => dataset::open_split(source, split)?,
+                Some(taken) => {
+                    let options = self.options().restricted_to(taken.format.takes);
+                    read_as(source, taken, &options)?
+                }
+            };
+            Ok((file.display().to_string(), annotations))
+        };
+        taken.into_iter().map(read).collect()
+    }
+
+    /// Says which of several sources take the options; one that none takes is refused.
+    fn hand_out(&self, sources: &[(&PathBuf, Option<Taken>)]) -> Result<()> {
+        if let Some((folder, _)) = sources.iter().find(|(_, taken)| taken.is_none() && self.from.is_some()) {
+            let what = "a data folder needs no --from; name a label file in it";
+            return Err(Error::Usage(format!("{}: {what}", folder.display())));
+        }
+        let of_all = [("--images", self.images.is_some()), ("--categories", self.categories.is_some())];
+        let of_all = of_all.into_iter().filter(|(_, given)| *given).map(|(name, _)| (name.to_owned(), None));
+        let of_some =
+            self.options().given().map(|choice| (choice.to_string(), Some(choice))).collect::<Vec<_>>();
+        for (name, choice) in of_all.chain(of_some) {
+            let takes = |format: &Format| choice.is_none_or(|choice| format.takes.contains(&choice));
+            let takers =
+                sources.iter().filter(|(_, taken)| taken.as_ref().is_some_and(|taken| takes(&taken.format)));
+            let takers: Vec<String> = takers.map(|(source, _)| source.display().to_string()).collect();
+            match takers.len() {
+                0 => {
+                    return Err(Error::Usage(format!(
+                        "{name}: none of the sources takes it; remove the option"
+                    )));
+                }
+                count if count < sources.len() => say(&format!("{name} is for {}", listed(&takers))),
+                _ => say(&format!("{name} is for all sources")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The format of a source and why; nothing for a data folder.
+    fn format_of(&self, source: &Path) -> Result<Option<Taken>> {
+        if is_data_folder(source) {
+            return Ok(None);
+        }
+        let unpacked = Source::open(source)?;
         let (format, why) = match self.from {
             Some(format) => (format, "as you say".to_owned()),
-            None => formats::detect(source)?,
+            None => unpacked.detect()?,
         };
-        if format != formats::csv::FORMAT {
-            say(&format!("{}: {format}: {why}", source.display()));
-        }
-        let Reading { mut annotations, mut notes } = format.read(source, &self.options())?;
-        notes.extend(formats::find_images(&mut annotations));
-        notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
-        Ok(annotations)
+        Ok(Some(Taken { unpacked, format, why }))
     }
 
     /// All labels of a source: of a data folder every split that it has, else one, with their names.
@@ -117,6 +173,7 @@ impl ReadArgs {
             label_columns: arguments.label_columns,
             extension: arguments.extension,
             words: Words { yes: arguments.yes, no: arguments.no, unknown: arguments.unknown },
+            field: arguments.field,
         }
     }
 
@@ -130,6 +187,30 @@ impl ReadArgs {
         }
         Ok(())
     }
+}
+
+/// What a source was taken for, and why.
+struct Taken {
+    unpacked: Source,
+    format: Format,
+    why: String,
+}
+
+/// Reads a source as a format; says what it was taken for and how it was read.
+fn read_as(source: &Path, taken: Taken, options: &Options) -> Result<Annotations> {
+    let Taken { unpacked, format, why } = taken;
+    if format != formats::csv::FORMAT {
+        say(&format!("{}: {format}: {why}", source.display()));
+    }
+    let Reading { mut annotations, mut notes } = unpacked.read(format, options)?;
+    notes.extend(formats::find_images(&mut annotations));
+    notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
+    Ok(annotations)
+}
+
+/// The file that is read of a source: of a data folder, that of the split.
+pub fn label_file(source: &Path, split: Split) -> PathBuf {
+    if is_data_folder(source) { source.join(split.file_name()) } else { source.to_path_buf() }
 }
 
 /// Whether a path is a folder with a label file of ours.

@@ -153,7 +153,7 @@ impl Code {
             Code::ImageNotAnImage => (
                 "image-not-an-image",
                 Error,
-                "often a saved error page; fetch the file again or remove its line",
+                "often a saved error page; fetch or convert the file, or remove its line",
             ),
             Code::ImageTooLarge => ("image-too-large", Error, "scale the image down"),
             Code::ImageBroken => ("image-broken", Error, "copy the file again or remove its line"),

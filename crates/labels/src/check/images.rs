@@ -10,7 +10,7 @@ use super::Code;
 use super::perceptual_hash::{Look, Thumbnail};
 use crate::Error;
 use crate::images::tar_member::split;
-use crate::images::{MAX_PIXELS, Rgb8, decode_bytes, read_file};
+use crate::images::{MAX_PIXELS, Rgb8, decode_bytes, not_read, read_file};
 
 /// A shorter side below this many pixels is tiny.
 const TINY_PX: u32 = 32;
@@ -74,6 +74,9 @@ pub(super) fn examine(path: &Path, name: &str) -> Seen {
     if bytes.is_empty() {
         return Seen::Broken(Code::ImageEmpty, format!("{name}: a file of 0 bytes"));
     }
+    if let Some(what) = not_read(&bytes) {
+        return Seen::Broken(Code::ImageNotAnImage, format!("{name}: {what}"));
+    }
     let Ok(format) = image::guess_format(&bytes) else {
         return Seen::Broken(Code::ImageNotAnImage, format!("{name}: {}", kind_of(&bytes)));
     };
@@ -119,7 +122,7 @@ fn kind_of(bytes: &[u8]) -> &'static str {
         }
         [b'<', ..] => "XML text (SVG?), which is not read",
         _ if start.starts_with(b"version https://git-lfs") => "a Git LFS pointer; run git lfs pull",
-        _ if start.get(4..8) == Some(b"ftyp") => "a HEIC, AVIF or MP4 file, which is not read",
+        _ if start.get(4..8) == Some(b"ftyp") => "an MP4 or similar file, not an image",
         _ if start.starts_with(b"%pdf") => "a PDF file, not an image",
         _ => "not an image, by its content",
     }

@@ -1,14 +1,12 @@
 //! The rows of all splits in one numbering, and which of them name the same file.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use super::findings::shown;
 use crate::annotations::Annotations;
 use crate::files::folder_of;
-use crate::images::tar_member::split;
+use crate::same_files::{SameFiles, number};
 use crate::text::listed;
 
 /// Rows of all splits, one after the other; a place is an index into them.
@@ -29,18 +27,13 @@ impl<'a> Places<'a> {
         for (_, annotations) in splits {
             starts.push(starts[starts.len() - 1] + annotations.images.len());
         }
-        let mut folders = Folders::default();
-        let mut known: HashMap<(u32, &OsStr), u32> = HashMap::new();
+        let mut same = SameFiles::default();
         let (mut files, mut firsts) = (Vec::new(), Vec::new());
         for image in splits.iter().flat_map(|(_, annotations)| &annotations.images) {
-            let (folder, name) = match (image.parent(), image.file_name()) {
-                (Some(folder), Some(name)) => (folder, name),
-                _ => (image.as_path(), OsStr::new("")),
-            };
-            let file = *known.entry((folders.number(folder), name)).or_insert_with(|| {
+            let file = same.number(image);
+            if file as usize == firsts.len() {
                 firsts.push(number(files.len()));
-                number(firsts.len() - 1)
-            });
+            }
             files.push(file);
         }
         Self { splits, starts, files, firsts }
@@ -119,47 +112,6 @@ impl<'a> Places<'a> {
         let home = self.split(places[0]);
         places.iter().partition(|&&place| self.split(place) == home)
     }
-}
-
-/// A place, file or folder by its number: more than four billion do not fit into memory.
-fn number(index: usize) -> u32 {
-    u32::try_from(index).expect("fewer than 2^32 images")
-}
-
-/// Real folders by number. `a/../b`, links and `b` are one folder.
-#[derive(Default)]
-struct Folders<'a> {
-    seen: HashMap<&'a Path, u32>,
-    real: HashMap<PathBuf, u32>,
-}
-
-impl<'a> Folders<'a> {
-    fn number(&mut self, folder: &'a Path) -> u32 {
-        let Self { seen, real } = self;
-        *seen.entry(folder).or_insert_with(|| {
-            let next = number(real.len());
-            *real.entry(real_folder(folder)).or_insert(next)
-        })
-    }
-}
-
-/// The folder without links; of one that is not there, without `.` and `..`. Of one in a tar file, that of
-/// the tar file.
-fn real_folder(folder: &Path) -> PathBuf {
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    if let Some((tar, within)) = split(here) {
-        return real_folder(tar).join(within);
-    }
-    std::fs::canonicalize(here).unwrap_or_else(|_| {
-        let mut real = PathBuf::new();
-        for part in std::path::absolute(here).unwrap_or_else(|_| here.into()).components() {
-            match part {
-                Component::ParentDir => drop(real.pop()),
-                part => real.push(part),
-            }
-        }
-        real
-    })
 }
 
 #[cfg(test)]

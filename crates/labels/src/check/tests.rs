@@ -109,6 +109,31 @@ fn a_folder_with_every_kind_of_trouble_is_reported_line_by_line() {
 }
 
 #[test]
+fn images_of_formats_that_are_not_read_are_not_called_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let brands = [("a.jpg", "avif"), ("b.jpg", "heic"), ("c.jpg", "isom")];
+    for (name, brand) in brands {
+        let file = [b"\0\0\0\x10ftyp", brand.as_bytes(), &[0; 40]].concat();
+        std::fs::write(folder.path().join(name), file).unwrap();
+    }
+    std::fs::write(folder.path().join("train.csv"), "image,cat\na.jpg,1\nb.jpg,0\nc.jpg,1\n").unwrap();
+    let train = csv::read(&folder.path().join("train.csv")).unwrap();
+    let settings = Settings::default();
+    let checkup = check(&[("train".into(), &train)], &settings, &|_, _| {}).unwrap();
+    let found = said(&checkup, folder.path());
+    for (line, what) in [
+        "train.csv:2: a.jpg: an AVIF image, which sarb does not read: convert it to JPEG or PNG",
+        "train.csv:3: b.jpg: a HEIC image, which sarb does not read: convert it to JPEG or PNG",
+        "train.csv:4: c.jpg: an MP4 or similar file, not an image",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(found[line], ("image-not-an-image", what.to_owned()));
+    }
+}
+
+#[test]
 fn without_images_only_what_the_label_files_say_is_found() {
     let folder = troubled();
     let checkup = check_folder(folder.path(), &Settings { images: false, ..Settings::default() });

@@ -50,6 +50,8 @@ pub enum NotListed {
     Negative,
     /// What the user says with `--unlisted`.
     AsYouSay,
+    /// Not there in the format's own layout; in that of other tools what the user says.
+    NegativeOrAsYouSay,
     /// Every image has a value for every category.
     Never,
 }

@@ -4,7 +4,7 @@
 //! may be quoted within a line.
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use crate::formats::report::Report;
@@ -16,11 +16,18 @@ pub(crate) struct Lines<'a, R> {
     /// The current line with its end.
     pub bytes: Vec<u8>,
     pub report: Report<'a>,
+    /// Most bytes of a line.
+    longest: u64,
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
     pub fn new(path: &'a Path, reader: R) -> Self {
-        Self { reader, bytes: Vec::new(), report: Report::new(path) }
+        Self { reader, bytes: Vec::new(), report: Report::new(path), longest: u64::MAX }
+    }
+
+    /// Refuses lines of more bytes, so that a file without ends of lines is not read into memory.
+    pub fn at_most(self, bytes: u64) -> Self {
+        Self { longest: bytes, ..self }
     }
 
     /// Goes to the next line that is not blank; false at the end of the file.
@@ -36,11 +43,18 @@ impl<'a, R: BufRead> Lines<'a, R> {
     /// Goes to the next line, blank or not; false at the end of the file.
     pub fn advance_one(&mut self) -> Result<bool> {
         self.bytes.clear();
-        let read = self.reader.read_until(b'\n', &mut self.bytes);
-        if read.map_err(|error| Error::io(self.report.path, error))? == 0 {
+        let most = self.longest.saturating_add(1);
+        let read = (&mut self.reader).take(most).read_until(b'\n', &mut self.bytes);
+        let read = read.map_err(|error| Error::io(self.report.path, error))?;
+        if read == 0 {
             return Ok(false);
         }
         self.report.line += 1;
+        if read as u64 == most && self.bytes.last() != Some(&b'\n') {
+            let (path, line) = (self.report.path.display(), self.report.line);
+            let what = format!("a line of more than {} bytes; is the file of another format?", self.longest);
+            return Err(Error::Data(format!("{path}:{line}: {what}")));
+        }
         if self.report.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
             self.bytes.drain(..3);
         }

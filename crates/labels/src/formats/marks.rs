@@ -18,6 +18,8 @@ pub(crate) struct Marks {
     images: Names<PathBuf>,
     categories: Names<String>,
     marks: Vec<(u32, u32, Label)>,
+    /// Images that nobody looked at.
+    unseen: Vec<u32>,
 }
 
 /// Distinct names with their places.
@@ -91,6 +93,12 @@ impl Marks {
         self.marks.push((image as u32, category as u32, label));
     }
 
+    /// Notes that nobody looked at an image: its cells without a mark are unknown, even where what is not
+    /// listed is negative.
+    pub fn leave_unknown(&mut self, image: usize) {
+        self.unseen.push(image as u32);
+    }
+
     /// The labels; a cell without a mark becomes `unlisted`.
     ///
     /// A cell that is marked positive and negative becomes unknown, and a note counts such cells; positive
@@ -99,7 +107,7 @@ impl Marks {
     /// # Errors
     /// If there is no image or no category, or more cells than memory should hold.
     pub fn finish(self, unlisted: Label, source: &Path) -> Result<Reading> {
-        let Self { images, categories, mut marks } = self;
+        let Self { images, categories, mut marks, unseen } = self;
         let (rows, columns) = (images.names.len(), categories.names.len());
         let wrong = |what: String| Err(Error::Data(format!("{}: {what}", source.display())));
         if rows == 0 || columns == 0 {
@@ -111,6 +119,9 @@ impl Marks {
             return wrong(format!("{what}; choose categories with --categories FILE"));
         }
         let mut labels = LabelMatrix::filled(rows, columns, unlisted);
+        for image in unseen {
+            (0..columns).for_each(|category| labels.set(image as usize, category, Label::Unknown));
+        }
         let mut contradictions = 0;
         marks.sort_unstable_by_key(|&(image, category, _)| (image, category));
         for cell in marks.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
@@ -133,6 +144,13 @@ impl Marks {
         let annotations =
             Annotations { images: images.names, labels, categories: categories.names, source: source.into() };
         Ok(Reading { annotations, notes: notes.into_iter().collect() })
+    }
+}
+
+/// Makes all labels of some images unknown: nobody looked at them, whatever is said of unlisted categories.
+pub(crate) fn clear(labels: &mut LabelMatrix, images: impl IntoIterator<Item = usize>) {
+    for image in images {
+        (0..labels.categories()).for_each(|category| labels.set(image, category, Label::Unknown));
     }
 }
 
@@ -160,6 +178,23 @@ mod tests {
         assert_eq!(matrix.to_floats(), [0.0, 1.0, -1.0, -1.0, -1.0, 1.0]);
         let unknown = labels(&marks, Unknown).annotations.labels;
         assert_eq!(unknown.to_floats(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn an_image_that_nobody_looked_at_is_unknown_but_for_its_marks() {
+        let mut table = Marks::with_categories(["cat", "dog"].map(str::to_owned));
+        let images = ["a.jpg", "b.jpg"].map(|image| table.image(Path::new(image)));
+        table.leave_unknown(images[1]);
+        table.mark(images[1], 0, Positive);
+        let reading = table.finish(Negative, Path::new("labels.json")).unwrap();
+        assert_eq!(reading.annotations.labels.to_floats(), [-1.0, -1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn images_that_nobody_looked_at_are_unknown_throughout() {
+        let mut reading = labels(&[("a.jpg", "dog", Positive), ("b.jpg", "cat", Positive)], Negative);
+        clear(&mut reading.annotations.labels, [1]);
+        assert_eq!(reading.annotations.labels.to_floats(), [-1.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -1,20 +1,33 @@
 //! One file format a file. A label format gives [`Annotations`]: paths and labels,
 //! nothing of tensors, and no image is opened. [`ALL`] lists them;
 //! a new one is its file and its line there.
+mod answer_words;
+mod answers;
+mod archive;
 pub mod arrays;
 pub mod chexpert;
+pub mod class_folders;
+mod class_numbers;
 pub mod coco;
 pub mod csv;
+pub mod custom_vision;
 pub mod cvat;
+pub mod datumaro;
 pub mod fiftyone;
 pub mod format;
 mod hierarchy;
 mod image_files;
-mod image_names;
+pub(crate) mod image_names;
 mod instances;
 mod json;
+pub mod json_lines;
+pub mod json_map;
+mod label_lists;
 pub mod label_studio;
+pub mod labelbox;
+pub mod labelme;
 pub(crate) mod lines;
+mod location;
 pub mod lvis;
 mod marks;
 mod name_list;
@@ -22,17 +35,22 @@ pub mod open_images;
 pub mod options;
 pub mod page;
 pub mod parquet;
+mod questions;
 pub(crate) mod report;
 #[cfg(test)]
 mod samples;
 mod shards;
 mod sheet;
+pub mod supervisely;
 pub mod table;
 pub mod tags;
+mod tree;
 pub mod vg;
+pub mod via;
 pub mod voc;
 pub mod webdataset;
 mod xml;
+pub mod yolo;
 
 use std::fs::File;
 use std::io::Read;
@@ -42,6 +60,7 @@ use crate::annotations::Annotations;
 use crate::{Error, Result};
 use format::Format;
 
+pub use archive::Source;
 pub use image_files::find_images;
 
 /// The formats of labels, one per line.
@@ -49,7 +68,11 @@ pub const ALL: &[Format] = &[
     csv::FORMAT,
     table::FORMAT,
     tags::FORMAT,
+    json_lines::FORMAT,
+    json_map::FORMAT,
     arrays::FORMAT,
+    class_folders::FORMAT,
+    yolo::FORMAT,
     coco::FORMAT,
     lvis::FORMAT,
     voc::FORMAT,
@@ -58,6 +81,12 @@ pub const ALL: &[Format] = &[
     chexpert::FORMAT,
     label_studio::FORMAT,
     cvat::FORMAT,
+    labelme::FORMAT,
+    via::FORMAT,
+    datumaro::FORMAT,
+    supervisely::FORMAT,
+    labelbox::FORMAT,
+    custom_vision::FORMAT,
     fiftyone::FORMAT,
     parquet::FORMAT,
     webdataset::FORMAT,
@@ -80,15 +109,9 @@ pub struct Reading {
 /// # Errors
 /// If it is of no known format, or could be of several.
 pub fn detect(path: &Path) -> Result<(Format, String)> {
-    let mut head = Vec::new();
-    // A pattern of shards, such as `train-*.tar`, is not a file.
-    let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
-    if !path.is_dir() && !pattern {
-        let failed = |error| Error::io(path, error);
-        File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
-    }
-    let recognized = |format: &Format| Some((*format, (format.recognize)(path, &head)?));
-    let mut found: Vec<(Format, String)> = ALL.iter().filter_map(recognized).collect();
+    let head = head(path)?;
+    let pattern = is_pattern(path);
+    let mut found = recognized_by(path, &head, ALL);
     match found.len() {
         1 => Ok(found.remove(0)),
         0 if pattern => Err(Error::Missing(format!("{}: no such file or folder", path.display()))),
@@ -111,11 +134,39 @@ pub fn detect(path: &Path) -> Result<(Format, String)> {
     }
 }
 
+/// A pattern of shards, such as `train-*.tar`, is not a file.
+fn is_pattern(path: &Path) -> bool {
+    !path.exists() && path.to_string_lossy().contains(['*', '?', '['])
+}
+
+/// Those of some formats that a file or folder may be of, and why.
+fn recognized(path: &Path, formats: &[Format]) -> Result<Vec<(Format, String)>> {
+    Ok(recognized_by(path, &head(path)?, formats))
+}
+
+fn recognized_by(path: &Path, head: &[u8], formats: &[Format]) -> Vec<(Format, String)> {
+    let recognized = |format: &Format| Some((*format, (format.recognize)(path, head)?));
+    formats.iter().filter_map(recognized).collect()
+}
+
+/// The beginning of a file; nothing of a folder or a pattern.
+fn head(path: &Path) -> Result<Vec<u8>> {
+    if path.is_dir() || is_pattern(path) { Ok(Vec::new()) } else { head_of(path) }
+}
+
 /// Whether a format of one program recognizes a file, so that it is of none of the two general ones.
 fn specific(path: &Path, head: &[u8]) -> bool {
     let general = [table::FORMAT, tags::FORMAT];
     let specific = ALL.iter().filter(|format| !general.contains(format));
     specific.into_iter().any(|format| (format.recognize)(path, head).is_some())
+}
+
+/// The beginning of a file, enough to tell its format.
+fn head_of(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(path, error);
+    let mut head = Vec::new();
+    File::open(path).map_err(failed)?.take(HEAD).read_to_end(&mut head).map_err(failed)?;
+    Ok(head)
 }
 
 /// The format that a name of a file to be written means.
@@ -145,12 +196,33 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let extension = match format.name {
                 "tags" | "open-images" | "chexpert" => "csv",
-                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" => "json",
+                "coco" | "lvis" | "vg" | "label-studio" | "fiftyone" | "datumaro" | "json-map" => "json",
                 _ => format.extensions.first().copied().unwrap_or("voc"),
             };
             let path: PathBuf = folder.path().join("labels").with_extension(extension);
             format.write(&path, &annotations).unwrap();
             assert_eq!(detect(&path).unwrap().0, *format);
+        }
+    }
+
+    /// The files of all fixtures, with the name of the format that their folder is called after.
+    fn fixtures(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { fixtures(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn no_fixture_is_taken_for_another_format() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats"));
+        // Lists of names and numbers lie beside a source and are none themselves.
+        let files = fixtures(root).into_iter().filter(|file| file.extension().is_none_or(|end| end != "txt"));
+        for file in files {
+            let head = head_of(&file).unwrap();
+            let found = ALL.iter().filter(|format| (format.recognize)(&file, &head).is_some());
+            let found: Vec<&str> = found.map(|format| format.name).collect();
+            let below = file.strip_prefix(root).unwrap().components().next().unwrap();
+            let folder = below.as_os_str().to_str().unwrap().replace('_', "-");
+            assert!(found.is_empty() || found == [folder.as_str()], "{}: {found:?}", file.display());
         }
     }
 }

@@ -85,9 +85,10 @@ pub struct Options {
     pub image_list: Option<PathBuf>,
     /// Names of the categories, one per line, in the order wanted; others are left out.
     pub categories: Option<PathBuf>,
-    /// What 1, 0 and −1 mean in an array.
+    /// What 1, 0 and −1 mean in an array, a table or a JSON map.
     pub convention: Option<Convention>,
-    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split).
+    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split;
+    /// Datumaro, CVAT: a subset).
     pub set: Option<String>,
     /// Pascal VOC's difficult objects; unknown by default.
     pub difficult: Option<Difficult>,
@@ -97,11 +98,13 @@ pub struct Options {
     pub hierarchy: Option<PathBuf>,
     /// What is between the tags of a cell.
     pub separator: Option<Separator>,
+    /// Which of several fields of a source holds the labels: FiftyOne's fields, VIA's attributes.
+    pub field: Option<String>,
     /// The column of images of a table; by default its name or content says.
     pub image_column: Option<String>,
     /// The columns of labels of a table; by default their names or contents say.
     pub label_columns: Vec<String>,
-    /// The ending of image names that lack one, with its dot.
+    /// The ending of image names that lack one, with or without its dot.
     pub extension: Option<String>,
     /// What cells of a table say, beside the words that are known.
     pub words: Words,
@@ -205,6 +208,8 @@ pub enum Choice {
     Extension,
     /// `--yes`, `--no`, `--unknown`
     Words,
+    /// `--field`
+    Field,
 }
 
 impl fmt::Display for Choice {
@@ -222,6 +227,7 @@ impl fmt::Display for Choice {
             Choice::LabelColumns => "--label-columns",
             Choice::Extension => "--extension",
             Choice::Words => "--yes, --no, --unknown",
+            Choice::Field => "--field",
         })
     }
 }
@@ -242,11 +248,8 @@ impl Options {
         }
     }
 
-    /// Refuses options that a format would ignore.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
-    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+    /// The options among [`Choice`] that are set.
+    pub fn given(&self) -> impl Iterator<Item = Choice> {
         let set = [
             (Choice::Unlisted, self.unlisted.is_some()),
             (Choice::ImageList, self.image_list.is_some()),
@@ -260,12 +263,43 @@ impl Options {
             (Choice::LabelColumns, !self.label_columns.is_empty()),
             (Choice::Extension, self.extension.is_some()),
             (Choice::Words, !self.words.is_empty()),
+            (Choice::Field, self.field.is_some()),
         ];
-        match set.into_iter().find(|(choice, set)| *set && !taken.contains(choice)) {
-            Some((choice, _)) => {
+        set.into_iter().filter_map(|(choice, set)| set.then_some(choice))
+    }
+
+    /// Refuses options that a format would ignore.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first option that is set and not among `taken`.
+    pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
+        match self.given().find(|choice| !taken.contains(choice)) {
+            Some(choice) => {
                 Err(Error::Usage(format!("{choice}: {format} already defines this; remove the option")))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Without the options that are not among `taken`: what one of several sources is read with.
+    pub fn restricted_to(self, taken: &[Choice]) -> Self {
+        let takes = |choice| taken.contains(&choice);
+        Self {
+            unlisted: self.unlisted.filter(|_| takes(Choice::Unlisted)),
+            image_list: self.image_list.filter(|_| takes(Choice::ImageList)),
+            convention: self.convention.filter(|_| takes(Choice::Convention)),
+            set: self.set.filter(|_| takes(Choice::Set)),
+            difficult: self.difficult.filter(|_| takes(Choice::Difficult)),
+            uncertain: self.uncertain.filter(|_| takes(Choice::Uncertain)),
+            hierarchy: self.hierarchy.filter(|_| takes(Choice::Hierarchy)),
+            separator: self.separator.filter(|_| takes(Choice::Separator)),
+            image_column: self.image_column.filter(|_| takes(Choice::ImageColumn)),
+            label_columns: if takes(Choice::LabelColumns) { self.label_columns } else { Vec::new() },
+            extension: self.extension.filter(|_| takes(Choice::Extension)),
+            field: self.field.filter(|_| takes(Choice::Field)),
+            words: if takes(Choice::Words) { self.words } else { Words::default() },
+            images: self.images,
+            categories: self.categories,
         }
     }
 

@@ -13,6 +13,7 @@ pub fn table(pages: &str) -> String {
     for format in ALL {
         let Format { name, about, .. } = format;
         let (page, listed, written) = (page(format), not_listed(format), written(format));
+        let about = about.replace('<', "&lt;");
         writeln!(table, "| [`{name}`]({pages}{page}) | {about} | {listed} | {written} |").expect("in memory");
     }
     table
@@ -24,7 +25,8 @@ pub fn examples() -> String {
     for (place, format) in ALL.iter().enumerate() {
         let Format { name, about, example, .. } = format;
         let gap = if place > 0 { "\n" } else { "" };
-        write!(text, "{gap}### `{name}`\n\n{about}: [more]({}).", page(format)).expect("in memory");
+        let about = about.replace('<', "&lt;");
+        write!(text, "{gap}### `{name}`\n\n{about}. [More]({})", page(format)).expect("in memory");
         write!(text, "\n\n```text\n{example}\n```\n").expect("in memory");
         if !format.takes.is_empty() {
             let options: Vec<String> = format.takes.iter().map(|option| format!("`{option}`")).collect();
@@ -74,6 +76,7 @@ fn not_listed(format: &Format) -> &'static str {
         NotListed::Unknown => "unknown",
         NotListed::Negative => "not there",
         NotListed::AsYouSay => "`--unlisted` says",
+        NotListed::NegativeOrAsYouSay => "not there; of other tools `--unlisted` says",
         NotListed::Never => "–",
     }
 }

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use crate::Result;
 use crate::annotations::Annotations;
 use crate::error::Kind;
+use crate::formats::format::Format;
+use crate::formats::{detect, head_of};
 use crate::labels::LabelMatrix;
 
 /// Images, categories and labels without a place.
@@ -44,6 +46,37 @@ pub(crate) fn read_bytes<T>(
     read(&path)
 }
 
+/// A folder with these files.
+pub(crate) fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// The images of a reading as paths below a folder, each with its labels as `+`, `-` and `?`.
+pub(crate) fn rows_below(folder: &Path, annotations: &Annotations) -> Vec<String> {
+    let labels = annotations.labels.to_floats();
+    let rows = annotations.images.iter().zip(labels.chunks(annotations.categories.len()));
+    let sign = |label: &f32| {
+        if *label > 0.0 {
+            '+'
+        } else if *label < 0.0 {
+            '-'
+        } else {
+            '?'
+        }
+    };
+    let row = |(image, labels): (&PathBuf, &[f32])| {
+        let image = image.strip_prefix(folder).unwrap_or(image);
+        format!("{} {}", image.display(), labels.iter().map(sign).collect::<String>())
+    };
+    rows.map(row).collect()
+}
+
 /// The lines of an error with this kind, each from the name of the file on.
 pub(crate) fn problems_of<T: std::fmt::Debug>(name: &str, kind: Kind, result: Result<T>) -> Vec<String> {
     let error = result.unwrap_err();
@@ -57,6 +90,26 @@ pub(crate) fn lines_of<T: std::fmt::Debug>(name: &str, kind: Kind, result: Resul
     let start = format!("{name}:");
     let strip = |line: String| line.strip_prefix(&start).unwrap_or(&line).trim().to_owned();
     problems_of(&start, kind, result).into_iter().map(strip).collect()
+}
+
+/// Makes sure that these paths are told to be of this format alone, and that no fixture of another is.
+pub(crate) fn recognized_alone(format: Format, own: &[&Path]) {
+    for path in own {
+        let (found, why) = detect(path).unwrap();
+        assert_eq!(found, format, "{}: {why}", path.display());
+    }
+    let fixtures = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats"));
+    let is_own = |path: &Path| own.iter().any(|own| own.starts_with(path) || path.starts_with(own));
+    let mut left = vec![fixtures.to_owned()];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        if !is_own(&path) {
+            let head = if path.is_dir() { Vec::new() } else { head_of(&path).unwrap() };
+            assert_eq!((format.recognize)(&path, &head), None, "{}", path.display());
+        }
+    }
 }
 
 /// Up to five images and categories of any names that a path can hold, and any labels.

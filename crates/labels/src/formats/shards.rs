@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::formats::report::shown;
 use crate::{Error, Result};
 
 /// The files `*.extension` of a folder, in order of their names.
@@ -32,6 +33,43 @@ pub(crate) fn is_split_name(word: &str) -> bool {
 
 const SPLITS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "dev"];
 
+/// Whether a folder with this name holds the images of a split: `train`, `valid`, `test2017`.
+pub(crate) fn is_split_folder(name: &str) -> bool {
+    is_split_name(name.trim_end_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// The place of the set that the user wants, or of the only one. `val` also finds a folder `valid`.
+///
+/// # Errors
+/// [`Error::Usage`] if there are several and none is chosen, or the one that is chosen is not there.
+pub(crate) fn choose(path: &Path, sets: &[&str], wanted: Option<&str>) -> Result<usize> {
+    let wrong = match wanted {
+        None if sets.len() == 1 => return Ok(0),
+        None => "several sets".to_owned(),
+        Some(wanted) => {
+            let exact = sets.iter().position(|set| *set == wanted);
+            match exact.or_else(|| sets.iter().position(|set| usual(set) == usual(wanted))) {
+                Some(place) => return Ok(place),
+                None if sets.is_empty() => {
+                    let what = "has no sets such as train and val; remove --set";
+                    return Err(Error::Usage(format!("{} {what}", path.display())));
+                }
+                None => format!("no set {}", shown(wanted)),
+            }
+        }
+    };
+    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), sets.join(", "))))
+}
+
+/// One name for a split that tools call differently.
+fn usual(split: &str) -> &str {
+    match split {
+        "training" => "train",
+        "valid" | "validation" => "val",
+        other => other,
+    }
+}
+
 /// The distinct splits of files, in order of their names.
 pub(crate) fn splits(files: &[PathBuf]) -> Vec<&str> {
     let mut splits: Vec<&str> = files.iter().filter_map(|file| split_of(file)).collect();
@@ -57,5 +95,20 @@ mod tests {
         let files = files.map(PathBuf::from);
         assert_eq!(splits(&files), ["nsfw-train", "test", "train", "validation"]);
         assert_eq!(split_of(&files[5]), None);
+    }
+
+    #[test]
+    fn a_set_is_found_under_the_names_that_tools_give_it() {
+        let choose = |sets: &[&str], wanted| choose(Path::new("data"), sets, wanted);
+        assert_eq!(choose(&["test", "train", "valid"], Some("val")).unwrap(), 2);
+        assert_eq!(choose(&["val", "valid"], Some("valid")).unwrap(), 1);
+        assert_eq!(choose(&["train"], None).unwrap(), 0);
+        let error = choose(&["test", "valid"], None).unwrap_err().to_string();
+        assert_eq!(error, "data: several sets; choose one with --set: test, valid");
+        let error = choose(&["test"], Some("dev")).unwrap_err().to_string();
+        assert_eq!(error, "data: no set \"dev\"; choose one with --set: test");
+        let error = choose(&[], Some("dev")).unwrap_err().to_string();
+        assert_eq!(error, "data has no sets such as train and val; remove --set");
+        assert_eq!(["val", "Test2017", "cat", "trains"].map(is_split_folder), [true, true, false, false]);
     }
 }

@@ -34,6 +34,24 @@ pub fn has_extension(name: &str) -> bool {
 
 const ACCEPTED: &str = "expected a whole JPEG, PNG, WebP, GIF, BMP or TIFF image of at most 50 megapixels";
 
+/// What an image is of a format that is not read, and what to do; telephones write the one, web sites the other.
+/// Both begin with the `ftyp` box of ISO/IEC 14496-12, whose brands are those of HEIF (ISO/IEC 23008-12) and
+/// AVIF.
+pub fn not_read(bytes: &[u8]) -> Option<&'static str> {
+    const AVIF: [&[u8]; 2] = [b"avif", b"avis"];
+    const HEIC: [&[u8]; 8] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"];
+    let length = usize::try_from(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?)).ok()?;
+    let rest = bytes.get(4..length.min(bytes.len()))?.strip_prefix(b"ftyp")?;
+    // The four bytes after the first brand are its version.
+    let mut brands =
+        rest.chunks_exact(4).enumerate().filter(|(place, _)| *place != 1).map(|(_, brand)| brand);
+    if brands.clone().any(|brand| AVIF.contains(&brand)) {
+        return Some("an AVIF image, which sarb does not read: convert it to JPEG or PNG");
+    }
+    let heic = brands.any(|brand| HEIC.contains(&brand));
+    heic.then_some("a HEIC image, which sarb does not read: convert it to JPEG or PNG")
+}
+
 /// An image of 8-bit RGB pixels, row by row from the top left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rgb8 {
@@ -63,6 +81,9 @@ pub fn decode_bytes(bytes: &[u8], name: &str) -> Result<Rgb8> {
     let refuse = |reason: String| Error::Data(format!("{name}: {reason}; {ACCEPTED}"));
     if bytes.is_empty() {
         return Err(refuse("the file is empty".into()));
+    }
+    if let Some(what) = not_read(bytes) {
+        return Err(Error::Data(format!("{name}: {what}")));
     }
     let (orientation, mut image) = decode_within_limits(bytes).map_err(refuse)?;
     image.apply_orientation(orientation);
@@ -317,6 +338,24 @@ mod tests {
         assert!(
             matches!(decode(&below), Err(Error::Missing(text)) if text.ends_with("no such file or folder"))
         );
+    }
+
+    #[test]
+    fn images_of_formats_that_are_not_read_say_what_to_do() {
+        for (start, kind) in [
+            (&b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"[..], "an AVIF image"),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", "an AVIF image"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image"),
+            (b"\0\0\0\x10ftypmif1\0\0\0\0", "a HEIC image"),
+        ] {
+            let bytes = [start, &[0; 100]].concat();
+            let expected = format!("x.jpg: {kind}, which sarb does not read: convert it to JPEG or PNG");
+            assert_eq!(message(&bytes), expected);
+        }
+        // A film, and a box that is cut off.
+        for other in [&b"\0\0\0\x14ftypisom\0\0\0\0mp41avif"[..], b"\0\0\0\x04ftypavif", b"\0\0\0"] {
+            assert_eq!(not_read(other), None);
+        }
     }
 
     #[test]

@@ -36,40 +36,7 @@ const FINDINGS: [&str; 15] = [
     "Support Devices",
 ];
 
-/// Columns that are not findings even where all their values look like labels.
-const OTHERS: [&str; 24] = [
-    "",
-    "unnamed0",
-    "index",
-    "id",
-    "sex",
-    "gender",
-    "age",
-    "frontallateral",
-    "appa",
-    "view",
-    "viewposition",
-    "subjectid",
-    "studyid",
-    "dicomid",
-    "patientid",
-    "patient",
-    "study",
-    "studydate",
-    "studytime",
-    "split",
-    "fold",
-    "rows",
-    "columns",
-    "report",
-];
-
 /// Whether a column is one of the 14 observations, or `Airspace Opacity`.
 pub(super) fn is_finding(name: &str) -> bool {
     FINDINGS.iter().any(|finding| letters(finding) == letters(name))
-}
-
-/// Whether a column is not a finding, whatever it holds.
-pub(super) fn is_other(name: &str) -> bool {
-    OTHERS.contains(&letters(name).as_str())
 }

@@ -17,12 +17,13 @@ use super::Reading;
 use super::lines::{Lines, fields};
 use super::options::{Choice, Options, Uncertain};
 use super::report::{Report, shown};
+use super::sheet::describes;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
 use crate::labels::{Label, LabelMatrix};
 use crate::text::letters;
 use crate::{Error, Result};
-use columns::{PATHS, is_finding, is_other};
+use columns::{PATHS, is_finding};
 
 mod columns;
 mod writing;
@@ -198,7 +199,7 @@ impl Table {
         }
         let candidates = columns.iter().enumerate();
         let candidates = candidates
-            .filter(|(column, name)| *column != path_column && !is_other(name))
+            .filter(|(column, name)| *column != path_column && !describes(name))
             .map(|(column, name)| Candidate::new(name, column));
         let candidates: Vec<Candidate> = candidates.collect();
         let labels = LabelMatrix::unknown(0, candidates.len());

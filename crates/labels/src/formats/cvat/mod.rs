@@ -3,7 +3,8 @@
 //! The format is described at <https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/>: an
 //! `image` holds a `tag` for the whole picture and shapes (`box`, `polygon` …), each with a `label`;
 //! `meta` lists the labels of the task, job or project. What an image does not hold is not said to be
-//! absent: the user must say whether it was looked for.
+//! absent: the user must say whether it was looked for. The images of a project have a subset and a task
+//! ([`subsets`]).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,8 +22,10 @@ use crate::formats::xml::{self, Node, attribute};
 use crate::labels::Label;
 use crate::{Error, Result};
 
+mod subsets;
 mod writing;
 
+use self::subsets::Subsets;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 pub use writing::write;
@@ -36,7 +39,7 @@ pub const FORMAT: Format = Format {
   <tag label="cat"/>
 </image></annotations>"#,
     extensions: &["xml"],
-    takes: &[Choice::Unlisted],
+    takes: &[Choice::Unlisted, Choice::Set],
     names_categories: false,
     unlisted: NotListed::AsYouSay,
     recognize,
@@ -48,17 +51,21 @@ pub const FORMAT: Format = Format {
 ///
 /// +1: a tag or a shape with that label. A checkbox of a tag is a category `tag/checkbox`, +1 where it is true
 /// and −1 where it is false; other attributes are counted. Everything else is what `--unlisted` says.
+/// Of the subsets of a project `--set` chooses one.
 ///
 /// # Errors
-/// All problems of the file at once, each with its line.
+/// All problems of the file at once, each with its line; several subsets of which one is for testing or
+/// training, and no choice.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let unlisted =
         options.unlisted("CVAT does not say whether a label that an image lacks was looked for")?;
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let mut report = Report::new(path);
     let mut task = Task::new(options.images.clone().unwrap_or_else(|| image_folder(path)));
+    task.subsets.chosen = options.set.clone();
     xml::walk(file, 1 << 20, &mut report, |at, node, report| task.visit(at, node, report))?;
     report.problems.or(())?;
+    task.subsets.check(path)?;
     let notes = task.notes();
     let mut reading = task.marks.finish(unlisted.label(), path)?;
     reading.notes.splice(0..0, notes);
@@ -87,7 +94,8 @@ struct Task {
     label: (String, bool),
     /// Whether `meta` lists labels.
     closed: bool,
-    /// The image that is being read.
+    subsets: Subsets,
+    /// The image that is being read; none also while one is left out.
     image: Option<usize>,
     /// The label of the tag that is being read, and the name of its attribute.
     tag: Option<String>,
@@ -98,7 +106,6 @@ struct Task {
     /// How many shapes of each kind there are.
     shapes: BTreeMap<String, usize>,
     automatic: usize,
-    repeated: usize,
 }
 
 impl Task {
@@ -108,6 +115,7 @@ impl Task {
             marks: Marks::default(),
             label: (String::new(), false),
             closed: false,
+            subsets: Subsets::default(),
             image: None,
             tag: None,
             checkbox: None,
@@ -115,7 +123,6 @@ impl Task {
             attributes: 0,
             shapes: BTreeMap::new(),
             automatic: 0,
-            repeated: 0,
         }
     }
 
@@ -126,6 +133,7 @@ impl Task {
         match (at, node) {
             ("annotations/image", Node::Open(image)) => self.image = self.open(image, report),
             ("annotations/image", Node::Close(_)) => self.image = None,
+            (at, _) if self.image.is_none() && at.starts_with("annotations/image/") => {}
             ("annotations/image/tag", Node::Close(_)) => self.tag = None,
             ("annotations/image/tag/attribute", Node::Open(element)) => {
                 self.checkbox = attribute(element, "name", report);
@@ -173,11 +181,14 @@ impl Task {
             report.note(|| "an image without a name".into());
             return None;
         };
-        let subset = attribute(image, "subset", report).map(|subset| self.folder.join(subset));
+        let subset = attribute(image, "subset", report).filter(|subset| !subset.is_empty());
+        if !self.subsets.takes(subset.as_deref()) {
+            return None;
+        }
+        let subset = subset.map(|subset| self.folder.join(subset));
         let folder = subset.filter(|folder| folder.is_dir()).unwrap_or_else(|| self.folder.clone());
-        let before = self.marks.images().len();
-        let row = self.marks.image(&folder.join(name));
-        self.repeated += usize::from(row < before);
+        let row = self.marks.image(&folder.join(&name));
+        self.subsets.list(row, &name, image, report);
         Some(row)
     }
 
@@ -196,7 +207,6 @@ impl Task {
             self.tag = Some(name.clone());
         }
         self.automatic += usize::from(attribute(element, "source", report).as_deref() == Some("auto"));
-        // Without a name, which is noted, the image has no row.
         if let Some(image) = self.image {
             let category = self.marks.category(&name);
             self.marks.mark(image, category, Label::Positive);
@@ -238,9 +248,7 @@ impl Task {
         if self.automatic > 0 {
             notes.push(format!("{} labels made by a model (source auto): positive", self.automatic));
         }
-        if self.repeated > 0 {
-            notes.push(format!("{} images listed again under the same name: labels joined", self.repeated));
-        }
+        notes.extend(self.subsets.notes());
         notes
     }
 }

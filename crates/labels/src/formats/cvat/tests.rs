@@ -69,10 +69,11 @@ fn labels_of_jobs_and_projects_are_found_and_images_lie_in_their_subset() {
         std::fs::create_dir_all(folder.path().join("images/Train")).unwrap();
         let labels = "<labels><label><name>cat</name></label><label><name>dog</name></label></labels>";
         let images = "<image id='0' name='1.jpg' subset='Train'><tag label='dog'/></image>\
-                      <image id='1' name='2.jpg' subset='Test'/>";
+                      <image id='1' name='2.jpg' subset='train'/>";
         let meta = format!("<meta><{owner}>{labels}</{owner}></meta>");
         std::fs::write(&path, format!("<annotations>{meta}{images}</annotations>")).unwrap();
-        let annotations = FORMAT.read(&path, &unlisted(Unlisted::Unknown)).unwrap().annotations;
+        let options = Options { set: Some("train".into()), ..unlisted(Unlisted::Unknown) };
+        let annotations = FORMAT.read(&path, &options).unwrap().annotations;
         assert_eq!(annotations.categories, ["cat", "dog"]);
         assert_eq!(
             annotations.images,
@@ -91,6 +92,83 @@ fn an_image_that_stands_twice_has_the_labels_of_both() {
     .unwrap();
     assert_eq!(reading.annotations.labels.to_floats(), [1.0, 1.0]);
     assert_eq!(reading.notes, ["1 images listed again under the same name: labels joined"]);
+}
+
+/// A project with images of `(name, subset, task, width, label)`, one per line.
+fn project(images: &[(&str, &str, &str, u32, &str)]) -> String {
+    let image = |(name, subset, task, width, label): &(&str, &str, &str, u32, &str)| {
+        let attributes =
+            format!("name='{name}' subset='{subset}' task_id='{task}' width='{width}' height='4'");
+        format!("<image {attributes}><tag label='{label}' source='auto'/></image>")
+    };
+    let images: Vec<String> = images.iter().map(image).collect();
+    format!("<annotations>\n{}\n</annotations>", images.join("\n"))
+}
+
+#[test]
+fn subsets_for_training_and_testing_are_never_mixed_in_silence() {
+    let xml = project(&[
+        ("1.jpg", "Train", "1", 4, "cat"),
+        ("2.jpg", "Test", "2", 4, "dog"),
+        ("3.jpg", "Train", "1", 4, "cat"),
+    ]);
+    let set = |set: Option<&str>| {
+        let options = Options { set: set.map(str::to_owned), ..unlisted(Unlisted::Unknown) };
+        read_bytes("annotations.xml", &xml, |path| FORMAT.read(path, &options))
+    };
+    let error = set(None).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    let expected = "annotations.xml: images of several subsets; choose one with --set: Test, Train";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    let error = set(Some("val")).unwrap_err().to_string();
+    assert!(
+        error.ends_with("no images of the subset \"val\"; choose one with --set: Test, Train"),
+        "{error}"
+    );
+    let Reading { annotations, notes } = set(Some("test")).unwrap();
+    assert_eq!(annotations.categories, ["dog"]);
+    assert_eq!(annotations.images.len(), 1);
+    assert!(annotations.images[0].ends_with("2.jpg"));
+    let expected =
+        ["1 labels made by a model (source auto): positive", "2 images of other subsets are left out"];
+    assert_eq!(notes, expected);
+    assert_eq!(set(Some("train")).unwrap().annotations.labels.to_floats(), [1.0, 1.0]);
+    // Subsets that only sort the work are one source.
+    let xml = project(&[("1.jpg", "batch1", "1", 4, "cat"), ("2.jpg", "default", "2", 4, "cat")]);
+    assert_eq!(parse(xml).unwrap().annotations.images.len(), 2);
+    let options = Options { set: Some("train".into()), ..unlisted(Unlisted::Unknown) };
+    let error = FORMAT.read(Path::new(FIXTURE), &options).unwrap_err().to_string();
+    assert!(error.ends_with("--set: no image of the file has a subset; leave the option out"), "{error}");
+}
+
+#[test]
+fn images_of_one_name_in_two_tasks_are_counted_or_refused() {
+    let same = project(&[
+        ("1.jpg", "default", "1", 4, "cat"),
+        ("1.jpg", "default", "2", 4, "dog"),
+        ("1.jpg", "default", "1", 0, "owl"),
+    ]);
+    let Reading { annotations, notes } = parse(same).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, 1.0]);
+    let expected = [
+        "1 images listed again under the same name: labels joined",
+        "1 times an image of the same name is in another task: read as one image, labels joined",
+    ];
+    assert_eq!(notes[1..], expected);
+    let other = project(&[
+        ("1.jpg", "default", "1", 640, "cat"),
+        ("1.jpg", "default", "2", 320, "dog"),
+        ("2.jpg", "default", "2", 5, "dog"),
+        ("2.jpg", "default", "2", 6, "dog"),
+    ]);
+    let advice = "two images of one name: rename one of them, or export and read each task alone";
+    let expected = [
+        format!(
+            "3: image \"1.jpg\" has 320 × 4 pixels in task \"2\", but 640 × 4 pixels in task \"1\"; {advice}"
+        ),
+        format!("5: image \"2.jpg\" has 6 × 4 pixels, but 5 × 4 pixels; {advice}"),
+    ];
+    assert_eq!(problems(other), expected);
 }
 
 #[test]

@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::report::Report;
 use crate::{Error, Result};
 
+mod entries;
 mod outline;
 
+pub(super) use entries::{Entries, Lenient};
 pub(super) use outline::outline;
 
 /// What is done with the members of a file's top-level object, whose order is free.
@@ -61,6 +63,16 @@ impl<'de, A: MapAccess<'de>> Member<'_, '_, A> {
         let Self { map, report, line } = self;
         map.next_value_seed(Elements { report, line, each, element: PhantomData })
     }
+
+    /// Reads an object whose keys are data, in the order of the file; the report is at the line of the key
+    /// that `each` gets.
+    pub fn entries<T: Deserialize<'de>>(
+        self,
+        each: impl FnMut(String, T, &mut Report<'_>),
+    ) -> Result<(), A::Error> {
+        let Self { map, report, line } = self;
+        map.next_value_seed(entries::Each { report, line, each, value: PhantomData })
+    }
 }
 
 /// Reads a file that holds one object. `false` if it is broken, which the report then says.
@@ -82,6 +94,27 @@ pub(super) fn read_elements<T: DeserializeOwned>(
 ) -> Result<bool> {
     read(report, "", |json, report, line| {
         json.deserialize_any(OneOrMany(Elements { report, line, each, element: PhantomData }))
+    })
+}
+
+/// Reads a file that holds objects one after another, as on the lines of NDJSON, or an array of them. `false` if
+/// it is broken, which the report then says.
+///
+/// # Errors
+/// If the file cannot be opened or read.
+pub(super) fn read_lines<T: DeserializeOwned>(
+    report: &mut Report<'_>,
+    mut each: impl FnMut(T, &mut Report<'_>),
+) -> Result<bool> {
+    read(report, "", |json, report, line| {
+        loop {
+            let each = &mut each;
+            json.deserialize_any(OneOrMany(Elements { report, line, each, element: PhantomData }))?;
+            match json.end() {
+                Err(error) if error.is_syntax() => {}
+                end => return end,
+            }
+        }
     })
 }
 
@@ -113,7 +146,7 @@ fn read<'r>(
 }
 
 /// What serde_json says of a broken file, without the place.
-fn said(error: &serde_json::Error) -> String {
+pub(super) fn said(error: &serde_json::Error) -> String {
     const LONGEST: usize = 160;
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();

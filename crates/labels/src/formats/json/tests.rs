@@ -104,3 +104,31 @@ fn a_folder_and_a_missing_file_are_no_problems_of_the_data() {
         assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
     }
 }
+
+#[test]
+fn objects_on_lines_and_in_an_array_are_read_alike() {
+    let read = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ndjson");
+        std::fs::write(&path, text).unwrap();
+        let (mut report, mut found) = (Report::new(&path), Vec::new());
+        let whole = read_lines(&mut report, |map: serde_json::Map<String, serde_json::Value>, report| {
+            found.push((report.line, map["id"].as_i64()));
+        });
+        let said = report.problems.to_string();
+        (found, whole.unwrap(), said.find("a.ndjson").map_or(String::new(), |at| said[at..].to_owned()))
+    };
+    let both = vec![(1, Some(1)), (2, Some(2))];
+    for text in ["{\"id\":1}\n{\"id\":2}\n", "{\"id\":1}\r\n{\"id\":2}", "[{\"id\":1},\n{\"id\":2}]\n\n"] {
+        assert_eq!(read(text), (both.clone(), true, String::new()), "{text}");
+    }
+    let (found, whole, said) = read("{\"id\":1}\n{\"id\":2}\n{\"id\"");
+    assert_eq!((found, whole), (both.clone(), false));
+    assert!(said.starts_with("a.ndjson:3: the file ends too early"), "{said}");
+    let (found, whole, said) = read("{\"id\":1}\n\n{\"id\":2}]");
+    assert_eq!(
+        (found, whole, said.as_str()),
+        (vec![(1, Some(1)), (3, Some(2))], false, "a.ndjson:3: expected value (column 9)")
+    );
+    assert!(read("").2.starts_with("a.ndjson:1: the file ends too early"));
+}

@@ -1,24 +1,26 @@
-//! Label Studio: an export as JSON or JSON-MIN of image classification with `Choices`.
+//! Label Studio: an export as JSON, JSON-MIN, CSV or TSV of image classification with `Choices`.
 //!
 //! Format: <https://labelstud.io/guide/export.html>, <https://labelstud.io/guide/task_format.html>; JSON-MIN
-//! as label-studio-converter writes it: one record an annotation, skipped ones left out.
+//! and CSV as the converter of label-studio-sdk writes them: one record an annotation, skipped ones left out.
+//! A control whose answers are yes, no and unsure is a category with three states.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::Reading;
+use super::answers::Answers;
 use super::json::{outline, read_elements};
+use super::location::{self, locate};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};
-use crate::Result;
-use answers::Answers;
-use location::locate;
+use crate::{Error, Result};
 
-mod answers;
-mod location;
+mod table;
 mod writing;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
@@ -29,7 +31,7 @@ pub use writing::write;
 pub const FORMAT: Format = Format {
     name: "label-studio",
     title: "Label Studio",
-    about: "Label Studio JSON export",
+    about: "Label Studio export: JSON, JSON-MIN, CSV",
     example: r#"[{"data": {"image": "/data/upload/1/a.jpg"},
   "annotations": [{"result": [{"type": "choices",
     "value": {"choices": ["cat"]}}]}]}]"#,
@@ -39,7 +41,7 @@ pub const FORMAT: Format = Format {
     unlisted: NotListed::AsYouSay,
     recognize,
     read,
-    written: Some(Written { keeps: Keeps::Positives, write }),
+    written: Some(Written { keeps: Keeps::AllStates, write }),
 };
 
 /// Reads an export. A choice is +1; what a submitted annotation did not choose is what `--unlisted` says,
@@ -48,27 +50,30 @@ pub const FORMAT: Format = Format {
 /// another. Of several annotators of a task, what one chose and another, asked the same, did not is 0 under
 /// `--unlisted negative`.
 ///
-/// Categories come in order of appearance; with several `Choices` controls they are named `control/choice`.
-/// Predictions and drafts are not labels.
+/// A control all of whose answers in the file are yes, no or unsure is one category: yes +1, no −1, unsure 0,
+/// and 0 where it was not answered, so that `--unlisted` is only needed for other controls.
+///
+/// Categories come in order of appearance; with several `Choices` controls those of one that lists categories
+/// are named `control/choice`. Predictions and drafts are not labels.
 ///
 /// # Errors
-/// All problems of the file at once; that `--unlisted` is missing.
+/// All problems of the file at once; that `--unlisted` is missing, or there is nothing left for it to say.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
-    let unlisted =
-        options.unlisted("an export of Label Studio lists what was chosen, not what was looked for")?;
-    let mut report = Report::new(path);
     let mut export = Export { folder: options.image_folder(path).to_owned(), ..Export::default() };
-    let whole = read_elements(&mut report, |task: Map<String, Value>, report| {
-        if let Err(what) = export.task(&task) {
-            report.note(|| what);
-        }
-    })?;
-    export.answers.settle();
-    if whole && report.problems.is_empty() && export.answers.is_empty() && !export.marks.images().is_empty() {
+    let (mut report, whole) = export.read(path)?;
+    let Export { marks, answers, .. } = &mut export;
+    answers.find_yes_and_no();
+    answers.settle();
+    if let Some(name) = answers.ambiguous() {
+        report.line = 1;
+        report.note(|| format!("two controls name the category {}; rename one of them", shown(&name)));
+    }
+    if whole && report.problems.is_empty() && answers.is_empty() && !marks.images().is_empty() {
         report.line = 1;
         report.note(|| export.nothing_chosen());
     }
     report.problems.or(())?;
+    let unlisted = export.unlisted(options)?;
     let notes = export.notes(unlisted);
     let Export { mut marks, answers, .. } = export;
     answers.mark(&mut marks, unlisted);
@@ -83,6 +88,9 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     Ok(reading)
 }
 
+/// Most bytes of a file that are looked at to tell a table from JSON.
+const START: u64 = 64 << 10;
+
 /// What an export says.
 #[derive(Default)]
 struct Export {
@@ -96,11 +104,42 @@ struct Export {
     other: BTreeMap<String, usize>,
 }
 
-/// Fields of a JSON-MIN record that the converter adds to the task's data and the controls.
-const ADDED: [&str; 7] =
-    ["id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"];
+/// Fields of a record that the converter adds to the task's data and the controls.
+const ADDED: [&str; 8] =
+    ["id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history"];
 
 impl Export {
+    /// Reads the tasks or records of a file; whether it is whole, and what is wrong with it.
+    fn read<'a>(&mut self, path: &'a Path) -> Result<(Report<'a>, bool)> {
+        let mut start = Vec::new();
+        let failed = |error| Error::io(path, error);
+        File::open(path).map_err(failed)?.take(START).read_to_end(&mut start).map_err(failed)?;
+        if table::recognize(&start) {
+            let report = table::read(path, |record| self.record(record))?;
+            let whole = report.problems.is_empty();
+            return Ok((report, whole));
+        }
+        let mut report = Report::new(path);
+        let whole = read_elements(&mut report, |task: Map<String, Value>, report| {
+            if let Err(what) = self.task(&task) {
+                report.note(|| what);
+            }
+        })?;
+        Ok((report, whole))
+    }
+
+    /// What the choices that are not listed mean, if there are any.
+    fn unlisted(&self, options: &Options) -> Result<Unlisted> {
+        if self.answers.lists_categories() {
+            return options
+                .unlisted("an export of Label Studio lists what was chosen, not what was looked for");
+        }
+        if !self.answers.is_empty() {
+            options.only("an export of yes and no", &[])?;
+        }
+        Ok(Unlisted::Unknown)
+    }
+
     /// Takes a task, or a record of JSON-MIN.
     fn task(&mut self, task: &Map<String, Value>) -> Result<(), String> {
         // Before version 1 annotations were called completions.
@@ -156,10 +195,13 @@ impl Export {
         Ok(())
     }
 
-    /// Takes a record of JSON-MIN: an annotation that was submitted.
+    /// Takes a record of JSON-MIN or of a table: an annotation that was submitted, or a task without one.
     fn record(&mut self, record: &Map<String, Value>) -> Result<(), String> {
         let (image_key, _) = image_field(record)?;
         let image = self.image(record, true)?;
+        if record.get("annotation_id").is_some_and(Value::is_null) {
+            return Ok(());
+        }
         self.answers.annotation(image);
         for (key, value) in record {
             if key == image_key || ADDED.contains(&key.as_str()) {
@@ -184,7 +226,7 @@ impl Export {
         let found = match (others.as_str(), plain.as_str()) {
             ("", "") => String::new(),
             ("", plain) => {
-                format!("; whether {plain} hold choices is not certain in JSON-MIN: export as JSON instead")
+                format!("; whether {plain} hold choices is not certain here: export as JSON instead")
             }
             (others, _) => format!("; results are of type {others}"),
         };
@@ -203,12 +245,17 @@ impl Export {
             (self.other.values().sum(), format!("results of other types are not read: {others}")),
         ];
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        let mut notes: Vec<String> = counted.map(|(count, what)| format!("{count} {what}")).collect();
-        let plain = listed(&self.answers.undecided());
-        if !plain.is_empty() {
-            notes.push(format!("fields that hold only plain text are not read as choices: {plain}"));
-        }
-        notes
+        let counted = counted.map(|(count, what)| format!("{count} {what}"));
+        let named = [
+            ("categories answered with yes (positive), no (negative) or unsure", self.answers.yes_and_no()),
+            (
+                "controls with yes, no and other answers, each of which is a category",
+                self.answers.nearly_yes_and_no(),
+            ),
+            ("fields that hold only plain text are not read as choices", self.answers.undecided()),
+        ];
+        let named = named.iter().filter(|(_, names)| !names.is_empty());
+        counted.chain(named.map(|(what, names)| format!("{what}: {}", listed(names)))).collect()
     }
 }
 
@@ -255,8 +302,11 @@ fn image_field(data: &Map<String, Value>) -> Result<(&str, &str), String> {
     }
 }
 
-/// Whether the head looks like tasks or like records of JSON-MIN.
+/// Whether the head looks like tasks, like records of JSON-MIN or like a table of such records.
 pub fn recognize(_path: &Path, head: &[u8]) -> Option<String> {
+    if table::recognize(head) {
+        return Some("a table with annotation_id and lead_time, as Label Studio exports".into());
+    }
     let keys = outline(head);
     let has = |key: &str| keys.contains(key);
     if has("[].data") && (has("[].annotations") || has("[].completions") || has("[].predictions")) {

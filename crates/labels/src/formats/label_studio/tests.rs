@@ -4,7 +4,6 @@ use super::*;
 use crate::annotations::Annotations;
 use crate::error::Kind;
 use crate::formats::samples::{damaged, problems_of, read_bytes, samples};
-use crate::labels::Label;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/label_studio");
 
@@ -158,47 +157,229 @@ fn exports_without_choices_say_what_they_hold() {
 #[test]
 fn exports_are_recognized() {
     let recognized = |head: &[u8]| recognize(Path::new("a.json"), head).is_some();
-    for name in ["export.json", "export_min.json"] {
+    for name in ["export.json", "export_min.json", "yes_no.json", "export.csv", "export.tsv"] {
         assert!(recognized(&std::fs::read(Path::new(FIXTURES).join(name)).unwrap()), "{name}");
     }
     assert!(!recognized(br#"[{"image_id": 1, "category_id": 2, "score": 0.5}]"#) && !recognized(b"{}"));
 }
 
+/// The export of one annotation for each image, of `(control, choice)` pairs.
+fn export(images: &[&[(&str, &str)]]) -> String {
+    let tasks: Vec<String> =
+        images.iter().enumerate().map(|(at, choices)| task(&format!("{at}.jpg"), choices)).collect();
+    format!("[{}]", tasks.join(",\n"))
+}
+
+#[test]
+fn a_control_per_category_answered_with_yes_and_no_has_three_states() {
+    let options = Options { images: Some("media".into()), ..Options::default() };
+    let Reading { annotations, notes } =
+        FORMAT.read(&Path::new(FIXTURES).join("yes_no.json"), &options).unwrap();
+    assert_eq!(annotations.categories, ["cat", "traffic light"]);
+    let names = ["1/0a-beach.jpg", "1/0b-wood.jpg", "1/0c-town.jpg", "1/0d-wall.jpg"];
+    assert_eq!(annotations.images, names.map(|name| Path::new("media").join(name)));
+    // The annotators of the first image contradict each other about the traffic light; yes beside unsure is
+    // yes. The third was submitted without an answer. In the fourth, no beside unsure is unknown.
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let expected = [
+        "1 labels are positive in one place and negative in another: unknown",
+        "1 skipped annotations (was_cancelled): nothing is known from them",
+        "categories answered with yes (positive), no (negative) or unsure: \"cat\", \"traffic light\"",
+    ];
+    assert_eq!(notes, expected);
+}
+
+#[test]
+fn nothing_is_left_for_unlisted_where_all_answers_are_yes_and_no() {
+    let error = parse(export(&[&[("cat", "Yes")]]), Unlisted::Negative).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--unlisted: an export of yes and no already defines this; remove the option"
+    );
+}
+
+#[test]
+fn answers_beside_yes_and_no_make_all_of_them_categories() {
+    let text = export(&[&[("cat", "Yes")], &[("cat", "No")], &[("cat", "N/A")]]);
+    let reading = parse(&text, Unlisted::Unknown).unwrap();
+    assert_eq!(reading.annotations.categories, ["Yes", "No", "N/A"]);
+    assert_eq!(
+        reading.notes,
+        ["controls with yes, no and other answers, each of which is a category: \"cat\""]
+    );
+    let error = read_bytes("a.json", &text, |path| FORMAT.read(path, &Options::default())).unwrap_err();
+    assert!(error.to_string().contains("pass --unlisted unknown"), "{error}");
+    // One control that was only ever answered with unsure is a question, too.
+    let unsure =
+        read_bytes("a.json", export(&[&[("cat", "Unsure")]]), |path| FORMAT.read(path, &Options::default()));
+    let annotations = unsure.unwrap().annotations;
+    assert_eq!((annotations.categories, annotations.labels.to_floats()), (vec!["cat".into()], vec![0.0]));
+}
+
+#[test]
+fn beside_plain_choices_what_is_not_answered_with_yes_or_no_stays_unknown() {
+    let text = export(&[
+        &[("cat", "Yes"), ("scene", "sea")],
+        &[("scene", "sand")],
+        &[("cat", "No")],
+        &[("cat", "Unsure"), ("scene", "sea")],
+    ]);
+    let Reading { annotations, notes } = parse(&text, Unlisted::Negative).unwrap();
+    assert_eq!(annotations.categories, ["cat", "scene/sea", "scene/sand"]);
+    #[rustfmt::skip]
+    assert_eq!(annotations.labels.to_floats(), [
+        1.0, 1.0, -1.0,
+        0.0, -1.0, 1.0,
+        -1.0, 0.0, 0.0,
+        0.0, 1.0, -1.0,
+    ]);
+    let expected = [
+        "categories answered with yes (positive), no (negative) or unsure: \"cat\"",
+        "2 times a control was left open where another was answered: unknown",
+    ];
+    assert_eq!(notes, expected);
+}
+
+#[test]
+fn one_control_may_be_answered_with_yes_and_no_at_once() {
+    let text = export(&[&[("cat", "Yes"), ("cat", "No")], &[("cat", "No")]]);
+    let reading = read_bytes("a.json", text, |path| FORMAT.read(path, &Options::default())).unwrap();
+    assert_eq!(reading.annotations.labels.to_floats(), [0.0, -1.0]);
+    assert_eq!(reading.notes[0], "1 labels are positive in one place and negative in another: unknown");
+}
+
+#[test]
+fn small_exports_with_a_key_for_each_control_hold_yes_and_no() {
+    let record = |image: &str, rest: &str| {
+        format!(r#"{{"image": "{image}", "annotation_id": 1, "lead_time": 1, {rest}}}"#)
+    };
+    let text = [
+        record("a.jpg", r#""cat": "yes", "dog": "no", "license": "unknown", "caption": "Yes we can""#),
+        record("b.jpg", r#""cat": "no", "license": "unknown", "caption": "No cat""#),
+    ];
+    let text = format!("[{}]", text.join(","));
+    let reading = read_bytes("a.json", &text, |path| FORMAT.read(path, &Options::default())).unwrap();
+    assert_eq!(reading.annotations.categories, ["cat", "dog"]);
+    assert_eq!(reading.annotations.labels.to_floats(), [1.0, -1.0, -1.0, 0.0]);
+    let expected = "fields that hold only plain text are not read as choices: \"caption\", \"license\"";
+    assert_eq!(reading.notes[1], expected);
+    // A task without an annotation, as some versions export it: nobody looked.
+    let open = text.replacen("\"annotation_id\": 1", "\"annotation_id\": null", 1).replace("cat", "choice");
+    let open = open.replace("yes", "sun").replace("\"no\"", "\"rain\"");
+    let Reading { annotations, notes } = parse(&open, Unlisted::Negative).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [0.0, 1.0]);
+    assert_eq!(notes[0], "1 images have no annotation: kept, every category unknown");
+}
+
+#[test]
+fn tables_are_read_like_the_small_export() {
+    for name in ["export.csv", "export.tsv"] {
+        let Reading { annotations, notes } = fixture(name, Unlisted::Negative);
+        assert_eq!(annotations.categories, ["dog", "scene/sea", "scene/sand"], "{name}");
+        let names = ["1/0a-beach.jpg", "1/0b-wood.jpg", "1/0c-town.jpg", "1/0d-wall.jpg"];
+        assert_eq!(annotations.images, names.map(|name| Path::new("media").join(name)));
+        #[rustfmt::skip]
+        assert_eq!(annotations.labels.to_floats(), [
+            0.0, 1.0, 0.0,
+            -1.0, 0.0, 0.0,
+            0.0, 0.0, 0.0,
+            0.0, -1.0, 1.0,
+        ], "{name}");
+        let expected = [
+            "2 labels are positive in one place and negative in another: unknown",
+            "1 images have no annotation: kept, every category unknown",
+            "categories answered with yes (positive), no (negative) or unsure: \"dog\"",
+            "fields that hold only plain text are not read as choices: \"caption\"",
+            "1 times a control was left open where another was answered: unknown",
+        ];
+        assert_eq!(notes, expected, "{name}");
+    }
+    let error = FORMAT.read(&Path::new(FIXTURES).join("export.csv"), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("--unlisted unknown"), "{error}");
+}
+
+const COLUMNS: &str = "annotation_id,annotator,choice,created_at,image,lead_time,updated_at";
+
+#[test]
+fn problems_of_tables_come_at_once_with_their_lines() {
+    let rows = [
+        "\u{feff}annotation_id,annotator,choice,created_at,image,lead_time,updated_at\r",
+        "1,a,sun,,a.jpg,1,",
+        "2,a,\"{\"\"choices\"\":",
+        "[\"\"sun\"\",",
+        "3]}\",,b.jpg,1,",
+        "3,a,sun,,c.jpg,1",
+        "4,a,sun,,,1,",
+        "5,a,\"sun\"shine,,d.jpg,1,",
+        "6,a,\"sun,,e.jpg,1,",
+    ];
+    let expected = [
+        "a.json:3: choices of a result is not an array of texts",
+        "a.json:6: 6 fields; expected 7, as in the header",
+        "a.json:7: no image; expected a field image, or one whose text ends like an image's name",
+        "a.json:8: text after a closing quote; expected a comma",
+        "a.json:9: a quoted field does not end; is the file whole?",
+    ];
+    assert_eq!(problems(rows.join("\n")), expected);
+    let twice = format!("{COLUMNS},image\n");
+    assert_eq!(problems(twice), ["a.json:1: the column \"image\" is there twice"]);
+    assert_eq!(problems(format!("{COLUMNS}\n\n")), ["a.json: no images; nothing to read"]);
+    let other = problems(format!("{COLUMNS}\n1,a,,,a.jpg,1,\n"));
+    assert_eq!(other, ["a.json:1: no choices in any annotation; expected results of type choices"]);
+    let latin = [COLUMNS.as_bytes(), b"\n1,a,caf\xe9,,a.jpg,1,\n"].concat();
+    assert!(problems(latin)[0].starts_with("a.json:2: no UTF-8 text (byte 0xE9"));
+    let long = format!("{COLUMNS}\n1,a,\"{}", "x\n".repeat(9 << 20));
+    assert_eq!(problems(long), ["a.json:2: a record of more than 16 MB; is a quote missing?"]);
+}
+
+#[test]
+fn tables_saved_by_a_spreadsheet_are_read() {
+    let text = format!("{}\n1;a;sun;;a.jpg;1;\n", COLUMNS.replace(',', ";"));
+    let reading = parse(&text, Unlisted::Unknown).unwrap();
+    assert_eq!((reading.annotations.categories, reading.annotations.images.len()), (vec!["sun".into()], 1));
+    assert!(recognize(Path::new("a.csv"), text.as_bytes()).is_some());
+}
+
+#[test]
+fn a_category_that_two_controls_name_is_refused() {
+    let text = export(&[&[("a", "b/c"), ("a/b", "c")]]);
+    let expected = "a.json:1: two controls name the category \"a/b/c\"; rename one of them";
+    assert_eq!(problems(&text), [expected]);
+}
+
+#[test]
+fn samples_of_other_formats_are_not_recognized_and_ours_by_no_other() {
+    for format in crate::formats::ALL.iter().filter(|format| format.name != FORMAT.name) {
+        assert_eq!(recognize(Path::new("a"), format.example.as_bytes()), None, "{format}");
+        for name in ["export.json", "export_min.json", "yes_no.json", "export.csv", "export.tsv"] {
+            let path = Path::new(FIXTURES).join(name);
+            let head = std::fs::read(&path).unwrap();
+            assert_eq!((format.recognize)(&path, &head), None, "{format} of {name}");
+        }
+    }
+    for head in ["image,choice\na.jpg,sun\n", "annotation_id,annotator,image\n", ""] {
+        assert_eq!(recognize(Path::new("a.csv"), head.as_bytes()), None, "{head}");
+    }
+}
+
 proptest! {
     #[test]
-    fn positive_labels_are_read_back_and_what_is_lost_is_said(sample in samples()) {
+    fn everything_comes_back(sample in samples()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         let annotations = sample.at(folder.path(), &folder.path().join("images"), ".jpg");
-        let lost = write(&path, &annotations).unwrap();
-        let labels = &annotations.labels;
-        let negative = labels.count(Label::Negative);
-        prop_assert_eq!(lost.iter().any(|lost| lost.starts_with(&format!("{negative} negative"))), negative > 0);
-        let never = labels.counts().iter().filter(|count| count.0 == 0).count();
-        prop_assert_eq!(lost.iter().any(|lost| lost.starts_with(&format!("{never} categories"))), never > 0);
-        if never == annotations.categories.len() {
-            prop_assert!(FORMAT.read(&path, &options(Unlisted::Unknown)).is_err());
-            return Ok(());
-        }
-        let back = FORMAT.read(&path, &options(Unlisted::Unknown)).unwrap().annotations;
-        prop_assert_eq!(&back.images, &annotations.images);
-        prop_assert_eq!(back.labels.count(Label::Negative), 0);
-        for (column, name) in annotations.categories.iter().enumerate() {
-            let found = back.categories.iter().position(|category| category == name);
-            for row in 0..annotations.images.len() {
-                let positive = labels.get(row, column) == Label::Positive;
-                let read = found.is_some_and(|column| back.labels.get(row, column) == Label::Positive);
-                prop_assert_eq!(read, positive);
-            }
-        }
+        prop_assert!(write(&path, &annotations).unwrap().is_empty());
+        let back = FORMAT.read(&path, &Options::default()).unwrap().annotations;
+        prop_assert_eq!(back, Annotations { source: path, ..annotations });
     }
 
     #[test]
     fn no_bytes_make_the_reader_panic(
         full in damaged(std::fs::read(Path::new(FIXTURES).join("export.json")).unwrap()),
         min in damaged(std::fs::read(Path::new(FIXTURES).join("export_min.json")).unwrap()),
+        table in damaged(std::fs::read(Path::new(FIXTURES).join("export.csv")).unwrap()),
     ) {
-        for text in [full, min] {
+        for text in [full, min, table] {
             let _ = parse(&text, Unlisted::Negative);
         }
     }

@@ -1,7 +1,7 @@
 //! Panics of the `parquet` crate, which damaged files cause in places, as errors.
 //!
-//! This and the check of page headers (`headers.rs`) stand here because of arrow-rs issue 10734, whose fix is
-//! arrow-rs pull request 10821: once a release with it is used, both can go.
+//! This stands here because of arrow-rs issue 10734, whose fix is arrow-rs pull request 10821: once a release with
+//! it is used, this can go, and of the check of page headers (`headers.rs`) what does not bound a codec or nesting.
 
 use ::parquet::errors::{ParquetError, Result};
 

@@ -6,8 +6,10 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use ::parquet::basic::Compression;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 
+use super::codecs::check_size;
 use super::thrift::{Thrift, malformed};
 
 /// Most bytes of a page when decompressed. Writers make pages of about 1 MB.
@@ -17,9 +19,6 @@ const MOST_VALUES: i64 = 4 << 20;
 const MOST_PER_ROW: i64 = 1024;
 /// Deepest nesting of columns.
 const DEEPEST: usize = 32;
-
-/// Encodings whose sizes are inside the page, where they cannot be checked here.
-const REFUSED: [(i64, &str); 2] = [(6, "DELTA_LENGTH_BYTE_ARRAY"), (7, "DELTA_BYTE_ARRAY")];
 
 /// Numbers of fields in `FileMetaData`, `SchemaElement` and `PageHeader`.
 const SCHEMA: i64 = 2;
@@ -107,6 +106,7 @@ pub(super) fn check_pages(file: &File, chunk: &ColumnChunkMetaData, rows: usize)
     while at < end {
         let page = Page::read(file, at as u64).map_err(damaged)?;
         page.check()?;
+        page.check_size(file, at as u64, chunk.compression())?;
         values = values.saturating_add(page.values);
         if lists && values > most {
             return Err(format!("more than {most} values in the lists of {rows} rows"));
@@ -125,8 +125,10 @@ struct Page {
     bytes: i64,
     compressed: i64,
     values: i64,
-    encoding: Option<i64>,
     dictionary: bool,
+    /// Bytes at its beginning that are not compressed, and whether none is.
+    levels: i64,
+    plain: bool,
 }
 
 impl Page {
@@ -153,12 +155,15 @@ impl Page {
             return Err(malformed());
         }
         self.dictionary |= of == DICTIONARY;
-        let encoding = if of == DATA_V2 { 4 } else { 2 };
         let mut last = 0;
         while let Some((field, kind)) = thrift.field(&mut last)? {
-            match field {
-                1 => self.values = self.values.max(thrift.size(kind)?),
-                _ if field == encoding => self.encoding = Some(thrift.size(kind)?),
+            match (of, field) {
+                (_, 1) => self.values = self.values.max(thrift.size(kind)?),
+                (DATA_V2, 5 | 6) => self.levels += thrift.size(kind)?,
+                (DATA_V2, 7) => {
+                    self.plain |= kind == Thrift::<R>::FALSE;
+                    thrift.skip(kind)?;
+                }
                 _ => thrift.skip(kind)?,
             }
         }
@@ -166,11 +171,6 @@ impl Page {
     }
 
     fn check(&self) -> Result<(), String> {
-        let refused = REFUSED.iter().find(|(encoding, _)| self.encoding == Some(*encoding));
-        if let Some((_, name)) = refused {
-            let hint = "write the table with dictionary or plain encoding";
-            return Err(format!("encoding {name} is not read here; {hint}"));
-        }
         if self.bytes > MOST_BYTES {
             return Err(format!("a page of {} bytes; at most {MOST_BYTES} are accepted", self.bytes));
         }
@@ -179,6 +179,20 @@ impl Page {
             return Err("the file is damaged: a dictionary is shorter than it says".into());
         }
         Ok(())
+    }
+
+    /// Checks that the page, whose header is at `at`, has the size that it says when decompressed.
+    fn check_size(&self, mut file: &File, at: u64, compression: Compression) -> Result<(), String> {
+        let lengths = (self.bytes.checked_sub(self.levels), self.compressed.checked_sub(self.levels));
+        let (Some(bytes @ 0..), Some(compressed @ 0..)) = lengths else {
+            return Err("the file is damaged: a page is shorter than its levels".into());
+        };
+        if self.plain {
+            return Ok(());
+        }
+        let start = at + self.length + self.levels as u64;
+        file.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
+        check_size(compression, BufReader::new(file.take(compressed as u64)), bytes as u64)
     }
 }
 
@@ -227,7 +241,7 @@ mod tests {
         let bytes = header([300, 200], 5, 77, 8);
         let page = page(&bytes).unwrap();
         assert_eq!((page.bytes, page.compressed, page.values), (300, 200, 77));
-        assert_eq!((page.encoding, page.dictionary, page.length), (Some(8), false, bytes.len() as u64));
+        assert_eq!((page.dictionary, page.length), (false, bytes.len() as u64));
         assert_eq!(page.check(), Ok(()));
     }
 
@@ -236,7 +250,6 @@ mod tests {
         let error = |bytes: Vec<u8>| page(&bytes).unwrap().check().unwrap_err();
         assert!(error(header([i64::from(i32::MAX), 20], 5, 1, 0)).starts_with("a page of 2147483647 bytes"));
         assert!(error(header([20, 20], 7, 1 << 30, 0)).contains("a dictionary is shorter than it says"));
-        assert!(error(header([20, 20], 5, 1, 7)).starts_with("encoding DELTA_BYTE_ARRAY is not read here"));
         assert!(page(&header([20, 20], 7, 5, 0)).unwrap().check().is_ok());
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use self::cells::Value;
 use self::schema::{EXTRACT, Layout, Plan};
 use self::shard::{Entry, Rows, Shard};
-use super::marks::Marks;
+use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
 use super::shards::{shard_files, split_of, splits};
@@ -23,6 +23,8 @@ use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 
 mod cells;
+mod codecs;
+mod delta;
 mod guard;
 mod headers;
 mod schema;
@@ -180,9 +182,7 @@ impl<'a> Table<'a> {
             Content::Lists(Lists { marks, unlisted, without, numbers, .. }) => {
                 let mut reading = marks.finish(unlisted, path)?;
                 let labels = &mut reading.annotations.labels;
-                for &row in without.iter().filter(|_| unlisted != Label::Unknown) {
-                    (0..labels.categories()).for_each(|category| labels.set(row, category, Label::Unknown));
-                }
+                clear(labels, without.iter().copied().filter(|_| unlisted != Label::Unknown));
                 (reading, without.len(), numbers)
             }
         };
@@ -399,5 +399,7 @@ fn places(categories: &[String], columns: &[(String, usize)], path: &Path) -> Re
     columns.iter().map(place).collect()
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use ::parquet::basic::Compression;
+use ::parquet::column::reader::get_column_reader;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::cells::{Cell, Value, each_cell};
+use super::codecs::{CODECS, is_read};
+use super::delta::Checked;
 use super::guard::guarded;
 use super::headers::{check_pages, check_schema};
 use super::schema::{EXTRACT, Plan, plan};
@@ -158,13 +160,15 @@ impl<'a> Shard<'a> {
         let wrong = |what: String| {
             Error::Data(format!("{}: column {}: {what}", self.path.display(), shown(self.name(leaf))))
         };
-        match chunk.compression() {
-            Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => {}
-            other => return Err(wrong(format!("compressed with {other}; expected SNAPPY, ZSTD or nothing"))),
+        let compression = chunk.compression();
+        if !is_read(compression) {
+            return Err(wrong(format!("compressed with {compression}; expected {CODECS}")));
         }
         check_pages(&self.file, chunk, rows).map_err(wrong)?;
         let failed = |error: ParquetError| damaged(self.path, &error);
-        let column = guarded(|| self.reader.get_row_group(group)?.get_column_reader(leaf)).map_err(failed)?;
+        let pages = guarded(|| self.reader.get_row_group(group)?.get_column_page_reader(leaf));
+        let pages = Checked::new(pages.map_err(failed)?, chunk.column_descr());
+        let column = get_column_reader(chunk.column_descr_ptr(), Box::new(pages));
         each_cell(column, chunk.column_descr(), each).map_err(failed)
     }
 

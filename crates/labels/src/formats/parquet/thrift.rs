@@ -15,7 +15,7 @@ pub(super) struct Thrift<R> {
 
 impl<R: Read> Thrift<R> {
     const TRUE: u8 = 1;
-    const FALSE: u8 = 2;
+    pub const FALSE: u8 = 2;
     const I8: u8 = 3;
     const I16: u8 = 4;
     const I32: u8 = 5;

@@ -38,8 +38,8 @@ const IMAGES: [&str; 20] = [
 /// Names of the column of images where no column holds names with an extension.
 const NAMES: [&str; 2] = ["name", "id"];
 
-/// Columns that are not labels even where all their values look like labels.
-const NEVER_LABELS: [&str; 30] = [
+/// Columns that describe an image and are not labels, even where all their values look like labels.
+const DESCRIBING: [&str; 24] = [
     "",
     "unnamed0",
     "index",
@@ -60,24 +60,26 @@ const NEVER_LABELS: [&str; 30] = [
     "studydate",
     "studytime",
     "split",
-    "subset",
-    "partition",
     "fold",
-    "isvalid",
     "rows",
     "columns",
-    "width",
-    "height",
-    "annotator",
     "report",
 ];
+
+/// Further ones of a table whose other columns may be anything.
+const DESCRIBING_TABLES: [&str; 6] = ["subset", "partition", "isvalid", "width", "height", "annotator"];
 
 /// Names of the column of splits.
 const SPLITS: [&str; 6] = ["split", "set", "subset", "partition", "mluse", "isvalid"];
 
 /// Whether a column is not one of labels, whatever it holds.
 pub(in crate::formats) fn never_labels(name: &str) -> bool {
-    NEVER_LABELS.contains(&letters(name).as_str())
+    describes(name) || DESCRIBING_TABLES.contains(&letters(name).as_str())
+}
+
+/// Whether a column describes an image in any table.
+pub(in crate::formats) fn describes(name: &str) -> bool {
+    DESCRIBING.contains(&letters(name).as_str())
 }
 
 /// Whether a column may hold the split of each image.

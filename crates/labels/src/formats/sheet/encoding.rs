@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// How much of a file shows how it is written.
-const HEAD: usize = 64 * 1024;
+const HEAD: usize = crate::formats::HEAD as usize;
 
 /// Largest file in UTF-16 that is read; it is decoded in memory.
 const LARGEST: u64 = 1 << 30;

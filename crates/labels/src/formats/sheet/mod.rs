@@ -12,7 +12,7 @@ mod splits;
 use std::borrow::Cow;
 use std::path::Path;
 
-pub(super) use self::columns::{Columns, image_column, never_labels, weak_image_column};
+pub(super) use self::columns::{Columns, describes, image_column, never_labels, weak_image_column};
 pub(super) use self::encoding::head_text;
 pub(super) use self::splits::Splits;
 use super::lines::{Lines, split, text};
@@ -54,10 +54,13 @@ impl Layout {
         let mut lines = lines.skip(skipped);
         let (header, row) = (lines.next().unwrap_or_default(), lines.next());
         let delimiter = chosen.map(Delimiter::Character).unwrap_or_else(|| Delimiter::between(header, row));
-        let fields = delimiter.split(header).map_or(0, |fields| fields.len());
+        let names: Vec<String> = delimiter
+            .split(header)
+            .map_or_else(|_| Vec::new(), |names| names.into_iter().map(Cow::into_owned).collect());
         let below = row.and_then(|row| delimiter.split(row).ok());
+        let named = names.is_empty() || image_column(&names).is_some();
         let lacks_name =
-            below.is_some_and(|row| row.len() == fields + 1 && fields > 0 && has_extension(row[0].trim()));
+            !named && below.is_some_and(|row| row.len() == names.len() + 1 && has_row_name(&row));
         Self { skipped, delimiter, lacks_name }
     }
 
@@ -83,6 +86,13 @@ impl Layout {
         let fields = self.delimiter.split(&row).ok()?;
         Some(fields.iter().map(|field| field.trim().to_owned()).collect())
     }
+}
+
+/// Whether a row is the name of an image and numbers; in a list of tags, `a.jpg,cat,dog` below `image,tags` is
+/// a wrong line.
+fn has_row_name(row: &[Cow<'_, str>]) -> bool {
+    let number = |field: &Cow<'_, str>| field.trim().parse::<f64>().is_ok();
+    has_extension(row[0].trim()) && row[1..].iter().all(number)
 }
 
 impl Delimiter {

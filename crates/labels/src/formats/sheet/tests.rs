@@ -37,6 +37,11 @@ fn every_way_to_write_a_table_gives_the_same_rows() {
     // R writes names of rows without a name of their column.
     assert_eq!(rows("cat dog\na.jpg 1 0\n").unwrap(), [["image", "cat", "dog"], ["a.jpg", "1", "0"]]);
     assert_eq!(rows("2\ncat dog\na.jpg  1  0\n").unwrap(), [["image", "cat", "dog"], ["a.jpg", "1", "0"]]);
+    // A line with too many fields does not give the header another name.
+    for text in ["filename,tags\na.jpg,cat,dog\n", "Foto,tags\na.jpg,cat,dog\n", "filename,tags\na.jpg,3,4\n"]
+    {
+        assert_eq!(rows(text).unwrap()[0].len(), 2, "{text}");
+    }
 }
 
 #[test]

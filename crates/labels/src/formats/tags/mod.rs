@@ -8,17 +8,18 @@
 mod cells;
 mod survey;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
 use self::cells::{Cell, cell};
-use self::survey::{Survey, known_columns};
+use self::survey::{Fields, Survey, known_columns};
 use super::name_list::check_name;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
-use crate::formats::marks::Marks;
+use crate::formats::marks::{Marks, clear};
 use crate::formats::options::{Choice, Options, Separator};
 use crate::formats::report::shown;
 use crate::formats::sheet::{Layout, Splits, head_text};
@@ -60,7 +61,8 @@ b.jpg,dog"#,
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let why = "a list of tags does not say whether a tag that an image lacks was looked for";
     let unlisted = options.unlisted(why)?;
-    let survey = Survey::of(path, options)?;
+    let fields = Fields::of(path, options)?;
+    let survey = Survey::of(path, &fields)?;
     let separator = match options.separator {
         Some(Separator::None) => None,
         Some(Separator::Character(character)) => Some(character),
@@ -70,7 +72,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut marks = Marks::default();
     let mut splits = Splits::default();
     let (mut tagged, mut silent) = (HashSet::new(), HashSet::new());
-    survey.fields.for_each_row(path, survey.has_header, |fields, row| {
+    fields.for_each_row(path, survey.has_header, |row| {
         if !splits.keeps(fields.columns.as_ref().and_then(|it| it.split_of(row)), options.set.as_deref()) {
             return;
         }
@@ -101,15 +103,12 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut reading = marks.finish(unlisted.label(), path)?;
     // Nobody looked at these, so that nothing is known of them even where what is not listed is negative.
     let unseen: Vec<usize> = silent.difference(&tagged).copied().collect();
-    let labels = &mut reading.annotations.labels;
-    unseen.iter().for_each(|&image| {
-        (0..labels.categories()).for_each(|category| labels.set(image, category, Label::Unknown));
-    });
+    clear(&mut reading.annotations.labels, unseen.iter().copied());
     if !unseen.is_empty() {
         let count = unseen.len();
         reading.notes.push(format!("{count} images have a cell such as nan, None or -1: all unknown there"));
     }
-    reading.notes.extend(survey.note());
+    reading.notes.extend(survey.note(&fields));
     Ok(reading)
 }
 
@@ -154,7 +153,7 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         for (row, image) in images.iter().enumerate() {
             let tags = positives(annotations, row);
             for tag in &tags {
-                writer.write_record([image, *tag])?;
+                writer.write_record([image, &*as_cell(tag)])?;
             }
             if tags.is_empty() {
                 writer.write_record([image, ""])?;
@@ -163,6 +162,14 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
         writer.flush()
     })?;
     Ok(losses(annotations))
+}
+
+/// A tag as a cell that holds it alone; one that looks like a list or a word for nothing is put into a list.
+fn as_cell(tag: &str) -> Cow<'_, str> {
+    match cell(tag) {
+        Cell::Text(_) => tag.into(),
+        _ => format!("[\"{}\"]", tag.replace('\\', "\\\\").replace('"', "\\\"")).into(),
+    }
 }
 
 fn positives(annotations: &Annotations, row: usize) -> Vec<&String> {

@@ -51,7 +51,7 @@ pub(super) struct Fields {
 
 impl Fields {
     /// By the header, if it is known or the user names columns of it; else an image and its tags.
-    fn of(path: &Path, options: &Options) -> Result<Self> {
+    pub fn of(path: &Path, options: &Options) -> Result<Self> {
         let [header, row] = beginning(path)?;
         let known = known_columns(&header);
         if known.is_none() && options.image_column.is_none() && options.label_columns.is_empty() {
@@ -85,7 +85,7 @@ impl Fields {
         &self,
         path: &Path,
         has_header: bool,
-        mut each: impl FnMut(&Self, &[Cow<'_, str>]),
+        mut each: impl FnMut(&[Cow<'_, str>]),
     ) -> Result<()> {
         let mut first = true;
         for_each_row(path, |row, report| {
@@ -102,7 +102,7 @@ impl Fields {
             } else if row[self.image].trim().is_empty() && !is_header {
                 report.note(|| "no image in its column".into());
             } else if !is_header {
-                each(self, row);
+                each(row);
             }
             Ok(())
         })
@@ -111,7 +111,6 @@ impl Fields {
 
 /// What a first look over the file shows.
 pub(super) struct Survey {
-    pub fields: Fields,
     /// Whether the first line is a header.
     pub has_header: bool,
     /// The first line, where it is no header that is known.
@@ -129,8 +128,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub fn of(path: &Path, options: &Options) -> Result<Self> {
-        let fields = Fields::of(path, options)?;
+    pub fn of(path: &Path, fields: &Fields) -> Result<Self> {
         let known = fields.columns.is_some();
         let one = match (&fields.columns, &fields.tags[..]) {
             (Some(columns), [tags]) => says_one(&columns.names[*tags]),
@@ -145,11 +143,10 @@ impl Survey {
             cells: HashSet::new(),
             images: HashSet::new(),
             repeated: false,
-            fields: Fields { tags: Vec::new(), columns: None, ..fields },
         };
         let (mut rows, mut named_like_images) = (0, 0);
         let mut first: Option<[String; 2]> = None;
-        fields.for_each_row(path, known, |fields, row| {
+        fields.for_each_row(path, known, |row| {
             let image = row[fields.image].trim();
             if rows == 0 && !known {
                 first = Some([image.to_owned(), row[1].trim().to_owned()]);
@@ -167,19 +164,18 @@ impl Survey {
             }
             survey.first = Some(format!("{image},{tags}"));
         }
-        survey.fields = fields;
         Ok(survey)
     }
 
     /// What was taken for what, where the names of the columns left it open.
-    pub fn note(&self) -> Option<String> {
+    pub fn note(&self, fields: &Fields) -> Option<String> {
         let first = self.first.as_ref().filter(|_| self.has_header);
         if let Some(first) = first {
             return Some(format!("the first line is taken for a header: {}", shown(first)));
         }
-        let columns = self.fields.columns.as_ref().filter(|columns| columns.names.len() > 2)?;
+        let columns = fields.columns.as_ref().filter(|columns| columns.names.len() > 2)?;
         let name = |column: usize| shown(&columns.names[column]);
-        let tags = self.fields.tags.iter().map(|&column| name(column)).collect::<Vec<_>>().join(", ");
+        let tags = fields.tags.iter().map(|&column| name(column)).collect::<Vec<_>>().join(", ");
         Some(format!("images in column {}; tags in {tags}; other columns are not read", name(columns.image)))
     }
 

@@ -177,6 +177,22 @@ fn what_a_list_of_tags_cannot_hold_is_said() {
     assert_eq!(lost, expected);
 }
 
+#[test]
+fn tags_that_look_like_nothing_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["{}", "nan", "['a']", r#"["\"]"#, "-1"].map(str::to_owned).to_vec();
+    let annotations = Annotations {
+        images: vec![folder.path().join("a.jpg")],
+        labels: LabelMatrix::from_values(5, &[1; 5]),
+        categories: names.clone(),
+        source: folder.path().join("train.csv"),
+    };
+    let path = folder.path().join("tags.csv");
+    write(&path, &annotations).unwrap();
+    let whole = Options { separator: Some(Separator::None), ..unlisted(Unlisted::Unknown) };
+    assert_eq!(FORMAT.read(&path, &whole).unwrap().annotations.categories, names);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

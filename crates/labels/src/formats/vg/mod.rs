@@ -13,16 +13,17 @@ use serde::de::MapAccess;
 
 use super::json::{Document, Member, read_object};
 use super::name_list::{self, Entry, numbered_categories};
-use crate::Result;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, write_atomically};
 use crate::formats::Reading;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
+use crate::formats::label_lists::NumberLists;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
-use crate::formats::report::{Report, shown};
+use crate::formats::report::{Report, multi_hot, shown};
 use crate::labels::Label;
+use crate::{Error, Result};
 
 /// This format.
 pub const FORMAT: Format = Format {
@@ -48,7 +49,8 @@ const MOST_UNNAMED: usize = 10_000;
 /// +1: a listed index; −1: every other category; nothing is unknown. Images lie beside the JSON file.
 ///
 /// # Errors
-/// All indices without a category, images twice in the file, and listed images that it lacks.
+/// All indices without a category, images twice in the file, listed images that it lacks, and lists that have
+/// or may have one number per category.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let names = options.categories.as_deref().map(|it| name_list::read(it, "names of categories"));
     let names = names.transpose()?;
@@ -59,6 +61,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     read_object(&mut report, &mut index)?;
     index.check_complete(list, &mut report);
     report.problems.or(())?;
+    index.lists.check(names.as_ref().map(Vec::len), path)?;
     let (names, note) = category_names(names, index.categories);
     let mut marks = Marks::with_categories(names);
     let folder = options.image_folder(path);
@@ -106,6 +109,7 @@ struct Index {
     /// How many categories there are: as many as names, or as the largest index says.
     categories: usize,
     named: bool,
+    lists: NumberLists,
 }
 
 /// Where an image stands.
@@ -130,6 +134,7 @@ impl Index {
             listed: wanted.is_some(),
             categories: names.unwrap_or_default(),
             named: names.is_some(),
+            lists: NumberLists::default(),
         }
     }
 
@@ -139,6 +144,11 @@ impl Index {
         if name.is_empty() {
             return report.note(|| "an image without a name".into());
         }
+        let count = |number| positives.iter().filter(|index| **index == number).count();
+        if let Some(number) = [0, 1].into_iter().find(|&number| count(number) > 1) {
+            return report.note(|| format!("image {}: {}", shown(&name), multi_hot(number, "the list")));
+        }
+        self.lists.add(positives.iter().map(|index| Some(*index)));
         if let Some(wrong) = positives.iter().find(|index| **index >= most as u64) {
             let names = if self.named { "of --categories" } else { "at most; more need --categories FILE" };
             let last = most.saturating_sub(1);
@@ -195,8 +205,14 @@ impl Document for Index {
 /// What is lost: unknown labels, which every reader takes for negative ones.
 ///
 /// # Errors
-/// If the name of a category cannot be in a list.
+/// If the name of a category cannot be in a list, or there are two of them and every image has both: such
+/// lists are all 0 and 1, which the reader takes for one number per category.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
+    let labels = &annotations.labels;
+    if labels.categories() == 2 && labels.count(Label::Positive) == 2 * labels.images() {
+        let what = "every image has both categories; a VG list cannot say so, write another format";
+        return Err(Error::Data(format!("{}: {what}", path.display())));
+    }
     let names = image_names(annotations, folder_of(path))?;
     let categories = path.with_extension("categories.txt");
     name_list::write(&categories, annotations.categories.iter().map(String::as_str))?;

@@ -90,6 +90,44 @@ fn what_is_no_such_json_says_what_is_expected() {
 }
 
 #[test]
+fn lists_with_one_number_per_category_are_refused() {
+    let found = problems(r#"{"a.jpg": [0, 1, 0, 1], "b.jpg": [1, 1, 7]}"#, &Options::default());
+    let what =
+        "in the list more than once, as where a list has one number per category; expected each label once";
+    assert_eq!(
+        found,
+        [format!("1: image \"a.jpg\": 0 is {what}"), format!("1: image \"b.jpg\": 1 is {what}")]
+    );
+    let two = read_bytes("labels.json", r#"{"a.jpg": [0, 1], "b.jpg": [1, 0]}"#, |path| {
+        FORMAT.read(path, &Options::default())
+    });
+    let two = two.unwrap_err().to_string();
+    assert!(
+        two.contains("labels.json: every list is 0 and 1 (2 lists), which may be one number per"),
+        "{two}"
+    );
+    // Of four categories it is the numbers of the first two.
+    let four = options(None, Some("categories.txt"));
+    assert_eq!(parse(r#"{"a.jpg": [0, 1]}"#, &four).unwrap().annotations.labels.count(Label::Positive), 2);
+    assert!(parse(r#"{"a.jpg": [0, 1], "b.jpg": [0]}"#, &Options::default()).is_ok());
+}
+
+#[test]
+fn two_categories_in_every_image_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let annotations = Annotations {
+        images: vec![folder.path().join("a.jpg")],
+        labels: LabelMatrix::from_values(2, &[1, 1]),
+        categories: vec!["cat".into(), "dog".into()],
+        source: folder.path().join("train.csv"),
+    };
+    let error = write(&folder.path().join("vg.json"), &annotations).unwrap_err().to_string();
+    assert!(
+        error.ends_with("every image has both categories; a VG list cannot say so, write another format")
+    );
+}
+
+#[test]
 fn it_is_recognized_by_its_first_image() {
     let path = Path::new("a.json");
     assert!(
@@ -106,6 +144,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let written = sample.at(folder.path(), folder.path(), "");
         let path = folder.path().join("labels.json");
+        let both = written.categories.len() == 2 && sample.values.iter().all(|value| *value == 1);
+        prop_assume!(!both);
         let lost = write(&path, &written).unwrap();
         let names = Options { categories: Some(path.with_extension("categories.txt")), ..Options::default() };
         let back = FORMAT.read(&path, &names).unwrap().annotations;

@@ -1,4 +1,5 @@
 //! Pascal VOC: one XML file an image, or one list of labels per category.
+//! The XML files that annotation tools write are read too, in `flat`.
 //!
 //! The format of the development kit, <http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html>.
 //! `Annotations/ID.xml` names every object of an image, `ImageSets/Main/SET.txt` lists the images of a
@@ -17,14 +18,16 @@ use crate::formats::Reading;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Difficult, Options};
 use crate::formats::report::{Report, shown};
-use crate::formats::xml::{self, Node};
 use crate::images::has_extension;
 use crate::labels::Label;
 use crate::{Error, Result};
 
+mod flat;
 mod lists;
+mod photo;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
+use photo::Photo;
 
 pub use lists::write;
 
@@ -32,14 +35,14 @@ pub use lists::write;
 pub const FORMAT: Format = Format {
     name: "voc",
     title: "voc",
-    about: "Pascal VOC: the folder of Annotations and ImageSets",
+    about: "Pascal VOC: the folder of Annotations and ImageSets, or XML files beside images",
     example: r#"Annotations/000001.xml
 ImageSets/Main/trainval.txt
 ImageSets/Main/cat_trainval.txt"#,
     extensions: &[],
-    takes: &[Choice::Set, Choice::Difficult],
+    takes: &[Choice::Set, Choice::Difficult, Choice::Unlisted],
     names_categories: false,
-    unlisted: NotListed::Negative,
+    unlisted: NotListed::NegativeOrAsYouSay,
     recognize,
     read,
     written: Some(Written { keeps: Keeps::AllStates, write }),
@@ -49,7 +52,8 @@ ImageSets/Main/cat_trainval.txt"#,
 const DEFAULT_SET: &str = "trainval";
 
 /// Reads a folder that holds `Annotations/` or `ImageSets/Main/`, or the only such folder right below
-/// `path` or `path/VOCdevkit`: the images of one set, categories in alphabetical order.
+/// `path` or `path/VOCdevkit`: the images of one set, categories in alphabetical order. XML files as
+/// annotation tools lay them out need a policy for what is not listed.
 ///
 /// Labels come from the XML files, and from the lists of categories where there are none. +1: an object
 /// that is not difficult, or 1; −1: no object, or −1; only difficult objects, or 0: as the options say.
@@ -57,27 +61,45 @@ const DEFAULT_SET: &str = "trainval";
 /// # Errors
 /// A set that is not there; every XML file that is missing or wrong; every line of a list that is wrong.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
+    if let Some(flat) = flat::find(path)? {
+        return flat::read(path, flat, options);
+    }
     let root = find_root(path)?;
     let sets = ImageSets::open(&root)?;
     let images = options.images.clone().unwrap_or_else(|| root.join("JPEGImages"));
     let difficult = options.difficult.unwrap_or_default();
+    if sets.stems.is_empty() && root.join("Annotations").is_dir() {
+        if options.set.is_some() {
+            sets.choose(options.set.as_deref())?;
+        }
+        let why = "without the lists of ImageSets/Main it may be the export of a tool, in which nobody says that \
+                   every category was looked for";
+        let unlisted = options.unlisted(why)?.label();
+        let ids = every_annotation(&root)?;
+        let note = format!("no lists in ImageSets/Main: all {} files of Annotations, by name", ids.len());
+        let labels = Labels::new(Vec::new(), difficult);
+        let labels = read_annotations(&root, &images, &ids, &sets.folder, labels)?;
+        return labels.finish(unlisted, path, vec![note]);
+    }
+    options.only("Pascal VOC with its own folders", &[Choice::Set, Choice::Difficult])?;
     if !root.join("Annotations").is_dir() {
         let set = sets.choose(options.set.as_deref())?;
         return lists::read(&sets, set, &images, difficult);
     }
-    if sets.stems.is_empty() && options.set.is_none() {
-        let ids = every_annotation(&root)?;
-        let note = format!("no lists in ImageSets/Main: all {} files of Annotations, by name", ids.len());
-        let labels = Labels::new(Vec::new(), images, difficult);
-        return read_annotations(&root, &ids, &sets.folder, labels)?.finish(path, vec![note]);
-    }
     let set = sets.choose(options.set.as_deref())?;
-    let (ids, labels) = (sets.ids(set)?, Labels::new(sets.classes(set), images, difficult));
-    read_annotations(&root, &ids, &sets.list(set), labels)?.finish(path, Vec::new())
+    let (ids, labels) = (sets.ids(set)?, Labels::new(sets.classes(set), difficult));
+    let labels = read_annotations(&root, &images, &ids, &sets.list(set), labels)?;
+    labels.finish(Label::Negative, path, Vec::new())
 }
 
 /// Reads the XML files of the images that `list` names.
-fn read_annotations(root: &Path, ids: &[Entry], list: &Path, mut labels: Labels) -> Result<Labels> {
+fn read_annotations(
+    root: &Path,
+    images: &Path,
+    ids: &[Entry],
+    list: &Path,
+    mut labels: Labels,
+) -> Result<Labels> {
     let mut problems = Problems::default();
     for id in ids {
         let path = root.join("Annotations").join(format!("{}.xml", id.name));
@@ -91,14 +113,17 @@ fn read_annotations(root: &Path, ids: &[Entry], list: &Path, mut labels: Labels)
         };
         let mut report = Report { path: &path, line: 0, problems };
         let photo = Photo::read(file, &mut report)?;
-        labels.add(&id.name, &photo);
+        labels.add(&images.join(photo.image(&id.name)), &photo.categories);
         problems = report.problems;
     }
     problems.or(labels)
 }
 
-/// Whether a folder is laid out as Pascal VOC is.
+/// Whether a folder is laid out as Pascal VOC is, or holds XML files as tools write them.
 pub fn recognize(path: &Path, _head: &[u8]) -> Option<String> {
+    if let Ok(Some(flat)) = flat::find(path) {
+        return flat.is_annotated().then(|| format!("{} XML files of Pascal VOC", flat.files()));
+    }
     let root = path.is_dir().then(|| find_root(path).ok()).flatten()?;
     let parts = ["Annotations", "ImageSets/Main"].map(|part| root.join(part).is_dir().then_some(part));
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
@@ -234,73 +259,9 @@ pub(super) fn file_name(id: &str) -> String {
     if has_extension(id) { id.to_owned() } else { format!("{id}.jpg") }
 }
 
-/// What one XML file says.
-#[derive(Debug, Default)]
-struct Photo {
-    /// The categories of its objects, and whether all objects of each are difficult.
-    categories: BTreeMap<String, bool>,
-    /// The name that it gives to the image.
-    file_name: String,
-}
-
-/// An object while it is read.
-#[derive(Default)]
-struct Object {
-    line: usize,
-    name: Option<String>,
-    difficult: bool,
-}
-
-impl Photo {
-    fn read(file: File, report: &mut Report<'_>) -> Result<Self> {
-        let mut photo = Self::default();
-        let mut object = Object::default();
-        xml::walk(file, 1 << 13, report, |path, node, report| match (path, node) {
-            ("annotation/object", Node::Open(_)) => {
-                object = Object { line: report.line, ..Object::default() };
-            }
-            // Parts of an object (a head, a hand) have names too, one level deeper.
-            ("annotation/object/name", Node::Close(name)) => object.name = Some(name.to_owned()),
-            ("annotation/object/difficult", Node::Close(value)) => match value {
-                "0" | "" => object.difficult = false,
-                "1" => object.difficult = true,
-                _ => report.note(|| format!("difficult is {}; expected 0 or 1", shown(value))),
-            },
-            ("annotation/object", Node::Close(_)) => photo.add(std::mem::take(&mut object), report),
-            ("annotation/filename", Node::Close(name)) => photo.file_name = name.to_owned(),
-            ("annotation", _) => {}
-            (root, Node::Open(_)) if !root.contains('/') => {
-                report.note(|| format!("the root element is {}; expected annotation", shown(root)));
-            }
-            _ => {}
-        })?;
-        Ok(photo)
-    }
-
-    fn add(&mut self, object: Object, report: &mut Report<'_>) {
-        match object.name.filter(|name| !name.is_empty()) {
-            Some(name) => *self.categories.entry(name).or_insert(true) &= object.difficult,
-            None => {
-                report.line = object.line;
-                report.note(|| "an object without a name".into());
-            }
-        }
-    }
-
-    /// The image of this annotation: the file is named like the list says, of the kind that it says.
-    fn image(&self, id: &str) -> String {
-        let extension = Path::new(&self.file_name).extension().filter(|_| has_extension(&self.file_name));
-        match extension.and_then(|extension| extension.to_str()) {
-            Some(extension) if !has_extension(id) => format!("{id}.{extension}"),
-            _ => file_name(id),
-        }
-    }
-}
-
 /// The labels of the photos so far.
 struct Labels {
     marks: Marks,
-    images: PathBuf,
     difficult: Difficult,
     difficult_cells: usize,
     dropped: usize,
@@ -308,36 +269,38 @@ struct Labels {
 }
 
 impl Labels {
-    fn new(classes: Vec<String>, images: PathBuf, difficult: Difficult) -> Self {
+    fn new(classes: Vec<String>, difficult: Difficult) -> Self {
         let marks = Marks::with_categories(classes);
-        Self { marks, images, difficult, difficult_cells: 0, dropped: 0, empty: 0 }
+        Self { marks, difficult, difficult_cells: 0, dropped: 0, empty: 0 }
     }
 
-    fn add(&mut self, id: &str, photo: &Photo) {
-        let doubtful = photo.categories.values().filter(|only_difficult| **only_difficult).count();
-        for name in photo.categories.keys() {
+    /// Adds an image with its categories, and whether all objects of each are difficult.
+    fn add(&mut self, image: &Path, categories: &BTreeMap<String, bool>) {
+        let doubtful = categories.values().filter(|only_difficult| **only_difficult).count();
+        for name in categories.keys() {
             self.marks.category(name);
         }
         if doubtful > 0 && self.difficult == Difficult::Dropped {
             self.dropped += 1;
             return;
         }
-        let image = self.marks.image(&self.images.join(photo.image(id)));
-        for (name, &only_difficult) in &photo.categories {
+        let image = self.marks.image(image);
+        for (name, &only_difficult) in categories {
             let category = self.marks.category(name);
             let label = if only_difficult { difficult_label(self.difficult) } else { Label::Positive };
             self.marks.mark(image, category, label);
         }
         self.difficult_cells += doubtful;
-        self.empty += usize::from(photo.categories.is_empty());
+        self.empty += usize::from(categories.is_empty());
     }
 
-    fn finish(self, source: &Path, mut notes: Vec<String>) -> Result<Reading> {
+    fn finish(self, unlisted: Label, source: &Path, mut notes: Vec<String>) -> Result<Reading> {
         notes.extend(difficult_note(self.difficult, self.difficult_cells, self.dropped));
         if self.empty > 0 {
-            notes.push(format!("{} images without objects: negative in every category", self.empty));
+            let label = if unlisted == Label::Negative { "negative" } else { "unknown" };
+            notes.push(format!("{} images without objects: {label} in every category", self.empty));
         }
-        let mut reading = self.marks.finish(Label::Negative, source)?;
+        let mut reading = self.marks.finish(unlisted, source)?;
         sort_categories(&mut reading);
         reading.notes.splice(0..0, notes);
         Ok(reading)

@@ -85,7 +85,11 @@ fn the_folder_is_found_below_its_parents() {
     )
     .unwrap();
     for path in [parent.path(), deep.parent().unwrap(), &deep] {
-        let reading = FORMAT.read(path, &Options::default()).unwrap();
+        let error = FORMAT.read(path, &Options::default()).unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Usage);
+        assert!(error.to_string().contains("without the lists of ImageSets/Main"), "{error}");
+        let unlisted = Some(crate::formats::options::Unlisted::Unknown);
+        let reading = FORMAT.read(path, &Options { unlisted, ..Options::default() }).unwrap();
         assert_eq!(reading.annotations.images, [deep.join("JPEGImages/a.jpg")]);
         assert_eq!(reading.notes, ["no lists in ImageSets/Main: all 1 files of Annotations, by name"]);
         assert!(recognize(path, b"").is_some());

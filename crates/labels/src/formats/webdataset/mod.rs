@@ -10,12 +10,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use self::labels::{Name, parse_class, parse_json};
+use self::labels::{Said, parse_class, parse_json};
+use super::Reading;
+use super::label_lists::{Columns, fill_unlisted};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::shown;
 use super::shards::{shard_files, splits};
-use super::{Reading, name_list};
 use crate::error::Problems;
 use crate::files::folder_of;
 use crate::images::EXTENSIONS;
@@ -56,11 +57,7 @@ const MOST_BYTES: u64 = 16 << 20;
 /// # Errors
 /// All problems of a tar file at once, each with its member.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
-    let numbers = match &options.categories {
-        Some(list) => name_list::read(list, "categories")?.into_iter().map(|entry| entry.name).collect(),
-        None => Vec::new(),
-    };
-    let mut samples = Samples::new(options, numbers);
+    let mut samples = Samples::new(options)?;
     for shard in shards(path)? {
         samples.add(&shard)?;
     }
@@ -108,10 +105,7 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
 /// What has been read so far.
 struct Samples<'a> {
     options: &'a Options,
-    /// What numbers as labels mean.
-    numbers: Vec<String>,
-    /// Their columns, once a label was a number.
-    numbered: Vec<usize>,
+    columns: Columns,
     marks: Marks,
     /// Images whose labels are one list, so that the user's policy holds for what is not in it.
     listed: Vec<usize>,
@@ -124,7 +118,6 @@ struct Counts {
     without_labels: usize,
     without_image: usize,
     replaced: usize,
-    unnamed_number: bool,
     /// Images whose names have a dot before their kind, and the first of them.
     dotted: usize,
     dotted_name: Option<String>,
@@ -163,9 +156,9 @@ struct Found {
 }
 
 impl<'a> Samples<'a> {
-    fn new(options: &'a Options, numbers: Vec<String>) -> Self {
+    fn new(options: &'a Options) -> Result<Self> {
         let (marks, counts) = (Marks::default(), Counts::default());
-        Self { options, numbers, numbered: Vec::new(), marks, listed: Vec::new(), counts }
+        Ok(Self { options, columns: Columns::new(options)?, marks, listed: Vec::new(), counts })
     }
 
     /// Reads one tar file.
@@ -221,64 +214,36 @@ impl<'a> Samples<'a> {
         (member, kind): (&str, &str),
         place: Place,
     ) -> Result<std::result::Result<(), String>> {
-        if let Some(before) = &sample.labels {
-            return Ok(Err(format!("the sample has the labels {} already", shown(&before.member))));
-        }
         if place.bytes > MOST_BYTES {
             return Ok(Err(format!("{} bytes of labels; at most {MOST_BYTES} are accepted", place.bytes)));
         }
         let bytes = tar.read(place)?;
         let parsed = if kind == "json" { parse_json(&bytes) } else { parse_class(&bytes).map(Some) };
         let found = match parsed {
-            Ok(Some(labels)) => self.columns(labels, member)?,
+            // Metadata without labels may stand beside them.
             Ok(None) => return Ok(Ok(())),
+            Ok(Some(_)) if sample.labels.is_some() => {
+                let before = sample.labels.as_ref().map_or("", |labels| &labels.member);
+                Err(format!("the sample has the labels {} already", shown(before)))
+            }
+            Ok(Some(said)) => self.columns(said, member)?,
             Err(what) => Err(what),
         };
         Ok(found.map(|found| sample.labels = Some(found)))
     }
 
     /// The columns of the labels of a sample.
-    fn columns(
-        &mut self,
-        labels: labels::Labels,
-        member: &str,
-    ) -> Result<std::result::Result<Found, String>> {
+    fn columns(&mut self, said: Said, member: &str) -> Result<std::result::Result<Found, String>> {
+        let Said { labels, image } = said;
         let listed = labels.negative.is_none();
         if listed {
             self.options.unlisted(
                 "the samples have one list of labels, not one of positive and one of negative ones",
             )?;
         }
-        for name in labels.categories {
-            self.marks.category(&name);
-        }
-        let mut column = |names: Vec<Name>| names.iter().map(|name| self.column(name)).collect();
-        let both = (column(labels.positive), column(labels.negative.unwrap_or_default()));
-        Ok(match both {
-            (Ok(positive), Ok(negative)) => {
-                Ok(Found { member: member.to_owned(), positive, negative, listed, image: labels.image })
-            }
-            (Err(what), _) | (_, Err(what)) => Err(what),
-        })
-    }
-
-    fn column(&mut self, name: &Name) -> std::result::Result<usize, String> {
-        let number = match name {
-            Name::Text(name) => return Ok(self.marks.category(name)),
-            Name::Number(number) => *number,
-        };
-        if self.numbers.is_empty() {
-            self.counts.unnamed_number = true;
-            return Ok(self.marks.category(&number.to_string()));
-        }
-        // All at once, so that the columns have the order of the numbers.
-        if self.numbered.is_empty() {
-            self.numbered = self.numbers.iter().map(|name| self.marks.category(name)).collect();
-        }
-        match usize::try_from(number).ok().and_then(|number| self.numbered.get(number)) {
-            Some(column) => Ok(*column),
-            None => Err(format!("label {number}; --categories names {} labels, from 0", self.numbers.len())),
-        }
+        let columns = self.columns.of(&labels, &mut self.marks);
+        let member = member.to_owned();
+        Ok(columns.map(|[positive, negative]| Found { member, positive, negative, listed, image }))
     }
 
     /// Adds a sample that is complete.
@@ -313,21 +278,14 @@ impl<'a> Samples<'a> {
     }
 
     fn finish(self, path: &Path) -> Result<Reading> {
-        let Self { options, marks, listed, counts, .. } = self;
+        let Self { options, columns, marks, listed, counts } = self;
         let all_said = listed.is_empty() && options.unlisted.is_some();
         if all_said && !marks.images().is_empty() {
             options.only("this WebDataset", &[])?;
         }
         let mut reading = marks.finish(Label::Unknown, path)?;
         if let Some(unlisted) = options.unlisted {
-            let labels = &mut reading.annotations.labels;
-            for row in listed {
-                for category in 0..labels.categories() {
-                    if labels.get(row, category) == Label::Unknown {
-                        labels.set(row, category, unlisted.label());
-                    }
-                }
-            }
+            fill_unlisted(&mut reading.annotations.labels, &listed, unlisted);
         }
         let notes = &mut reading.notes;
         let mut count = |count: usize, what: &str| {
@@ -349,12 +307,7 @@ impl<'a> Samples<'a> {
                 shown(name)
             ));
         }
-        if counts.unnamed_number {
-            notes.push(
-                "labels are numbers without names; name them with --categories FILE, the name of 0 first"
-                    .into(),
-            );
-        }
+        notes.extend(columns.finish(path)?);
         Ok(reading)
     }
 }

@@ -226,8 +226,26 @@ fn a_vector_of_0_and_1_is_no_list_of_classes() {
             "{found:?}"
         );
     }
+    let both =
+        tar(&[("a.jpg", b""), ("a.json", br#"{"labels": [0, 1]}"#), ("b.jpg", b""), ("b.cls", b"1 0")]);
+    let error = parse(&both, &options(Some(Unlisted::Negative))).unwrap_err().to_string();
+    assert!(error.contains("a.tar: every list is 0 and 1 (2 lists), which may be one number per"), "{error}");
     let twice = tar(&[("a.jpg", b""), ("a.json", br#"{"labels": [2, 2, 0, 1]}"#)]);
     assert!(parse(&twice, &options(Some(Unlisted::Negative))).is_ok());
+}
+
+#[test]
+fn labels_and_negative_labels_are_both_known_and_metadata_beside_a_class_is_left_alone() {
+    let bytes = tar(&[
+        ("a.jpg", b""),
+        ("a.json", br#"{"labels": ["cat"], "negative_labels": ["dog"]}"#),
+        ("b.jpg", b""),
+        ("b.cls", b"owl"),
+        ("b.json", br#"{"label": 3, "tags": "x y", "filename": "n01/b.jpg"}"#),
+    ]);
+    let annotations = parse(&bytes, &options(Some(Unlisted::Unknown))).unwrap().annotations;
+    assert_eq!(annotations.categories, ["cat", "dog", "owl"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, 0.0, 0.0, 0.0, 1.0]);
 }
 
 #[test]
@@ -284,18 +302,22 @@ fn problems_are_named_with_their_members() {
         ],
         Some(Unlisted::Unknown),
     );
-    let accepted = r#"expected {"positive": […], "negative": […]}, {"labels": […]} or a list of labels"#;
+    let accepted = format!("expected {}", crate::formats::label_lists::ACCEPTED);
     assert_eq!(
         found[..8],
         [
             "a.tar: member \"a.png\": the sample has the image \"a.jpg\" already".to_owned(),
             "a.tar: member \"b.cls\": the sample has the labels \"b.json\" already".to_owned(),
-            format!("a.tar: member \"c.json\": EOF while parsing a list at line 2 column 18; {accepted}"),
+            format!(
+                "a.tar: member \"c.json\": EOF while parsing a list at line 2 column 18; {accepted}, or a list"
+            ),
             "a.tar: member \"d.json\": positive is \"\\\"cat\\\"\"; expected a list of labels".to_owned(),
             "a.tar: member \"e.json\": \"-1\" in positive; expected names or numbers from 0".to_owned(),
             "a.tar: member \"f.cls\": no UTF-8 text; expected one label per line".to_owned(),
             format!("a.tar: member \"g.json\": labels beside positive and negative; {accepted}"),
-            format!("a.tar: member \"h.json\": recursion limit exceeded at line 1 column 128; {accepted}"),
+            format!(
+                "a.tar: member \"h.json\": recursion limit exceeded at line 1 column 128; {accepted}, or a list"
+            ),
         ]
     );
     assert!(found[8].contains("invalid type: integer `7`"), "{}", found[8]);

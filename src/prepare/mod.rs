@@ -1,5 +1,7 @@
-//! From a recipe and a data folder to what the loop reads: labels are hidden, the validation split
-//! is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
+//! From a recipe and a data folder to what the loop reads: labels are hidden, `val.csv` is read or a
+//! validation split is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
+
+mod val_file;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::loader::features::Features;
 use crate::loader::mixing::{MixedImages, MixtureDraw};
 use crate::loader::{Examples, ImageFiles};
 use crate::recipe::{DataRecipe, Recipe, Select};
+use crate::run::ValOrigin;
 use crate::{Error, Result};
 
 /// What a training reads.
@@ -29,9 +32,11 @@ pub struct Prepared {
     pub annotations: Annotations,
     /// Rows to train on.
     pub rows: Vec<usize>,
-    /// Rows held out of the training.
-    pub validation: Vec<usize>,
-    /// What the best epoch is selected on: the rows held out or, as the official code, the test set.
+    /// The images that validate, those of `val.csv` or those held out; none where the test set selects.
+    pub validation: Option<Annotations>,
+    /// The `val.csv` that they are read from.
+    pub val_file: Option<ValOrigin>,
+    /// What the best epoch is selected on: the images that validate or, as the official code, the test set.
     pub selection: Selection,
     /// Images or maps of all rows.
     pub examples: Arc<dyn Examples>,
@@ -73,6 +78,11 @@ pub fn prepare(
             "--features are read in place of images, so --weights has no use; give one of them".into(),
         ));
     }
+    if inputs.features.is_some() && recipe.train.select == Select::Test {
+        return Err(Error::Usage(
+            "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
+        ));
+    }
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
     annotations.labels = annotations.labels.hide(recipe.data.known, recipe.data.mask_seed);
     if annotations.labels.count(Label::Positive) == 0 {
@@ -83,23 +93,22 @@ pub fn prepare(
             recipe.data.known
         )));
     }
-    let (rows, validation) = annotations.split_validation(recipe.data.validation, recipe.seed);
+    let val = val_file::open(recipe, inputs, &annotations)?;
+    let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     let words = match &inputs.words {
         Some(path) => Some(Words::read(path, &annotations.categories)?),
         None => Words::in_folder(&inputs.data, &annotations.categories)?,
     };
-    let warnings = Vec::from_iter(positives_only(&annotations));
+    let mut warnings = Vec::from_iter(positives_only(&annotations));
     let mut notes = notes(&annotations, words.is_none(), &recipe.data);
     if let Some(words) = &words {
         notes.extend(words.warnings.iter().cloned());
     }
-    if recipe.train.select != Select::Test && inputs.data.join(Split::Val.file_name()).exists() {
-        let instead = match validation.len() {
-            0 => "nothing is held out, and the last epoch is kept".to_owned(),
-            held_out => format!("{held_out} images of train.csv are held out to select the epoch"),
-        };
-        notes.push(format!("val.csv is not used in training: {instead} (data.validation)"));
-    }
+    notes.extend(match &val {
+        Some(val) => Some(val_file::note(val, &annotations, recipe)),
+        None => val_file::unused_note(recipe, inputs, held_out.len())?,
+    });
+    warnings.extend(val.as_ref().and_then(|val| val_file::warning(val, recipe.train.select)));
     let categories = Categories::new(
         annotations.categories.clone(),
         words,
@@ -123,25 +132,34 @@ pub fn prepare(
         MapSource::Trained(backbone) => backbone.channels(),
         MapSource::Frozen(_) | MapSource::Given(_) => examples.shape()[0],
     };
-    let selection = match recipe.train.select {
-        Select::Test => {
+    let selection = match (recipe.train.select, &val) {
+        (Select::Test, _) => {
             notes.push(
                 "the best epoch is chosen on the test set, as the official code does: its result is optimistic"
                     .into(),
             );
-            opening.test_selection(&annotations, &source)?
+            let test = dataset::open_split(&inputs.data, Split::Test)?;
+            opening.selection(
+                &test.aligned(&annotations.categories, &annotations.source)?,
+                &source,
+                channels,
+            )?
         }
-        _ => Selection {
+        (_, Some(val)) => opening.selection(val, &source, channels)?,
+        (_, None) => Selection {
             examples: examples.clone(),
-            rows: validation.clone(),
-            labels: annotations.labels.select(&validation),
+            labels: annotations.labels.select(&held_out),
+            rows: held_out.clone(),
         },
     };
+    let val_file = val.as_ref().map(|val| val_file::origin(val, inputs)).transpose()?;
+    let validation = val.or_else(|| (!held_out.is_empty()).then(|| annotations.select(&held_out)));
     Ok(Prepared {
         categories,
         annotations,
         rows,
         validation,
+        val_file,
         selection,
         examples,
         source,
@@ -220,20 +238,19 @@ impl Opening<'_> {
         extractor.maps_of(paths, &MapReading { size_px, views, mixing, cache, device, events, cancel })
     }
 
-    /// The test set, to select on as the official code does.
-    fn test_selection(&self, train: &Annotations, source: &MapSource) -> Result<Selection> {
-        let test =
-            dataset::open_split(&self.inputs.data, Split::Test)?.aligned(&train.categories, &train.source)?;
+    /// Epochs are compared on all of the images of a file, as they are seen at test time.
+    fn selection(&self, annotations: &Annotations, source: &MapSource, channels: usize) -> Result<Selection> {
+        let images = &annotations.images;
         let examples = match source {
             MapSource::Given(_) => {
-                return Err(Error::Usage(
-                    "protocol = \"reference\" selects on the test images, but --features holds those of the training file only".into(),
-                ));
+                let path =
+                    self.inputs.val_features.as_deref().expect("val.csv has features where train.csv has");
+                Arc::new(Features::open_for(path, images.len(), channels)?)
             }
-            MapSource::Frozen(extractor) => self.maps_of(extractor, &test.images, 0, None)?,
-            MapSource::Trained(_) => images_of(self.recipe.data.size_px, &test.images),
+            MapSource::Frozen(extractor) => self.maps_of(extractor, images, 0, None)?,
+            MapSource::Trained(_) => images_of(self.recipe.data.size_px, images),
         };
-        Ok(Selection { examples, rows: (0..test.images.len()).collect(), labels: test.labels })
+        Ok(Selection { examples, rows: (0..images.len()).collect(), labels: annotations.labels.clone() })
     }
 }
 
@@ -242,7 +259,8 @@ pub fn images_of(size_px: usize, paths: &[PathBuf]) -> Arc<dyn Examples> {
     Arc::new(ImageFiles { paths: paths.to_vec(), transform: Transform::for_size(size_px) })
 }
 
-fn fingerprint(annotations: &Annotations) -> String {
+/// Hash of labels, image paths seen from their file, and categories.
+pub fn fingerprint(annotations: &Annotations) -> String {
     let mut hash = blake3::Hasher::new();
     let folder = sarb_labels::files::folder_of(&annotations.source);
     for (row, path) in annotations.images.iter().enumerate() {
@@ -308,3 +326,6 @@ fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) ->
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;

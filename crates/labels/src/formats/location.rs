@@ -1,4 +1,4 @@
-//! Where Label Studio says that an image is.
+//! Where an annotation tool says that an image is: Label Studio's server, or any URL.
 
 use std::borrow::Cow;
 

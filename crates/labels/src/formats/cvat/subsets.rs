@@ -1,0 +1,117 @@
+//! The subsets and tasks of a project, which CVAT gives as attributes of each image: `subset="Train"
+//! task_id="7"`, as `dump_as_cvat_annotation` of cvat/apps/dataset_manager/formats/cvat.py writes them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use quick_xml::events::BytesStart;
+
+use crate::formats::report::{Report, shown};
+use crate::formats::shards::split_of;
+use crate::formats::xml::attribute;
+use crate::{Error, Result};
+
+/// Where an image was listed first.
+struct Listed {
+    task: Option<String>,
+    /// Width and height in pixels, where both are known.
+    size: Option<(u32, u32)>,
+}
+
+/// The subsets of the images so far, and the tasks and sizes of those that are read.
+#[derive(Default)]
+pub struct Subsets {
+    /// The one that is read; all without it.
+    pub chosen: Option<String>,
+    found: BTreeSet<String>,
+    left_out: usize,
+    listed: Vec<Listed>,
+    /// How often an image was listed again: by the same task, and by another one.
+    repeated: usize,
+    shared: usize,
+}
+
+impl Subsets {
+    /// Whether an image of this subset is read.
+    pub fn takes(&mut self, subset: Option<&str>) -> bool {
+        if let Some(subset) = subset
+            && !self.found.contains(subset)
+        {
+            self.found.insert(subset.to_owned());
+        }
+        let takes = match (&self.chosen, subset) {
+            (None, _) => true,
+            (Some(chosen), Some(subset)) => is_same(chosen, subset),
+            (Some(_), None) => false,
+        };
+        self.left_out += usize::from(!takes);
+        takes
+    }
+
+    /// Takes note of the image with this name that got this row. The same name with another size is another
+    /// image, which is noted.
+    pub fn list(&mut self, row: usize, name: &str, image: &BytesStart<'_>, report: &mut Report<'_>) {
+        let mut number = |of| attribute(image, of, report).and_then(|text| text.trim().parse().ok());
+        let size = number("width")
+            .zip(number("height"))
+            .filter(|(width, height): &(u32, u32)| *width > 0 && *height > 0);
+        let task = attribute(image, "task_id", report);
+        let Some(before) = self.listed.get_mut(row) else {
+            self.listed.push(Listed { task, size });
+            return;
+        };
+        let shared = matches!((&before.task, &task), (Some(first), Some(second)) if first != second);
+        if let (Some(first), Some(second)) = (before.size, size)
+            && first != second
+        {
+            let of = |task: &Option<String>| match task {
+                Some(task) if shared => format!(" in task {}", shown(task)),
+                _ => String::new(),
+            };
+            let pixels = |(width, height): (u32, u32)| format!("{width} × {height} pixels");
+            let (first, second) = (pixels(first) + &of(&before.task), pixels(second) + &of(&task));
+            let advice = "two images of one name: rename one of them, or export and read each task alone";
+            return report.note(|| format!("image {} has {second}, but {first}; {advice}", shown(name)));
+        }
+        before.size = before.size.or(size);
+        self.shared += usize::from(shared);
+        self.repeated += usize::from(!shared);
+    }
+
+    /// Refuses a choice that there is not, and no choice between training and test images.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        let found: Vec<&str> = self.found.iter().map(String::as_str).collect();
+        let wrong = match &self.chosen {
+            Some(_) if found.is_empty() => {
+                let what = "--set: no image of the file has a subset; leave the option out";
+                return Err(Error::Usage(format!("{}: {what}", path.display())));
+            }
+            Some(chosen) if !found.iter().any(|subset| is_same(chosen, subset)) => {
+                format!("no images of the subset {}", shown(chosen))
+            }
+            None if found.len() > 1 && found.iter().any(|subset| split_of(Path::new(subset)).is_some()) => {
+                "images of several subsets".into()
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), found.join(", "))))
+    }
+
+    /// What the user should know, each with a count.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        let counted = [
+            (self.repeated, "images listed again under the same name: labels joined"),
+            (
+                self.shared,
+                "times an image of the same name is in another task: read as one image, labels joined",
+            ),
+            (self.left_out, "images of other subsets are left out"),
+        ];
+        counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))
+    }
+}
+
+/// CVAT offers `Train`, `Validation` and `Test`, and takes any other name.
+fn is_same(chosen: &str, subset: &str) -> bool {
+    chosen.to_lowercase() == subset.to_lowercase()
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::formats::samples::folder_with;
+
+/// The parts of the first set of a `data.yaml` in `below`, and its notes.
+fn first(folder: &Path, yaml: &str) -> Result<(Vec<Part>, Vec<String>)> {
+    let file = folder.join("data.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let mut sets = yaml_sets(&file, &DataYaml::read(&file)?)?;
+    let (set, notes) = sets.remove(0);
+    Ok((set.parts, notes))
+}
+
+#[test]
+fn paths_are_found_as_tools_write_them() {
+    let folder =
+        folder_with(&[("images/train/1.jpg", ""), ("labels/train/1.txt", ""), ("lists/train.txt", "")]);
+    let [images, labels] = ["images/train", "labels/train"].map(|name| folder.path().join(name));
+    let root = folder.path().display();
+    for train in [
+        "images/train",
+        "./images/train",
+        "../images/train",
+        "images\\train",
+        &format!("{root}/images/train"),
+    ] {
+        let (parts, notes) = first(folder.path(), &format!("names: [a]\ntrain: {train}\n")).unwrap();
+        let Part::Folder { images: found, labels: found_labels } = &parts[0] else { panic!("{parts:?}") };
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap();
+        assert_eq!([real(found), real(found_labels)], [real(&images), real(&labels)], "{train}");
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+    let (parts, _) =
+        first(folder.path(), "names: [a]\npath: images\ntrain: [train, ../lists/train.txt]\n").unwrap();
+    let list =
+        Part::List { file: folder.path().join("images/../lists/train.txt"), root: folder.path().into() };
+    assert_eq!(parts, [Part::Folder { images, labels }, list]);
+}
+
+#[test]
+fn folders_that_have_moved_are_found_and_said() {
+    let folder = folder_with(&[("images/train/1.jpg", ""), ("valid/images/1.jpg", "")]);
+    for (train, path) in [
+        ("/content/pets/images/train", "images/train"),
+        ("C:\\pets\\images\\train", "images/train"),
+        ("/content/pets/valid/images", "valid/images"),
+    ] {
+        let (parts, notes) = first(folder.path(), &format!("names: [a]\ntrain: {train}\n")).unwrap();
+        let images = folder.path().join(path);
+        assert_eq!(notes, [format!("train: {} is not there; {} is read", shown(train), images.display())]);
+        assert_eq!(parts, [Part::Folder { images: images.clone(), labels: images }]);
+    }
+}
+
+#[test]
+fn what_is_not_there_is_an_error_with_its_line_unless_it_is_a_whole_set() {
+    let folder = folder_with(&[("images/train/1.jpg", "")]);
+    let what = "is not there; correct the path, or give the folder of the labels instead of this file";
+    // A folder `images` would fit any set.
+    let error =
+        first(folder.path(), "names: [a]\ntrain: ../other/images\nval: x/y\n").unwrap_err().to_string();
+    let file = folder.path().join("data.yaml").display().to_string();
+    assert_eq!(
+        error.replace(&file, "F"),
+        format!("F:2: train: \"../other/images\" {what}\nF:3: val: \"x/y\" {what}")
+    );
+    let error =
+        first(folder.path(), "names: [a]\ntrain: [images/train, images/more]\n").unwrap_err().to_string();
+    assert_eq!(error.replace(&file, "F"), format!("F:2: train: \"images/more\" {what}"));
+    let (_, notes) = first(folder.path(), "names: [a]\ntrain: images/train\nval: x/y\n").unwrap();
+    assert_eq!(notes, ["val: \"x/y\" is not there: no such set"]);
+}
+
+#[test]
+fn one_other_yaml_file_is_enough_and_two_are_too_many() {
+    let text = "path: .\ntrain: images\nnames:\n  0: a\n";
+    let folder = folder_with(&[("pets.yaml", text), ("conda.yml", "name: x\nchannels: []\n")]);
+    assert_eq!(yaml_in(folder.path()), Some(folder.path().join("pets.yaml")));
+    std::fs::write(folder.path().join("cars.yaml"), text).unwrap();
+    assert_eq!(yaml_in(folder.path()), None);
+    std::fs::write(folder.path().join("dataset.yaml"), text).unwrap();
+    assert_eq!(yaml_in(folder.path()), Some(folder.path().join("dataset.yaml")));
+}
+
+#[test]
+fn the_last_folder_of_a_name_is_swapped() {
+    let swap = |path: &str| swapped(Path::new(path), "images", "labels");
+    assert_eq!(swap("/images/a/images/b.txt"), Some("/images/a/labels/b.txt".into()));
+    assert_eq!(swap("my-images/b.txt"), None);
+}
