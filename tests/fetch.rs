@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use crate::support::{arg, command, data, random_trunk, sarb_ok};
 
@@ -27,7 +29,7 @@ fn the_list_says_what_can_be_fetched_and_what_is_here() {
     assert_eq!(of("resnet18")["path"], arg(here));
     assert!(of("resnet101")["path"].is_null());
     assert_eq!(of("resnet101")["checked"], "SHA-256");
-    assert_eq!(of("resnet101-v2")["checked"], "first 8 digits of the SHA-256");
+    assert_eq!(of("resnet152-v2")["checked"], "first 8 digits of the SHA-256");
     let table = String::from_utf8(at_home(home.path(), &["weights", "list"]).stdout).unwrap();
     assert!(
         table.lines().any(|line| line.starts_with("efficientnet-lite0") && line.contains("Apache-2.0")),
@@ -65,7 +67,7 @@ fn a_file_that_is_not_the_one_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("given.pth");
     std::fs::write(&file, b"other weights").unwrap();
-    for name in ["resnet18", "resnet101-v2", "efficientnet-lite0"] {
+    for name in ["resnet18", "resnet152-v2", "efficientnet-lite0"] {
         let output = at_home(home.path(), &["weights", "fetch", name, "--from", &arg(&file)]);
         assert_eq!(output.status.code(), Some(3), "{name}: {}", stderr(&output));
         assert!(
@@ -98,16 +100,99 @@ fn proxy() -> (String, std::thread::JoinHandle<String>) {
 fn downloads_go_through_the_proxy_of_the_environment() {
     let home = tempfile::tempdir().unwrap();
     let (out, (address, asked)) = (arg(home.path().join("coco")), proxy());
-    let mut fetch = command(&["data", "fetch", "coco2014", "-o", &out]);
-    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
-        fetch.env(name, &address);
-    }
-    let output =
-        fetch.env("SARB_HOME", home.path()).env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+    let fetch = command(&["data", "fetch", "coco2014", "-o", &out]);
+    let output = fetch_through(&address, home.path(), fetch).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     let asked = asked.join().unwrap();
     assert!(asked.contains("images.cocodataset.org"), "{asked}");
     assert!(!std::path::Path::new(&out).exists());
+}
+
+/// A proxy behind which stands one host for all: after the first bytes of 252,872,794 it sends no more. Returns its
+/// address, and by the channel the first byte that each request asks for.
+fn stalling_host() -> (String, mpsc::Receiver<Option<u64>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, asked) = mpsc::channel();
+    // Waits for connections until the process of the tests ends.
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let mut head = || lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>();
+            let mut request = head();
+            if request.first().is_some_and(|line| line.starts_with("CONNECT")) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                request = head();
+            }
+            let range = request.iter().find_map(|line| {
+                line.to_lowercase().strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()
+            });
+            let head = match range {
+                Some(start) => format!(
+                    "206 Partial Content\r\nContent-Range: bytes {start}-252872793/252872794\r\nContent-Length: {}",
+                    252_872_794 - start
+                ),
+                None => "200 OK\r\nContent-Length: 252872794".to_owned(),
+            };
+            // A client that hangs up is none of the server's business.
+            let _ = write!(stream, "HTTP/1.1 {head}\r\nETag: \"a\"\r\n\r\n")
+                .and_then(|()| stream.write_all(&[7; 1_000_000]));
+            held.push(stream);
+            let _ = sender.send(range);
+        }
+    });
+    (address, asked)
+}
+
+/// `sarb data fetch coco2014` through a proxy.
+fn fetch_through(proxy: &str, home: &std::path::Path, mut command: Command) -> Command {
+    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
+        command.env(name, proxy);
+    }
+    command.env("SARB_HOME", home).env_remove("NO_PROXY").env_remove("no_proxy");
+    command
+}
+
+#[test]
+fn a_killed_download_leaves_a_part_that_the_next_call_continues() {
+    let home = tempfile::tempdir().unwrap();
+    let (out, (address, asked)) = (home.path().join("coco"), stalling_host());
+    let part = home.path().join("downloads/coco2014/annotations_trainval2014.zip.part");
+    let arrived = || std::fs::metadata(&part).map_or(0, |part| part.len());
+    let mut kept = 0;
+    for expected in [None, Some(1_000_000)] {
+        let command = command(&["data", "fetch", "coco2014", "-o", &arg(out.clone())]);
+        let mut child = fetch_through(&address, home.path(), command).stderr(Stdio::null()).spawn().unwrap();
+        assert_eq!(asked.recv_timeout(Duration::from_secs(30)).unwrap(), expected);
+        let started = Instant::now();
+        while arrived() < kept + 1_000_000 && started.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kept += 1_000_000;
+        assert_eq!(arrived(), kept);
+    }
+    assert!(!out.exists());
+    let whole = std::fs::read_dir(part.parent().unwrap()).unwrap().flatten().map(|entry| entry.path());
+    assert!(whole.into_iter().all(|path| path.to_string_lossy().contains(".part")));
+}
+
+/// A limit on the size of files stands for a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_said_and_what_fitted_is_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let (out, (address, _asked)) = (home.path().join("coco"), stalling_host());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" data fetch coco2014 -o \"$1\""]);
+    shell.arg(command(&[]).get_program()).arg(&out);
+    let output = fetch_through(&address, home.path(), shell).output().unwrap();
+    assert!(![Some(0), Some(1), None].contains(&output.status.code()), "{}", stderr(&output));
+    assert!(stderr(&output).contains("annotations_trainval2014.zip.part"), "{}", stderr(&output));
+    assert!(!out.exists());
+    assert!(!home.path().join("downloads/coco2014/annotations_trainval2014.zip").exists());
 }
 
 #[test]

@@ -107,7 +107,8 @@ impl Fetch {
         let from = self.from.as_deref();
         let path = Transfer::new()
             .during(cancel, |watch| sarb::weights::fetch(entry, &home, from, &Patience::default(), watch))?;
-        say(&if is_here { "is here already".to_owned() } else { format!("checked: {}", entry.checked()) });
+        let here = if is_here { "here already; " } else { "" };
+        say(&format!("{here}checked: {}", entry.checked()));
         print(&path.display().to_string())
     }
 }

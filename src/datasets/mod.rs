@@ -89,14 +89,10 @@ pub fn fetch(
     let parent = folder_of(out);
     std::fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
     let staging = Staging::new(parent, entry.name)?;
-    (entry.build)(&Job { files: &files, folder: &staging.0, watch })?;
-    let data = dataset::open(&staging.0)?;
-    let counts = [data.train.images.len(), data.test.as_ref().map_or(0, |test| test.images.len())];
-    if counts != entry.images {
-        return Err(Error::Data(format!(
-            "{}: {counts:?} images to train and to test, expected {:?}; nothing was written",
-            entry.name, entry.images
-        )));
+    let built = build(entry, &Job { files: &files, folder: &staging.0, watch });
+    match built {
+        Err(error) if from.is_none() && error.exit_code() == 3 => return Err(discard(entry, &files, &error)),
+        built => built?,
     }
     // An empty folder that is there already is in the way of the rename on some systems.
     let _ = std::fs::remove_dir(out);
@@ -105,6 +101,30 @@ pub fn fetch(
         let _ = std::fs::remove_dir_all(&archives);
     }
     Ok(dataset::open(out)?)
+}
+
+/// Fills the folder, and counts what is in it.
+fn build(entry: &Entry, job: &Job<'_>) -> Result<()> {
+    (entry.build)(job)?;
+    let data = dataset::open(job.folder)?;
+    let counts = [data.train.images.len(), data.test.as_ref().map_or(0, |test| test.images.len())];
+    if counts != entry.images {
+        return Err(Error::Data(format!(
+            "{}: {counts:?} images to train and to test, expected {:?}; nothing was written",
+            entry.name, entry.images
+        )));
+    }
+    Ok(())
+}
+
+/// Downloads that could not be checked may be what is wrong: they go, so that the next call does not find them again.
+fn discard(entry: &Entry, files: &[PathBuf], why: &Error) -> Error {
+    let unchecked = files.iter().zip(&entry.files).filter(|(_, remote)| remote.sha256.is_empty());
+    let deleted = unchecked.filter(|(file, _)| std::fs::remove_file(file).is_ok()).count();
+    Error::Data(match deleted {
+        0 => why.to_string(),
+        _ => format!("{why}; what was downloaded was deleted: run the same command again to fetch it anew"),
+    })
 }
 
 fn refuse_full(out: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Pascal VOC 2007 and MS-COCO 2014, the papers' data sets, from their official addresses.
 //!
-//! Sizes and hashes are those that TensorFlow Datasets publishes for these files; for VOC it read a mirror, whose
-//! files have the sizes of the official ones.
+//! Hashes are those that torchvision (its prototype data sets) and TensorFlow Datasets publish alike for these files;
+//! sizes those of TensorFlow Datasets.
 
 use std::path::PathBuf;
 

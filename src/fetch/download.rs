@@ -37,7 +37,7 @@ enum Ended {
 
 /// Brings a file to `target`, which is there only when whole and checked.
 ///
-/// Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+/// The proxy is that of the environment (the first of `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`; not for `NO_PROXY`).
 ///
 /// # Errors
 /// [`Error::Missing`] if the file cannot be had: what arrived stays for the next call. [`Error::Data`] if it is
@@ -252,11 +252,9 @@ impl Part {
         }
         let failed = |error| Error::io(target, error);
         self.file.sync_all().map_err(failed)?;
-        let Self { path, file, .. } = self;
-        // Closed before it is renamed, as Windows asks for.
-        drop(file);
-        std::fs::rename(&path, target).map_err(failed)?;
-        let _ = std::fs::remove_file(with_ending(&path, ".json"));
+        // Still locked, so that no other process takes the finished file for its part.
+        std::fs::rename(&self.path, target).map_err(failed)?;
+        let _ = std::fs::remove_file(with_ending(&self.path, ".json"));
         sync_folder(folder_of(target)).map_err(failed)
     }
 

