@@ -58,7 +58,7 @@ fn report(cache: &Cache) -> Result<Value> {
     let memory = machine::memory();
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "commit": option_env!("SARB_COMMIT"),
+        "commit": machine::commit(),
         "features": machine::features(),
         "cpu": {
             "name": machine::cpu_name(),

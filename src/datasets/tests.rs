@@ -96,6 +96,27 @@ fn nothing_is_left_of_a_data_set_that_is_not_whole() {
 }
 
 #[test]
+fn downloads_that_nobody_could_check_go_when_they_are_no_good() {
+    let home = tempfile::tempdir().unwrap();
+    let archives = home.path().join("downloads/voc2007");
+    std::fs::create_dir_all(&archives).unwrap();
+    let entry = voc(&archives);
+    let [trainval, test] = [0, 1].map(|file| archives.join(entry.files[file].file_name()));
+    let bytes = std::fs::read(&test).unwrap();
+    std::fs::write(&test, &bytes[..700]).unwrap();
+    let mut unchecked = entry;
+    unchecked.files[1].sha256 = "".into();
+    let fetched = silent(|watch| {
+        let out = home.path().join("voc");
+        fetch(&unchecked, &out, (home.path(), false), None, &Patience::default(), watch)
+    });
+    let error = fetched.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("run the same command again"), "{error}");
+    assert!(trainval.is_file() && !test.exists(), "what was checked stays");
+}
+
+#[test]
 fn coco_becomes_a_data_folder() {
     let from = tempfile::tempdir().unwrap();
     let instances = |set: &str| {

@@ -40,11 +40,12 @@ enum Ended {
 /// The proxy is that of the environment (the first of `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`; not for `NO_PROXY`).
 ///
 /// # Errors
-/// [`Error::Missing`] if the file cannot be had: what arrived stays for the next call. [`Error::Data`] if it is
+/// [`Error::Usage`] if the proxy cannot be used. [`Error::Missing`] if the file cannot be had: what arrived stays for the next call. [`Error::Data`] if it is
 /// another file than expected: what arrived is deleted. [`Error::Stopped`] on request.
 pub fn download(remote: &Remote, target: &Path, patience: &Patience, watch: &Watch<'_>) -> Result<()> {
     let folder = folder_of(target);
     std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+    super::proxy::check(|name| std::env::var(name).ok())?;
     let mut part = Part::open(target, remote)?;
     let agent = agent(remote, patience);
     let mut fruitless = 0;
@@ -299,10 +300,10 @@ fn header_number(response: &Response<ureq::Body>) -> Option<u64> {
 /// Whether a failed request is worth another try.
 fn cut_or_error(url: &str, error: ureq::Error) -> Result<Ended> {
     match error {
-        ureq::Error::Io(_)
-        | ureq::Error::Timeout(_)
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::Protocol(_) => Ok(Ended::Cut(format!("no answer: {error}"))),
+        ureq::Error::Io(error) => Ok(Ended::Cut(format!("no answer: {error}"))),
+        ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => {
+            Ok(Ended::Cut(format!("no answer: {error}")))
+        }
         ureq::Error::TooManyRedirects => Err(Error::Missing(format!("{url}: redirected too often"))),
         ureq::Error::HostNotFound => Err(Error::Missing(format!(
             "{url}: the host was not found; without a network, copy the file here and give it with --from"

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod download;
+mod proxy;
 pub mod unpack;
 
 #[cfg(test)]
