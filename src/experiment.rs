@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use sarb_labels::arrays::npy;
 use sarb_labels::formats::csv;
 use sarb_labels::metrics::{self, Scores};
-use sarb_labels::{Annotations, Split, dataset};
+use sarb_labels::{Annotations, LabelMatrix, Split, dataset};
 
 use crate::cancel::Cancel;
 use crate::events::Event;
@@ -18,14 +18,14 @@ use crate::inputs::{Cache, Inputs};
 use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
 use crate::memory::peak_rss_mb;
-use crate::model::Model;
+use crate::model::{Inference, Model};
 use crate::prepare::{Prepared, fingerprint, images_of, prepare};
 use crate::recipe::{Recipe, Schedule, Select, TrainRecipe, Validation};
 use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
-use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Which};
-use crate::scoring::scores;
+use crate::run::{Existing, MapOrigin, Run, RunInfo, State, Status, Validated, Which};
+use crate::scoring::scores_of;
 use crate::train::{Trainer, Training, adam};
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, anchor, checkpoint, methods};
 
 /// Trains `recipe` into the folder `out`, or continues what was trained there.
 ///
@@ -59,17 +59,38 @@ pub fn train(
         true => resume(&run, recipe, &prepared, &info, device, events)?,
         false => begin(&run, recipe, &prepared, device)?,
     };
+    info.anchor = if resumes { run.info()?.anchor.filter(|_| anchor::is_kept(&run)) } else { None };
     run.save_info(&info)?;
 
     let loader = Loader::default();
     let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
+    let anchored = with_anchor(&trainer, &info).map(|anchor| info.anchor = anchor);
+    run.save_info(&info)?;
     // Stopped between epochs: the last checkpoint, or the beginning, is where a resume continues.
-    let result = match trainer.train(&mut training) {
+    let result = match anchored.and_then(|()| trainer.train(&mut training)) {
         Err(Error::Stopped) => Err(Error::Interrupted { epoch: training.state.epoch }),
         result => result,
     };
     run.save_info(&ended(&mut info, &training.state, &result))?;
     result.map(|()| run)
+}
+
+/// What the validation images say of the anchor: where the maps are there before the training and the method is
+/// not the anchor itself. A run that is resumed has it in its `info`.
+fn with_anchor(trainer: &Trainer, info: &RunInfo) -> Result<Option<Validated>> {
+    let Trainer { recipe, events, .. } = trainer;
+    if info.maps == MapOrigin::Trained || recipe.method.name() == methods::ANCHOR {
+        return Ok(None);
+    }
+    let validation = match info.anchor {
+        Some(validation) => validation,
+        None => {
+            events(Event::Phase("the anchor, linear on the same maps"));
+            anchor::fit(trainer)?
+        }
+    };
+    events(Event::Anchor(&validation));
+    Ok(Some(validation))
 }
 
 /// Which examples of a run are evaluated.
@@ -98,6 +119,19 @@ impl Evaluation {
     }
 }
 
+/// What a run said of a split, and what became known of it.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// What the run's scores are worth.
+    pub scores: Scores,
+    /// The scores, `N × C` logits row by row.
+    pub logits: Vec<f32>,
+    /// The labels that they were measured with, `N × C`.
+    pub labels: LabelMatrix,
+    /// The logits of the run's anchor, `linear` on the same maps, where it has one.
+    pub anchor: Option<Vec<f32>>,
+}
+
 /// Scores a run on a split of a data folder; scores and result are kept in the run's folder too.
 ///
 /// # Errors
@@ -109,22 +143,48 @@ pub fn evaluate(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Scores> {
+    measure(run, evaluation, device, events, cancel).map(|evaluated| evaluated.scores)
+}
+
+/// [`evaluate`], with the scores of every image, those of the run's anchor, and the labels.
+///
+/// # Errors
+/// Those of [`evaluate`].
+pub fn measure(
+    run: &Run,
+    evaluation: &Evaluation,
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Evaluated> {
     let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
     let folder = run.data(evaluation.data.as_deref())?;
-    let names = recognizer.names();
+    let (names, info) = (recognizer.names(), run.info()?);
+    let anchor = anchor::load(run, info.channels, names.len(), device)?;
     let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
-    let info = run.info()?;
     if let Some(warning) = optimistic(&info, &run.recipe()?, evaluation, &annotations) {
         events(Event::Warning(&warning));
     }
     let examples = examples_of(&recognizer, evaluation, &annotations, info.channels, events, cancel)?;
     let rows: Vec<usize> = (0..annotations.images.len()).collect();
-    let logits = scores(recognizer.inference(), &examples, &rows, &Loader::default(), device, cancel)?;
-    let result = metrics::evaluate(&logits, &annotations.labels, names, 0.0)?;
-    let json = serde_json::to_vec_pretty(&result).expect("plain data");
-    run.write(&format!("evaluation/{}.json", evaluation.split), &json)?;
-    npy::write(&run.path("evaluation/scores.npy"), &logits, &[rows.len(), names.len()])?;
-    Ok(result)
+    let models: Vec<&Inference> = std::iter::once(recognizer.inference()).chain(&anchor).collect();
+    events(Event::Phase("scoring"));
+    let mut logits = scores_of(&models, &examples, &rows, &Loader::default(), device, cancel)?;
+    let anchor = if anchor.is_some() { logits.pop() } else { None };
+    let logits = logits.remove(0);
+    let labels = annotations.labels;
+    let keep = |suffix: &str, logits: &[f32]| {
+        let scores = metrics::evaluate(logits, &labels, names, 0.0)?;
+        let json = serde_json::to_vec_pretty(&scores).expect("plain data");
+        run.write(&format!("evaluation/{}{suffix}.json", evaluation.split), &json)?;
+        let shape = [rows.len(), names.len()];
+        npy::write(&run.path(&format!("evaluation/scores{suffix}.npy")), logits, &shape)?;
+        Ok::<_, Error>(scores)
+    };
+    // The run's own scores last: with them a sweep takes a cell for done.
+    anchor.iter().try_for_each(|logits| keep("-anchor", logits).map(drop))?;
+    let scores = keep("", &logits)?;
+    Ok(Evaluated { scores, logits, labels, anchor })
 }
 
 /// What is wrong with measuring a run on the very images that its best epoch was selected on.
@@ -198,6 +258,8 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
         images_per_second: 0.0,
         seconds: 0.0,
         peak_rss_mb: 0.0,
+        validation: None,
+        anchor: None,
     })
 }
 
@@ -211,6 +273,8 @@ fn ended(info: &mut RunInfo, state: &State, result: &Result<()>) -> RunInfo {
     info.epochs = state.epoch;
     info.best_epoch = state.best.map_or(0, |(_, epoch)| epoch);
     info.images_per_second = state.history.last().map_or(0.0, |row| row.images_per_second);
+    let best = state.history.iter().find(|row| row.epoch == info.best_epoch);
+    info.validation = best.map(|row| Validated { loss: row.validation_loss, map: row.validation_map });
     info.seconds = state.seconds;
     info.peak_rss_mb = peak_rss_mb();
     info.clone()

@@ -37,6 +37,7 @@
 //! - [`Recipe`]: one experiment as a file; [`METHODS`] is what it can train.
 //! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
+//! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
 //! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
@@ -57,12 +58,15 @@
 //!
 //! Read `methods/sarb.rs` first, then `train.rs`.
 
+mod anchor;
 mod backbone;
 mod batch;
+mod bootstrap;
 mod cache;
 mod calibration;
 mod cancel;
 mod checkpoint;
+pub mod compare;
 pub mod datasets;
 pub mod device;
 mod error;
@@ -91,8 +95,10 @@ mod ridge;
 mod run;
 mod scoring;
 mod step;
+mod step_log;
 pub mod sweep;
 pub mod synthetic;
+mod tally;
 mod tensorboard;
 mod train;
 pub mod weights;
@@ -101,12 +107,13 @@ pub use burn::tensor::Device;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use events::Event;
-pub use experiment::{Evaluation, evaluate, train};
+pub use experiment::{Evaluated, Evaluation, evaluate, measure, train};
 pub use inputs::{Cache, Inputs};
+pub use loader::features::Features;
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};
-pub use run::{EpochRow, Existing, Run, RunInfo, Status, Which};
+pub use run::{EpochRow, Existing, Run, RunInfo, Status, Validated, Which};
 pub use sarb_labels as labels;
 
 /// The layers of SSGRL and SARB, and what a forward pass needs besides.

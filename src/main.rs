@@ -14,7 +14,7 @@ fn main() {
     let code = match catch_unwind(AssertUnwindSafe(|| cli::run(cli))) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            error.to_string().lines().for_each(|line| cli::console::say(&format!("sarb: {line}")));
+            cli::console::fail(&error);
             error.exit_code()
         }
         // The panic has told where; nothing that a user does should lead here.

@@ -25,12 +25,31 @@ pub fn scores(
     device: &Device,
     cancel: &Cancel,
 ) -> Result<Vec<f32>> {
-    let mut logits = Vec::new();
+    scores_of(&[model], examples, rows, loader, device, cancel).map(|mut logits| logits.remove(0))
+}
+
+/// [`scores`] of several models that read the same, each example read once.
+///
+/// # Errors
+/// Those of [`scores`].
+pub fn scores_of(
+    models: &[&Inference],
+    examples: &Arc<dyn Examples>,
+    rows: &[usize],
+    loader: &Loader,
+    device: &Device,
+    cancel: &Cancel,
+) -> Result<Vec<Vec<f32>>> {
+    let mut logits = vec![Vec::new(); models.len()];
     let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
+    let images = models.iter().any(|model| model.reads_images());
     for loaded in loader.batches(examples.clone(), batches, View::Clean) {
         cancel.check()?;
-        let input = input_of(loaded?, model.reads_images(), device);
-        logits.extend(model.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32"));
+        let input = input_of(loaded?, images, device);
+        for (model, logits) in models.iter().zip(&mut logits) {
+            let scores = model.forward(input.clone()).into_data();
+            logits.extend(scores.try_into_vec::<f32>().expect("logits are f32"));
+        }
     }
     Ok(logits)
 }

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 use sarb_labels::{Label, LabelMatrix, metrics};
 
 use crate::backbone::FixedTrunk;
-use crate::batch::{Batch, Losses, Mixture, Progress};
+use crate::batch::{Batch, Mixture, Progress};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::loader::{LoadedBatch, Loader, View, epoch_batches};
@@ -20,9 +20,11 @@ use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
 use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
-use crate::run::{EpochRow, Run, State, Which};
+use crate::run::{EpochRow, Run, State, Validated, Which};
 use crate::scoring::{input_of, scores};
 use crate::step::{Rates, step};
+use crate::step_log::{StepLog, StepRow};
+use crate::tally::{Means, Named, Tally};
 use crate::{Error, Result, checkpoint};
 
 /// How many steps lie between two looks at the loss: reading it waits for the device.
@@ -71,35 +73,40 @@ impl Trainer<'_> {
     /// a checkpoint of that very step; whatever reading an example says.
     pub fn train(&self, training: &mut Training) -> Result<()> {
         let trunk = training.model.fixed_trunk();
+        let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
+        let telling = Telling { log: StepLog::open(self.run, &training.state)?, labels };
         if training.state.history.is_empty() {
+            (self.events)(Event::Phase("what comes before the first epoch"));
             let model = Inference::new(&training.model.valid());
             training.model.head.before_training(&self.pass(&model))?;
-            self.finish_epoch(training, 0.0)?;
+            self.finish_epoch(training, &telling, 0.0)?;
         }
         let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };
         for epoch in training.state.epoch..epochs {
             if training.state.step == 0 {
+                (self.events)(Event::Phase("what the method does before the epoch"));
                 let model = Inference::new(&training.model.valid());
                 training.model.head.before_epoch(epoch, &self.pass(&model))?;
             }
-            let images_per_second = self.epoch(training, trunk.as_ref(), epoch)?;
-            self.finish_epoch(training, images_per_second)?;
+            let images_per_second = self.epoch(training, &telling, trunk.as_ref(), epoch)?;
+            self.finish_epoch(training, &telling, images_per_second)?;
         }
         Ok(())
     }
 
-    /// The remaining steps of one epoch; leaves the means of the loss terms in the state and returns
-    /// images per second.
-    fn epoch(&self, training: &mut Training, trunk: Option<&FixedTrunk>, epoch: usize) -> Result<f64> {
+    /// The remaining steps of one epoch; leaves their means in the state and returns images per second.
+    fn epoch(
+        &self,
+        training: &mut Training,
+        telling: &Telling,
+        trunk: Option<&FixedTrunk>,
+        epoch: usize,
+    ) -> Result<f64> {
         let seed = self.recipe.seed;
         let batches = self.batches(epoch);
         let steps = batches.len();
         let view = self.training_view(epoch);
-        let mut sums = LossSums {
-            means_before: training.state.losses.clone(),
-            before: training.state.step,
-            ..Default::default()
-        };
+        let mut tally = Tally::resumed(training.state.step, &training.state.means());
         let (started, mut images, mut clock) = (Instant::now(), 0, Instant::now());
         let todo = batches[training.state.step..].to_vec();
         for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
@@ -110,24 +117,55 @@ impl Trainer<'_> {
                 backbone_factor: self.recipe.backbone.learning_rate_factor,
             };
             let Training { model, optimizer, .. } = training;
-            sums.add(step(model, optimizer, rates, trunk, &batch, self.recipe.train.normalization, at));
+            let normalization = self.recipe.train.normalization;
+            tally.add(at, step(model, optimizer, rates, trunk, &batch, normalization, at));
 
             images += batch.indices.len();
             training.state.step += 1;
             training.state.seconds += clock.elapsed().as_secs_f64();
             clock = Instant::now();
-            if training.state.step.is_multiple_of(LOG_EVERY) {
+            if training.state.step.is_multiple_of(LOG_EVERY) || training.state.step == steps {
+                tally.read()?;
                 let images_per_second = images as f64 / started.elapsed().as_secs_f64();
-                (self.events)(Event::Step { at, losses: &sums.means(at)?, images_per_second });
+                self.tell(telling, &training.model, &mut tally, at, images_per_second)?;
             }
             if self.cancel.is_cancelled() {
-                training.state.losses = sums.means(at)?;
+                tally.read()?;
+                training.state.set_means(tally.means());
                 self.save(training, Which::Last)?;
                 return Err(Error::Interrupted { epoch });
             }
         }
-        training.state.losses = sums.means(Progress { seed, epoch, step: steps - 1, steps })?;
+        training.state.set_means(tally.means());
         Ok(images as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Tells of the steps since the last time: files what they were, and those who listen how far it is.
+    fn tell(
+        &self,
+        Telling { log, labels }: &Telling,
+        model: &Model,
+        tally: &mut Tally,
+        at: Progress,
+        images_per_second: f64,
+    ) -> Result<()> {
+        let reported = reported(model, labels);
+        let Means { losses, mut scalars } = tally.take_window();
+        scalars.extend(reported.iter().cloned());
+        log.add(&StepRow {
+            epoch: at.epoch + 1,
+            step: at.step + 1,
+            steps: at.steps,
+            losses,
+            scalars,
+            learning_rate: self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps),
+            images_per_second,
+            wall_time: now(),
+        })?;
+        let Means { losses, mut scalars } = tally.means();
+        scalars.extend(reported);
+        (self.events)(Event::Step { at, losses: &losses, scalars: &scalars, images_per_second });
+        Ok(())
     }
 
     /// The rows of an epoch's batches.
@@ -165,8 +203,9 @@ impl Trainer<'_> {
     }
 
     /// Validates, notes the epoch, and saves it; as the best too, if it is.
-    fn finish_epoch(&self, training: &mut Training, images_per_second: f64) -> Result<()> {
+    fn finish_epoch(&self, training: &mut Training, telling: &Telling, images_per_second: f64) -> Result<()> {
         let started = Instant::now();
+        (self.events)(Event::Phase("validation"));
         let validation = match self.validate(&Inference::new(&training.model.valid()), training.state.epoch) {
             // Its steps are done: a resume goes on with the validation.
             Err(Error::Stopped) if training.state.step > 0 => {
@@ -178,14 +217,17 @@ impl Trainer<'_> {
         let (train, state) = (&self.recipe.train, &mut training.state);
         state.epoch += usize::from(state.step > 0);
         let steps = self.prepared.rows.len().div_ceil(train.batch_size);
+        let mut scalars = std::mem::take(&mut state.scalars);
+        scalars.extend(reported(&training.model, &telling.labels));
         let row = EpochRow {
             epoch: state.epoch,
             losses: std::mem::take(&mut state.losses),
+            scalars,
             validation_loss: validation.loss,
             validation_map: validation.map,
             learning_rate: train.learning_rate_at(state.epoch.saturating_sub(1) * steps, steps),
             images_per_second,
-            wall_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64()),
+            wall_time: now(),
         };
         let value = match train.select {
             Select::Loss => validation.loss,
@@ -219,36 +261,49 @@ impl Trainer<'_> {
     }
 
     /// Mean BCE and mAP over the known labels that epochs are selected on.
-    fn validate(&self, model: &Inference, epoch: usize) -> Result<Validation> {
+    pub(crate) fn validate(&self, model: &Inference, epoch: usize) -> Result<Validated> {
         let Selection { examples, rows, labels } = &self.prepared.selection;
         let positives = labels.count(Label::Positive);
         let known = positives + labels.count(Label::Negative);
         if known == 0 {
-            return Ok(Validation::default());
+            return Ok(Validated::default());
         }
         let logits = scores(model, examples, rows, self.loader, self.device, self.cancel)?;
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
         }
         let map = metrics::evaluate(&logits, labels, &self.prepared.annotations.categories, 0.0)?.map;
-        Ok(Validation { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
+        Ok(Validated { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {
         checkpoint::save(self.run, which, &training.model.valid(), &training.optimizer, &training.state)
     }
 
-    fn pass<'a>(&'a self, model: &'a Inference) -> Pass<'a> {
+    /// The training rows as `model` sees them.
+    pub(crate) fn pass<'a>(&'a self, model: &'a Inference) -> impl TrainSet + 'a {
         let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
         Pass { trainer: self, model, labels }
     }
 }
 
-/// What the validation images say; nothing where no label of theirs is known.
-#[derive(Default)]
-struct Validation {
-    loss: Option<f64>,
-    map: Option<f64>,
+/// What telling of a training takes.
+struct Telling<'a> {
+    log: StepLog<'a>,
+    /// The partial labels of the training rows.
+    labels: LabelMatrix,
+}
+
+/// What the method reports; a number that is not finite has no place in JSON, and the loss or the weights
+/// will tell of it.
+fn reported(model: &Model, labels: &LabelMatrix) -> Named {
+    let scalars = model.head.scalars(labels).into_iter();
+    scalars.filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// The first parameter that holds NaN or infinity.
@@ -311,49 +366,5 @@ impl TrainSet for Pass<'_> {
             each(&rows, self.model.maps(input_of(loaded, prepared.source.trains_on_images(), device)))?;
         }
         Ok(())
-    }
-}
-
-/// Sums of the loss terms of an epoch, kept on the device between two looks.
-#[derive(Default)]
-struct LossSums {
-    /// Means and number of the steps before a resume.
-    means_before: Vec<(String, f64)>,
-    before: usize,
-    sums: Vec<(&'static str, Tensor<1>)>,
-    steps: usize,
-}
-
-impl LossSums {
-    fn add(&mut self, losses: Losses) {
-        self.steps += 1;
-        for (name, value) in losses.terms() {
-            let value = value.clone().inner();
-            match self.sums.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum = sum.clone() + value,
-                None => self.sums.push((name, value)),
-            }
-        }
-    }
-
-    /// The mean of each term over the epoch so far.
-    fn means(&self, at: Progress) -> Result<Vec<(String, f64)>> {
-        if self.steps == 0 {
-            return Ok(self.means_before.clone());
-        }
-        let steps = (self.before + self.steps) as f64;
-        self.sums
-            .iter()
-            .map(|(name, sum)| {
-                let sum = sum.clone().into_scalar::<f32>();
-                if !sum.is_finite() {
-                    let (epoch, step) = (at.epoch + 1, at.step + 1);
-                    return Err(Error::Diverged { term: (*name).into(), value: sum, epoch, step });
-                }
-                let before =
-                    self.means_before.iter().find(|(known, _)| known == name).map_or(0.0, |(_, mean)| *mean);
-                Ok(((*name).to_string(), (before * self.before as f64 + f64::from(sum)) / steps))
-            })
-            .collect()
     }
 }

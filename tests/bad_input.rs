@@ -116,7 +116,7 @@ fn recipes_with_unknown_keys_or_values_exit_with_2() {
     let out = arg(dir.path().join("run"));
     assert!(sarb_fails(2, &["train", &arg(&recipe), "--data", &data, "--out", &out]).contains("r.toml:2"));
     assert!(
-        sarb_fails(2, &["train", "--data", &data, "--out", &out, "--known", "1.5"])
+        sarb_fails(2, &["train", "--data", &data, "--out", &out, "--set", "data.known=1.5"])
             .contains("data.known is 1.5")
     );
     assert!(

@@ -134,6 +134,21 @@ fn a_sweep_becomes_tables_figures_and_a_page_the_same_each_time() {
 }
 
 #[test]
+fn programs_get_the_tables_as_json() {
+    let out = tempfile::tempdir().unwrap();
+    let page = arg(out.path().join("page.html"));
+    let json = sarb_ok(&["report", &arg(sweep()), "--bootstrap", "0", "--json", "-o", &page]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["files"], serde_json::json!([page]));
+    let row = &value["tables"]["main"]["rows"][0];
+    let text = sarb_ok(&["report", &arg(sweep()), "--bootstrap", "0", "-o", &arg(out.path())]);
+    assert!(row["system"] == "SARB" && row["map_percent"].as_f64().unwrap() > 0.0, "{row}");
+    let csv = std::fs::read_to_string(out.path().join("main.csv")).unwrap();
+    assert!(csv.contains(&format!("SARB,{:.2},", row["map_percent"].as_f64().unwrap())), "{csv}");
+    assert!(!text.starts_with('{'));
+}
+
+#[test]
 fn shards_make_the_report_of_the_whole() {
     let (a, b) = (without(&["ssgrl", "sarb/known-90"]), without(&["sarb-one-all"]));
     let out = tempfile::tempdir().unwrap();

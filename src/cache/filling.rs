@@ -87,8 +87,7 @@ impl Filling<'_> {
         let rows: Vec<usize> = (0..missing.len()).collect();
         let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
         let views = Arc::new(ViewsToCache { images: missing, transform: self.transform.clone(), view });
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let loader = Loader::new(workers, QUEUE_BYTES);
+        let loader = Loader::new(rayon::current_num_threads(), QUEUE_BYTES);
         for batch in loader.batches(views.clone(), batches, View::Clean) {
             let batch = batch?;
             let maps = (self.extract)(&batch.values, batch.rows.len())?;

@@ -1,41 +1,45 @@
-//! `sarb evaluate`: what a run, or the scores of any other program, are worth.
+//! `sarb evaluate`: what runs, or the scores of any other program, are worth.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use sarb::compare::{Comparison, compare};
 use sarb::labels::Split;
 use sarb::labels::formats::options::Convention;
-use sarb::labels::metrics::{self, Scores};
-use sarb::labels::score_files::{self, ScoreFiles};
-use sarb::{Cancel, Error, Evaluation, Result, Run, Which};
+use sarb::labels::text::{aligned, percent};
+use sarb::{Cancel, Error, Result, Which};
+use serde_json::json;
 
-use super::CacheArgs;
-use super::console::{print, say, warn};
-use super::progress::Progress;
+use super::console::{print, warn};
+use super::numbers::mean_average_precision;
+use super::systems::Systems;
+use super::{BootstrapArgs, CacheArgs};
 
 /// Arguments of `sarb evaluate`.
 #[derive(Debug, Clone, Args)]
 pub struct Evaluate {
-    /// Folder of a run
-    #[arg(required_unless_present = "scores", conflicts_with = "scores")]
-    pub run: Option<PathBuf>,
-    /// Data folder [default: the one the run was trained on]
-    #[arg(long, value_name = "DIR", conflicts_with = "scores")]
+    /// Folders of runs; several are compared with the first
+    #[arg(required_unless_present = "scores", value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Data folder [default: the one each run was trained on]
+    #[arg(long, value_name = "DIR", requires = "runs")]
     pub data: Option<PathBuf>,
     /// Which of its files: train, val or test
-    #[arg(long, default_value = "test", conflicts_with = "scores", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
+    #[arg(long, default_value = "test", requires = "runs", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
     pub split: Split,
-    /// Which checkpoint of the run
-    #[arg(long, value_enum, default_value = "best", conflicts_with = "scores")]
+    /// Which checkpoint of the runs
+    #[arg(long, value_enum, default_value = "best", requires = "runs")]
     pub checkpoint: Which,
-    /// Features of the split's images, for a run trained with --features
-    #[arg(long, value_name = "FILE", conflicts_with = "scores")]
-    pub features: Option<PathBuf>,
-    /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0
-    #[arg(long, value_name = "FILE", requires = "labels")]
-    pub scores: Option<PathBuf>,
+    /// Features of the split's images, for runs trained with --features; once for all of them, or once for each
+    #[arg(long, value_name = "FILE", requires = "runs")]
+    pub features: Vec<PathBuf>,
+    /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0; may be repeated and
+    /// stand beside runs
+    #[arg(long, value_name = "FILE")]
+    pub scores: Vec<PathBuf>,
     /// Labels of those scores: own CSV, or .npy, .npz or .txt [N, C]; names that both files hold are matched
-    #[arg(long, value_name = "FILE", requires = "scores")]
+    /// [default: those of the runs]
+    #[arg(long, value_name = "FILE", requires = "scores", conflicts_with = "runs")]
     pub labels: Option<PathBuf>,
     /// What 1, 0 and -1 mean in an array of labels, where it leaves that open; NaN is unknown
     #[arg(long, requires = "labels")]
@@ -46,74 +50,119 @@ pub struct Evaluate {
     /// Print one JSON object, fractions in 0…1
     #[arg(long)]
     pub json: bool,
-    /// Exit with 6 if the mAP in percent is below this
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    /// Exit with 6 if a mAP is below this: 0.9, 90 or 90%
+    #[arg(long, value_name = "MAP", value_parser = mean_average_precision)]
     pub fail_under: Option<f64>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bootstrap: BootstrapArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub cache: CacheArgs,
 }
 
+/// Categories that a terminal shows; `--json` has all.
+const MOST_CATEGORIES: usize = 100;
+
+/// What a person must know of the two averages.
+const PLAIN: &str = "plain: average precision without interpolation, as scikit-learn computes it; mAP and AP are \
+                     the papers', interpolated at every recall";
+
 impl Evaluate {
-    /// Measures, and prints a table or JSON.
+    /// Measures, and prints tables or JSON.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
-        let scores = match (&self.run, &self.scores, &self.labels) {
-            (Some(run), None, _) => self.evaluate_run(run, cancel)?,
-            (None, Some(scores), Some(labels)) => self.evaluate_files(scores, labels)?,
-            _ => return Err(Error::Usage("give a RUN, or --scores with --labels".into())),
-        };
-        if self.json {
-            print(&serde_json::to_string_pretty(&scores).expect("plain data"))?;
-        } else {
-            print(scores.to_string().trim_end())?;
+        let Systems { systems, anchors, labels } = self.systems(cancel)?;
+        let all = [&systems[..], &anchors].concat();
+        let comparison = compare(&all, &labels, self.bootstrap.options())?;
+        match (self.json, systems.len()) {
+            (true, _) => print(&json(&comparison, systems.len()))?,
+            (false, 1) => print(&one(&comparison))?,
+            (false, _) => print(&several(&comparison))?,
         }
-        if scores.skipped_categories.len() == scores.categories {
+        let first = &systems[0].scores;
+        if first.skipped_categories.len() == first.categories {
             warn("no category has a known positive in these labels, so mAP is 0 by definition");
         }
-        match self.fail_under {
-            Some(bar) if 100.0 * scores.map < bar => {
-                Err(Error::Gate(format!("mAP {:.1} is below --fail-under {bar}", 100.0 * scores.map)))
+        let Some(bar) = self.fail_under else { return Ok(()) };
+        let below: Vec<String> = systems
+            .iter()
+            .filter(|system| system.scores.map < bar)
+            .map(|system| match systems.len() {
+                1 => format!("mAP {}", percent(system.scores.map)),
+                _ => format!("{}: mAP {}", system.name, percent(system.scores.map)),
+            })
+            .collect();
+        match below.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(Error::Gate(format!("{} is below --fail-under {} %", below.join(", "), percent(bar))))
             }
-            _ => Ok(()),
         }
-    }
-
-    /// A run on a split of a data folder.
-    fn evaluate_run(&self, dir: &Path, cancel: &Cancel) -> Result<Scores> {
-        let evaluation = Evaluation {
-            data: self.data.clone(),
-            split: self.split,
-            features: self.features.clone(),
-            checkpoint: self.checkpoint,
-            cache: self.cache.cache()?,
-        };
-        let (device, progress) = (sarb::device::open("cpu")?, Progress::new(0));
-        sarb::evaluate(&Run::open(dir)?, &evaluation, &device, &|event| progress.show(event), cancel)
-    }
-
-    fn evaluate_files(&self, scores: &Path, labels: &Path) -> Result<Scores> {
-        let ScoreFiles { scores: values, labels, names, notes } =
-            score_files::read(scores, labels, self.convention)?;
-        notes.iter().for_each(|note| say(note));
-        let unit = values.iter().all(|value| (0.0..=1.0).contains(value));
-        if self.probabilities && !unit {
-            return Err(Error::Data(format!(
-                "{}: --probabilities, but not every score lies in 0…1",
-                scores.display()
-            )));
-        }
-        if unit && !self.probabilities {
-            warn(
-                "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
-            );
-        }
-        Ok(metrics::evaluate(&values, &labels, &names, if self.probabilities { 0.5 } else { 0.0 })?)
     }
 }
 
-fn percent(text: &str) -> std::result::Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
-        _ => Err(format!("`{text}` is not a percentage from 0 to 100")),
+/// One object; of a single system its scores at the top, as before there could be several.
+fn json(comparison: &Comparison, systems: usize) -> String {
+    let mut value = serde_json::to_value(comparison).expect("plain data");
+    if systems == 1 {
+        let Comparison { systems, level, bootstrap } = comparison;
+        value = serde_json::to_value(&systems[0].scores).expect("plain data");
+        value["map_interval"] = json!(systems[0].map_interval);
+        value["level"] = json!(level);
+        value["bootstrap"] = json!(bootstrap);
+        if let Some(anchor) = systems.get(1) {
+            value["anchor"] = json!(anchor);
+        }
     }
+    serde_json::to_string_pretty(&value).expect("plain data")
+}
+
+/// One system: its table, its categories, its anchor.
+fn one(comparison: &Comparison) -> String {
+    let system = &comparison.systems[0];
+    let mut parts = vec![
+        system.scores.to_text(comparison.of_map(system).as_deref()).trim_end().to_owned(),
+        system.scores.per_category_table(MOST_CATEGORIES),
+    ];
+    parts.extend(left_out(comparison));
+    let mut notes = vec![PLAIN.to_owned()];
+    for anchor in &comparison.systems[1..] {
+        let sure = comparison.of_map(anchor).map_or(String::new(), |sure| format!(" ({sure})"));
+        let difference =
+            anchor.difference.map_or(String::new(), |d| format!(", {} against this run", d.to_text()));
+        notes.push(format!("{}: mAP {}{sure}{difference}", anchor.name, percent(anchor.scores.map)));
+    }
+    parts.push(notes.join("\n"));
+    parts.join("\n\n")
+}
+
+/// Several systems: the table of their differences, and AP by category.
+fn several(comparison: &Comparison) -> String {
+    let systems = &comparison.systems;
+    let mut heading = vec!["AP by category".to_owned(), "positives".into()];
+    heading.extend((1..=systems.len()).map(|number| format!("({number})")));
+    let row = |place: usize| {
+        let category = &systems[0].scores.per_category[place];
+        let mut cells = vec![category.name.clone(), category.positives.to_string()];
+        cells.extend(systems.iter().map(|system| match category.positives {
+            0 => "–".to_owned(),
+            _ => percent(system.scores.per_category[place].ap),
+        }));
+        cells
+    };
+    let rows = systems[0].scores.most_positives(MOST_CATEGORIES).into_iter().map(row);
+    let table = aligned(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
+    let mut parts = vec![comparison.to_text(), table.trim_end().to_owned()];
+    parts.extend(left_out(comparison));
+    let names = systems.iter().enumerate().map(|(at, system)| format!("({}) {}", at + 1, system.name));
+    parts.push(names.collect::<Vec<_>>().join("\n"));
+    parts.join("\n\n")
+}
+
+/// That there are more categories than a terminal shows.
+fn left_out(comparison: &Comparison) -> Option<String> {
+    let categories = comparison.systems[0].scores.categories;
+    (categories > MOST_CATEGORIES).then(|| {
+        format!("{MOST_CATEGORIES} of {categories} categories, those with the most known positives; --json has all")
+    })
 }

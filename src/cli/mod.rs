@@ -4,30 +4,39 @@ pub mod console;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;
-pub mod heat_map;
+mod heartbeat;
 mod machine;
 pub mod manual;
+pub mod numbers;
 pub mod predict;
 mod progress;
 pub mod quickstart;
 pub mod report;
 pub mod signals;
 pub mod sweep;
+mod systems;
 pub mod train;
 mod transfer;
 pub mod weights;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use sarb::sweep::stop_with_parent;
-use sarb::{Cache, Result};
+use sarb::{Cache, Error, Result};
 
 /// Multi-label image recognition from partial labels: SARB and the systems it is compared with.
 #[derive(Debug, Parser)]
 #[command(name = "sarb", version, long_version = machine::version(), about, max_term_width = 100)]
 pub struct Cli {
+    /// Threads to compute with [default: RAYON_NUM_THREADS, or all cores]; the numbers do not depend on it
+    #[arg(long, value_name = "N", global = true)]
+    threads: Option<NonZeroUsize>,
+    /// Say only results, warnings and errors: no notes, no progress
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,17 +70,43 @@ enum Command {
     Man(manual::Man),
 }
 
+impl Command {
+    /// Whether it listens for signals itself, because there is something to keep or to clean up.
+    fn listens(&self) -> bool {
+        match self {
+            Command::Quickstart(_)
+            | Command::Train(_)
+            | Command::Evaluate(_)
+            | Command::Predict(_)
+            | Command::Sweep(_) => true,
+            Command::Data(command) => matches!(command, data::DataCommand::Fetch(_)),
+            Command::Weights(command) => matches!(command, weights::Weights::Fetch(_)),
+            Command::Report(_) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => false,
+        }
+    }
+}
+
 /// Runs the command that was typed.
 pub fn run(cli: Cli) -> Result<()> {
+    if cli.quiet {
+        console::be_quiet();
+    }
+    if let Some(threads) = cli.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+        pool.map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?;
+    }
+    if !cli.command.listens() {
+        signals::exit_at_once();
+    }
     match cli.command {
         Command::Quickstart(command) => command.run(&signals::listen()),
         Command::Train(command) => command.run(&listen_as_child()),
         Command::Evaluate(command) => command.run(&listen_as_child()),
-        Command::Predict(command) => command.run(),
+        Command::Predict(command) => command.run(&signals::listen()),
         Command::Data(command) => data::run(command),
-        Command::Sweep(command) => command.run(),
+        Command::Sweep(command) => command.run(cli.threads),
         Command::Report(command) => command.run(),
-        Command::Weights(command) => weights::run(command, signals::listen),
+        Command::Weights(command) => weights::run(command),
         Command::Doctor(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
@@ -107,6 +142,34 @@ impl CacheArgs {
     pub fn arguments(&self) -> Vec<OsString> {
         let dir = self.dir.iter().flat_map(|dir| ["--cache".into(), dir.into()]);
         dir.chain(["--cache-limit".into(), self.limit.to_string().into()]).collect()
+    }
+}
+
+/// How sure a number is.
+#[derive(Debug, Clone, Args)]
+pub struct BootstrapArgs {
+    /// Resamples of the test images behind each interval; 0 for no intervals
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = resamples)]
+    pub bootstrap: usize,
+    /// Seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// More resamples change no digit that is printed, and hardly fit in memory on large test splits.
+const MOST_RESAMPLES: usize = 10_000;
+
+impl BootstrapArgs {
+    /// As the library takes it.
+    pub fn options(&self) -> sarb::compare::Bootstrap {
+        sarb::compare::Bootstrap { resamples: self.bootstrap, seed: self.seed }
+    }
+}
+
+fn resamples(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number <= MOST_RESAMPLES => Ok(number),
+        _ => Err(format!("`{text}` is not a number from 0 to {MOST_RESAMPLES}")),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use sarb::Result;
 use sarb::report::{Options, Report as Tables, Results};
 
+use crate::cli::BootstrapArgs;
 use crate::cli::console::{print, say, warn};
 
 /// Arguments of `sarb report`.
@@ -20,35 +21,29 @@ pub struct Report {
     /// Data folder with the test labels [default: the one of the sweep]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Resamples of the test images behind each interval; 0 for no intervals
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = resamples)]
-    pub bootstrap: usize,
-    /// Seed of the resamples
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// Print one JSON object: the tables, the notes and the files that were written
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bootstrap: BootstrapArgs,
 }
-
-/// More resamples change no digit that is printed, and hardly fit in memory on large test splits.
-const MOST_RESAMPLES: usize = 10_000;
 
 impl Report {
     /// Reads the sweep, prints the tables, writes the files.
     pub fn run(&self) -> Result<()> {
         let results = Results::open(&self.dirs)?;
-        let options = Options { data: self.data.clone(), bootstrap: self.bootstrap, seed: self.seed };
+        let BootstrapArgs { bootstrap, seed } = self.bootstrap;
+        let options = Options { data: self.data.clone(), bootstrap, seed };
         let report = Tables::of(&results, &options)?;
         let out = self.out.clone().unwrap_or_else(|| self.dirs[0].join("report"));
         let files = report.save(&out)?;
+        if self.json {
+            return print(&serde_json::to_string_pretty(&report.to_json(&files)).expect("plain data"));
+        }
         print(&report.to_text())?;
         report.notes.iter().for_each(|note| warn(note));
         files.iter().for_each(|file| say(&file.display().to_string()));
         Ok(())
-    }
-}
-
-fn resamples(text: &str) -> std::result::Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number <= MOST_RESAMPLES => Ok(number),
-        _ => Err(format!("`{text}` is not a number from 0 to {MOST_RESAMPLES}")),
     }
 }

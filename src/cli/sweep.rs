@@ -81,15 +81,26 @@ struct StatusArgs {
 
 impl Sweep {
     /// Runs a sweep, or shows how far one is.
-    pub fn run(&self) -> Result<()> {
+    ///
+    /// `threads` are shared by the cells that run at once.
+    pub fn run(&self, threads: Option<NonZeroUsize>) -> Result<()> {
         match (&self.command, &self.plan, &self.data, &self.out) {
             (Some(SweepCommand::Status(status)), ..) => status.run(),
-            (None, Some(plan), Some(data), Some(out)) => self.sweep(plan, data, out, &signals::listen()),
+            (None, Some(plan), Some(data), Some(out)) => {
+                self.sweep(plan, data, out, threads, &signals::listen())
+            }
             _ => Err(Error::Usage("give a PLAN.toml with --data DIR and --out DIR, or `status DIR`".into())),
         }
     }
 
-    fn sweep(&self, plan: &Path, data: &Path, out: &Path, cancel: &Cancel) -> Result<()> {
+    fn sweep(
+        &self,
+        plan: &Path,
+        data: &Path,
+        out: &Path,
+        threads: Option<NonZeroUsize>,
+        cancel: &Cancel,
+    ) -> Result<()> {
         sarb::device::open(&self.device)?;
         let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
         let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
@@ -107,7 +118,12 @@ impl Sweep {
         };
         let recipes = sweep.begin()?;
         let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
-        let options = Options { jobs, retry_failed, shard, device, cache: self.cache.arguments() };
+        let mut cache = self.cache.arguments();
+        if let Some(threads) = threads {
+            let each = (threads.get() / jobs.get()).max(1);
+            cache.extend(["--threads".into(), each.to_string().into()]);
+        }
+        let options = Options { jobs, retry_failed, shard, device, cache };
         let result = sweep::run(&sweep, &recipes, &options, &say, cancel);
         let ended = match &result {
             Ok(()) => true,

@@ -1,15 +1,16 @@
 //! `sarb train`: a recipe and a data folder become a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use sarb::labels::text::duration;
-use sarb::{Cancel, Existing, Inputs, Recipe, Result};
+use sarb::{Cancel, Existing, Inputs, Recipe, Result, RunInfo};
 
 use super::CacheArgs;
 use super::console::{print, say};
-use super::progress::Progress;
+use super::numbers::proportion;
+use super::progress::{Progress, validated};
 
 /// Arguments of `sarb train`.
 #[derive(Debug, Clone, Args)]
@@ -25,8 +26,8 @@ pub struct Train {
     /// Method, in place of the recipe's
     #[arg(long, value_name = "M", value_parser = PossibleValuesParser::new(sarb::METHODS))]
     pub method: Option<String>,
-    /// Proportion of the labels that stay known; the rest are hidden by the official scheme
-    #[arg(long, value_name = "P")]
+    /// Proportion of the labels that stay known, such as 0.1 or 10%; the rest are hidden by the official scheme
+    #[arg(long, value_name = "P", value_parser = proportion)]
     pub known: Option<f64>,
     /// Seed of the mask that --known draws
     #[arg(long, value_name = "N")]
@@ -58,6 +59,9 @@ pub struct Train {
     /// Replace the run in --out
     #[arg(long)]
     pub force: bool,
+    /// Print one JSON object, run.json with the folder of the run
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub cache: CacheArgs,
@@ -73,16 +77,15 @@ impl Train {
         let run =
             sarb::train(&recipe, &self.inputs()?, (&self.out, self.existing()), &device, &events, cancel)?;
         let info = run.info()?;
-        say(&format!(
-            "{} of {}: best epoch {} of {}, {}",
-            info.method,
-            self.data.display(),
-            info.best_epoch,
-            info.epochs,
-            duration(info.seconds)
-        ));
+        summary(&info, &self.data).iter().for_each(|line| say(line));
         progress.repeat_warnings();
-        print(&format!("{}", self.out.display()))
+        let out = self.out.display().to_string();
+        if self.json {
+            let mut value = serde_json::to_value(&info).expect("plain data");
+            value["run"] = out.into();
+            return print(&serde_json::to_string_pretty(&value).expect("plain data"));
+        }
+        print(&out)
     }
 
     fn existing(&self) -> Existing {
@@ -117,5 +120,76 @@ impl Train {
             val_features: self.val_features.clone(),
             cache: self.cache.cache()?,
         })
+    }
+}
+
+/// What came of a training, and what the anchor says to it.
+fn summary(info: &RunInfo, data: &Path) -> Vec<String> {
+    let how = match info.epochs {
+        0 => "no epoch was trained".to_owned(),
+        epochs => format!("best epoch {} of {epochs}", info.best_epoch),
+    };
+    let how = if info.method == "linear" { "solved in closed form".to_owned() } else { how };
+    let mut lines = vec![format!("{} of {}: {how}, {}", info.method, data.display(), duration(info.seconds))];
+    lines.extend(info.about_epoch_0());
+    let Some(own) = info.validation.filter(|own| own.loss.is_some()) else {
+        let anchor = info
+            .anchor
+            .map(|_| "nothing is held out to measure on; sarb evaluate compares the run with its anchor");
+        lines.extend(anchor.map(str::to_owned));
+        return lines;
+    };
+    let Some(anchor) = info.anchor else {
+        lines.push(validated(&own));
+        return lines;
+    };
+    lines.push(format!("{}; anchor, linear on the same features: {}", validated(&own), validated(&anchor)));
+    if let (Some(own), Some(anchor)) = (own.map, anchor.map)
+        && anchor >= own
+    {
+        lines.push(
+            "the anchor is at least as good on the validation images: --method linear takes seconds; sarb evaluate \
+             compares both on the test images"
+                .into(),
+        );
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(method: &str, best_epoch: usize, own: Option<f64>, anchor: Option<f64>) -> RunInfo {
+        let validation = |map: Option<f64>| map.map(|map| serde_json::json!({ "loss": 0.5, "map": map }));
+        let info = serde_json::json!({
+            "status": "done", "version": "0", "method": method, "data": "/d", "fingerprint": "", "channels": 1,
+            "trains_backbone": true, "backend": "", "device": "", "epochs": 20, "best_epoch": best_epoch,
+            "images_per_second": 1.0, "seconds": 5.0, "peak_rss_mb": 1.0,
+            "validation": validation(own), "anchor": validation(anchor),
+        });
+        serde_json::from_value(info).unwrap()
+    }
+
+    fn said(info: &RunInfo) -> String {
+        summary(info, Path::new("d")).join("\n")
+    }
+
+    #[test]
+    fn a_run_says_whether_it_is_better_than_its_anchor() {
+        let ahead = said(&info("sarb", 7, Some(0.6), Some(0.5)));
+        assert!(ahead.contains("best epoch 7 of 20") && ahead.contains("mAP 60.0; anchor"), "{ahead}");
+        assert!(!ahead.contains("at least as good"), "{ahead}");
+        let behind = said(&info("sarb", 7, Some(0.5), Some(0.6)));
+        assert!(behind.contains("the anchor is at least as good") && behind.contains("mAP 60.0"), "{behind}");
+        assert!(!said(&info("bce", 7, Some(0.5), None)).contains("anchor"));
+        assert!(said(&info("bce", 7, None, Some(0.5))).contains("nothing is held out"));
+    }
+
+    #[test]
+    fn epoch_0_is_explained_and_a_closed_form_has_no_epochs() {
+        assert!(said(&info("sarb", 0, Some(0.5), None)).contains("the state before the first step"));
+        let linear = said(&RunInfo { epochs: 0, ..info("linear", 0, Some(0.5), None) });
+        assert!(linear.contains("closed form") && !linear.contains("epoch"), "{linear}");
     }
 }

@@ -1,30 +1,28 @@
-//! What people see of downloads: a bar on a terminal, a line every 30 seconds elsewhere.
+//! What people see of downloads: a bar on a terminal, a line with the time every 30 seconds elsewhere.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sarb::Cancel;
 use sarb::fetch::{Moved, Watch};
 
-use super::console::say;
-
-/// Between two lines where nobody watches a bar.
-const LINE_EVERY: Duration = Duration::from_secs(30);
+use super::console::{is_quiet, say};
+use super::heartbeat::Heartbeat;
+use super::progress::SILENCE;
 
 /// Shows transfers on stderr.
 pub struct Transfer {
     bar: RefCell<Option<(String, ProgressBar)>>,
-    said: Cell<Instant>,
-    terminal: bool,
+    /// Where there is no terminal.
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Transfer {
     /// Nothing is shown yet.
     pub fn new() -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self { bar: RefCell::default(), said: Cell::new(Instant::now()), terminal }
+        let lines = !std::io::stderr().is_terminal() && !is_quiet();
+        Self { bar: RefCell::default(), heartbeat: lines.then(|| Heartbeat::new(SILENCE, say)) }
     }
 
     /// Does `work`, which is shown and can be stopped.
@@ -33,6 +31,7 @@ impl Transfer {
         let note = |note: &str| {
             self.clear();
             say(note);
+            self.heartbeat.iter().for_each(Heartbeat::said);
         };
         let result = work(&Watch { show: &show, note: &note, cancel });
         self.clear();
@@ -40,11 +39,10 @@ impl Transfer {
     }
 
     fn show(&self, moved: Moved<'_>) {
-        if !self.terminal {
-            if self.said.get().elapsed() >= LINE_EVERY {
-                self.said.set(Instant::now());
-                say(&line(moved));
-            }
+        if let Some(heartbeat) = &self.heartbeat {
+            return heartbeat.doing(line(moved));
+        }
+        if is_quiet() {
             return;
         }
         if self.bar.borrow().as_ref().is_none_or(|(what, _)| what != moved.what) {

@@ -10,6 +10,7 @@ use sarb::weights::{ALL, Entry, TensorInfo, inspect};
 use sarb::{Cancel, Result};
 
 use super::console::{print, say};
+use super::signals;
 use super::transfer::Transfer;
 
 /// Pretrained weights by name: where they come from, and which are here
@@ -53,10 +54,10 @@ pub struct Inspect {
 }
 
 /// Runs one command.
-pub fn run(command: Weights, cancel: impl FnOnce() -> Cancel) -> Result<()> {
+pub fn run(command: Weights) -> Result<()> {
     match command {
         Weights::List(command) => command.run(),
-        Weights::Fetch(command) => command.run(&cancel()),
+        Weights::Fetch(command) => command.run(&signals::listen()),
         Weights::Inspect(command) => command.run(),
     }
 }

@@ -18,8 +18,8 @@ pub fn check(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
     let Some((name, value)) = set else { return Ok(()) };
     let why = match Proxy::new(&value).map(|proxy| proxy.protocol()) {
         Ok(ProxyProtocol::Http | ProxyProtocol::Https) => return Ok(()),
-        Ok(_) => "is a SOCKS proxy",
-        Err(_) => "is not the address of a proxy",
+        Ok(_) => "names a SOCKS proxy",
+        Err(_) => "does not name a proxy",
     };
     Err(Error::Usage(format!(
         "the variable {name} {why}; expected http://HOST:PORT or https://HOST:PORT; unset it, or bring the file by other means and give it with --from"

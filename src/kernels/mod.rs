@@ -15,6 +15,7 @@ pub mod product;
 pub mod shared_states;
 pub mod sharing;
 pub mod simd;
+pub mod square_sum;
 pub mod tiles;
 pub mod vectorized;
 pub mod window;

@@ -1,4 +1,4 @@
-//! What [`super::vectorized`] computes, from plain tensor operations, for backends without kernels of
+//! What [`super::vectorized`] and [`super::square_sum`] compute, from plain tensor operations, for backends without kernels of
 //! ours.
 
 use burn::backend::tensor::FloatTensor;
@@ -80,6 +80,11 @@ fn broadcastable<B: Backend>(
         B::float_reshape(q, Shape::new([1, categories, 1, width])),
         [batch, positions, width, categories],
     )
+}
+
+/// Σ x², `[..] -> [1]`.
+pub fn square_sum<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_sum(B::float_mul(x.clone(), x))
 }
 
 fn one_minus<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {

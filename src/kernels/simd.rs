@@ -99,6 +99,24 @@ multiversion! {
     ) = joint_scores_backward_body
 }
 
+multiversion! {
+    /// `sum ← Σ x²`.
+    pub square_sum(values: &[f32], sum: &mut f32) = square_sum_body
+}
+
+#[inline(always)]
+fn square_sum_body<const FUSED: bool>(values: &[f32], sum: &mut f32) {
+    // Four registers, so that an addition need not wait for the one before.
+    let (blocks, rest) = values.as_chunks::<{ 4 * LANES }>();
+    let mut sums = [0.0; 4 * LANES];
+    for block in blocks {
+        for (sum, &x) in sums.iter_mut().zip(block) {
+            *sum = multiply_add::<FUSED>(x, x, *sum);
+        }
+    }
+    *sum = sums.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>();
+}
+
 #[inline(always)]
 fn tanh_body<const FUSED: bool>(values: &mut [f32]) {
     values.iter_mut().for_each(|x| *x = tanh::<FUSED>(*x));

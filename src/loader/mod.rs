@@ -63,9 +63,9 @@ pub struct LoadedBatch {
 }
 
 impl Default for Loader {
-    /// A worker a core and 512 MiB of batches ahead.
+    /// A worker a thread that computes, and 512 MiB of batches ahead.
     fn default() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, usize::from), 512 << 20)
+        Self::new(rayon::current_num_threads(), 512 << 20)
     }
 }
 

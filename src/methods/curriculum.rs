@@ -9,8 +9,8 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
-use sarb_labels::LabelMatrix;
 use sarb_labels::random::{Stream, rng};
+use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
 use super::head::{Head, HeadRecipe};
@@ -157,6 +157,19 @@ impl Method for Curriculum {
         self.filled = Some(Arc::new(LabelMatrix::from_bytes(state)?));
         Ok(())
     }
+
+    /// The share of the unknown labels that are believed, and the share of these that are positive.
+    fn scalars(&self, labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
+        let filled = self.filled.as_deref().unwrap_or(labels);
+        let more = |label: Label| filled.count(label).saturating_sub(labels.count(label)) as f64;
+        let (positive, negative) = (more(Label::Positive), more(Label::Negative));
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let believed = positive + negative;
+        vec![
+            ("believed", share(believed, labels.count(Label::Unknown) as f64)),
+            ("believed_positive", share(positive, believed)),
+        ]
+    }
 }
 
 /// Logits of all training examples, row by row, `N · C` values.
@@ -201,7 +214,6 @@ mod tests {
     use super::super::ssgrl::tests::{batch, knowledge, maps};
     use super::*;
     use crate::methods::plain_head::PlainRecipe;
-    use sarb_labels::Label;
 
     /// Eight images, every third label known.
     fn train() -> Memory {
@@ -248,6 +260,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn it_reports_the_share_of_labels_that_it_believes() {
+        let train = train();
+        let mut model = curriculum(Strategy::ScoreProportion { proportion: 0.5 }, 0.0, false);
+        assert_eq!(model.scalars(&train.labels), [("believed", 0.0), ("believed_positive", 0.0)]);
+        model.before_epoch(1, &train).unwrap();
+        // 27 of the 40 labels are unknown; half of them, rounded down, are believed.
+        assert_eq!(unknown(&train.labels), 27);
+        let [(_, believed), (_, positive)] = model.scalars(&train.labels)[..] else { panic!("two numbers") };
+        assert_eq!(believed, 13.0 / 27.0);
+        let filled = model.labels(&batch(&train.maps, train.labels.clone()));
+        let positives = filled.count(Label::Positive) - train.labels.count(Label::Positive);
+        assert_eq!(positive, positives as f64 / 13.0);
     }
 
     #[test]

@@ -108,6 +108,13 @@ pub trait Method: Module {
     fn groups(&self) -> Vec<(ParamGroup, f64)> {
         Vec::new()
     }
+
+    /// What a person who watches wants to know beside the loss, by name, such as a learned α or the share of
+    /// labels that are believed: it goes to `metrics.csv`, `events.jsonl` and TensorBoard. `labels` are the
+    /// partial labels of the training examples. Asked for every few steps; it may wait for the device.
+    fn scalars(&self, _labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
 }
 
 /// The training examples with their partial labels, for passes between epochs.
@@ -138,6 +145,9 @@ pub enum Reading {
         epoch: usize,
     },
 }
+
+/// The method that every other one is measured against: it takes seconds.
+pub const ANCHOR: &str = "linear";
 
 impl MethodRecipe {
     /// Reports a setting out of range, as `file: key is value; expected …`.
@@ -261,6 +271,9 @@ macro_rules! methods {
             }
             fn groups(&self) -> Vec<(ParamGroup, f64)> {
                 match self { $(Self::$variant(head) => head.groups()),+ }
+            }
+            fn scalars(&self, labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
+                match self { $(Self::$variant(head) => head.scalars(labels)),+ }
             }
         }
     };

@@ -251,6 +251,20 @@ impl Method for Sarb {
         let group = ParamGroup::from_ids(vec![self.alpha.id, self.beta.id]);
         vec![(group, self.recipe.blend_learning_rate)]
     }
+
+    /// α and β of the blends that are used, and how many prototypes there are.
+    fn scalars(&self, _labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
+        let value = |share: &Param<Tensor<1>>| f64::from(share.val().into_scalar::<f32>());
+        let mut scalars = Vec::new();
+        if self.recipe.blends.contains(&Blend::Instance) {
+            scalars.push(("alpha", value(&self.alpha)));
+        }
+        if self.recipe.blends.contains(&Blend::Prototype) {
+            scalars.push(("beta", value(&self.beta)));
+            scalars.push(("prototypes", self.prototypes.filled().iter().sum::<usize>() as f64));
+        }
+        scalars
+    }
 }
 
 #[cfg(test)]
@@ -371,6 +385,18 @@ mod tests {
         assert!(learned == 0.0 || learned == 1.0, "{learned}");
         let fixed = SarbRecipe { learn_alpha: false, alpha: 0.25, ..recipe() };
         assert_eq!(alpha_after_training(&fixed), 0.25);
+    }
+
+    #[test]
+    fn it_reports_what_its_blends_learn() {
+        let train = train();
+        let mut model = sarb(&SarbRecipe { alpha: 0.25, beta: 0.75, ..recipe() });
+        assert_eq!(model.scalars(&train.labels), [("alpha", 0.25), ("beta", 0.75), ("prototypes", 0.0)]);
+        model.before_epoch(1, &train).expect("in memory");
+        let prototypes = model.scalars(&train.labels)[2].1;
+        assert!(prototypes > 4.0 && prototypes <= 12.0, "{prototypes} of four categories, three each");
+        let instance = SarbRecipe { blends: vec![Blend::Instance], ..recipe() };
+        assert_eq!(sarb(&instance).scalars(&train.labels).len(), 1);
     }
 
     #[test]

@@ -4,12 +4,9 @@ use sarb_labels::LabelMatrix;
 use sarb_labels::arrays::read_matrix;
 use sarb_labels::metrics::Scores;
 
-use crate::report::bootstrap::{self, Resamples};
+use crate::bootstrap::{self, LEVEL, Resamples};
 use crate::report::results::{Measured, Results};
 use crate::{Error, Result};
-
-/// The level of the intervals.
-pub const LEVEL: f64 = 0.95;
 
 /// A mean over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]

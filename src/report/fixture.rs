@@ -89,6 +89,7 @@ impl Fixture {
         let row = |epoch| EpochRow {
             epoch,
             losses: losses(epoch),
+            scalars: Vec::new(),
             validation_loss: None,
             validation_map: None,
             learning_rate: 1e-4,
@@ -142,5 +143,7 @@ fn info(cell: &Cell) -> RunInfo {
         images_per_second: 10.0,
         seconds: 60.4,
         peak_rss_mb: 512.0,
+        validation: None,
+        anchor: None,
     }
 }

@@ -4,7 +4,6 @@
 //! not complete has none. Differences between two systems carry an interval of the paired bootstrap
 //! over test images; published numbers stand beside ours only where they were read, never from memory.
 
-mod bootstrap;
 mod chart;
 mod comparison;
 mod figures;
@@ -92,6 +91,18 @@ impl Report {
         let tables = self.tables.iter().filter(|table| table.name != "cost").map(Table::to_text);
         let text = std::iter::once(self.setting.clone() + "\n").chain(tables).collect::<Vec<_>>().join("\n");
         text.trim_end().to_owned()
+    }
+
+    /// The tables for programs, by name: for each row what its CSV file holds, numbers as numbers; the notes;
+    /// the files that were written.
+    pub fn to_json(&self, files: &[PathBuf]) -> serde_json::Value {
+        let tables = self.tables.iter().map(|table| (table.name.clone(), table.to_json()));
+        serde_json::json!({
+            "setting": self.setting,
+            "tables": serde_json::Value::Object(tables.collect()),
+            "notes": self.notes,
+            "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        })
     }
 
     /// Writes the page to `out` if that ends in `.html`, else everything into the folder `out`;

@@ -34,7 +34,7 @@ pub struct Options {
     pub shard: Option<Shard>,
     /// Where cells are trained, as of `sarb train --device`.
     pub device: String,
-    /// Arguments for the children that say where feature maps are cached.
+    /// More arguments for the children: where feature maps are cached, how many threads each may use.
     pub cache: Vec<OsString>,
 }
 

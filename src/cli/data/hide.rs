@@ -9,16 +9,17 @@ use sarb_labels::dataset::{self, Split};
 use sarb_labels::formats::csv;
 use sarb_labels::hiding::{Scheme, hide};
 
-use super::counts;
 use super::out_folder::{WordFiles, prepare};
+use super::{counts, counts_as_json};
 use crate::cli::console::{print, say};
+use crate::cli::numbers::proportion;
 
 /// Arguments of `sarb data hide`.
 #[derive(Debug, Args)]
 pub struct Hide {
     /// Data folder: train.csv is needed, val.csv, test.csv and words.* are taken along unchanged
     dir: PathBuf,
-    /// Proportion of the labels that stay known, 0 to 1
+    /// Proportion of the labels that stay known, such as 0.1 or 10%
     #[arg(long, value_name = "P", value_parser = proportion)]
     known: Option<f64>,
     /// Which labels stay known
@@ -33,6 +34,9 @@ pub struct Hide {
     /// Write into a folder that is not empty
     #[arg(long)]
     force: bool,
+    /// Print one JSON object: the file and the labels that stayed known
+    #[arg(long)]
+    json: bool,
 }
 
 impl Hide {
@@ -42,8 +46,15 @@ impl Hide {
             hide_folder(&self.dir, self.scheme, self.proportion()?, self.seed, &self.out, self.force)?;
         let blind = |&image: &usize| train.labels.planes(image).0.iter().all(|&word| word == 0);
         let without = (0..train.labels.images()).filter(blind).count();
+        let file = self.out.join(Split::Train.file_name()).display().to_string();
+        if self.json {
+            let mut value = counts_as_json(&train);
+            value["file"] = file.into();
+            value["images_without_known_label"] = without.into();
+            return print(&value.to_string());
+        }
         say(&format!("{without} images without a known label"));
-        print(&format!("{}: {}", self.out.join(Split::Train.file_name()).display(), counts(&train)))
+        print(&format!("{file}: {}", counts(&train)))
     }
 
     /// `--known`, which every scheme but single-positive needs.
@@ -57,12 +68,6 @@ impl Hide {
             }
         }
     }
-}
-
-/// A proportion as an argument.
-fn proportion(text: &str) -> std::result::Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| "expected a proportion from 0 to 1, such as 0.1 for 10 %".into())
 }
 
 /// Writes the data folder `out`: the training labels of `dir` with some hidden, the other splits and the
@@ -170,7 +175,7 @@ mod tests {
 
     #[test]
     fn arguments_out_of_range_are_usage_errors() {
-        for known in ["1.5", "-0.1", "nan", "10%"] {
+        for known in ["150%", "-0.1", "nan", "ten"] {
             let known = format!("--known={known}");
             assert!(usage(call(&[&"hide", &"d", &known, &"-o", &"o"])).contains("a proportion from 0 to 1"));
         }

@@ -10,21 +10,22 @@ use sarb_labels::files::folder_of;
 use sarb_labels::formats::csv;
 use sarb_labels::stratified::{shares, split};
 
-use super::counts;
 use super::out_folder::{WordFiles, prepare};
 use super::source::{ReadArgs, is_data_folder};
+use super::{counts, counts_as_json};
 use crate::cli::console::print;
+use crate::cli::numbers::proportion;
 
 /// Arguments of `sarb data split`.
 #[derive(Debug, Args)]
 pub struct Split {
     /// Data folder, whose train.csv is split, or label file of any format
     source: PathBuf,
-    /// Proportion of the images for validation
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    /// Proportion of the images for validation, such as 0.1 or 10%
+    #[arg(long, value_name = "P", default_value = "0", value_parser = proportion)]
     val: f64,
-    /// Proportion of the images for the test
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    /// Proportion of the images for the test, such as 0.2 or 20%
+    #[arg(long, value_name = "P", default_value = "0", value_parser = proportion)]
     test: f64,
     /// Seed of the split
     #[arg(long, default_value_t = 0)]
@@ -35,6 +36,9 @@ pub struct Split {
     /// Write into a folder that is not empty
     #[arg(long)]
     force: bool,
+    /// Print one JSON object: each part with its file and its labels
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -56,6 +60,14 @@ impl Split {
         words.copy(&self.out)?;
         for (part, annotations) in parts.iter().rev() {
             csv::write(&self.out.join(part.file_name()), annotations)?;
+        }
+        if self.json {
+            let part = |(part, annotations): &(Part, Annotations)| {
+                let mut value = counts_as_json(annotations);
+                value["file"] = self.out.join(part.file_name()).display().to_string().into();
+                (part.to_string(), value)
+            };
+            return print(&serde_json::Value::Object(parts.iter().map(part).collect()).to_string());
         }
         for (part, annotations) in &parts {
             print(&format!("{}: {}", self.out.join(part.file_name()).display(), counts(annotations)))?;

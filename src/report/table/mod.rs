@@ -138,6 +138,23 @@ impl Table {
         std::iter::once(header).chain(rows).map(|line| line + "\n").collect()
     }
 
+    /// What the CSV file holds, for programs: title, caption and notes, and an object per row by the names of
+    /// the columns; numbers as numbers, nothing measured as null.
+    pub fn to_json(&self) -> serde_json::Value {
+        let names: Vec<&String> = self.columns.iter().flat_map(|column| &column.csv).collect();
+        let value = |text: &String| match (text.is_empty(), text.parse::<f64>()) {
+            (true, _) => serde_json::Value::Null,
+            (false, Ok(number)) => number.into(),
+            (false, Err(_)) => text.as_str().into(),
+        };
+        let row = |row: &Vec<Cell>| -> serde_json::Value {
+            let values = row.iter().flat_map(|cell| &cell.csv).map(value);
+            zip(&names, values).map(|(name, value)| ((*name).clone(), value)).collect()
+        };
+        let rows: Vec<serde_json::Value> = self.rows.iter().map(row).collect();
+        serde_json::json!({ "title": self.title, "caption": self.caption, "rows": rows, "notes": self.notes })
+    }
+
     fn line(&self, texts: &[&str], widths: &[usize]) -> String {
         let cells = zip(zip(texts, widths), &self.columns).map(|((text, &width), column)| {
             let space = " ".repeat(width.saturating_sub(length(text)));

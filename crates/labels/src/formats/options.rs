@@ -87,8 +87,7 @@ pub struct Options {
     pub categories: Option<PathBuf>,
     /// What 1, 0 and −1 mean in an array, a table or a JSON map.
     pub convention: Option<Convention>,
-    /// Which of several lists of images (Pascal VOC: `train`, `val`, `trainval`, `test`; Parquet: a split;
-    /// Datumaro, CVAT: a subset).
+    /// Which of several sets of images is read: `train`, `val`, `test`, a list of Pascal VOC, a subset of CVAT.
     pub set: Option<String>,
     /// Pascal VOC's difficult objects; unknown by default.
     pub difficult: Option<Difficult>,

@@ -31,7 +31,7 @@ pub(crate) fn is_split_name(word: &str) -> bool {
     SPLITS.contains(&&*word.to_lowercase())
 }
 
-const SPLITS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "dev"];
+const SPLITS: [&str; 8] = ["train", "training", "val", "valid", "validation", "test", "testing", "dev"];
 
 /// Whether a folder with this name holds the images of a split: `train`, `valid`, `test2017`.
 pub(crate) fn is_split_folder(name: &str) -> bool {
@@ -48,7 +48,7 @@ pub(crate) fn choose(path: &Path, sets: &[&str], wanted: Option<&str>) -> Result
         None => "several sets".to_owned(),
         Some(wanted) => {
             let exact = sets.iter().position(|set| *set == wanted);
-            match exact.or_else(|| sets.iter().position(|set| usual(set) == usual(wanted))) {
+            match exact.or_else(|| sets.iter().position(|set| is_same_set(set, wanted))) {
                 Some(place) => return Ok(place),
                 None if sets.is_empty() => {
                     let what = "has no sets such as train and val; remove --set";
@@ -61,12 +61,19 @@ pub(crate) fn choose(path: &Path, sets: &[&str], wanted: Option<&str>) -> Result
     Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), sets.join(", "))))
 }
 
-/// One name for a split that tools call differently.
-fn usual(split: &str) -> &str {
-    match split {
-        "training" => "train",
-        "valid" | "validation" => "val",
-        other => other,
+/// Whether two names mean the same set: tools write `train` and `Training`, `val` and `validation`.
+pub(crate) fn is_same_set(one: &str, other: &str) -> bool {
+    one == other || usual(one) == usual(other)
+}
+
+/// One name for a set that tools call differently.
+pub(crate) fn usual(set: &str) -> String {
+    let set = set.trim().to_lowercase();
+    match &*set {
+        "training" => "train".into(),
+        "valid" | "validation" => "val".into(),
+        "testing" => "test".into(),
+        _ => set,
     }
 }
 
@@ -102,6 +109,7 @@ mod tests {
         let choose = |sets: &[&str], wanted| choose(Path::new("data"), sets, wanted);
         assert_eq!(choose(&["test", "train", "valid"], Some("val")).unwrap(), 2);
         assert_eq!(choose(&["val", "valid"], Some("valid")).unwrap(), 1);
+        assert_eq!(choose(&["Test", "Training"], Some("train")).unwrap(), 1);
         assert_eq!(choose(&["train"], None).unwrap(), 0);
         let error = choose(&["test", "valid"], None).unwrap_err().to_string();
         assert_eq!(error, "data: several sets; choose one with --set: test, valid");

@@ -1,6 +1,6 @@
 //! Scores as tables for people: percent with one decimal.
 
-use std::fmt::{Display, Formatter, Result};
+use std::fmt::{Display, Formatter, Result, Write};
 
 use super::{CategoryScores, Ratios, Scores};
 use crate::text::{aligned, percent};
@@ -10,9 +10,23 @@ const MANY_TIES: f64 = 0.05;
 
 impl Display for Scores {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(&self.to_text(None))
+    }
+}
+
+impl Scores {
+    /// The scores as a table; how sure the mAP is, if that is known, stands beside it.
+    pub fn to_text(&self, sure: Option<&str>) -> String {
+        let mut text = String::new();
+        self.write(&mut text, sure).expect("writing to memory");
+        text
+    }
+
+    fn write(&self, f: &mut impl Write, sure: Option<&str>) -> Result {
         let counted = self.categories - self.skipped_categories.len();
         let (map, plain) = (percent(self.map), percent(self.map_plain));
-        writeln!(f, "mAP {map}   plain {plain}   categories {counted}   images {}\n", self.images)?;
+        let sure = sure.map_or(String::new(), |sure| format!(" ({sure})"));
+        writeln!(f, "mAP {map}{sure}   plain {plain}   categories {counted}   images {}\n", self.images)?;
         let heading = ["", "OP", "OR", "OF1", "CP", "CR", "CF1"].map(str::to_owned).to_vec();
         let rows = [heading, row("all", &self.all), row("top 3", &self.top3)];
         f.write_str(aligned(&rows).trim_end())?;
@@ -42,14 +56,23 @@ fn row(name: &str, ratios: &Ratios) -> Vec<String> {
 }
 
 impl Scores {
-    /// A row per category: positives, AP, plain AP, precision, recall and F1 in percent; `–` where
-    /// a category has no known positive.
-    pub fn per_category_table(&self) -> String {
+    /// A row per category: positives, AP, plain AP, precision, recall and F1 in percent; `–` where a category
+    /// has no known positive. Of more than `most` categories, those with the most known positives.
+    pub fn per_category_table(&self, most: usize) -> String {
         let heading = ["category", "positives", "AP", "plain", "precision", "recall", "F1"];
         let heading = heading.map(str::to_owned).to_vec();
-        let rows: Vec<Vec<String>> =
-            std::iter::once(heading).chain(self.per_category.iter().map(category_row)).collect();
-        aligned(&rows).trim_end().to_owned()
+        let rows = self.most_positives(most).into_iter().map(|place| category_row(&self.per_category[place]));
+        aligned(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()).trim_end().to_owned()
+    }
+
+    /// The places of all categories or, of more than `most`, of those with the most known positives; in the
+    /// order of the categories.
+    pub fn most_positives(&self, most: usize) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.per_category.len()).collect();
+        places.sort_by_key(|&place| std::cmp::Reverse(self.per_category[place].positives));
+        places.truncate(most);
+        places.sort_unstable();
+        places
     }
 }
 
@@ -79,10 +102,14 @@ mod tests {
              no known positive, left out of mAP, CP and CR: a café table"
         );
         assert_eq!(
-            scores.per_category_table(),
+            scores.per_category_table(9),
             "category      positives    AP  plain  precision  recall    F1\n\
              cat                   2  83.3   83.3       66.7   100.0  80.0\n\
              a café table          0     –      –          –       –     –"
+        );
+        assert_eq!(scores.per_category_table(1).lines().count(), 2, "the heading and the cat");
+        assert!(
+            scores.to_text(Some("as sure as can be")).starts_with("mAP 83.3 (as sure as can be)   plain")
         );
     }
 }

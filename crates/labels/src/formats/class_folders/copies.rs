@@ -8,8 +8,8 @@ use super::Entry;
 use crate::formats::tree::name_of;
 use crate::{Error, Result};
 
-/// For each image with the name and the bytes of one before it in another class, the place of that one. Only
-/// files of the same name and size are opened.
+/// For each image with the name and the bytes of one before it, where such images are in the folders of several
+/// classes, the place of the first of them. Only files of the same name and size are opened.
 pub(super) fn copies(entries: &[Entry]) -> Result<HashMap<usize, usize>> {
     let mut same_as = HashMap::new();
     let places: Vec<usize> = (0..entries.len()).collect();
@@ -21,8 +21,7 @@ pub(super) fn copies(entries: &[Entry]) -> Result<HashMap<usize, usize>> {
                 continue;
             }
             for places in alike(entries, &places, |entry| hash(&entry.file))? {
-                let other = |place: &&usize| entries[**place].class != entries[places[0]].class;
-                same_as.extend(places.iter().filter(other).map(|place| (*place, places[0])));
+                same_as.extend(places[1..].iter().map(|place| (*place, places[0])));
             }
         }
     }

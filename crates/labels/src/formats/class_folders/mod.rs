@@ -187,7 +187,7 @@ impl Images {
         for (count, what) in [
             (
                 same_as.len(),
-                "images are copies of one in the folder of another class: one image with both labels",
+                "images are copies of one, in folders of several classes: one image with all their labels",
             ),
             (self.deep, "images lie deeper than their class folder: they have its class"),
             (self.empty, "class folders are without images"),

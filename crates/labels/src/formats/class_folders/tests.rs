@@ -30,7 +30,7 @@ fn every_cell_of_the_fixture_is_read_and_copies_are_one_image() {
     let expected =
         ["train/cat/1.jpg +--", "train/cat/2.jpg ++-", "train/dog/1.jpg -+-", "train/owl/3.PNG --+"];
     assert_eq!(rows_below(folder, &annotations), expected);
-    let copies = "1 images are copies of one in the folder of another class: one image with both labels";
+    let copies = "1 images are copies of one, in folders of several classes: one image with all their labels";
     assert_eq!(notes, [copies, "1 files are no images: left out"]);
     // The owl is a category of the other set too.
     let val = FORMAT.read(folder, &with(Unlisted::Unknown, "val")).unwrap();
@@ -92,7 +92,7 @@ fn what_is_left_out_or_lies_deeper_is_counted() {
 }
 
 #[test]
-fn copies_are_found_in_three_classes_and_not_within_one_or_without_bytes() {
+fn copies_are_found_in_three_classes_but_not_within_one_alone_or_without_bytes() {
     let folder = folder_with(&[
         ("a/1.jpg", "same"),
         ("a/x/1.jpg", "same"),
@@ -101,13 +101,14 @@ fn copies_are_found_in_three_classes_and_not_within_one_or_without_bytes() {
         ("a/2.jpg", ""),
         ("b/2.jpg", ""),
         ("a/3.jpg", "one"),
+        ("a/x/3.jpg", "one"),
         ("b/4.jpg", "one"),
     ]);
     let (read, notes) = rows(folder.path(), "");
     let expected =
-        ["a/1.jpg +++", "a/2.jpg +--", "a/3.jpg +--", "a/x/1.jpg +--", "b/2.jpg -+-", "b/4.jpg -+-"];
+        ["a/1.jpg +++", "a/2.jpg +--", "a/3.jpg +--", "a/x/3.jpg +--", "b/2.jpg -+-", "b/4.jpg -+-"];
     assert_eq!(read, expected);
-    assert!(notes[0].starts_with("2 images are copies"), "{notes:?}");
+    assert!(notes[0].starts_with("3 images are copies"), "{notes:?}");
 }
 
 #[cfg(unix)]
@@ -122,7 +123,7 @@ fn links_make_one_image_of_two_classes_and_loops_end() {
     // The loop would make a dog of every cat.
     assert_eq!(read, ["cat/1.jpg ++", "dog/2.jpg -+"]);
     let expected = [
-        "1 images are copies of one in the folder of another class: one image with both labels",
+        "1 images are copies of one, in folders of several classes: one image with all their labels",
         "1 links lead to folders that were read already: left out",
         "1 links lead nowhere: left out",
     ];

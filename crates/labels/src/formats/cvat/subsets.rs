@@ -7,7 +7,7 @@ use std::path::Path;
 use quick_xml::events::BytesStart;
 
 use crate::formats::report::{Report, shown};
-use crate::formats::shards::split_of;
+use crate::formats::shards::{is_same_set, split_of};
 use crate::formats::xml::attribute;
 use crate::{Error, Result};
 
@@ -41,7 +41,7 @@ impl Subsets {
         }
         let takes = match (&self.chosen, subset) {
             (None, _) => true,
-            (Some(chosen), Some(subset)) => is_same(chosen, subset),
+            (Some(chosen), Some(subset)) => is_same_set(chosen, subset),
             (Some(_), None) => false,
         };
         self.left_out += usize::from(!takes);
@@ -73,6 +73,10 @@ impl Subsets {
             let advice = "two images of one name: rename one of them, or export and read each task alone";
             return report.note(|| format!("image {} has {second}, but {first}; {advice}", shown(name)));
         }
+        if shared && is_frame(name) {
+            let advice = "frames of two videos are two images: export and read each task alone";
+            return report.note(|| format!("image {} is in two tasks; {advice}", shown(name)));
+        }
         before.size = before.size.or(size);
         self.shared += usize::from(shared);
         self.repeated += usize::from(!shared);
@@ -86,7 +90,7 @@ impl Subsets {
                 let what = "--set: no image of the file has a subset; leave the option out";
                 return Err(Error::Usage(format!("{}: {what}", path.display())));
             }
-            Some(chosen) if !found.iter().any(|subset| is_same(chosen, subset)) => {
+            Some(chosen) if !found.iter().any(|subset| is_same_set(chosen, subset)) => {
                 format!("no images of the subset {}", shown(chosen))
             }
             None if found.len() > 1 && found.iter().any(|subset| split_of(Path::new(subset)).is_some()) => {
@@ -111,7 +115,9 @@ impl Subsets {
     }
 }
 
-/// CVAT offers `Train`, `Validation` and `Test`, and takes any other name.
-fn is_same(chosen: &str, subset: &str) -> bool {
-    chosen.to_lowercase() == subset.to_lowercase()
+/// Whether an image has the name that CVAT gives the frames of every video: `frame_000012`.
+fn is_frame(name: &str) -> bool {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let number = stem.strip_prefix("frame_");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

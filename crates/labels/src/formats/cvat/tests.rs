@@ -120,6 +120,7 @@ fn subsets_for_training_and_testing_are_never_mixed_in_silence() {
     assert_eq!(error.kind(), Kind::Usage);
     let expected = "annotations.xml: images of several subsets; choose one with --set: Test, Train";
     assert!(error.to_string().ends_with(expected), "{error}");
+    assert_eq!(set(Some("training")).unwrap().annotations.labels.to_floats(), [1.0, 1.0]);
     let error = set(Some("val")).unwrap_err().to_string();
     assert!(
         error.ends_with("no images of the subset \"val\"; choose one with --set: Test, Train"),
@@ -169,6 +170,10 @@ fn images_of_one_name_in_two_tasks_are_counted_or_refused() {
         format!("5: image \"2.jpg\" has 6 × 4 pixels, but 5 × 4 pixels; {advice}"),
     ];
     assert_eq!(problems(other), expected);
+    let frames =
+        project(&[("frame_000001", "default", "1", 4, "cat"), ("frame_000001", "default", "2", 4, "dog")]);
+    let expected = "frames of two videos are two images: export and read each task alone";
+    assert_eq!(problems(frames), [format!("3: image \"frame_000001\" is in two tasks; {expected}")]);
 }
 
 #[test]

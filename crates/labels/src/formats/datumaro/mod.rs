@@ -17,7 +17,7 @@ use super::json::{Document, Member, Scalar, outline, read_object};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, shown};
-use super::shards::shard_files;
+use super::shards::{self, shard_files};
 use crate::files::folder_of;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::{Error, Result};
@@ -81,21 +81,15 @@ fn annotation_file(path: &Path, set: Option<&str>) -> Result<PathBuf> {
         };
     }
     let files = subset_files(path)?;
-    let name = |file: &PathBuf| file.file_stem().map(|name| name.to_string_lossy().into_owned());
-    let wrong = match (set, &files[..]) {
+    let names: Vec<_> = files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy())).collect();
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    match (set, &files[..]) {
         (_, []) => {
             let what = format!("no {ANNOTATIONS}/*.json; expected an export of Datumaro");
-            return Err(Error::Data(format!("{}: {what}", path.display())));
+            Err(Error::Data(format!("{}: {what}", path.display())))
         }
-        (None, [file]) => return Ok(file.clone()),
-        (None, _) => "several subsets".to_owned(),
-        (Some(set), _) => match files.iter().find(|file| name(file).as_deref() == Some(set)) {
-            Some(file) => return Ok(file.clone()),
-            None => format!("no subset {}", shown(set)),
-        },
-    };
-    let names = files.iter().filter_map(name).collect::<Vec<_>>().join(", ");
-    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {names}", path.display())))
+        (set, _) => Ok(files[shards::choose(path, &names, set)?].clone()),
+    }
 }
 
 /// The files of the subsets of an export, or of its folder `annotations`.

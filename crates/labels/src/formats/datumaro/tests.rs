@@ -55,14 +55,14 @@ fn annotations_with_a_label_are_positive_for_their_image() {
 fn of_several_subsets_one_must_be_chosen() {
     let folder = Path::new(FOLDER);
     for folder in [folder.to_owned(), folder.join("annotations")] {
-        let reading = FORMAT.read(&folder, &set("val")).unwrap();
+        let reading = FORMAT.read(&folder, &set("validation")).unwrap();
         assert_eq!(reading.annotations.images, [Path::new(FOLDER).join("v.jpg")]);
         let error = FORMAT.read(&folder, &unlisted(Unlisted::Unknown)).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
-        let expected = ": several subsets; choose one with --set: train, val";
+        let expected = ": several sets; choose one with --set: train, val";
         assert!(error.to_string().ends_with(expected), "{error}");
         let error = FORMAT.read(&folder, &set("test")).unwrap_err();
-        let expected = ": no subset \"test\"; choose one with --set: train, val";
+        let expected = ": no set \"test\"; choose one with --set: train, val";
         assert!(error.to_string().ends_with(expected), "{error}");
     }
     let error = FORMAT.read(&train(), &set("train")).unwrap_err();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::formats::shards::usual;
 use crate::{Error, Result};
 
 /// Images without a set, beside others that have one; Vertex AI calls them so.
@@ -23,8 +24,8 @@ impl<'a> Sets<'a> {
 
     /// Whether an image of this set is wanted.
     pub fn takes(&mut self, set: Option<&str>) -> bool {
-        let set = set.map_or(NONE.to_owned(), canonical);
-        let wanted = self.wanted.is_none_or(|wanted| canonical(wanted) == set);
+        let set = set.map_or(NONE.to_owned(), usual);
+        let wanted = self.wanted.is_none_or(|wanted| usual(wanted) == set);
         *self.seen.entry(set).or_default() += 1;
         wanted
     }
@@ -39,23 +40,12 @@ impl<'a> Sets<'a> {
         let told = self.seen.keys().any(|name| name != NONE);
         let what = match self.wanted {
             Some(_) if !told => "no line says which set its image belongs to; leave --set out".into(),
-            Some(wanted) if !self.seen.contains_key(&canonical(wanted)) => {
+            Some(wanted) if !self.seen.contains_key(&usual(wanted)) => {
                 format!("no images of {wanted}; choose with --set: {all}")
             }
             None if self.seen.len() > 1 => format!("images of several sets; choose one with --set: {all}"),
             _ => return Ok(()),
         };
         Err(Error::Usage(format!("{}: {what}", path.display())))
-    }
-}
-
-/// One name for what programs write as `train` and `training`, `val`, `valid` and `validation`.
-fn canonical(set: &str) -> String {
-    let set = set.trim().to_lowercase();
-    match &*set {
-        "training" => "train".into(),
-        "val" | "valid" => "validation".into(),
-        "testing" => "test".into(),
-        _ => set,
     }
 }

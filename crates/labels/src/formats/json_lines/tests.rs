@@ -159,10 +159,7 @@ fn a_split_is_a_set_in_any_file_and_a_set_without_one_is_refused() {
     let text = "{\"file_name\": \"a.jpg\", \"label\": \"cat\", \"split\": \"train\"}\n\
                 {\"file_name\": \"b.jpg\", \"label\": \"dog\", \"split\": \"val\"}\n";
     let asked = usage(text, &options(Some(Unlisted::Unknown), None));
-    assert!(
-        asked.ends_with("images of several sets; choose one with --set: train (1), validation (1)"),
-        "{asked}"
-    );
+    assert!(asked.ends_with("images of several sets; choose one with --set: train (1), val (1)"), "{asked}");
     let val = parse(text, &options(Some(Unlisted::Unknown), Some("validation"))).unwrap().annotations;
     assert_eq!((val.images.len(), val.categories), (1, vec!["dog".into()]));
     let none = usage("{\"file_name\": \"a.jpg\", \"label\": \"cat\"}", &options(None, Some("train")));

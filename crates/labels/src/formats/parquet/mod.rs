@@ -15,7 +15,7 @@ use self::shard::{Entry, Rows, Shard};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::{shard_files, split_of, splits};
+use super::shards::{is_same_set, shard_files, split_of, splits};
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
@@ -86,13 +86,15 @@ fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
     let mut files = shard_files(folder, "parquet")?;
     let all = splits(&files);
     let wrong = match set {
-        Some(set) if !all.contains(&set) => format!("no shards of {set}"),
+        Some(set) if !all.iter().any(|split| is_same_set(set, split)) => format!("no shards of {set}"),
         None if all.len() > 1 => "shards of several splits".into(),
         _ if files.is_empty() => {
             return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
         }
         _ => {
-            files.retain(|file| set.is_none() || split_of(file) == set);
+            if let Some(set) = set {
+                files.retain(|file| split_of(file).is_some_and(|split| is_same_set(set, split)));
+            }
             return Ok(files);
         }
     };

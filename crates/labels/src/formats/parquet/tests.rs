@@ -85,7 +85,7 @@ fn one_list_needs_a_policy_and_null_is_unknown_under_any() {
 
 #[test]
 fn shards_are_one_table_and_numbers_have_the_names_of_the_metadata() {
-    let options = Options { set: Some("train".into()), ..unlisted(Unlisted::Negative) };
+    let options = Options { set: Some("training".into()), ..unlisted(Unlisted::Negative) };
     let Reading { annotations, notes } = fixture("shards", &options).unwrap();
     assert_eq!(annotations.images, images(&["shards/1.jpg", "shards/2.jpg", "shards/3.jpg"]));
     assert_eq!(annotations.categories, ["cat", "dog", "owl"]);

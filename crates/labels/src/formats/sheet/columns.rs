@@ -114,7 +114,8 @@ pub(in crate::formats) struct Columns {
 }
 
 impl Columns {
-    /// Tells the columns by the header, the first row below it and what the user says.
+    /// Tells the columns by the header, the first row below it (unless it has another number of fields) and what
+    /// the user says.
     ///
     /// # Errors
     /// [`Error::Usage`] if an option is needed or names no column, [`Error::Data`] if two columns have one name.
@@ -148,6 +149,7 @@ impl Columns {
         let image = match &options.image_column {
             Some(name) => find(name, "--image-column")?,
             None => {
+                let row = row.filter(|row| row.len() == names.len());
                 let by_content = || row?.iter().position(|field| has_extension(field.trim()));
                 let found = image_column(&names).or_else(by_content).or_else(|| weak_image_column(&names));
                 let help = "name the column of images with --image-column";

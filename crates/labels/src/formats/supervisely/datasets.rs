@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::files::folder_of;
 use crate::formats::head_of;
 use crate::formats::json::outline;
-use crate::formats::shards::{shard_files, splits};
+use crate::formats::shards::{is_same_set, shard_files, splits};
 use crate::{Error, Result};
 
 const META: &str = "meta.json";
@@ -215,7 +215,8 @@ fn choose(mut datasets: Vec<Dataset>, set: Option<&str>, path: &Path) -> Result<
         names.join(", ")
     };
     let is_of = |name: &str, set: &str| {
-        name.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let inside = name.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        inside || name.split('/').next().is_some_and(|top| is_same_set(top, set))
     };
     let wrong = match set {
         Some(set) if !datasets.iter().any(|dataset| is_of(&dataset.name, set)) => format!("no dataset {set}"),

@@ -65,6 +65,10 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
             header = fields.iter().map(|name| name.trim().to_owned()).collect();
             return Ok(());
         }
+        if fields.len() != header.len() {
+            report.note(|| wrong_count(fields.len(), header.len()));
+            return Ok(());
+        }
         let table = match &mut table {
             Some(table) => table,
             None => table.insert(Table::new(Columns::of(&header, Some(fields), options, report)?)),
@@ -171,9 +175,6 @@ impl Table {
 
     /// Takes one line below the header.
     fn add(&mut self, fields: &[Cow<'_, str>], folder: &Path, options: &Options, report: &mut Report<'_>) {
-        if fields.len() != self.columns.names.len() {
-            return report.note(|| wrong_count(fields.len(), self.columns.names.len()));
-        }
         if !self.splits.keeps(self.columns.split_of(fields), options.set.as_deref()) {
             return;
         }

@@ -158,7 +158,9 @@ fn splits_in_one_table_are_not_joined() {
         "{found}"
     );
     let set = |set: &str| Options { set: Some(set.into()), ..Options::default() };
-    assert_eq!(with(text, &set("train")).unwrap().annotations.images.len(), 2);
+    for name in ["train", "Training"] {
+        assert_eq!(with(text, &set(name)).unwrap().annotations.images.len(), 2);
+    }
     assert!(refusal(text, &set("val")).contains("no rows of val; choose one with --set: test, train"));
     let plain = "image,cat\na.jpg,yes\nb.jpg,no\n";
     assert!(refusal(plain, &set("train")).contains("--set: no column of the table holds splits"));
@@ -176,6 +178,10 @@ fn wrong_rows_come_all_at_once() {
         "5: image \"a.jpg\" already appears on line 4",
     ];
     assert_eq!(found, expected);
+    // The image of the first row is beyond the header.
+    let wide = "photograph,cat\nyes,no,a.jpg\nb.jpg,yes\n";
+    let found = lines_of("table.csv", Kind::Data, with(wide, &Options::default()));
+    assert_eq!(found, ["2: 3 fields; expected 2, as in the header"]);
     let mixed = "image,cat,dog\na.jpg,yes,no\nb.jpg,no,yes\nc.jpg,no,perhaps\n";
     let found = lines_of("table.csv", Kind::Data, with(mixed, &Options::default()));
     let begin = "4: \"perhaps\" in column \"dog\", where 2 cells are labels and 1 are not; expected 1, 0";

@@ -13,9 +13,11 @@ fn unlisted(unlisted: Unlisted) -> Options {
 }
 
 fn parse(bytes: impl AsRef<[u8]>) -> Result<Annotations> {
-    read_bytes("tags.csv", bytes, |path| {
-        FORMAT.read(path, &unlisted(Unlisted::Unknown)).map(|reading| reading.annotations)
-    })
+    parse_with(bytes, &unlisted(Unlisted::Unknown))
+}
+
+fn parse_with(bytes: impl AsRef<[u8]>, options: &Options) -> Result<Annotations> {
+    read_bytes("tags.csv", bytes, |path| FORMAT.read(path, options).map(|reading| reading.annotations))
 }
 
 fn problems(bytes: impl AsRef<[u8]>, kind: Kind) -> Vec<String> {
@@ -83,6 +85,10 @@ fn wrong_lines_come_all_at_once() {
         "8: a quoted field has no closing quote up to line 8",
     ];
     assert_eq!(found, expected);
+    // The image of the first row is beyond the header.
+    let options = Options { label_columns: vec!["things".into()], ..unlisted(Unlisted::Unknown) };
+    let wide = lines_of("tags.csv", Kind::Usage, parse_with("photograph,things\ncat,dog,a.jpg\n", &options));
+    assert!(wide[0].contains("name the column of images with --image-column"), "{wide:?}");
     assert_eq!(problems("", Kind::Data), ["1: an empty file; expected lines of an image and its labels"]);
     assert!(problems("image,tag\n", Kind::Data)[0].ends_with("no images; nothing to read"));
     let found = &problems("a.jpg,cat,dog\n", Kind::Data)[0];

@@ -15,6 +15,9 @@ use sarb_labels::{Label, LabelMatrix};
 /// Keeps these draws apart from every other use of the same seed.
 const STREAM: u64 = u64::from_le_bytes(*b"resample");
 
+/// The level of the intervals.
+pub const LEVEL: f64 = 0.95;
+
 /// Resamples of the images of one test split, the same for every system.
 pub struct Resamples<'a> {
     labels: &'a LabelMatrix,

@@ -1,16 +1,22 @@
 //! The run folder: recipe, status, data, checkpoints and logs, each written to a temporary name and
 //! renamed, so that a run that is killed at any point loses nothing already saved.
 
+mod history;
+mod info;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sarb_labels::categories::Categories;
 use sarb_labels::files::{folder_of, write_atomically};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::recipe::Recipe;
 use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
+
+pub use history::{EpochRow, State};
+pub use info::{MapOrigin, RunInfo, Status, ValOrigin, Validated};
 
 /// The folder of one training.
 #[derive(Debug, Clone)]
@@ -25,6 +31,8 @@ const FILES: &[&str] = &[
     "metrics.csv",
     "events.jsonl",
     "backbone.safetensors",
+    "anchor.bpk",
+    "anchor.new.bpk",
     "data/train.csv",
     "data/val.csv",
     "data/categories.json",
@@ -43,149 +51,6 @@ pub enum Existing {
     Resume,
     /// Delete the run in it and start anew.
     Replace,
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// Training, or killed while it was.
-    Running,
-    /// Finished.
-    Done,
-    /// Stopped by a signal, with a checkpoint.
-    Interrupted,
-    /// Ended with an error.
-    Failed,
-}
-
-/// `run.json`: what a reader wants to know of a run without opening a checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// How far it is.
-    pub status: Status,
-    /// Why it failed, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Version of the program.
-    pub version: String,
-    /// The method's name.
-    pub method: String,
-    /// The folder of the data, as an absolute path.
-    pub data: PathBuf,
-    /// Hash of the training labels and image paths that were used.
-    pub fingerprint: String,
-    /// The `val.csv` that the best epoch is selected on, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_file: Option<ValOrigin>,
-    /// Channels of the feature maps that the head reads.
-    pub channels: usize,
-    /// Where those maps come from.
-    #[serde(flatten)]
-    pub maps: MapOrigin,
-    /// What computed it.
-    pub backend: String,
-    /// Where it was computed.
-    pub device: String,
-    /// Epochs completed.
-    pub epochs: usize,
-    /// The epoch of `checkpoints/best`, from 1; 0 is the state before the first step.
-    pub best_epoch: usize,
-    /// Training throughput of the last epoch.
-    pub images_per_second: f64,
-    /// Wall-clock seconds of the training, over all its parts.
-    pub seconds: f64,
-    /// Peak resident memory of the process in MiB.
-    pub peak_rss_mb: f64,
-}
-
-/// The `val.csv` of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ValOrigin {
-    /// Hash of its labels and image paths.
-    pub fingerprint: String,
-    /// Hash of the user's own features of its images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub features: Option<String>,
-}
-
-/// Where the maps of a run come from, as `run.json` says it: [`MapSource`](crate::extractor::MapSource)
-/// without the networks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "MapFields", into = "MapFields")]
-pub enum MapOrigin {
-    /// A wholly frozen backbone, kept in `backbone.safetensors`; the key of its cached maps.
-    Frozen(String),
-    /// A backbone that the checkpoints hold.
-    Trained,
-    /// The user's own features; the hash of their file.
-    Given(String),
-}
-
-/// How `run.json` writes a [`MapOrigin`].
-#[derive(Clone, Serialize, Deserialize)]
-struct MapFields {
-    trains_backbone: bool,
-    extractor: Option<String>,
-    features: Option<String>,
-}
-
-impl From<MapFields> for MapOrigin {
-    fn from(fields: MapFields) -> Self {
-        match fields {
-            MapFields { extractor: Some(key), .. } => MapOrigin::Frozen(key),
-            MapFields { trains_backbone: true, .. } => MapOrigin::Trained,
-            MapFields { features, .. } => MapOrigin::Given(features.unwrap_or_default()),
-        }
-    }
-}
-
-impl From<MapOrigin> for MapFields {
-    fn from(origin: MapOrigin) -> Self {
-        let trains_backbone = origin == MapOrigin::Trained;
-        let (extractor, features) = match origin {
-            MapOrigin::Frozen(key) => (Some(key), None),
-            MapOrigin::Trained => (None, None),
-            MapOrigin::Given(hash) => (None, Some(hash)),
-        };
-        Self { trains_backbone, extractor, features }
-    }
-}
-
-/// The state of training beside weights and moments.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    /// Epochs completed.
-    pub epoch: usize,
-    /// Steps completed in the epoch after them.
-    pub step: usize,
-    /// Means of the loss terms over those steps.
-    pub losses: Vec<(String, f64)>,
-    /// The best validation value so far, and its epoch.
-    pub best: Option<(f64, usize)>,
-    /// A row for every completed epoch.
-    pub history: Vec<EpochRow>,
-    /// Wall-clock seconds so far.
-    pub seconds: f64,
-}
-
-/// One completed epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRow {
-    /// From 1; 0 is the state before the first step.
-    pub epoch: usize,
-    /// Mean of each unweighted loss term.
-    pub losses: Vec<(String, f64)>,
-    /// Mean BCE over the known labels of the validation images.
-    pub validation_loss: Option<f64>,
-    /// mAP over the known labels of the validation images.
-    pub validation_map: Option<f64>,
-    /// Learning rate of the epoch's first step.
-    pub learning_rate: f64,
-    /// Training throughput.
-    pub images_per_second: f64,
-    /// When it ended, seconds since 1970.
-    pub wall_time: f64,
 }
 
 /// Which checkpoint of a run.
@@ -329,50 +194,16 @@ impl Run {
 
     /// Writes what TensorBoard shows, a point per epoch.
     pub fn save_tensorboard(&self, history: &[EpochRow]) -> Result<()> {
-        let point = |row: &EpochRow| {
-            let losses = row.losses.iter().map(|(name, value)| (format!("loss/{name}"), *value as f32));
-            let more = [
-                ("validation/loss", row.validation_loss),
-                ("validation/mAP", row.validation_map),
-                ("learning_rate", Some(row.learning_rate)),
-                ("images_per_second", (row.epoch > 0).then_some(row.images_per_second)),
-            ];
-            let more = more.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value? as f32)));
-            Point { wall_time: row.wall_time, step: row.epoch as i64, scalars: losses.chain(more).collect() }
-        };
-        let points: Vec<Point> = history.iter().map(point).collect();
         // In place, not renamed: a TensorBoard that watches keeps the file open, and the bytes of the
         // earlier epochs stay as they were.
         let path = self.path("tensorboard/events.out.tfevents.sarb");
+        let points: Vec<Point> = history.iter().map(EpochRow::point).collect();
         std::fs::write(&path, tensorboard::encode(&points)).map_err(|e| Error::io(&path, e))
     }
 
     /// Writes `metrics.csv`, a row per epoch.
     pub fn save_metrics(&self, history: &[EpochRow]) -> Result<()> {
-        let mut terms: Vec<&str> = Vec::new();
-        for (name, _) in history.iter().flat_map(|row| &row.losses) {
-            if !terms.contains(&name.as_str()) {
-                terms.push(name);
-            }
-        }
-        let mut text = String::from("epoch,learning_rate,images_per_second,validation_loss,validation_map");
-        terms.iter().for_each(|term| text.push_str(&format!(",{term}")));
-        text.push('\n');
-        let cell = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.6}"));
-        for row in history {
-            let loss = |term: &&str| cell(row.losses.iter().find(|(name, _)| name == term).map(|(_, v)| *v));
-            let mut cells = vec![
-                row.epoch.to_string(),
-                format!("{:e}", row.learning_rate),
-                format!("{:.1}", row.images_per_second),
-                cell(row.validation_loss),
-                cell(row.validation_map),
-            ];
-            cells.extend(terms.iter().map(loss));
-            text.push_str(&cells.join(","));
-            text.push('\n');
-        }
-        self.write("metrics.csv", text.as_bytes())
+        self.write("metrics.csv", history::table(history).as_bytes())
     }
 
     /// The folder of a checkpoint; the previous one if a kill hit the moment between two renames.

@@ -1,0 +1,198 @@
+//! What a run tells of its steps, every few of them: lines of `events.jsonl` and a run of its own for
+//! TensorBoard, `tensorboard/steps`.
+//!
+//! Both are only ever appended to. A run that was killed has told of steps that no checkpoint holds; when it
+//! is resumed these steps come again, and what was told of them before is taken out.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::run::{Run, State};
+use crate::tensorboard::{self, Point};
+use crate::{Error, Result};
+
+const TENSORBOARD: &str = "tensorboard/steps/events.out.tfevents.sarb";
+
+/// A few steps, up to one of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// From 1.
+    pub epoch: usize,
+    /// The last of them in its epoch, from 1.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+    /// Means over these steps of each unweighted loss term.
+    pub losses: Vec<(String, f64)>,
+    /// Means over these steps of other numbers, and what the method reports after the last.
+    pub scalars: Vec<(String, f64)>,
+    /// The learning rate of the last.
+    pub learning_rate: f64,
+    /// Training throughput of the epoch so far.
+    pub images_per_second: f64,
+    /// When it ended, seconds since 1970.
+    pub wall_time: f64,
+}
+
+impl StepRow {
+    fn point(&self) -> Point {
+        let tagged = |kind: &'static str, values: &[(String, f64)]| {
+            let tag = move |(name, value): &(String, f64)| (format!("{kind}/{name}"), *value as f32);
+            values.iter().map(tag).collect::<Vec<_>>()
+        };
+        let more = [("learning_rate", self.learning_rate), ("images_per_second", self.images_per_second)];
+        let more = more.map(|(tag, value)| (tag.to_string(), value as f32));
+        Point {
+            wall_time: self.wall_time,
+            step: ((self.epoch - 1) * self.steps + self.step) as i64,
+            scalars: [tagged("loss", &self.losses), tagged("train", &self.scalars), more.to_vec()].concat(),
+        }
+    }
+}
+
+/// The log of a run's steps.
+pub struct StepLog<'a> {
+    run: &'a Run,
+}
+
+impl<'a> StepLog<'a> {
+    /// Goes on with the log of a run that is at `state`.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub fn open(run: &'a Run, state: &State) -> Result<Self> {
+        let path = run.path("events.jsonl");
+        let text = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(|error| Error::io(&path, error))?,
+        };
+        let text = String::from_utf8_lossy(&text);
+        let reached = (state.epoch + 1, state.step);
+        let kept: Vec<&str> = text.lines().filter(|line| is_reached(line, reached)).collect();
+        if kept.len() < text.lines().count() || !(text.is_empty() || text.ends_with('\n')) {
+            let lines: String = kept.iter().map(|line| format!("{line}\n")).collect();
+            run.write("events.jsonl", lines.as_bytes())?;
+        }
+        let points: Vec<Point> =
+            kept.iter().filter_map(|line| step_row(line)).map(|row| row.point()).collect();
+        let log = Self { run };
+        match points.is_empty() {
+            true => remove(&run.path(TENSORBOARD))?,
+            false => run.write(TENSORBOARD, &tensorboard::encode(&points))?,
+        }
+        Ok(log)
+    }
+
+    /// Adds some steps.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn add(&self, row: &StepRow) -> Result<()> {
+        self.run.event(&json!({ "event": "step", "row": row }))?;
+        let path = self.run.path(TENSORBOARD);
+        if !path.exists() {
+            return self.run.write(TENSORBOARD, &tensorboard::encode(&[row.point()]));
+        }
+        let file = std::fs::OpenOptions::new().append(true).open(&path);
+        let appended = file.and_then(|mut file| file.write_all(&tensorboard::encode_more(&[row.point()])));
+        appended.map_err(|error| Error::io(&path, error))
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    row: serde_json::Value,
+}
+
+fn step_row(line: &str) -> Option<StepRow> {
+    let Line { event, row } = serde_json::from_str(line).ok()?;
+    if event == "step" { serde_json::from_value(row).ok() } else { None }
+}
+
+/// Whether a line tells of something up to (epoch, step); half a line, which a kill left, does not.
+fn is_reached(line: &str, reached: (usize, usize)) -> bool {
+    match serde_json::from_str::<Line>(line) {
+        Ok(Line { event, .. }) if event == "step" => {
+            step_row(line).is_some_and(|row| (row.epoch, row.step) <= reached)
+        }
+        Ok(_) => true,
+        Err(_) => serde_json::from_str::<serde_json::Value>(line).is_ok(),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Existing;
+
+    fn row(epoch: usize, step: usize) -> StepRow {
+        StepRow {
+            epoch,
+            step,
+            steps: 20,
+            losses: vec![("bce".into(), 0.5)],
+            scalars: vec![("alpha".into(), 0.25)],
+            learning_rate: 0.1,
+            images_per_second: 8.0,
+            wall_time: 3.0,
+        }
+    }
+
+    fn state(epoch: usize, step: usize) -> State {
+        State { epoch, step, ..State::default() }
+    }
+
+    fn contents(run: &Run) -> (String, Vec<u8>) {
+        let text = std::fs::read_to_string(run.path("events.jsonl")).unwrap();
+        (text, std::fs::read(run.path(TENSORBOARD)).unwrap_or_default())
+    }
+
+    #[test]
+    fn steps_that_no_checkpoint_holds_are_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = Run::create(dir.path(), Existing::Refuse).unwrap();
+        let log = StepLog::open(&run, &State::default()).unwrap();
+        log.add(&row(1, 10)).unwrap();
+        log.add(&row(1, 20)).unwrap();
+        run.event(&json!({ "event": "epoch", "row": { "epoch": 1 }, "best": true })).unwrap();
+        log.add(&row(2, 10)).unwrap();
+        let whole = contents(&run);
+        assert_eq!(
+            whole.1,
+            tensorboard::encode(&[row(1, 10), row(1, 20), row(2, 10)].map(|row| row.point()))
+        );
+
+        // Killed in the second epoch, in the middle of a line, and resumed from the end of the first.
+        std::fs::write(run.path("events.jsonl"), format!("{}{{\"event\":\"st", whole.0)).unwrap();
+        let log = StepLog::open(&run, &state(1, 0)).unwrap();
+        assert_eq!(contents(&run).0.lines().count(), 3);
+        log.add(&row(2, 10)).unwrap();
+        assert_eq!(contents(&run), whole);
+
+        // Stopped by a signal with a checkpoint of that step: nothing was told too early.
+        StepLog::open(&run, &state(1, 10)).unwrap();
+        assert_eq!(contents(&run), whole);
+        StepLog::open(&run, &State::default()).unwrap();
+        let (text, tensorboard) = contents(&run);
+        assert!(text.lines().count() == 1 && tensorboard.is_empty(), "only the epoch is left: {text}");
+    }
+
+    #[test]
+    fn a_point_is_at_its_step_of_the_whole_training() {
+        let point = row(3, 7).point();
+        assert_eq!(point.step, 47);
+        let tags: Vec<&str> = point.scalars.iter().map(|(tag, _)| tag.as_str()).collect();
+        assert_eq!(tags, ["loss/bce", "train/alpha", "learning_rate", "images_per_second"]);
+    }
+}
