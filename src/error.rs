@@ -52,7 +52,7 @@ pub enum Error {
         epoch: usize,
     },
     /// Stopped by SIGINT or SIGTERM where nothing has to be kept.
-    #[error("stopped by a signal; what was computed is kept in the cache: run the same command again")]
+    #[error("stopped by a signal; what was done is kept: run the same command again")]
     Stopped,
     /// Cells of a sweep failed, or it was stopped before all were done.
     #[error("{message}")]

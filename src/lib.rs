@@ -39,6 +39,7 @@
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
+//! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
 //!
 //! # The map
@@ -66,11 +67,13 @@ mod calibration;
 mod cancel;
 mod checkpoint;
 pub mod compare;
+pub mod datasets;
 pub mod device;
 mod error;
 mod events;
 mod experiment;
 mod extractor;
+pub mod fetch;
 mod fit;
 #[cfg(test)]
 mod fixture;
@@ -105,6 +108,7 @@ pub mod synthetic;
 mod tally;
 mod tensorboard;
 mod train;
+pub mod weights;
 
 pub use burn::tensor::Device;
 pub use cancel::Cancel;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod evaluate;
+mod fetch;
 mod frozen;
 mod house;
 mod in_use;

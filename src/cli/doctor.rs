@@ -1,10 +1,13 @@
-//! `sarb doctor`: what this program finds on this machine, and what its caches take.
+//! `sarb doctor`: what this program is, what it finds on this machine, and what its caches take.
+
+use std::path::Path;
 
 use clap::Args;
-use sarb::Result;
+use sarb::{Result, fetch};
 use serde::Serialize;
 
 use super::CacheArgs;
+use super::machine;
 use crate::cli::console::print;
 
 /// Arguments of `sarb doctor`.
@@ -21,17 +24,43 @@ pub struct Doctor {
     pub cache: CacheArgs,
 }
 
-/// What is found.
+/// What is found. What the system does not say is null.
 #[derive(Debug, Serialize)]
 struct Found {
     version: &'static str,
+    commit: Option<&'static str>,
+    features: Vec<&'static str>,
+    cpu: Option<String>,
+    instructions: Vec<&'static str>,
     cores: usize,
     threads: usize,
+    memory: Option<Memory>,
     devices: Vec<Device>,
+    disks: Vec<Disk>,
     /// What was deleted, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     cleared: Option<Cleared>,
     cache: Cache,
+}
+
+#[derive(Debug, Serialize)]
+struct Memory {
+    total_bytes: u64,
+    available_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Disk {
+    /// What lies on it.
+    of: &'static str,
+    path: String,
+    free_bytes: Option<u64>,
+}
+
+impl Disk {
+    fn new(of: &'static str, path: &Path) -> Self {
+        Self { of, path: path.display().to_string(), free_bytes: machine::free_bytes(path) }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -63,7 +92,7 @@ struct Store {
 }
 
 impl Doctor {
-    /// Prints version, devices and caches.
+    /// Prints version, processor, memory, devices, disks and caches.
     pub fn run(&self) -> Result<()> {
         let found = self.look()?;
         match self.json {
@@ -77,11 +106,21 @@ impl Doctor {
         let cleared = if self.clear_cache { Some(cache.clear()?) } else { None };
         let stores = cache.stores()?;
         let built_in = |name| Device { name, built_in: sarb::device::open(name).is_ok() };
+        let here = std::env::current_dir().unwrap_or_default();
+        let mut disks = vec![Disk::new("this folder", &here), Disk::new("cache", &cache.dir)];
+        disks.extend(fetch::home().ok().map(|home| Disk::new("weights and downloads", &home)));
         Ok(Found {
             version: env!("CARGO_PKG_VERSION"),
+            commit: machine::commit(),
+            features: machine::features(),
+            cpu: machine::cpu_name(),
+            instructions: machine::instructions(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             threads: rayon::current_num_threads(),
+            memory: machine::memory()
+                .map(|(total_bytes, available_bytes)| Memory { total_bytes, available_bytes }),
             devices: ["cpu", "vulkan", "cuda", "metal"].map(built_in).into(),
+            disks,
             cleared: cleared.map(|it| Cleared { stores: it.stores, bytes: it.bytes, in_use: it.in_use }),
             cache: Cache {
                 dir: cache.dir.display().to_string(),
@@ -99,13 +138,24 @@ impl Doctor {
 impl Found {
     fn to_text(&self) -> String {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        let mut text = format!("sarb {}\n", self.version);
+        let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+        let mut text = format!("sarb {}\n", machine::version().replace('\n', "; "));
+        let (cpu, instructions) = (self.cpu.as_deref().unwrap_or("unknown"), self.instructions.join(" "));
+        text += &format!("processor: {cpu}; {instructions}\n");
+        if let Some(Memory { total_bytes, available_bytes }) = self.memory {
+            let (total, available) = (gigabytes(total_bytes), gigabytes(available_bytes));
+            text += &format!("memory: {total}, {available} available\n");
+        }
         for Device { name, built_in } in &self.devices {
             text += &match (*name, built_in) {
                 ("cpu", _) => format!("device cpu: {} cores, {} threads\n", self.cores, self.threads),
                 (name, true) => format!("device {name}: built in\n"),
                 (name, false) => format!("device {name}: not built in\n"),
             };
+        }
+        for Disk { of, path, free_bytes } in &self.disks {
+            let free = free_bytes.map_or("unknown".into(), gigabytes);
+            text += &format!("disk of {of}: {free} free, {path}\n");
         }
         if let Some(Cleared { stores, bytes, in_use }) = &self.cleared {
             let in_use = if *in_use > 0 { format!("; {in_use} in use, left alone") } else { String::new() };

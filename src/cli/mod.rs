@@ -5,7 +5,9 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 mod heartbeat;
+mod machine;
 mod made;
+pub mod manual;
 pub mod numbers;
 pub mod predict;
 mod progress;
@@ -17,6 +19,8 @@ pub mod signals;
 pub mod sweep;
 mod systems;
 pub mod train;
+mod transfer;
+pub mod weights;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -28,7 +32,7 @@ use sarb::{Cache, Error, Result};
 
 /// Multi-label image recognition from partial labels: SARB and the systems it is compared with.
 #[derive(Debug, Parser)]
-#[command(name = "sarb", version, about, max_term_width = 100)]
+#[command(name = "sarb", version, long_version = machine::version(), about, max_term_width = 100)]
 pub struct Cli {
     /// Threads to compute with [default: RAYON_NUM_THREADS, or all cores]; the numbers do not depend on it
     #[arg(long, value_name = "N", global = true)]
@@ -61,8 +65,35 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
-    /// Show devices and caches
+    /// List, fetch and inspect pretrained weights
+    #[command(subcommand)]
+    Weights(weights::Weights),
+    /// Show version, processor, memory, devices, disks and caches
     Doctor(doctor::Doctor),
+    /// Print the completions of a shell: bash, elvish, fish, powershell or zsh
+    Completions(manual::Completions),
+    /// Write manual pages
+    Man(manual::Man),
+}
+
+impl Command {
+    /// Whether it listens for signals itself, because there is something to keep or to clean up.
+    fn listens(&self) -> bool {
+        match self {
+            Command::Quickstart(_)
+            | Command::Train(_)
+            | Command::Evaluate(_)
+            | Command::Predict(_)
+            | Command::Sweep(_) => true,
+            Command::Data(command) => matches!(command, data::DataCommand::Fetch(_)),
+            Command::Weights(command) => matches!(command, weights::Weights::Fetch(_)),
+            Command::Recipes(_)
+            | Command::Report(_)
+            | Command::Doctor(_)
+            | Command::Completions(_)
+            | Command::Man(_) => false,
+        }
+    }
 }
 
 /// Runs the command that was typed.
@@ -74,7 +105,7 @@ pub fn run(cli: Cli) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
         pool.map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?;
     }
-    if matches!(cli.command, Command::Data(_) | Command::Report(_) | Command::Doctor(_)) {
+    if !cli.command.listens() {
         signals::exit_at_once();
     }
     match cli.command {
@@ -86,7 +117,10 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Recipes(command) => recipes::run(&command),
         Command::Sweep(command) => command.run(cli.threads),
         Command::Report(command) => command.run(),
+        Command::Weights(command) => weights::run(command),
         Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::console::{is_quiet, progress_bar, say, warn};
 use super::heartbeat::{Heartbeat, stamped};
 
 /// How long nothing may be said where there is no terminal.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
 /// Shows events on stderr.
 pub struct Progress {

@@ -27,8 +27,8 @@ pub struct Sweep {
     /// Folder of the sweep; one that was begun there continues
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// Pretrained weights of the backbone: .pth or .safetensors
-    #[arg(long, value_name = "FILE")]
+    /// Pretrained weights of the backbone: a .pth or .safetensors file, or a name of `sarb weights list`
+    #[arg(long, value_name = "FILE|NAME")]
     weights: Option<PathBuf>,
     /// Word vectors: .npy [C, E] in column order, or GloVe text looked up by name
     #[arg(long, value_name = "FILE")]
@@ -111,7 +111,7 @@ impl Sweep {
             dir: absolute(out)?,
             base: absolute(&base)?,
             data: absolute(data)?,
-            weights: given(&self.weights)?,
+            weights: given(&self.weights.as_deref().map(sarb::weights::find).transpose()?)?,
             words: given(&self.words)?,
             features: given(&self.features)?,
             val_features: given(&self.val_features)?,

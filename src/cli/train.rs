@@ -32,8 +32,8 @@ pub struct Train {
     /// Seed of the mask that --known draws
     #[arg(long, value_name = "N")]
     pub mask_seed: Option<u32>,
-    /// Pretrained weights of the backbone: .pth or .safetensors
-    #[arg(long, value_name = "FILE")]
+    /// Pretrained weights of the backbone: a .pth or .safetensors file, or a name of `sarb weights list`
+    #[arg(long, value_name = "FILE|NAME")]
     pub weights: Option<PathBuf>,
     /// Word vectors: .npy [C, E] in column order, or GloVe text looked up by name
     #[arg(long, value_name = "FILE")]
@@ -114,7 +114,7 @@ impl Train {
     fn inputs(&self) -> Result<Inputs> {
         Ok(Inputs {
             data: self.data.clone(),
-            weights: self.weights.clone(),
+            weights: self.weights.as_deref().map(sarb::weights::find).transpose()?,
             words: self.words.clone(),
             features: self.features.clone(),
             val_features: self.val_features.clone(),

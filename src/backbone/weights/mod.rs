@@ -25,7 +25,7 @@ enum Source<'a> {
 }
 
 /// The types of number that are read.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Float {
     F16,
     Bf16,
@@ -213,10 +213,7 @@ fn matching(backbone: &Backbone, sources: &Sources<'_>, path: &Path) -> Result<B
     let layout = layout(backbone);
     let fit = Fit::new(&layout, sources);
     if !fit.is_complete() {
-        let other = BackboneName::ALL.into_iter().find(|&name| {
-            Fit::new(&self::layout(&Backbone::new(name, &Device::flex())), sources).is_complete()
-        });
-        let hint = other.map(|name| format!("; it looks like {name}")).unwrap_or_default();
+        let hint = recognized(sources).map(|name| format!("; it looks like {name}")).unwrap_or_default();
         let name = backbone.name();
         return Err(Error::Incompatible(format!(
             "{}: does not fit {name}: {}{hint}",
@@ -230,6 +227,63 @@ fn matching(backbone: &Backbone, sources: &Sources<'_>, path: &Path) -> Result<B
         Ok((name, values))
     };
     layout.into_iter().map(checked).collect()
+}
+
+/// The backbone that a file holds all of.
+fn recognized(sources: &Sources<'_>) -> Option<BackboneName> {
+    let fits = |&name: &BackboneName| {
+        Fit::new(&layout(&Backbone::new(name, &Device::flex())), sources).is_complete()
+    };
+    BackboneName::ALL.into_iter().find(fits)
+}
+
+/// What a file says of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The type of its numbers, such as `F32`.
+    pub number: String,
+}
+
+/// The tensors in a file, by name, and the backbone that they are.
+///
+/// # Errors
+/// [`Error::Missing`] without the file, [`Error::Data`] if it cannot be read.
+pub(crate) fn describe(path: &Path) -> Result<(Vec<TensorInfo>, Option<BackboneName>)> {
+    with_sources(path, |sources| {
+        let described = sources.iter().map(|(name, source)| {
+            let number =
+                source.float().map_or_else(|other| other, |float| format!("{float:?}").to_uppercase());
+            TensorInfo { name: name.clone(), shape: source.shape().to_vec(), number }
+        });
+        Ok((described.collect(), recognized(sources)))
+    })
+}
+
+/// The tensors of 32-bit numbers in a file as a safetensors file, under their names, with a note in its header.
+///
+/// # Errors
+/// As [`describe`]; [`Error::Data`] if values cannot be used.
+pub(crate) fn as_safetensors(path: &Path, note: Option<(String, String)>) -> Result<Vec<u8>> {
+    with_sources(path, |sources| {
+        let mut tensors = Vec::new();
+        for (name, source) in sources.iter().filter(|(_, it)| matches!(it.float(), Ok(Float::F32))) {
+            let values = finite(name, source, path)?;
+            let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+            tensors.push((name.as_str(), source.shape().to_vec(), bytes));
+        }
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &tensors {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+                .map_err(|error| Error::Data(format!("{}: {name}: {error}", path.display())))?;
+            views.push((*name, view));
+        }
+        let notes = note.map(|note| [note].into_iter().collect());
+        Ok(safetensors::serialize(views, notes).expect("names are distinct and lengths fit"))
+    })
 }
 
 /// The values of one tensor, all of them usable.

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod convert;
+pub mod fetch;
 pub mod formats;
 pub mod hide;
 pub mod inspect;
@@ -25,6 +26,8 @@ pub enum DataCommand {
     Split(split::Split),
     /// Read labels of any format and write them in another
     Convert(convert::Convert),
+    /// Fetch a public data set and make a data folder of it
+    Fetch(fetch::Fetch),
     /// List the formats of labels, each with an example
     Formats(formats::Formats),
 }
@@ -37,6 +40,7 @@ pub fn run(command: DataCommand) -> Result<()> {
         DataCommand::Hide(command) => command.run(),
         DataCommand::Split(command) => command.run(),
         DataCommand::Convert(command) => command.run(),
+        DataCommand::Fetch(command) => command.run(&crate::cli::signals::listen()),
         DataCommand::Formats(command) => command.run(),
     }
 }
