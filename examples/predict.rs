@@ -32,13 +32,13 @@ fn main() -> sarb::Result<()> {
         let recognition = recognizer.recognize(&*bytes)?;
         let attention = recognizer.attention(&recognition);
         let first = recognition.ranking()[0];
-        let cells = attention.side * attention.side;
+        let cells = attention.height * attention.width;
         let map = &attention.values[first * cells..(first + 1) * cells];
         let place = (0..cells).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap_or(0);
-        let (row, column) = (place / attention.side, place % attention.side);
+        let (row, column) = (place / attention.width, place % attention.width);
         println!(
-            "{} is seen most at row {row}, column {column} of {}",
-            recognition.names[first], attention.side
+            "{} is seen most at row {row}, column {column} of {} × {}",
+            recognition.names[first], attention.height, attention.width
         );
     }
     Ok(())

@@ -59,6 +59,20 @@ impl<'a> Resamples<'a> {
         let rankings = rankings(scores, self.labels);
         self.draws.par_iter().map(|draw| map(&rankings, draw)).collect()
     }
+
+    /// The average precision of one category of `scores` on every resample; none where no positive was drawn.
+    ///
+    /// # Panics
+    /// If there are not as many scores as labels.
+    pub fn precisions(&self, scores: &[f32], category: usize) -> Vec<Option<f64>> {
+        assert_eq!(scores.len(), self.labels.images() * self.labels.categories(), "a score for every label");
+        let ranking = ranking(scores, self.labels, category);
+        let of_draw = |draw: &Draw| {
+            let drawn = draw.drawn[category];
+            (drawn.positive > 0).then(|| average_precision(&ranking, &draw.times, drawn))
+        };
+        self.draws.iter().map(of_draw).collect()
+    }
 }
 
 /// The mAP of `scores`, `N × C` row by row, on the images as they are.
@@ -182,6 +196,12 @@ mod tests {
                 let expected = evaluate(&scores, &labels, &names, 0.0).unwrap();
                 without_positive += expected.skipped_categories.len();
                 assert!((map - expected.map).abs() < 1e-12, "{map} is not {}", expected.map);
+            }
+            let of_categories: Vec<_> =
+                (0..4).map(|category| resamples.precisions(&scores, category)).collect();
+            for (place, map) in resamples.maps(&scores).into_iter().enumerate() {
+                let precisions: Vec<f64> = of_categories.iter().filter_map(|of| of[place]).collect();
+                assert!((precisions.iter().sum::<f64>() / precisions.len() as f64 - map).abs() < 1e-12);
             }
             let as_they_are = evaluate(&scores, &labels, &names, 0.0).unwrap().map;
             assert!((map_of(&scores, &labels) - as_they_are).abs() < 1e-12);

@@ -1,6 +1,8 @@
 //! Systems measured on the same labels, side by side: how sure each mAP is, and each difference to the system
 //! that the others are compared with.
 
+use std::borrow::Borrow;
+
 use sarb_labels::LabelMatrix;
 use sarb_labels::metrics::Scores;
 use sarb_labels::text::{aligned, percent};
@@ -87,7 +89,12 @@ pub struct Comparison {
 ///
 /// # Errors
 /// [`Error::Data`] if a system has not a score for every label.
-pub fn compare(systems: &[System], labels: &LabelMatrix, bootstrap: Bootstrap) -> Result<Comparison> {
+pub fn compare<S: Borrow<System>>(
+    systems: &[S],
+    labels: &LabelMatrix,
+    bootstrap: Bootstrap,
+) -> Result<Comparison> {
+    let systems: Vec<&System> = systems.iter().map(Borrow::borrow).collect();
     let cells = labels.images() * labels.categories();
     if let Some(odd) = systems.iter().find(|system| system.values.len() != cells) {
         return Err(Error::Data(format!(

@@ -13,7 +13,7 @@ use sarb_labels::{Annotations, LabelMatrix, Split, dataset};
 
 use crate::cancel::Cancel;
 use crate::events::Event;
-use crate::extractor::{MapReading, MapSource};
+use crate::extractor::{Extractor, MapReading, MapSource, NetworkOrigin};
 use crate::inputs::{Cache, Inputs};
 use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
@@ -51,6 +51,7 @@ pub fn train(
     let recipe = &settled(recipe, saved.as_ref(), &inputs.data)?;
     if let Some(saved) = &saved {
         same_experiment(saved, recipe, out)?;
+        same_network(&Run::open(out)?.info()?.maps, recipe)?;
     }
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
@@ -276,7 +277,7 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
         val_file: prepared.val_file.clone(),
         channels: prepared.channels,
         maps: match &prepared.source {
-            MapSource::Frozen(extractor) => MapOrigin::Frozen(extractor.key().into()),
+            MapSource::Frozen(extractor) => map_origin(extractor),
             MapSource::Trained(_) => MapOrigin::Trained,
             MapSource::Given(hash) => MapOrigin::Given(hash.clone()),
         },
@@ -290,6 +291,14 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
         validation: None,
         anchor: None,
     })
+}
+
+fn map_origin(extractor: &Extractor) -> MapOrigin {
+    let key = extractor.key().to_owned();
+    match extractor.origin() {
+        Some(network) => MapOrigin::Onnx { key, network: network.clone() },
+        None => MapOrigin::Frozen(key),
+    }
 }
 
 /// `run.json` of a training that has ended, well or not.
@@ -318,7 +327,7 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
         csv::write(&run.path("data/val.csv"), validation)?;
     }
     if let MapSource::Frozen(extractor) = &prepared.source {
-        extractor.save(&run.path(EXTRACTOR_FILE))?;
+        extractor.keep(&run.path(EXTRACTOR_FILE))?;
     }
     Ok(Training { model: model(recipe, prepared, device), optimizer: adam(recipe), state: State::default() })
 }
@@ -339,7 +348,11 @@ fn same_experiment(saved: &Recipe, recipe: &Recipe, dir: &Path) -> Result<()> {
         Schedule::Cosine => saved.train.epochs,
         _ => recipe.train.epochs.max(saved.train.epochs),
     };
-    let allowed = Recipe { train: TrainRecipe { epochs, ..saved.train.clone() }, ..saved.clone() };
+    let mut allowed = Recipe { train: TrainRecipe { epochs, ..saved.train.clone() }, ..saved.clone() };
+    if allowed.backbone.onnx.is_some() && recipe.backbone.onnx.is_some() {
+        // A network may have been moved; whether it is the same is seen from its hash.
+        allowed.backbone.onnx.clone_from(&recipe.backbone.onnx);
+    }
     if allowed == *recipe {
         return Ok(());
     }
@@ -347,6 +360,14 @@ fn same_experiment(saved: &Recipe, recipe: &Recipe, dir: &Path) -> Result<()> {
         "{} was begun with other settings; resume it without a recipe and --set (train.epochs may grow, unless train.schedule is \"cosine\"), or train into another folder",
         dir.display()
     )))
+}
+
+/// Of another network than the run's no map need be computed to refuse it.
+fn same_network(begun: &MapOrigin, recipe: &Recipe) -> Result<()> {
+    match (begun, &recipe.backbone.onnx) {
+        (MapOrigin::Onnx { network, .. }, Some(file)) => network.check_same(&NetworkOrigin::of(file)?),
+        _ => Ok(()),
+    }
 }
 
 /// The run's last checkpoint, if its inputs are still the same.
@@ -373,7 +394,10 @@ fn resume(
     if begun.val_file != now.val_file {
         return Err(differs("the file of --val-features"));
     }
-    if begun.maps != now.maps || begun.channels != now.channels {
+    if let (MapOrigin::Onnx { network: then, .. }, MapOrigin::Onnx { network, .. }) = (&begun.maps, &now.maps)
+    {
+        then.check_same(network)?;
+    } else if begun.maps != now.maps || begun.channels != now.channels {
         let given = |info: &RunInfo| matches!(info.maps, MapOrigin::Given(_));
         let features = given(&begun) || given(now);
         return Err(differs(if features { "the file of --features" } else { "the backbone of --weights" }));

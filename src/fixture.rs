@@ -17,7 +17,7 @@ impl<'a> Fixture<'a> {
     }
 
     /// Values and shape of a tensor.
-    fn entry(&self, name: &str) -> (Vec<f32>, Vec<usize>) {
+    pub fn entry(&self, name: &str) -> (Vec<f32>, Vec<usize>) {
         let view = self.0.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
         let (values, _) = view.data().as_chunks::<4>();

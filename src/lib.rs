@@ -74,6 +74,7 @@ mod extractor;
 mod fit;
 #[cfg(test)]
 mod fixture;
+pub mod heat_map;
 mod inputs;
 mod kernels;
 pub mod key_page;
@@ -85,6 +86,7 @@ mod memory;
 mod methods;
 mod model;
 mod nn;
+mod onnx;
 #[cfg(test)]
 mod outside_data;
 mod preflight;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use sarb_labels::images::tar_member;
 use sarb_labels::{Annotations, Split, dataset};
 
-use crate::extractor::load_backbone;
+use crate::extractor::{Extractor, load_backbone};
 use crate::inputs::Inputs;
 use crate::loader::Examples;
 use crate::loader::features::Features;
-use crate::prepare::{known_labels, mixing, one_source, selectable, val_file, word_vectors};
+use crate::prepare::{known_labels, mixing, one_network, one_source, selectable, val_file, word_vectors};
 use crate::recipe::{Recipe, Select, Validation};
 use crate::{Error, Result, device};
 
@@ -87,6 +87,7 @@ struct Seen {
 
 impl Seen {
     fn check(&mut self, recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<()> {
+        one_network(recipe, inputs)?;
         selectable(recipe, inputs)?;
         mixing(recipe, inputs)?;
         if self.masks.insert((recipe.data.known.to_bits(), recipe.data.mask_seed)) {
@@ -100,7 +101,10 @@ impl Seen {
         let network = (recipe.backbone.clone(), recipe.data.size_px);
         if inputs.features.is_none() && !self.backbones.contains(&network) {
             self.backbones.push(network);
-            load_backbone(recipe, inputs.weights.as_deref(), &device::open("cpu")?)?;
+            match &recipe.backbone.onnx {
+                Some(file) => drop(Extractor::onnx(recipe, file)?),
+                None => drop(load_backbone(recipe, inputs.weights.as_deref(), &device::open("cpu")?)?),
+            }
         }
         Ok(())
     }

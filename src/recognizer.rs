@@ -110,10 +110,25 @@ pub struct Recognition<'a> {
 /// Where each category is seen in an image.
 #[derive(Debug, Clone)]
 pub struct Attention {
-    /// `C × side²` values, row by row; larger is more.
+    /// `C × height × width` values, row by row; larger is more.
     pub values: Vec<f32>,
-    /// Height and width of a category's map.
-    pub side: usize,
+    /// Rows of a category's map.
+    pub height: usize,
+    /// Columns of a category's map.
+    pub width: usize,
+}
+
+impl Attention {
+    /// Rows and columns of a category's map.
+    pub fn grid(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
+    /// The map of one category, row by row.
+    pub fn of(&self, category: usize) -> &[f32] {
+        let cells = self.height * self.width;
+        &self.values[category * cells..(category + 1) * cells]
+    }
 }
 
 impl Recognition<'_> {
@@ -144,8 +159,8 @@ impl Recognizer {
     /// Opens a run folder.
     ///
     /// # Errors
-    /// [`Error::Missing`] if the folder is not a run or has no checkpoint, [`Error::Incompatible`] if a
-    /// checkpoint is damaged or of another network.
+    /// [`Error::Missing`] if the folder is not a run, has no checkpoint or needs a network in ONNX form that is
+    /// not there, [`Error::Incompatible`] if a checkpoint is damaged or one of them is of another network.
     pub fn open(dir: &Path, which: Which, device: &Device) -> Result<Self> {
         let run = Run::open(dir)?;
         let (recipe, categories, info) = (run.recipe()?, run.categories()?, run.info()?);
@@ -153,6 +168,9 @@ impl Recognizer {
         let source = match info.maps {
             MapOrigin::Frozen(key) => {
                 MapSource::Frozen(Extractor::load(&run.path(EXTRACTOR_FILE), key, initial())?)
+            }
+            MapOrigin::Onnx { key, network } => {
+                MapSource::Frozen(Extractor::onnx_of_run(&recipe, network, key, dir)?)
             }
             MapOrigin::Trained => MapSource::Trained(frozen(initial(), &recipe.backbone)),
             MapOrigin::Given(hash) => MapSource::Given(hash),
@@ -195,10 +213,10 @@ impl Recognizer {
     /// Saves the backbone that was trained or kept, as weights for other runs.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the run has none; if the file cannot be written.
+    /// [`Error::Usage`] if the run has none or it is a network in ONNX form; if the file cannot be written.
     pub fn save_backbone(&self, path: &Path) -> Result<()> {
         match &self.source {
-            MapSource::Frozen(extractor) => extractor.save(path),
+            MapSource::Frozen(extractor) => extractor.backbone()?.save(path),
             MapSource::Trained(backbone) => backbone.save(path),
             MapSource::Given(_) => Err(no_backbone()),
         }
@@ -221,7 +239,10 @@ impl Recognizer {
         if let MapSource::Given(_) = self.source {
             return images.iter().map(|_| Err(no_backbone())).collect();
         }
-        let transform = Transform::for_size(self.size_px());
+        let transform = match &self.source {
+            MapSource::Frozen(extractor) => extractor.transform(self.size_px()),
+            MapSource::Trained(_) | MapSource::Given(_) => Transform::for_size(self.size_px()),
+        };
         let mut pixels = Vec::new();
         let read: Vec<Result<()>> = images
             .iter()
@@ -233,24 +254,31 @@ impl Recognizer {
             })
             .collect();
         let count = read.iter().filter(|read| read.is_ok()).count();
-        let mut named = self.name(pixels, count).into_iter();
+        let mut named = match self.name(pixels, count) {
+            Ok(named) => named.into_iter(),
+            // An error cannot be copied, but each image is owed one.
+            Err(error) => {
+                let why = error.to_string();
+                return read.into_iter().map(|read| read.and(Err(Error::Data(why.clone())))).collect();
+            }
+        };
         read.into_iter()
             .map(|read| read.map(|()| named.next().expect("one for each that was read")))
             .collect()
     }
 
     /// What is in `count` images of the network's size, `count · 3 · S · S` values.
-    fn name(&self, pixels: Vec<f32>, count: usize) -> Vec<Recognition<'_>> {
+    fn name(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Recognition<'_>>> {
         if count == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let size = self.size_px();
         let images = Tensor::<4>::from_data(TensorData::new(pixels, [count, 3, size, size]), &self.device);
         let maps = match &self.source {
-            MapSource::Frozen(extractor) => extractor.forward(images),
+            MapSource::Frozen(extractor) => extractor.forward(images)?,
             _ => self.inference.maps(Input::Images(images)),
         };
-        self.name_maps(maps)
+        Ok(self.name_maps(maps))
     }
 
     /// What is in the examples of `maps`, `[B, F, H, W]`.
@@ -302,8 +330,9 @@ impl Recognizer {
 
     /// Where each category of a recognition is seen.
     pub fn attention(&self, recognition: &Recognition) -> Attention {
-        let side = recognition.maps.dims()[3];
-        Attention { values: values(self.inference.head.attention(recognition.maps.clone())), side }
+        let [_, _, height, width] = recognition.maps.dims();
+        let values = values(self.inference.head.attention(recognition.maps.clone()));
+        Attention { values, height, width }
     }
 }
 

@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "data/categories.json",
     "data/cooccurrence.npy",
     "data/words.npy",
+    "report.html",
 ];
 /// The folders that hold nothing but what a run writes.
 const FOLDERS: &[&str] = &["checkpoints", "evaluation", "tensorboard"];

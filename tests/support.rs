@@ -162,3 +162,28 @@ pub fn test_scores(run: &Path) -> Vec<u8> {
 pub fn arg(path: impl Into<PathBuf>) -> String {
     path.into().display().to_string()
 }
+
+/// Compares what `predict` says of the generated test images, read one by one, with the scores of the evaluation,
+/// which went through the cache in 16 bits; returns how many logits were compared.
+pub fn compare_predictions(run: &Path) -> usize {
+    let images = arg(data().join("images"));
+    let jsonl = sarb_ok(&["predict", &arg(run), &images, "--format", "jsonl", "--checkpoint", "last"]);
+    let scores = sarb_labels::arrays::read_matrix(&run.join("evaluation/scores.npy")).unwrap();
+    let tests = sarb_labels::formats::csv::read(&data().join("test.csv")).unwrap();
+    let mut compared = 0;
+    for line in jsonl.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let name = Path::new(line["image"].as_str().unwrap()).file_name().unwrap().to_owned();
+        let Some(row) = tests.images.iter().position(|path| path.file_name() == Some(&name)) else {
+            continue;
+        };
+        for label in line["labels"].as_array().unwrap() {
+            let c = tests.categories.iter().position(|c| c == label["name"].as_str().unwrap()).unwrap();
+            let (predicted, evaluated) =
+                (label["logit"].as_f64().unwrap() as f32, scores.values[row * scores.cols + c]);
+            assert!((predicted - evaluated).abs() < 0.02, "{name:?} {c}: {predicted} or {evaluated}");
+            compared += 1;
+        }
+    }
+    compared
+}

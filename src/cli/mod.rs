@@ -12,6 +12,7 @@ mod progress;
 pub mod quickstart;
 pub mod recipes;
 pub mod report;
+mod run_page;
 pub mod signals;
 pub mod sweep;
 mod systems;
@@ -58,7 +59,7 @@ enum Command {
     Recipes(recipes::RecipesCommand),
     /// Train and measure methods × known proportions × seeds
     Sweep(sweep::Sweep),
-    /// Tables and figures of a sweep
+    /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
     /// Show devices and caches
     Doctor(doctor::Doctor),

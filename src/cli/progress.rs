@@ -18,8 +18,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Shows events on stderr.
 pub struct Progress {
     epochs: usize,
-    started: Instant,
-    first_epoch: Cell<Option<usize>>,
+    /// The first one that is told of, and when that was: maps and what comes before an epoch do not count.
+    first_epoch: Cell<Option<(usize, Instant)>>,
     bar: RefCell<Option<ProgressBar>>,
     /// Where there is no terminal.
     heartbeat: Option<Heartbeat>,
@@ -36,7 +36,6 @@ impl Progress {
         let lines = !std::io::stderr().is_terminal() && !is_quiet();
         Self {
             epochs,
-            started: Instant::now(),
             first_epoch: Cell::new(None),
             bar: RefCell::new(None),
             heartbeat: lines.then(|| Heartbeat::new(SILENCE, say)),
@@ -77,9 +76,9 @@ impl Progress {
                 self.move_to(step, at.steps, || format!("epoch {epoch} {}", text()));
             }
             Event::Epoch(row) => {
-                let first = self.first_epoch.get().unwrap_or(row.epoch);
-                self.first_epoch.set(Some(first));
-                let left = remaining(self.started, row.epoch - first, self.epochs.saturating_sub(row.epoch));
+                let (first, begun) = self.first_epoch.get().unwrap_or((row.epoch, Instant::now()));
+                self.first_epoch.set(Some((first, begun)));
+                let left = remaining(begun, row.epoch - first, self.epochs.saturating_sub(row.epoch));
                 let line = self.epoch_line(row) + &left.replace(", ", "  ");
                 self.line(&if self.heartbeat.is_some() { stamped(&line) } else { line });
             }

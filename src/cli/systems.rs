@@ -6,6 +6,7 @@ use std::path::Path;
 use sarb::compare::System;
 use sarb::labels::LabelMatrix;
 use sarb::labels::categories::did_you_mean;
+use sarb::labels::formats::options::Convention;
 use sarb::labels::metrics;
 use sarb::labels::score_files::{self, ScoreFiles};
 use sarb::{Cancel, Error, Evaluated, Evaluation, Result, Run, Which};
@@ -25,10 +26,13 @@ pub struct Systems {
 }
 
 /// Labels, and the order of the categories.
-struct Basis {
-    name: String,
-    labels: LabelMatrix,
-    categories: Vec<String>,
+pub struct Basis {
+    /// Whose they are.
+    pub name: String,
+    /// `N × C`.
+    pub labels: LabelMatrix,
+    /// Names of the C categories.
+    pub categories: Vec<String>,
 }
 
 impl Evaluate {
@@ -120,32 +124,43 @@ impl Evaluate {
                 return Err(Error::Usage("--scores needs --labels FILE, or a RUN beside it".into()));
             }
         };
-        let ScoreFiles { scores, labels, names, notes } = score_files::read(path, labels, self.convention)?;
-        notes.iter().for_each(|note| say(note));
-        let unit = scores.iter().all(|value| (0.0..=1.0).contains(value));
-        if self.probabilities && !unit {
-            return Err(Error::Data(format!(
-                "{}: --probabilities, but not every score lies in 0…1",
-                path.display()
-            )));
-        }
-        if unit && !self.probabilities {
-            warn(
-                "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
-            );
-        }
-        Ok((scores, Basis { name: path.display().to_string(), labels, categories: names }))
+        score_file(path, labels, self.convention, self.probabilities)
     }
 }
 
+/// A file of scores with its labels.
+pub fn score_file(
+    path: &Path,
+    labels: &Path,
+    convention: Option<Convention>,
+    probabilities: bool,
+) -> Result<(Vec<f32>, Basis)> {
+    let ScoreFiles { scores, labels, names, notes } = score_files::read(path, labels, convention)?;
+    notes.iter().for_each(|note| say(note));
+    let unit = scores.iter().all(|value| (0.0..=1.0).contains(value));
+    if probabilities && !unit {
+        return Err(Error::Data(format!(
+            "{}: --probabilities, but not every score lies in 0…1",
+            path.display()
+        )));
+    }
+    if unit && !probabilities {
+        warn(
+            "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
+        );
+    }
+    Ok((scores, Basis { name: path.display().to_string(), labels, categories: names }))
+}
+
 impl Basis {
-    fn copy(&self) -> Self {
+    /// The same again.
+    pub fn copy(&self) -> Self {
         let Self { name, labels, categories } = self;
         Self { name: name.clone(), labels: labels.clone(), categories: categories.clone() }
     }
 
     /// A system whose `values` belong to the labels and categories of `here`, on these.
-    fn system(&self, name: String, values: Vec<f32>, here: &Basis, threshold: f32) -> Result<System> {
+    pub fn system(&self, name: String, values: Vec<f32>, here: &Basis, threshold: f32) -> Result<System> {
         let columns = self.columns_in(here)?;
         let same_order = columns.iter().enumerate().all(|(place, column)| place == *column);
         let (images, width) = (here.labels.images(), here.categories.len());

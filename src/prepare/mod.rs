@@ -75,6 +75,7 @@ pub fn prepare(
     cancel: &Cancel,
 ) -> Result<Prepared> {
     one_source(inputs)?;
+    one_network(recipe, inputs)?;
     selectable(recipe, inputs)?;
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
     annotations.labels = known_labels(&annotations, &recipe.data)?;
@@ -110,6 +111,9 @@ pub fn prepare(
     }
     let opening = Opening { recipe, inputs, device, events, cancel };
     let (source, examples) = opening.open(&annotations.images, &rows)?;
+    if let MapSource::Frozen(extractor) = &source {
+        notes.extend(extractor.note(recipe));
+    }
     let channels = match &source {
         MapSource::Trained(backbone) => backbone.channels(),
         MapSource::Frozen(_) | MapSource::Given(_) => examples.shape()[0],
@@ -150,6 +154,17 @@ pub fn prepare(
         notes,
         warnings,
     })
+}
+
+/// Refuses weights beside a network in ONNX form, which has its own.
+pub fn one_network(recipe: &Recipe, inputs: &Inputs) -> Result<()> {
+    match (&recipe.backbone.onnx, &inputs.weights) {
+        (Some(file), Some(_)) => Err(Error::Usage(format!(
+            "backbone.onnx is {}, which has its weights, so --weights has no use; leave it out",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses features and a backbone's weights together.
@@ -238,6 +253,11 @@ impl Opening<'_> {
         if let Some(file) = &inputs.features {
             let features = Features::open(file, paths.len())?;
             return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
+        }
+        if let Some(file) = &recipe.backbone.onnx {
+            let extractor = Extractor::onnx(recipe, file)?;
+            let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
+            return Ok((MapSource::Frozen(extractor), maps));
         }
         let backbone = load_backbone(recipe, inputs.weights.as_deref(), self.device)?;
         if recipe.backbone.freeze != Freeze::All {

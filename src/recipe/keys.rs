@@ -103,6 +103,39 @@ pub const BACKBONE: &[Key] = &[
         Number(Interval::ABOVE_0),
         "Factor on the learning rate of trained backbone layers",
     ),
+    Key::new(
+        "onnx",
+        Kind::Text("a file, relative to the recipe; with --set to the folder you are in"),
+        "A frozen network in ONNX form in place of `name`",
+    ),
+    Key::new(
+        "input",
+        Kind::Text("a name in the network"),
+        "Of `onnx`: the input that takes the images; the only one by default",
+    ),
+    Key::new(
+        "output",
+        Kind::Text("a name in the network"),
+        "Of `onnx`: the output that is read, a map, tokens or a vector; the only one by default",
+    ),
+    Key::new(
+        "normalization",
+        Kind::Text(
+            "imagenet, clip, zero-one, minus-one-one, or a table of mean and std of three numbers each",
+        ),
+        "Of `onnx`: what pixels are normalized with, ImageNet's statistics by default",
+    ),
+    Key::new(
+        "skip_tokens",
+        Kind::COUNT,
+        "Of `onnx` with tokens: so many at the beginning are left out, those of the class and registers; 0 by default",
+    ),
+    Key::new(
+        "grid",
+        Kind::List(&Kind::AT_LEAST_1),
+        "Of `onnx` with tokens: rows and columns of the others; a square by default",
+    ),
+    Key::new("channels_last", Flag, "Of `onnx` with a map: it is [B, H, W, F]"),
 ];
 
 /// Keys of `[train]`.
@@ -210,7 +243,10 @@ mod tests {
             let unlisted: Vec<_> = written.difference(&listed).collect();
             assert_eq!(unlisted, Vec::<&String>::new(), "{method}");
             // What no default recipe shows: keys without a default, and those of other choices.
-            let optional = ["extends", "method.weight", "method.head.", "method.strategy."];
+            let onnx = BACKBONE.iter().map(|key| format!("backbone.{}", key.name));
+            let onnx: Vec<String> = onnx.skip_while(|key| key != "backbone.onnx").collect();
+            let others = ["extends", "method.weight", "method.head.", "method.strategy."];
+            let optional: Vec<&str> = others.into_iter().chain(onnx.iter().map(String::as_str)).collect();
             let gone =
                 listed.difference(&written).filter(|key| !optional.iter().any(|part| key.starts_with(part)));
             assert_eq!(gone.collect::<Vec<_>>(), Vec::<&String>::new(), "{method}");

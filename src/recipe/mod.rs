@@ -1,11 +1,12 @@
 //! One experiment: data, backbone, training and method. Read from TOML, overridden by `--set`,
 //! checked once, and saved resolved with the run.
 //!
-//! Unknown keys are errors; every key has a default, the paper's value. A recipe never holds a
-//! path: where the data lie is said on the command line.
+//! Unknown keys are errors; every key has a default, the paper's value. A recipe holds no
+//! path but that of a network in ONNX form: where the data lie is said on the command line.
 
 pub(crate) mod keys;
 pub mod library;
+mod onnx;
 mod overrides;
 mod reading;
 mod validation;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::backbone::{BackboneName, Freeze};
 use crate::loss::normalization::Normalization;
 use crate::methods::MethodRecipe;
+use crate::onnx::options::PixelNormalization;
 use crate::{Error, Result};
 
 pub use validation::Validation;
@@ -106,6 +108,28 @@ pub struct BackboneRecipe {
     pub views: usize,
     /// Factor on the learning rate of trained backbone layers.
     pub learning_rate_factor: f64,
+    /// A frozen network in ONNX form in place of `name`: its file, relative to the recipe that says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onnx: Option<PathBuf>,
+    /// Of `onnx`: the input that takes the images; the only one by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Of `onnx`: the output that is read, a map [B, F, H, W], tokens [B, P, F] or a vector [B, F]; the only one
+    /// by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Of `onnx`: what its images are normalized with; ImageNet's statistics by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<PixelNormalization>,
+    /// Of `onnx` with tokens: so many at the beginning are left out, those of the class and registers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_tokens: Option<usize>,
+    /// Of `onnx` with tokens: rows and columns of the others; a square by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid: Option<[usize; 2]>,
+    /// Of `onnx` with a map: it is [B, H, W, F].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels_last: Option<bool>,
 }
 
 impl Default for BackboneRecipe {
@@ -117,6 +141,13 @@ impl Default for BackboneRecipe {
             freeze_batch_norm: false,
             views: 0,
             learning_rate_factor: 1.0,
+            onnx: None,
+            input: None,
+            output: None,
+            normalization: None,
+            skip_tokens: None,
+            grid: None,
+            channels_last: None,
         }
     }
 }
@@ -217,7 +248,12 @@ impl Recipe {
 
     /// The complete recipe as TOML: reading it again gives the same experiment.
     pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(self).expect("a recipe is a plain table")
+        let plain = "a recipe is a plain table";
+        if self.backbone.onnx.is_none() {
+            return toml::to_string_pretty(self).expect(plain);
+        }
+        let table = toml::Table::try_from(self).expect(plain);
+        toml::to_string_pretty(&onnx::without_name(table)).expect(plain)
     }
 
     fn check(&self, file: &str) -> Result<()> {
@@ -274,6 +310,7 @@ impl Recipe {
                 self.backbone.views
             )));
         }
+        self.backbone.check_onnx(file)?;
         let default = BackboneRecipe::default();
         if self.backbone.freeze == Freeze::All
             && (self.backbone.freeze_batch_norm, self.backbone.learning_rate_factor)

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use sarb_labels::cooccurrence::Cooccurrence;
+use sarb_labels::files::folder_of;
 use serde::Deserialize;
 
 use super::keys::RENAMED;
 use super::library::{Form, Source};
 use super::overrides::Overrides;
-use super::{Protocol, Recipe, Select, Validation};
+use super::{Protocol, Recipe, Select, Validation, onnx};
 use crate::methods::MethodRecipe;
 use crate::{Error, Result};
 
@@ -105,6 +106,7 @@ fn resolve(
         Protocol::Corrected => recipe,
         Protocol::Reference => recipe.following_reference(&table, name)?,
     };
+    let recipe = recipe.following_onnx(&table)?;
     recipe.check(name).map_err(|error| overrides.named_in(error, name))?;
     Ok((recipe, notes))
 }
@@ -151,6 +153,9 @@ fn parse(source: &Source, depth: usize) -> Result<toml::Table> {
     };
     toml::from_str::<Recipe>(&text).map_err(located)?;
     let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
+    if let Source::File(file) = source {
+        onnx::locate(&mut table, folder_of(file));
+    }
     let Some(base) = table.remove("extends") else { return Ok(table) };
     if depth == 0 {
         return Err(Error::Recipe(format!("{source}: recipes extend one another in a circle")));

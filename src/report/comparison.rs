@@ -1,12 +1,12 @@
 //! Means over seeds and proportions, and differences to the row that the others are compared with.
 
 use sarb_labels::LabelMatrix;
-use sarb_labels::arrays::read_matrix;
 use sarb_labels::metrics::Scores;
 
+use crate::Result;
 use crate::bootstrap::{self, LEVEL, Resamples};
 use crate::report::results::{Measured, Results};
-use crate::{Error, Result};
+use crate::report::saved::saved_scores;
 
 /// A mean over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,7 +102,10 @@ impl<'a> Comparison<'a> {
         seed: u64,
     ) -> Result<Self> {
         let resamples = Resamples::draw(labels, count, seed);
-        let maps = |cell: &Measured| Ok(resamples.maps(&scores_of(cell, labels)?));
+        let maps = |cell: &Measured| {
+            let path = cell.run.path("evaluation/scores.npy");
+            Ok(resamples.maps(&saved_scores(&path, labels, cell.scores.map)?))
+        };
         let resampled = results.cells.iter().map(maps).collect::<Result<_>>()?;
         Ok(Self { results, reference, resampled })
     }
@@ -154,31 +157,6 @@ impl<'a> Comparison<'a> {
             })
             .collect()
     }
-}
-
-/// The scores of a cell, checked against the labels and the mAP that it reports.
-fn scores_of(cell: &Measured, labels: &LabelMatrix) -> Result<Vec<f32>> {
-    let path = cell.run.path("evaluation/scores.npy");
-    let matrix = read_matrix(&path)?;
-    if (matrix.rows, matrix.cols) != (labels.images(), labels.categories()) {
-        return Err(Error::Data(format!(
-            "{}: {} × {} scores, but the labels are of {} images × {} categories; give the data of the sweep with --data",
-            path.display(),
-            matrix.rows,
-            matrix.cols,
-            labels.images(),
-            labels.categories()
-        )));
-    }
-    let map = bootstrap::map_of(&matrix.values, labels);
-    if (map - cell.scores.map).abs() > 1e-6 {
-        return Err(Error::Data(format!(
-            "{}: mAP {map:.4} with these labels, but the evaluation of the run says {:.4}; give the data of the sweep with --data, or evaluate the run again",
-            path.display(),
-            cell.scores.map
-        )));
-    }
-    Ok(matrix.values)
 }
 
 /// The mean; none of nothing.

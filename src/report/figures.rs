@@ -44,6 +44,7 @@ pub fn map_by_known(results: &Results) -> Option<Chart> {
             title: String::new(),
             x_ticks: known.iter().map(|&known| (100.0 * known, known_label(known).replace(" %", ""))).collect(),
             lines: rows.iter().enumerate().map(line).collect(),
+            diagonal: false,
         }],
     })
 }
@@ -114,10 +115,15 @@ fn panel(results: &Results, rows: &[usize], known: f64) -> Result<Result<(Panel,
         lines.push(Line { name, points });
     }
     let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x as usize).max().unwrap_or(1);
+    let title = format!("{} known", known_label(known));
+    Ok(Ok((Panel { title, x_ticks: epoch_ticks(last), lines, diagonal: false }, seed)))
+}
+
+/// Places and labels of some epochs from the first to the last.
+pub fn epoch_ticks(last: usize) -> Vec<(f64, String)> {
     let step = last.div_ceil(5).max(1);
-    let x_ticks = (1..=last).filter(|epoch| epoch % step == 0 || *epoch == 1 && step > 1);
-    let x_ticks = x_ticks.map(|epoch| (epoch as f64, epoch.to_string())).collect();
-    Ok(Ok((Panel { title: format!("{} known", known_label(known)), x_ticks, lines }, seed)))
+    let ticks = (1..=last).filter(|epoch| epoch % step == 0 || *epoch == 1 && step > 1);
+    ticks.map(|epoch| (epoch as f64, epoch.to_string())).collect()
 }
 
 /// The loss term by epoch, from `metrics.csv`; none if the run has no such term.

@@ -12,6 +12,8 @@ mod fixture;
 mod page;
 mod published;
 mod results;
+pub mod runs;
+mod saved;
 mod table;
 mod tables;
 mod words;
@@ -177,7 +179,7 @@ fn backbones(results: &Results) -> Vec<String> {
     for cell in &results.cells {
         let name = match (&cell.info.maps, cell.run.recipe()) {
             (MapOrigin::Given(_), _) => "the user's features".to_owned(),
-            (_, Ok(recipe)) => recipe.backbone.name.to_string(),
+            (_, Ok(recipe)) => recipe.backbone.shown(),
             (_, Err(_)) => "unknown".to_owned(),
         };
         if !names.contains(&name) {

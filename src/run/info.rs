@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::extractor::NetworkOrigin;
+
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,6 +111,13 @@ pub struct ValOrigin {
 pub enum MapOrigin {
     /// A wholly frozen backbone, kept in `backbone.safetensors`; the key of its cached maps.
     Frozen(String),
+    /// A network in ONNX form, which the run does not keep.
+    Onnx {
+        /// The key of its cached maps.
+        key: String,
+        /// Which one.
+        network: NetworkOrigin,
+    },
     /// A backbone that the checkpoints hold.
     Trained,
     /// The user's own features; the hash of their file.
@@ -121,11 +130,16 @@ struct MapFields {
     trains_backbone: bool,
     extractor: Option<String>,
     features: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<NetworkOrigin>,
 }
 
 impl From<MapFields> for MapOrigin {
     fn from(fields: MapFields) -> Self {
         match fields {
+            MapFields { extractor: Some(key), network: Some(network), .. } => {
+                MapOrigin::Onnx { key, network }
+            }
             MapFields { extractor: Some(key), .. } => MapOrigin::Frozen(key),
             MapFields { trains_backbone: true, .. } => MapOrigin::Trained,
             MapFields { features, .. } => MapOrigin::Given(features.unwrap_or_default()),
@@ -136,11 +150,12 @@ impl From<MapFields> for MapOrigin {
 impl From<MapOrigin> for MapFields {
     fn from(origin: MapOrigin) -> Self {
         let trains_backbone = origin == MapOrigin::Trained;
-        let (extractor, features) = match origin {
-            MapOrigin::Frozen(key) => (Some(key), None),
-            MapOrigin::Trained => (None, None),
-            MapOrigin::Given(hash) => (None, Some(hash)),
+        let (extractor, features, network) = match origin {
+            MapOrigin::Frozen(key) => (Some(key), None, None),
+            MapOrigin::Onnx { key, network } => (Some(key), None, Some(network)),
+            MapOrigin::Trained => (None, None, None),
+            MapOrigin::Given(hash) => (None, Some(hash), None),
         };
-        Self { trains_backbone, extractor, features }
+        Self { trains_backbone, extractor, features, network }
     }
 }

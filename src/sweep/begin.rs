@@ -84,10 +84,9 @@ impl Sweep {
 
     /// Everything that cells read is there and fits, of those that are not trained.
     fn check_inputs(&self, recipes: &[Recipe]) -> Result<()> {
-        for (_, path) in self.files() {
-            if let Some(path) = path {
-                std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
-            }
+        let networks = recipes.iter().filter_map(|recipe| recipe.backbone.onnx.as_ref());
+        for path in self.files().into_iter().filter_map(|(_, path)| path).chain(networks) {
+            std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         }
         features::check(self, recipes)?;
         let mut waiting = Vec::new();

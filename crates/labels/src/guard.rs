@@ -12,6 +12,22 @@ thread_local! {
 /// What `work` returns, or nothing if it panicked; what it leaves half done is not to be used again.
 /// Panics of other threads, and of this one later on, are printed as ever.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    prepare_hook();
+    let outer = QUIET.replace(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(outer);
+    done.ok()
+}
+
+/// Keeps this thread quiet for good: one of a pool that works for [`guarded`] callers alone, to whom its panics
+/// go on.
+pub fn hush_thread() {
+    prepare_hook();
+    QUIET.set(true);
+}
+
+/// Makes panics of quiet threads print nothing.
+fn prepare_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -21,10 +37,6 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
             }
         }));
     });
-    let outer = QUIET.replace(true);
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(outer);
-    done.ok()
 }
 
 #[cfg(test)]
@@ -36,6 +48,16 @@ mod tests {
         assert_eq!(guarded::<()>(|| panic!("not heard")), None);
         assert!(!QUIET.get());
         assert_eq!(guarded(|| 7), Some(7));
+    }
+
+    #[test]
+    fn a_hushed_thread_stays_quiet_after_a_guard() {
+        let quiet = std::thread::spawn(|| {
+            hush_thread();
+            guarded(|| ());
+            QUIET.get()
+        });
+        assert!(quiet.join().unwrap() && !QUIET.get());
     }
 
     #[test]

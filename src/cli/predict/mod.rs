@@ -11,8 +11,10 @@ use super::console::fail;
 use super::numbers::proportion;
 use super::progress::Progress;
 use files::Files;
+use heat_map::Shown;
 use lines::{Format, Lines};
 
+mod caption;
 mod files;
 mod heat_map;
 mod lines;
@@ -194,11 +196,16 @@ fn heat_maps(
     file: &Path,
     recognizer: &Recognizer,
     recognition: &Recognition,
-    shown: &[usize],
+    categories: &[usize],
 ) -> Result<()> {
     let attention = recognizer.attention(recognition);
-    let shown: Vec<_> = shown.iter().map(|&category| (category, &*recognition.names[category])).collect();
-    heat_map::write(prefix, file, &attention, &shown)
+    let probabilities = recognition.probabilities();
+    let shown = |&category: &usize| Shown {
+        category,
+        name: &recognition.names[category],
+        probability: probabilities[category],
+    };
+    heat_map::write(prefix, file, &attention, &categories.iter().map(shown).collect::<Vec<_>>())
 }
 
 /// The stem of a file; a second file of the same stem gets a number.

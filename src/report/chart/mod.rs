@@ -8,7 +8,9 @@ use std::fmt::Write;
 use sarb_labels::svg::{line, text, ticks};
 use sarb_labels::text::escape_xml;
 
-use style::{Style, Styled, marker, style_sheet};
+use style::{Style, Styled, marker};
+
+pub use style::{colors, style_sheet};
 
 /// Panels of lines with one legend.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Panel {
     pub x_ticks: Vec<(f64, String)>,
     /// Its lines.
     pub lines: Vec<Line>,
+    /// Whether both axes measure the same, so that a dashed line shows where they are equal.
+    pub diagonal: bool,
 }
 
 /// The points of one line.
@@ -74,6 +78,9 @@ const LEGEND_SAMPLE: f64 = 30.0;
 /// Wide enough for a character of the legend's size in any sans-serif face.
 const CHARACTER: f64 = 7.2;
 const COLUMNS: usize = 3;
+/// Width and height of the panel of a small drawing.
+const SMALL: (f64, f64) = (264.0, 176.0);
+const SMALL_TOP: f64 = 10.0;
 
 /// Where a panel's coordinates lie on the page.
 struct Frame {
@@ -127,6 +134,40 @@ impl Chart {
         svg + "</svg>\n"
     }
 
+    /// The first panel alone, readable on a telephone, for a page that has the [`style_sheet`] and shows the
+    /// [`legend`](Self::legend) itself.
+    pub fn to_small_svg(&self) -> String {
+        let (width, height) = (LEFT + SMALL.0 + GAP, SMALL_TOP + SMALL.1 + BOTTOM);
+        let mut svg = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\" font-size=\"12\">\n",
+            escape_xml(&format!("{}: {}", self.title, self.caption))
+        );
+        if let Some(panel) = self.panels.first() {
+            let (x, y) = (panel.x_range(), panel.y_range());
+            let frame = Frame { left: LEFT, top: SMALL_TOP, width: SMALL.0, height: SMALL.1, x, y };
+            self.draw_panel(&mut svg, panel, &frame, &self.x_label, &self.y_label);
+        }
+        svg + "</svg>\n"
+    }
+
+    /// The legend as an HTML list, of the lines that are drawn.
+    pub fn legend(&self) -> String {
+        let drawn = |name: &usize| self.panels.iter().flat_map(|panel| &panel.lines).any(|l| l.name == *name);
+        let item = |name: usize| {
+            let style = self.style(name);
+            format!(
+                "<li><svg class=\"{}\" width=\"{LEGEND_SAMPLE}\" height=\"12\" aria-hidden=\"true\"><path fill=\"none\" \
+                 stroke=\"currentColor\" {} d=\"M0 6h{LEGEND_SAMPLE}\"/>{}</svg> <bdi>{}</bdi></li>",
+                style.class,
+                style.stroke(),
+                if self.markers { marker(&style, (LEGEND_SAMPLE / 2.0, 6.0)) } else { String::new() },
+                escape_xml(&self.names[name])
+            )
+        };
+        let items: String = (0..self.names.len()).filter(drawn).map(item).collect();
+        format!("<ul class=\"legend\">{items}</ul>\n")
+    }
+
     fn head(&self, width: f64, height: f64) -> String {
         let (width, height) = (width.ceil(), height.ceil());
         let name = &self.name;
@@ -170,6 +211,17 @@ impl Chart {
                 svg,
                 "<text class=\"chart-ink\" text-anchor=\"middle\" transform=\"translate({x:.1} {y:.1}) rotate(-90)\">{}</text>",
                 escape_xml(y_label)
+            );
+        }
+        if panel.diagonal {
+            let (low, high) = (frame.x.0.max(frame.y.0), frame.x.1.min(frame.y.1));
+            let _ = writeln!(
+                svg,
+                "<path class=\"chart-axis\" stroke-dasharray=\"4 4\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
+                frame.x(low),
+                frame.y(low),
+                frame.x(high),
+                frame.y(high)
             );
         }
         // The line that stands out lies on top.
@@ -294,6 +346,7 @@ mod tests {
                 title: String::new(),
                 x_ticks: vec![(0.1, "10".into()), (0.11, "11".into()), (0.5, "50".into())],
                 lines: (0..names).map(line).collect(),
+                diagonal: false,
             }],
         }
     }
@@ -315,6 +368,23 @@ mod tests {
     fn labels_that_would_overlap_are_left_out() {
         let svg = chart(2).to_svg();
         assert!(svg.contains(">10</text>") && svg.contains(">50</text>") && !svg.contains(">11</text>"));
+    }
+
+    #[test]
+    fn a_small_drawing_has_the_first_panel_and_a_legend_of_what_is_drawn() {
+        let mut chart = chart(3);
+        chart.panels[0].lines.remove(1);
+        chart.panels[0].diagonal = true;
+        let svg = chart.to_small_svg();
+        assert!(
+            svg.contains("aria-label=\"a &lt; b: b &amp; c\"") && svg.contains("stroke-dasharray=\"4 4\"")
+        );
+        assert_eq!((svg.matches("<polyline").count(), svg.contains("<style")), (2, false));
+        let legend = chart.legend();
+        assert!(
+            legend.contains("<bdi>system &lt;2&gt;</bdi>") && !legend.contains("system &lt;1&gt;"),
+            "{legend}"
+        );
     }
 
     #[test]

@@ -74,22 +74,20 @@ pub fn marker(style: &Style, (x, y): (f64, f64)) -> String {
 
 /// Colors for light pages, and for dark ones where the reader prefers them.
 pub fn style_sheet() -> String {
-    let lines = |dark: bool| -> String {
-        let color = |(light, night): (&'static str, &'static str)| if dark { night } else { light };
-        let numbered = COLORS.iter().enumerate();
-        numbered.map(|(at, pair)| format!(".chart-{at}{{color:{}}}", color(*pair))).collect()
+    format!("{}@media (prefers-color-scheme:dark){{{}}}", colors(false), colors(true))
+}
+
+/// Colors for dark pages or for light ones, which paper is.
+pub fn colors(dark: bool) -> String {
+    let [page, ink, grid, axis] = match dark {
+        true => ["#16181d", "#ececec", "#33363d", "#8a8d94"],
+        false => ["#ffffff", "#1b1b1b", "#e3e3e3", "#8a8a8a"],
     };
-    let page = |page: &str, ink: &str, grid: &str, axis: &str| {
-        format!(
-            ".chart-page{{fill:{page}}}.chart-ink{{fill:{ink}}}.chart-grid{{stroke:{grid}}}\
-             .chart-axis{{stroke:{axis}}}.chart-first{{color:{ink}}}"
-        )
-    };
+    let color = |(light, night): (&'static str, &'static str)| if dark { night } else { light };
+    let lines = COLORS.iter().enumerate().map(|(at, pair)| format!(".chart-{at}{{color:{}}}", color(*pair)));
     format!(
-        "{}{}@media (prefers-color-scheme:dark){{{}{}}}",
-        page("#ffffff", "#1b1b1b", "#e3e3e3", "#8a8a8a"),
-        lines(false),
-        page("#16181d", "#ececec", "#33363d", "#8a8d94"),
-        lines(true)
+        ".chart-page{{fill:{page}}}.chart-ink{{fill:{ink}}}.chart-grid{{stroke:{grid}}}\
+         .chart-axis{{stroke:{axis}}}.chart-first{{color:{ink}}}{}",
+        lines.collect::<String>()
     )
 }

@@ -3,7 +3,8 @@
 //! SARB §4.1 and its official code (the sizes for 224 px are in proportion): in training
 //! resize to 512 × 512, crop a square of a random one of five sizes, resize it to 448 × 448, flip
 //! every second one; at test time resize straight to 448 × 448. Aspect is ignored, all resizing is
-//! Pillow's bicubic with 8-bit results, and the values are normalized with ImageNet's statistics.
+//! Pillow's bicubic with 8-bit results, and the values are normalized with ImageNet's statistics, unless a
+//! network was trained with others.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -20,8 +21,23 @@ pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation of ImageNet's red, green and blue, of 1.
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Sizes of the resize, crop and resize chain, all squares, in pixels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What values of 0 to 1 are normalized with: the mean of each channel is taken off, the rest divided by the
+/// standard deviation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PixelStatistics {
+    /// Mean of red, green and blue.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green and blue, above 0.
+    pub std: [f32; 3],
+}
+
+impl PixelStatistics {
+    /// ImageNet's.
+    pub const IMAGENET: Self = Self { mean: IMAGENET_MEAN, std: IMAGENET_STD };
+}
+
+/// Sizes of the resize, crop and resize chain, all squares, in pixels, and what the result is normalized with.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Transform {
     /// Side of the result S.
     pub size_px: usize,
@@ -29,12 +45,14 @@ pub struct Transform {
     pub resize_px: usize,
     /// Sides of the crops, one drawn for each image; none larger than `resize_px`.
     pub crops_px: Vec<usize>,
+    /// What the values are normalized with.
+    pub statistics: PixelStatistics,
 }
 
 impl Transform {
     /// The sizes of the paper and its code scaled to `size_px`: crops of the whole, 7/8, 3/4, 5/8 and
     /// 1/2 of a square of 8/7 of it. 448 gives 512 and {512, 448, 384, 320, 256}, 224 gives 256 and
-    /// {256, 224, 192, 160, 128}.
+    /// {256, 224, 192, 160, 128}. Values are normalized with ImageNet's statistics.
     ///
     /// # Panics
     /// If `size_px` is 0.
@@ -42,7 +60,12 @@ impl Transform {
         assert!(size_px > 0, "an image of no pixels");
         let resize_px = (size_px * 8 + 3) / 7;
         let crops_px = (4..=8).rev().map(|eighths| (resize_px * eighths + 4) / 8).collect();
-        Self { size_px, resize_px, crops_px }
+        Self { size_px, resize_px, crops_px, statistics: PixelStatistics::IMAGENET }
+    }
+
+    /// The same with other statistics.
+    pub fn normalized_with(self, statistics: PixelStatistics) -> Self {
+        Self { statistics, ..self }
     }
 
     /// [`Transform::for_size`], by the name of its source: 448 px in the paper's tables.
@@ -57,7 +80,12 @@ impl Transform {
 
     /// What the clean view depends on, in words that stay the same between versions of the program.
     pub fn describe_clean(&self) -> String {
-        format!("bicubic {0}x{0}, ImageNet mean and std", self.size_px)
+        let PixelStatistics { mean, std } = self.statistics;
+        let statistics = match self.statistics {
+            PixelStatistics::IMAGENET => "ImageNet mean and std".to_owned(),
+            _ => format!("mean {mean:?}, std {std:?}"),
+        };
+        format!("bicubic {0}x{0}, {statistics}", self.size_px)
     }
 
     /// What augmented views depend on, in words that stay the same between versions of the program.
@@ -73,7 +101,7 @@ impl Transform {
     /// If `into` has another length.
     pub fn clean(&self, image: &Rgb8, into: &mut [f32]) {
         let pixels = resize_part(image, whole(image), self.size_px);
-        normalize(&pixels, self.size_px, false, into);
+        normalize(&pixels, self.size_px, self.statistics, false, into);
     }
 
     /// The training view that `rng` draws; fills `into`, `[3, S, S]`.
@@ -83,7 +111,8 @@ impl Transform {
     pub fn augmented(&self, image: &Rgb8, rng: &mut impl Rng, into: &mut [f32]) {
         let draw = self.draw(rng);
         let cropped = self.cropped(image, draw);
-        normalize(&self.to_size(cropped, draw.crop_px), self.size_px, draw.flip, into);
+        let pixels = self.to_size(cropped, draw.crop_px);
+        normalize(&pixels, self.size_px, self.statistics, draw.flip, into);
     }
 
     fn draw(&self, rng: &mut impl Rng) -> Draw {
@@ -204,12 +233,13 @@ fn resample(pixels: &[u8], [width, height]: [u32; 2], part: Part, [columns, rows
 }
 
 /// `[S, S, 3]` levels to `[3, S, S]` normalized values, mirrored if `flip`.
-fn normalize(pixels: &[u8], side: usize, flip: bool, into: &mut [f32]) {
+fn normalize(pixels: &[u8], side: usize, statistics: PixelStatistics, flip: bool, into: &mut [f32]) {
     assert_eq!(into.len(), 3 * side * side, "the values of an image of {side} px");
     let (red, rest) = into.split_at_mut(side * side);
     let (green, blue) = rest.split_at_mut(side * side);
-    let scale = IMAGENET_STD.map(|std| 1.0 / (255.0 * std));
-    let shift: [f32; 3] = std::array::from_fn(|channel| IMAGENET_MEAN[channel] / IMAGENET_STD[channel]);
+    let PixelStatistics { mean, std } = statistics;
+    let scale = std.map(|std| 1.0 / (255.0 * std));
+    let shift: [f32; 3] = std::array::from_fn(|channel| mean[channel] / std[channel]);
     for (y, row) in pixels.chunks_exact(3 * side).enumerate() {
         let places = y * side..(y + 1) * side;
         let planes = [&mut red[places.clone()], &mut green[places.clone()], &mut blue[places]];
@@ -407,11 +437,28 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn other_statistics_change_the_values_and_the_description() {
+        let image = Rgb8 { width: 1, height: 1, pixels: vec![255, 0, 51] };
+        let mut values = vec![0.0; 3];
+        let transform = Transform::for_size(1);
+        let signed = transform.clone().normalized_with(PixelStatistics { mean: [0.5; 3], std: [0.5; 3] });
+        signed.clean(&image, &mut values);
+        // 2 v − 1 of 1, 0 and 0.2.
+        for (value, expected) in values.iter().zip([1.0, -1.0, -0.6]) {
+            assert!((value - expected).abs() < 1e-6, "{values:?}");
+        }
+        // Caches of the versions before keep their names.
+        assert_eq!(transform.describe_clean(), "bicubic 1x1, ImageNet mean and std");
+        assert_eq!(signed.describe_clean(), "bicubic 1x1, mean [0.5, 0.5, 0.5], std [0.5, 0.5, 0.5]");
+        assert!(signed.describe_augmented().ends_with(&signed.describe_clean()));
+    }
+
+    #[test]
     fn a_flip_mirrors_every_row() {
         let pixels: Vec<u8> = (0..12).collect();
         let [mut plain, mut mirrored] = [vec![0.0; 12], vec![0.0; 12]];
-        normalize(&pixels, 2, false, &mut plain);
-        normalize(&pixels, 2, true, &mut mirrored);
+        normalize(&pixels, 2, PixelStatistics::IMAGENET, false, &mut plain);
+        normalize(&pixels, 2, PixelStatistics::IMAGENET, true, &mut mirrored);
         for (row, turned) in plain.chunks(2).zip(mirrored.chunks(2)) {
             assert_eq!([row[1], row[0]], turned);
         }

@@ -8,13 +8,20 @@
 //! two scores are equal, the official numbers come out. Categories without a known positive are left out
 //! and named, the sums are exact, and an undefined ratio is 0.
 
+mod precision_recall;
+mod reliability;
 mod table;
+mod thresholds;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
+
+pub use precision_recall::{PrecisionRecall, precision_recall};
+pub use reliability::{Bin, Reliability, reliability};
+pub use thresholds::{Claims, Histogram, Scale, histograms, thresholds};
 
 /// How many categories of an image the top-3 metrics look at.
 const TOP: usize = 3;

@@ -26,6 +26,18 @@ fn random_data(seed: u64, images: usize, categories: usize) -> (Vec<f32>, Vec<i8
     (scores, labels)
 }
 
+/// Logits that know something of the labels, hardly a tie, labels with unknowns; and names.
+pub(super) fn random_case(
+    seed: u64,
+    images: usize,
+    categories: usize,
+) -> (Vec<f32>, LabelMatrix, Vec<String>) {
+    let mut rng = rng(seed, Stream::Synthetic, 1, 0);
+    let values: Vec<i8> = (0..images * categories).map(|_| [1, -1, -1, 0][rng.random_range(0..4)]).collect();
+    let scores = values.iter().map(|&value| f32::from(value) + rng.random_range(-4.0..3.0f32)).collect();
+    (scores, LabelMatrix::from_values(categories, &values), names(categories))
+}
+
 fn evaluated(scores: &[f32], values: &[i8], categories: usize) -> Scores {
     evaluate(scores, &LabelMatrix::from_values(categories, values), &names(categories), 0.0).unwrap()
 }

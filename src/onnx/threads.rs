@@ -1,0 +1,25 @@
+//! Threads that run networks, and what keeps a network from ending the program.
+
+use std::sync::{Arc, OnceLock};
+
+use rten::ThreadPool;
+use sarb_labels::guard::{self, hush_thread};
+
+/// As many threads as the rest of the program computes on.
+pub(super) fn pool() -> &'static Arc<ThreadPool> {
+    static POOL: OnceLock<Arc<ThreadPool>> = OnceLock::new();
+    POOL.get_or_init(|| {
+        let pool = ThreadPool::with_num_threads(rayon::current_num_threads());
+        // Loading a network computes its constants on the runtime's own threads.
+        for pool in [&pool, rten::thread_pool()] {
+            pool.run(|| rayon::broadcast(|_| hush_thread()));
+        }
+        Arc::new(pool)
+    })
+}
+
+/// What `work` with a network returns, or nothing if the runtime panicked, on whichever thread.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    pool();
+    guard::guarded(work)
+}
