@@ -130,7 +130,7 @@ fn a_run_on_maps_has_an_anchor_that_is_the_linear_method() {
 fn programs_get_json_and_who_wants_quiet_gets_it() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let quick = quick("ssgrl", &run);
+    let quick = quick("bce", &run);
     let args = [&borrow(&quick)[..], &["--json", "--quiet", "--threads", "1"]].concat();
     let output = sarb(&args);
     assert!(
@@ -141,12 +141,12 @@ fn programs_get_json_and_who_wants_quiet_gets_it() {
     let value = json(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(
         (&value["status"], &value["method"], &value["run"]),
-        (&"done".into(), &"ssgrl".into(), &arg(&run).into())
+        (&"done".into(), &"bce".into(), &arg(&run).into())
     );
     assert!(value["validation"]["loss"].as_f64().is_some(), "{value}");
     // As many threads as there are give the same.
     let other = dir.path().join("other");
-    trained("ssgrl", &other, &["--threads", "3"]);
+    trained("bce", &other, &["--threads", "3"]);
     assert!(test_scores(&run) == test_scores(&other));
     assert!(sarb_fails(2, &["doctor", "--threads", "0"]).contains("--threads"));
     // Errors are told even so.

@@ -105,31 +105,37 @@ pub const BACKBONE: &[Key] = &[
     ),
     Key::new(
         "onnx",
-        Text("the path of a file, relative to the recipe"),
-        "A frozen network in ONNX form in place of `name`; the keys below are of it alone",
+        Kind::Text("a file, relative to the recipe; with --set to the folder you are in"),
+        "A frozen network in ONNX form in place of `name`",
     ),
-    Key::new("input", Text("a name"), "The input that takes the images; the only one without it"),
+    Key::new(
+        "input",
+        Kind::Text("a name in the network"),
+        "Of `onnx`: the input that takes the images; the only one by default",
+    ),
     Key::new(
         "output",
-        Text("a name"),
-        "The output that is read: a map [B, F, H, W], tokens [B, P, F] or a vector [B, F]; the only one without it",
+        Kind::Text("a name in the network"),
+        "Of `onnx`: the output that is read, a map, tokens or a vector; the only one by default",
     ),
     Key::new(
         "normalization",
-        Word(&["imagenet", "clip", "zero-one", "minus-one-one"]),
-        "What images are normalized with; also `{ mean = [r, g, b], std = [r, g, b] }`",
+        Kind::Text(
+            "imagenet, clip, zero-one, minus-one-one, or a table of mean and std of three numbers each",
+        ),
+        "Of `onnx`: what pixels are normalized with, ImageNet's statistics by default",
     ),
     Key::new(
         "skip_tokens",
         Kind::COUNT,
-        "Of tokens: so many at the beginning are left out, those of the class and registers",
+        "Of `onnx` with tokens: so many at the beginning are left out, those of the class and registers; 0 by default",
     ),
     Key::new(
         "grid",
         Kind::List(&Kind::AT_LEAST_1),
-        "Of tokens: rows and columns of the others; a square without it",
+        "Of `onnx` with tokens: rows and columns of the others; a square by default",
     ),
-    Key::new("channels_last", Flag, "Of a map: it is [B, H, W, F]"),
+    Key::new("channels_last", Flag, "Of `onnx` with a map: it is [B, H, W, F]"),
 ];
 
 /// Keys of `[train]`.
@@ -237,19 +243,10 @@ mod tests {
             let unlisted: Vec<_> = written.difference(&listed).collect();
             assert_eq!(unlisted, Vec::<&String>::new(), "{method}");
             // What no default recipe shows: keys without a default, and those of other choices.
-            let optional = [
-                "extends",
-                "method.weight",
-                "method.head.",
-                "method.strategy.",
-                "backbone.onnx",
-                "backbone.input",
-                "backbone.output",
-                "backbone.normalization",
-                "backbone.skip_tokens",
-                "backbone.grid",
-                "backbone.channels_last",
-            ];
+            let onnx = BACKBONE.iter().map(|key| format!("backbone.{}", key.name));
+            let onnx: Vec<String> = onnx.skip_while(|key| key != "backbone.onnx").collect();
+            let others = ["extends", "method.weight", "method.head.", "method.strategy."];
+            let optional: Vec<&str> = others.into_iter().chain(onnx.iter().map(String::as_str)).collect();
             let gone =
                 listed.difference(&written).filter(|key| !optional.iter().any(|part| key.starts_with(part)));
             assert_eq!(gone.collect::<Vec<_>>(), Vec::<&String>::new(), "{method}");

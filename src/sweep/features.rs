@@ -18,15 +18,14 @@ pub(super) fn check(sweep: &Sweep, recipes: &[Recipe]) -> Result<()> {
     let cells = sweep.plan.cells();
     let rows_by = |what: &dyn Fn(&Recipe) -> String| rows_by(sweep, &cells, recipes, what);
 
-    let encoders = rows_by(&|recipe| recipe.backbone.name.to_string());
+    let encoders = rows_by(&|recipe| recipe.backbone.shown());
     if encoders.len() > 1 {
         let flags = if sweep.val_features.is_some() { "--features and --val-features" } else { "--features" };
         return Err(Error::Usage(format!(
             "the plan has rows of several encoders, {}, but {flags} would train all of them on the same features; \
-             sweep the rows of each encoder with its own features, or write set = ['backbone.name={}'] into the \
-             plan if they are meant for all",
-            listed(&encoders),
-            encoders[0].0
+             sweep the rows of each encoder with its own features, or, if these are meant for all, let the rows name \
+             the same one, such as by set = ['backbone.name=resnet101'] in the plan",
+            listed(&encoders)
         )));
     }
     let validations = rows_by(&|recipe| recipe.data.validation.to_string());
