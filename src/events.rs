@@ -31,7 +31,7 @@ pub enum Event<'a> {
     },
     /// Something begins that may take long and tells nothing until it ends.
     Phase(&'a str),
-    /// What the validation images says of the anchor, `linear` on the same maps.
+    /// What the validation images say of the anchor, `linear` on the same maps.
     Anchor(&'a Validated),
     /// After every epoch, and once before the first.
     Epoch(&'a EpochRow),

@@ -106,6 +106,7 @@ pub use error::{Error, Result};
 pub use events::Event;
 pub use experiment::{Evaluated, Evaluation, evaluate, measure, train};
 pub use inputs::{Cache, Inputs};
+pub use loader::features::Features;
 pub use methods::NAMES as METHODS;
 pub use recipe::Recipe;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};

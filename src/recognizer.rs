@@ -9,6 +9,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -18,6 +19,8 @@ use sarb_labels::images::{Rgb8, decode, decode_bytes};
 
 use crate::batch::Input;
 use crate::extractor::{Extractor, MapSource, frozen, initial_backbone};
+use crate::loader::features::Features;
+use crate::loader::{Examples, View};
 use crate::methods::Method;
 use crate::model::{Inference, Model};
 use crate::recipe::Recipe;
@@ -37,6 +40,8 @@ pub struct Recognizer {
     categories: Categories,
     source: MapSource,
     inference: Inference,
+    /// Of the maps that the head reads.
+    channels: usize,
     device: Device,
 }
 
@@ -167,7 +172,7 @@ impl Recognizer {
         let mut model = checkpoint::load_model(&run, which, model)?;
         let inference = Inference::new(&model);
         let source = model.backbone.take().map_or(source, MapSource::Trained);
-        Ok(Self { recipe, categories, source, inference, device: device.clone() })
+        Ok(Self { recipe, categories, source, inference, channels: info.channels, device: device.clone() })
     }
 
     /// Names of the categories.
@@ -253,10 +258,54 @@ impl Recognizer {
             MapSource::Frozen(extractor) => extractor.forward(images),
             _ => self.inference.maps(Input::Images(images)),
         };
+        self.name_maps(maps)
+    }
+
+    /// What is in the examples of `maps`, `[B, F, H, W]`.
+    fn name_maps(&self, maps: Tensor<4>) -> Vec<Recognition<'_>> {
         let logits = values(self.inference.head.forward(maps.clone()));
         let names = self.names();
         let each = logits.chunks_exact(names.len()).zip(maps.split(1, 0));
         each.map(|(logits, maps)| Recognition { names, logits: logits.to_vec(), maps }).collect()
+    }
+
+    /// Opens a file of features, `[N, D]` or `[N, D, H, W]`, for a run that was trained on such.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the run was trained on images, [`Error::Missing`] without the file, [`Error::Data`]
+    /// if it holds something else or another number of channels.
+    pub fn features(&self, path: &Path) -> Result<Features> {
+        match self.source {
+            MapSource::Given(_) => Features::open_all_for(path, self.channels),
+            _ => Err(Error::Usage(
+                "this run was trained on images; --features is for a run trained with --features".into(),
+            )),
+        }
+    }
+
+    /// What is in the examples `rows` of a file of features.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a number of theirs is not finite.
+    ///
+    /// # Panics
+    /// If there are not so many rows.
+    pub fn recognize_features(
+        &self,
+        features: &Features,
+        rows: Range<usize>,
+    ) -> Result<Vec<Recognition<'_>>> {
+        let [channels, height, width] = features.shape();
+        let (count, size) = (rows.len(), channels * height * width);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let mut values = vec![0.0; count * size];
+        for (row, values) in rows.zip(values.chunks_exact_mut(size)) {
+            features.read(row, View::Clean, values)?;
+        }
+        let data = TensorData::new(values, [count, channels, height, width]);
+        Ok(self.name_maps(Tensor::from_data(data, &self.device)))
     }
 
     /// Where each category of a recognition is seen.

@@ -7,6 +7,7 @@ mod house;
 mod labels;
 mod merging;
 mod old_runs;
+mod predict;
 mod report;
 mod run_page;
 mod support;

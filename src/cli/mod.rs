@@ -5,8 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 mod heartbeat;
-pub mod heat_map;
-mod numbers;
+pub mod numbers;
 pub mod predict;
 mod progress;
 pub mod quickstart;
@@ -70,11 +69,14 @@ pub fn run(cli: Cli) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
         pool.map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?;
     }
+    if matches!(cli.command, Command::Data(_) | Command::Report(_) | Command::Doctor(_)) {
+        signals::exit_at_once();
+    }
     match cli.command {
         Command::Quickstart(command) => command.run(&signals::listen()),
         Command::Train(command) => command.run(&listen_as_child()),
         Command::Evaluate(command) => command.run(&listen_as_child()),
-        Command::Predict(command) => command.run(),
+        Command::Predict(command) => command.run(&signals::listen()),
         Command::Data(command) => data::run(command),
         Command::Sweep(command) => command.run(cli.threads),
         Command::Report(command) => command.run(),

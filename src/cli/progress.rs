@@ -23,9 +23,11 @@ pub struct Progress {
     bar: RefCell<Option<ProgressBar>>,
     /// Where there is no terminal.
     heartbeat: Option<Heartbeat>,
-    /// When feature maps were begun, and how many were there then.
-    maps: Cell<Option<(Instant, usize)>>,
+    /// When counting began, and how many were there then.
+    counted: Cell<Option<(Instant, usize)>>,
     warnings: RefCell<Vec<String>>,
+    /// Whether bars are drawn.
+    is_shown: bool,
 }
 
 impl Progress {
@@ -38,9 +40,15 @@ impl Progress {
             first_epoch: Cell::new(None),
             bar: RefCell::new(None),
             heartbeat: lines.then(|| Heartbeat::new(SILENCE, say)),
-            maps: Cell::new(None),
+            counted: Cell::new(None),
             warnings: RefCell::default(),
+            is_shown: true,
         }
+    }
+
+    /// Of work whose results go to standard output: quiet where these are seen on a terminal.
+    pub fn beside_results() -> Self {
+        Self { is_shown: !std::io::stdout().is_terminal(), ..Self::new(0) }
     }
 
     /// Says the warnings again, which hours of lines have carried away.
@@ -61,18 +69,7 @@ impl Progress {
                 self.line(&format!("anchor, linear on the same features: {}", validated(anchor)))
             }
             Event::Phase(what) => self.doing(|| what.to_owned()),
-            Event::Maps { done, total } => {
-                let (begun, before) = self.maps.get().unwrap_or((Instant::now(), done));
-                self.maps.set((done < total).then_some((begun, before)));
-                self.doing(|| {
-                    let left = remaining(begun, done - before.min(done), total - done);
-                    format!("feature maps {} of {}{left}", thousands(done), thousands(total))
-                });
-                self.move_to(done, total, || "feature maps".into());
-                if done == total {
-                    self.clear();
-                }
-            }
+            Event::Maps { done, total } => self.counted("feature maps", done, Some(total)),
             Event::Step { at, losses, scalars, images_per_second } => {
                 let (epoch, step) = (at.epoch + 1, at.step + 1);
                 let text = || format!("{} {images_per_second:.0} images/s", numbers(losses, scalars));
@@ -90,6 +87,23 @@ impl Progress {
         }
     }
 
+    /// So many of `what` are done, of so many if that is known.
+    pub fn counted(&self, what: &str, done: usize, total: Option<usize>) {
+        let Some(total) = total else {
+            return self.doing(|| format!("{what} {}", thousands(done)));
+        };
+        let (begun, before) = self.counted.get().unwrap_or((Instant::now(), done));
+        self.counted.set((done < total).then_some((begun, before)));
+        self.doing(|| {
+            let left = remaining(begun, done - before.min(done), total - done);
+            format!("{what} {} of {}{left}", thousands(done), thousands(total))
+        });
+        self.move_to(done, total, || what.into());
+        if done == total {
+            self.clear();
+        }
+    }
+
     fn line(&self, text: &str) {
         self.clear();
         say(text);
@@ -103,7 +117,7 @@ impl Progress {
     }
 
     fn move_to(&self, done: usize, total: usize, message: impl FnOnce() -> String) {
-        if self.heartbeat.is_some() {
+        if self.heartbeat.is_some() || !self.is_shown {
             return;
         }
         let mut bar = self.bar.borrow_mut();
@@ -138,7 +152,7 @@ impl Progress {
     }
 }
 
-/// What the validation images says, in words.
+/// What the validation images say, in words.
 pub fn validated(Validated { loss, map }: &Validated) -> String {
     match (loss, map) {
         (Some(loss), Some(map)) => format!("validation loss {loss:.4} mAP {}", percent(*map)),

@@ -24,21 +24,27 @@ impl Features {
     /// [`crate::Error::Missing`] without the file and [`crate::Error::Data`] for another number of
     /// rows, of axes or another type of number than accepted.
     pub fn open(path: &Path, rows_expected: usize) -> Result<Self> {
+        let features = Self::open_all(path)?;
+        match features.rows() {
+            rows if rows == rows_expected => Ok(features),
+            rows => Err(Error::Data(format!(
+                "{}: {rows} rows; expected {rows_expected}, one for each image, in the order of the label file",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Opens the features of however many examples there are.
+    fn open_all(path: &Path) -> Result<Self> {
         let array = ArrayFile::open(path, "features")?;
-        let (rows, shape) = match *array.shape() {
-            [rows, channels] => (rows, [channels, 1, 1]),
-            [rows, channels, height, width] => (rows, [channels, height, width]),
-            _ => {
-                let shape = array.shape();
-                return Err(array.refuse(format!("shape {shape:?}; expected [N, D] or [N, D, H, W]")).into());
+        let shape = match *array.shape() {
+            [_, channels] => [channels, 1, 1],
+            [_, channels, height, width] => [channels, height, width],
+            ref shape => {
+                let what = format!("shape {shape:?}; expected [N, D] or [N, D, H, W]");
+                return Err(array.refuse(what).into());
             }
         };
-        if rows != rows_expected {
-            return Err(array.refuse(format!(
-                "{rows} rows; expected {rows_expected}, one for each image, in the order of the label file"
-            ))
-            .into());
-        }
         Ok(Self { array, shape })
     }
 
@@ -47,14 +53,30 @@ impl Features {
     /// # Errors
     /// Those of [`open`](Self::open); [`crate::Error::Data`] for another number of channels.
     pub fn open_for(path: &Path, rows_expected: usize, channels: usize) -> Result<Self> {
-        let features = Self::open(path, rows_expected)?;
-        match features.shape[0] {
-            found if found == channels => Ok(features),
+        Self::open(path, rows_expected)?.of_channels(path, channels)
+    }
+
+    /// Opens the features of however many examples, for a model that reads maps of so many `channels`.
+    ///
+    /// # Errors
+    /// Those of [`open_for`](Self::open_for), but for the number of rows.
+    pub fn open_all_for(path: &Path, channels: usize) -> Result<Self> {
+        Self::open_all(path)?.of_channels(path, channels)
+    }
+
+    fn of_channels(self, path: &Path, channels: usize) -> Result<Self> {
+        match self.shape[0] {
+            found if found == channels => Ok(self),
             found => Err(Error::Data(format!(
                 "{}: features of {found} channels; the training features have {channels}",
                 path.display()
             ))),
         }
+    }
+
+    /// Of how many examples these are.
+    pub fn rows(&self) -> usize {
+        self.array.shape()[0]
     }
 }
 

@@ -56,7 +56,7 @@ pub struct RunInfo {
     pub seconds: f64,
     /// Peak resident memory of the process in MiB.
     pub peak_rss_mb: f64,
-    /// What the validation images says of `checkpoints/best`.
+    /// What the validation images say of `checkpoints/best`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validated>,
     /// What it says of the anchor, `linear` on the same maps, where there are maps before the training.

@@ -1,0 +1,78 @@
+//! A prediction as a line of text.
+
+use clap::ValueEnum;
+use sarb::Recognition;
+
+/// How predictions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line per image, for people.
+    Table,
+    /// A row per image, a column of probabilities per category.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// Which categories are printed, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines {
+    /// How.
+    pub format: Format,
+    /// At most so many categories of an image.
+    pub top: Option<usize>,
+    /// Those of at least this probability.
+    pub threshold: Option<f32>,
+}
+
+impl Lines {
+    /// The line above all others, if there is one.
+    pub fn heading(&self, categories: &[String]) -> Option<String> {
+        let names = std::iter::once("image").chain(categories.iter().map(String::as_str));
+        (self.format == Format::Csv).then(|| csv_line(names))
+    }
+
+    /// The categories to show, most probable first. A table without other wishes shows those of at least 50 %.
+    pub fn shown(&self, recognition: &Recognition) -> Vec<usize> {
+        let default = (self.format == Format::Table && self.top.is_none()).then_some(0.5);
+        let probabilities = recognition.probabilities();
+        let is_shown = |c: &usize| self.threshold.or(default).is_none_or(|least| probabilities[*c] >= least);
+        let ranking = recognition.ranking().into_iter().filter(is_shown);
+        ranking.take(self.top.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// What is said of an image.
+    pub fn line(&self, name: &str, recognition: &Recognition) -> String {
+        let probabilities = recognition.probabilities();
+        let shown = self.shown(recognition);
+        match self.format {
+            Format::Table => {
+                let said: Vec<String> = shown
+                    .iter()
+                    .map(|&c| format!("{} {:.0} %", recognition.names[c], 100.0 * probabilities[c]))
+                    .collect();
+                format!("{name}  {}\n", if said.is_empty() { "–".into() } else { said.join(", ") })
+            }
+            Format::Csv => {
+                let cells = (0..probabilities.len()).map(|c| match shown.contains(&c) {
+                    true => format!("{:.6}", probabilities[c]),
+                    false => String::new(),
+                });
+                csv_line(std::iter::once(name.to_owned()).chain(cells))
+            }
+            Format::Jsonl => {
+                let labels: Vec<_> = shown
+                    .iter()
+                    .map(|&c| serde_json::json!({ "name": recognition.names[c], "probability": probabilities[c], "logit": recognition.logits[c] }))
+                    .collect();
+                format!("{}\n", serde_json::json!({ "image": name, "labels": labels }))
+            }
+        }
+    }
+}
+
+fn csv_line<T: AsRef<[u8]>>(cells: impl Iterator<Item = T>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells).expect("writing to memory");
+    String::from_utf8(writer.into_inner().expect("writing to memory")).expect("cells are UTF-8")
+}

@@ -1,0 +1,123 @@
+//! Predictions: of features, of a list that is still being written, of the categories that are sure enough.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{arg, borrow, command, data, features, quick, sarb_fails, sarb_ok, test_scores};
+
+fn train_on_images(run: &Path) {
+    let (data, run) = (arg(data()), arg(run));
+    let mut args = vec!["train", "--method", "linear", "--data", &data, "--out", &run];
+    for set in ["data.size_px=32", "backbone.name=resnet-small", "backbone.pool=false"] {
+        args.extend(["--set", set]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let trunk = crate::support::random_trunk(dir.path());
+    args.extend(["--weights", &trunk]);
+    sarb_ok(&args);
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn features_are_named_as_evaluate_scores_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_path = dir.path().join("run");
+    sarb_ok(&borrow(&quick("linear", &run_path)));
+    let scores = test_scores(&run_path);
+    let (run, file) = (arg(&run_path), arg(features().join("test.npy")));
+    let predict = ["predict", &run, "--features", &file, "--format", "jsonl"];
+    let lines = json_lines(&sarb_ok(&predict));
+    assert_eq!(lines.len(), 24);
+    let categories: Vec<String> = std::fs::read_to_string(data().join("test.csv"))
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap()
+        .split(',')
+        .skip(1)
+        .map(String::from)
+        .collect();
+    let values = &scores[scores.len() - 24 * categories.len() * 4..];
+    let logits = values.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    let logits: Vec<f32> = logits.collect();
+    for (row, line) in lines.iter().enumerate() {
+        assert_eq!(line["image"], row.to_string());
+        for label in line["labels"].as_array().unwrap() {
+            let column = categories.iter().position(|name| label["name"] == *name).unwrap();
+            let expected = f64::from(logits[row * categories.len() + column]);
+            let found = label["logit"].as_f64().unwrap();
+            assert!((found - expected).abs() < 1e-4, "{row} {column}: {found} is not {expected}");
+        }
+    }
+
+    let images: Vec<String> = (0..24).map(|row| format!("photo-{row}.jpg")).collect();
+    let named = json_lines(&sarb_ok(&[&predict[..], &borrow(&images)].concat()));
+    assert_eq!((&named[23]["image"], &named[23]["labels"]), (&"photo-23.jpg".into(), &lines[23]["labels"]));
+    let message = sarb_fails(3, &[&predict[..], &borrow(&images[1..])].concat());
+    assert!(message.contains("24 rows, but 23 names"), "{message}");
+    let folder = arg(data().join("images"));
+    assert!(sarb_fails(2, &[&predict[..], &[&folder]].concat()).contains("does not say which row"));
+    sarb_fails(4, &["predict", &run, "--features", "gone.npy"]);
+    assert!(sarb_fails(2, &["predict", &run, &folder]).contains("cannot read images"));
+}
+
+#[test]
+fn a_threshold_leaves_the_categories_that_are_sure_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_path = dir.path().join("run");
+    sarb_ok(&borrow(&quick("linear", &run_path)));
+    let (run, file) = (arg(&run_path), arg(features().join("test.npy")));
+    let predict = |more: &[&str]| {
+        let args = ["predict", &run, "--features", &file, "--format", "jsonl"];
+        json_lines(&sarb_ok(&[&args[..], more].concat()))
+    };
+    let count = |lines: &[Value]| lines.iter().map(|l| l["labels"].as_array().unwrap().len()).sum::<usize>();
+    let (all, sure, half) =
+        (predict(&[]), predict(&["--threshold", "80%"]), predict(&["--threshold", "0.5"]));
+    assert!(0 < count(&sure) && count(&sure) < count(&half) && count(&half) < count(&all));
+    let least = |lines: &[Value]| {
+        let labels = lines.iter().flat_map(|line| line["labels"].as_array().unwrap().clone());
+        labels.map(|label| label["probability"].as_f64().unwrap()).fold(1.0, f64::min)
+    };
+    assert!(least(&sure) >= 0.8 && least(&half) >= 0.5 && least(&half) < 0.8);
+    let both = predict(&["--threshold", "0.5", "--top", "1"]);
+    assert!(both.iter().all(|line| line["labels"].as_array().unwrap().len() <= 1));
+    assert!(sarb_fails(2, &["predict", &run, "--features", &file, "--threshold", "80"]).contains("80%"));
+    assert!(
+        sarb_fails(2, &["predict", &arg(&run_path), "--features", &file, "--maps", "m"]).contains("--maps")
+    );
+}
+
+#[test]
+fn a_list_on_stdin_is_answered_line_by_line_and_a_signal_ends_the_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    train_on_images(&run);
+    let mut child = command(&["predict", &arg(&run), "-", "--format", "csv"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let images: Vec<_> = std::fs::read_dir(data().join("images")).unwrap().take(2).collect();
+    for (place, image) in images.into_iter().enumerate() {
+        let image = arg(image.unwrap().path());
+        writeln!(stdin, "{image}\n").unwrap();
+        // The heading comes with the first answer.
+        if place == 0 {
+            assert!(answers.next().unwrap().unwrap().starts_with("image,"));
+        }
+        assert!(answers.next().unwrap().unwrap().starts_with(&image));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    drop(stdin);
+}
