@@ -106,7 +106,7 @@ pub(super) fn categories(measured: &Measured, bootstrap: Bootstrap) -> String {
     let note = format!(
         "Percent; AP is interpolated at every recall, as in the papers. {intervals}Precision, recall and F1 are those of \
          claims at p ≥ 0.5. Each number rests on the known labels of its category alone; – where none of them is \
-         positive. A click on a heading sorts."
+         positive. The headings sort the table."
     );
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let mut content = String::new();

@@ -14,7 +14,9 @@ use super::{Measured, Row};
 const MOST: usize = 15;
 /// Most systems whose confusions are listed.
 const MOST_SYSTEMS: usize = 4;
-/// Rows that one task counts.
+/// Most categories whose pairs are counted: more would not fit in memory.
+const MOST_CATEGORIES: usize = 3000;
+/// Rows that one task counts at least.
 const ROWS: usize = 1024;
 
 /// One category claimed where another is.
@@ -50,13 +52,15 @@ struct Counts {
 /// The pairs with more images than chance explains, most of them first. `scores` are `N × C`, row by row.
 pub(super) fn confusions(scores: &[f32], labels: &LabelMatrix, threshold: f32) -> Vec<Confusion> {
     let c = labels.categories();
+    // A task has counts of its own: as few as there are threads.
+    let task_rows = labels.images().div_ceil(rayon::current_num_threads()).max(ROWS);
     let none = || Counts { images: vec![0; c], pairs: vec![[0; 2]; c * c] };
     let counts = scores
-        .par_chunks((c * ROWS).max(1))
+        .par_chunks((c * task_rows).max(1))
         .enumerate()
         .fold(none, |mut counts, (task, rows)| {
             for (row, scores) in rows.chunks_exact(c).enumerate() {
-                let labels: Vec<Label> = labels.row(task * ROWS + row).collect();
+                let labels: Vec<Label> = labels.row(task * task_rows + row).collect();
                 let wrong = |a: &usize| labels[*a] == Label::Negative && scores[*a] >= threshold;
                 for a in (0..c).filter(wrong) {
                     counts.images[a] += 1;
@@ -94,6 +98,11 @@ pub(super) fn section_of(measured: &Measured) -> String {
     let systems: Vec<&Row> =
         measured.rows.iter().filter(|row| !matches!(row.source, Source::Anchor(_))).collect();
     let mut content = String::new();
+    if measured.categories.len() > MOST_CATEGORIES {
+        let most = thousands(MOST_CATEGORIES);
+        content += &format!("<p>Left out: pairs of more than {most} categories are not counted.</p>\n");
+        return section("confusions", "Claimed where another is", "", &content);
+    }
     for (place, row) in systems.iter().take(MOST_SYSTEMS).enumerate() {
         let shown = listed(row, measured);
         content += &match (systems.len(), place) {

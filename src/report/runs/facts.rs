@@ -7,7 +7,7 @@ use sarb_labels::text::{duration, escape_xml, in_percent, percent, share, thousa
 use super::html::{Cell, details, name, section, table};
 use super::reading::{LabelCounts, ReadRun};
 use crate::methods::ANCHOR;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Select};
 use crate::run::{MapOrigin, Status, Validated};
 
 /// The table of facts.
@@ -80,13 +80,22 @@ fn known(counts: LabelCounts) -> String {
 }
 
 fn selects(run: &ReadRun) -> String {
-    let Some(val) = run.val else { return "nothing: the last epoch is kept".into() };
+    let Some(val) = run.val else { return chosen_by(run).into() };
     let whose = if run.info.val_file.is_some() { "of val.csv" } else { "held out of train.csv" };
-    format!(
-        "{} images {whose}, {} known labels",
-        thousands(val.images),
-        thousands(val.positives + val.negatives)
-    )
+    let images = format!("{} images {whose}", thousands(val.images));
+    let known = thousands(val.positives + val.negatives);
+    match run.recipe.train.select {
+        Select::Loss | Select::Map => format!("{images}, {known} known labels"),
+        Select::Last | Select::Test => format!("{}; {images} are measured only", chosen_by(run)),
+    }
+}
+
+/// What selects where no validation images do.
+fn chosen_by(run: &ReadRun) -> &'static str {
+    match run.recipe.train.select {
+        Select::Test => "the test images, as the official code does",
+        Select::Loss | Select::Map | Select::Last => "nothing: the last epoch is kept",
+    }
 }
 
 fn features(run: &ReadRun) -> String {
