@@ -6,6 +6,7 @@
 //! that no check bounds is the memory that its layers ask for.
 
 pub mod file;
+mod layers;
 mod maps;
 mod nesting;
 pub mod options;
@@ -184,18 +185,22 @@ impl OnnxNetwork {
 
 /// The runtime's own form of a network.
 fn load(file: NetworkFile) -> Result<Model> {
-    let shown = file.path.display().to_string();
+    let NetworkFile { path, bytes, parts, .. } = file;
     let failed = |why: &str| {
+        let shown = path.display();
         Error::Incompatible(format!(
             "{shown}: cannot be loaded: {why}; docs/backbones.md says how to export one"
         ))
     };
-    let mut options = ModelOptions::with_all_ops();
-    options.prepack_weights(true);
-    for (name, bytes) in file.parts {
-        options.external_data(&name, bytes);
-    }
-    threads::guarded(|| options.load(file.bytes))
+    let work = move || {
+        let mut options = ModelOptions::with_all_ops();
+        options.prepack_weights(true);
+        for (name, bytes) in parts {
+            options.external_data(&name, bytes);
+        }
+        options.load(bytes)
+    };
+    threads::guarded(work)
         .ok_or_else(|| failed("a layer or a weight is not what it should be"))?
         .map_err(|error| failed(&error.to_string()))
 }
