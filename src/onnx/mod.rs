@@ -27,6 +27,9 @@ use options::OnnxOptions;
 /// another order of additions, stays a hundred times below it.
 const ROUNDING: f32 = 1e-3;
 
+/// Most images that a network may want at once; memory for so many is asked for before it runs.
+const MOST_AT_ONCE: usize = 256;
+
 /// A network that turns images of one size into maps of one shape.
 pub struct OnnxNetwork {
     model: Model,
@@ -214,6 +217,11 @@ fn check_input(shown: &str, input: &Port, size_px: usize) -> Result<Batch> {
     };
     if channels.is_some_and(|channels| channels != 3) || batch == Some(0) {
         return Err(Error::Incompatible(format!("{about} is {input}; expected images, [B, 3, S, S]")));
+    }
+    if let Some(batch) = batch.filter(|&batch| batch > MOST_AT_ONCE) {
+        return Err(Error::Incompatible(format!(
+            "{about} takes {batch} images at once; expected at most {MOST_AT_ONCE}"
+        )));
     }
     if [height, width].into_iter().flatten().any(|side| side != size_px) {
         return Err(Error::Recipe(format!(

@@ -1,8 +1,7 @@
 //! The networks of `tests/fixtures/onnx/`, whose maps are means over patches; `make.py` there says which.
 
-use std::path::PathBuf;
-
 use rten_onnx::onnx::{self, ModelProto, NodeProto};
+use std::path::PathBuf;
 
 use super::*;
 use crate::fixture::Fixture;
@@ -134,8 +133,7 @@ fn a_network_that_mixes_its_images_sees_each_alone() {
 #[test]
 fn weights_beside_the_file_are_read_and_part_of_its_hash() {
     let network = open("parts.onnx", &OnnxOptions::default(), 32).unwrap();
-    let images = images(1, 32);
-    assert_close(&network.maps(&images, 1).unwrap(), &all_patches(&images, 32));
+    assert_close(&network.maps(&images(1, 32), 1).unwrap(), &all_patches(&images(1, 32), 32));
     let folder = tempfile::tempdir().unwrap();
     let [file, part] = ["parts.onnx", "parts.onnx.data"].map(|name| folder.path().join(name));
     std::fs::copy(fixture("parts.onnx"), &file).unwrap();
@@ -167,8 +165,8 @@ fn weights_beside_the_file_are_read_and_part_of_its_hash() {
 #[test]
 fn one_file_has_the_hash_that_b3sum_prints() {
     let file = fixture("fixed.onnx");
-    let bytes = std::fs::read(&file).unwrap();
-    assert_eq!(NetworkFile::read(&file).unwrap().hash, blake3::hash(&bytes).to_string());
+    let expected = blake3::hash(&std::fs::read(&file).unwrap()).to_string();
+    assert_eq!(NetworkFile::read(&file).unwrap().hash, expected);
 }
 
 #[test]
