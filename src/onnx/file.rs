@@ -7,7 +7,7 @@ use rten_onnx::onnx::{self, DataLocation, DataType, GraphProto, ModelProto, Tens
 use sarb_labels::files::folder_of;
 use sarb_labels::text::listed;
 
-use crate::onnx::{nesting, threads};
+use crate::onnx::{layers, nesting, threads};
 use crate::{Error, Result};
 
 /// Most bytes of the file itself: Protocol Buffers ends there, and larger networks keep weights in parts.
@@ -55,7 +55,8 @@ impl NetworkFile {
     /// Reads a file and the parts that it names.
     ///
     /// # Errors
-    /// [`Error::Missing`] if one is not there, [`Error::Data`] if it is not a network in ONNX form or too large.
+    /// [`Error::Missing`] if one is not there, [`Error::Data`] if it is not a network in ONNX form or too large,
+    /// [`Error::Incompatible`] if it has layers that cannot be run.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let bytes = read(path, FILE_BYTES)?;
@@ -66,6 +67,7 @@ impl NetworkFile {
             parsed.ok_or_else(|| not_onnx("it is damaged"))?.map_err(|error| not_onnx(&error.to_string()))?;
         let graph = model.graph.filter(|graph| !graph.output.is_empty() && model.ir_version.is_some());
         let graph = graph.ok_or_else(|| not_onnx("it has no graph with an output"))?;
+        layers::check(&graph).map_err(|why| Error::Incompatible(format!("{shown}: cannot be run: {why}")))?;
         let mut names = Vec::new();
         part_names(&graph, &mut names);
         let (mut parts, mut left) = (Vec::new(), PART_BYTES);

@@ -6,6 +6,7 @@
 //! that no check bounds is the memory that its layers ask for.
 
 pub mod file;
+mod layers;
 mod maps;
 mod nesting;
 pub mod options;
@@ -25,6 +26,9 @@ use options::OnnxOptions;
 /// Difference of the same image's values, alone and beside another, in parts of the largest: rounding, in
 /// another order of additions, stays a hundred times below it.
 const ROUNDING: f32 = 1e-3;
+
+/// Most images that a network may want at once; memory for so many is asked for before it runs.
+const MOST_AT_ONCE: usize = 256;
 
 /// A network that turns images of one size into maps of one shape.
 pub struct OnnxNetwork {
@@ -184,18 +188,22 @@ impl OnnxNetwork {
 
 /// The runtime's own form of a network.
 fn load(file: NetworkFile) -> Result<Model> {
-    let shown = file.path.display().to_string();
+    let NetworkFile { path, bytes, parts, .. } = file;
     let failed = |why: &str| {
+        let shown = path.display();
         Error::Incompatible(format!(
             "{shown}: cannot be loaded: {why}; docs/backbones.md says how to export one"
         ))
     };
-    let mut options = ModelOptions::with_all_ops();
-    options.prepack_weights(true);
-    for (name, bytes) in file.parts {
-        options.external_data(&name, bytes);
-    }
-    threads::guarded(|| options.load(file.bytes))
+    let work = move || {
+        let mut options = ModelOptions::with_all_ops();
+        options.prepack_weights(true);
+        for (name, bytes) in parts {
+            options.external_data(&name, bytes);
+        }
+        options.load(bytes)
+    };
+    threads::guarded(work)
         .ok_or_else(|| failed("a layer or a weight is not what it should be"))?
         .map_err(|error| failed(&error.to_string()))
 }
@@ -209,6 +217,11 @@ fn check_input(shown: &str, input: &Port, size_px: usize) -> Result<Batch> {
     };
     if channels.is_some_and(|channels| channels != 3) || batch == Some(0) {
         return Err(Error::Incompatible(format!("{about} is {input}; expected images, [B, 3, S, S]")));
+    }
+    if let Some(batch) = batch.filter(|&batch| batch > MOST_AT_ONCE) {
+        return Err(Error::Incompatible(format!(
+            "{about} takes {batch} images at once; expected at most {MOST_AT_ONCE}"
+        )));
     }
     if [height, width].into_iter().flatten().any(|side| side != size_px) {
         return Err(Error::Recipe(format!(

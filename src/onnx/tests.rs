@@ -1,5 +1,6 @@
 //! The networks of `tests/fixtures/onnx/`, whose maps are means over patches; `make.py` there says which.
 
+use rten_onnx::onnx::{self, ModelProto, NodeProto};
 use std::path::PathBuf;
 
 use super::*;
@@ -87,8 +88,7 @@ fn a_vector_is_a_map_of_one_position() {
 
 #[test]
 fn pooling_takes_means_of_two_by_two_and_leaves_an_odd_row_out() {
-    for size_px in [32, 20] {
-        let side = size_px / 4;
+    for (size_px, side) in [(32, 8), (20, 5)] {
         let tokens = OnnxOptions { skip_tokens: Some(2), pool: true, ..output("tokens") };
         let network = open("patches.onnx", &tokens, size_px).unwrap();
         assert_eq!(network.shape(), [4, side / 2, side / 2]);
@@ -133,9 +133,7 @@ fn a_network_that_mixes_its_images_sees_each_alone() {
 #[test]
 fn weights_beside_the_file_are_read_and_part_of_its_hash() {
     let network = open("parts.onnx", &OnnxOptions::default(), 32).unwrap();
-    let images = images(1, 32);
-    assert_close(&network.maps(&images, 1).unwrap(), &all_patches(&images, 32));
-
+    assert_close(&network.maps(&images(1, 32), 1).unwrap(), &all_patches(&images(1, 32), 32));
     let folder = tempfile::tempdir().unwrap();
     let [file, part] = ["parts.onnx", "parts.onnx.data"].map(|name| folder.path().join(name));
     std::fs::copy(fixture("parts.onnx"), &file).unwrap();
@@ -152,7 +150,6 @@ fn weights_beside_the_file_are_read_and_part_of_its_hash() {
     std::fs::write(&part, &bytes[..100]).unwrap();
     let error = OnnxNetwork::new(NetworkFile::read(&file).unwrap(), &OnnxOptions::default(), 32).unwrap_err();
     assert_eq!(error.exit_code(), 7, "{error}");
-
     // Another place than beside the file could be any file of this machine.
     let bytes = std::fs::read(&file).unwrap();
     for place in ["../arts.onnx.da", "/etc/passwdata.", "..............."] {
@@ -167,8 +164,9 @@ fn weights_beside_the_file_are_read_and_part_of_its_hash() {
 
 #[test]
 fn one_file_has_the_hash_that_b3sum_prints() {
-    let bytes = std::fs::read(fixture("fixed.onnx")).unwrap();
-    assert_eq!(NetworkFile::read(&fixture("fixed.onnx")).unwrap().hash, blake3::hash(&bytes).to_string());
+    let file = fixture("fixed.onnx");
+    let expected = blake3::hash(&std::fs::read(&file).unwrap()).to_string();
+    assert_eq!(NetworkFile::read(&file).unwrap().hash, expected);
 }
 
 #[test]
@@ -236,6 +234,7 @@ fn what_does_not_fit_says_what_would() {
         ("pair.onnx", output("map"), 32, 2, "several inputs; choose one with backbone.input"),
         ("pair.onnx", named("photo"), 32, 2, "backbone.input is \"photo\", but the network has"),
         ("pair.onnx", named("mask"), 32, 7, "input \"mask\" is [?, 1, 32, 32]; expected images"),
+        ("cubic.onnx", none.clone(), 32, 7, "layer \"shrink\" is a bicubic Resize"),
         ("unknown.onnx", none.clone(), 32, 7, "Zauberstab operator not supported"),
     ] {
         let (found, message) = refused(name, &options, size_px);
@@ -309,6 +308,28 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn long_chains_of_layers_need_no_more_stack_than_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (layers, fits) in [(20_000, true), (layers::MOST_LAYERS + 1, false)] {
+        let mut model = ModelProto::parse_buf(&std::fs::read(fixture("crowd.onnx")).unwrap()).unwrap();
+        let graph = model.graph.as_mut().unwrap();
+        let layer = |index: usize| NodeProto {
+            input: vec![if index == 0 { "image".into() } else { format!("map{index}") }],
+            output: vec![if index + 1 == layers { "map".into() } else { format!("map{}", index + 1) }],
+            op_type: Some("Sin".into()),
+            ..NodeProto::default()
+        };
+        graph.node = (0..layers).map(layer).collect();
+        graph.initializer.clear();
+        graph.output[0] = onnx::ValueInfoProto { name: Some("map".into()), ..graph.input[0].clone() };
+        match survives(&model.write_buf().unwrap(), folder.path()) {
+            Ok(network) => assert!(fits && network.shape() == [3, 32, 32]),
+            Err(error) => assert!(!fits && error.to_string().contains("expected at most 50000"), "{error}"),
+        }
+    }
+}
+
+#[test]
 fn graphs_within_graphs_are_followed_so_far_and_no_further() {
     let folder = tempfile::tempdir().unwrap();
     // Deeper ones overflow the stack of whoever reads them by recursion.
@@ -357,8 +378,6 @@ fn exported_networks_give_pytorchs_maps() {
         let network = OnnxNetwork::new(network, &options, size_px).unwrap();
         assert_eq!(network.batch, Batch::Any, "{network:?}");
         let maps = network.maps(&images, count).unwrap();
-
-        // PyTorch's values are [B, F, H, W], [B, H, W, F] or [B, tokens, F].
         let [channels, height, width] = network.shape();
         let special = options.skip_tokens.unwrap_or(0);
         let positions = special + height * width;

@@ -1,9 +1,14 @@
 //! Threads that run networks, and what keeps a network from ending the program.
 
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use rten::ThreadPool;
 use sarb_labels::guard::{self, hush_thread};
+
+/// Stack of a thread that loads or runs a network. The runtime follows layers from the last to the first by
+/// recursion, at almost 1 kB for each ([`super::layers::MOST_LAYERS`]); memory that is not touched is not taken.
+const STACK_BYTES: usize = 512 << 20;
 
 /// As many threads as the rest of the program computes on.
 pub(super) fn pool() -> &'static Arc<ThreadPool> {
@@ -19,7 +24,10 @@ pub(super) fn pool() -> &'static Arc<ThreadPool> {
 }
 
 /// What `work` with a network returns, or nothing if the runtime panicked, on whichever thread.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn guarded<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     pool();
-    guard::guarded(work)
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK_BYTES);
+        thread.spawn_scoped(scope, || guard::guarded(work)).ok()?.join().ok()?
+    })
 }
