@@ -6,6 +6,7 @@
 
 mod categories;
 mod confusions;
+mod epochs;
 mod explorer;
 mod facts;
 mod gallery;
@@ -147,7 +148,7 @@ fn training(runs: &[ReadRun], names: &Names, notes: &mut Vec<String>) -> String 
             listed(&without)
         ));
     }
-    let charts = history::charts(runs, names);
+    let charts = epochs::charts(runs, names);
     if charts.is_empty() {
         return String::new();
     }
