@@ -87,7 +87,7 @@ impl Quickstart {
     }
 
     /// What to do next: commands that work as they stand, then one for other images.
-    fn suggestions(&self) -> [String; 4] {
+    fn suggestions(&self) -> [String; 5] {
         let out = self.out.display();
         [
             format!("sarb predict {out}/sarb {out}/data/images --top 3"),
@@ -95,8 +95,8 @@ impl Quickstart {
                 "sarb train quickstart/ssgrl --data {out}/data --weights {out}/trunk.safetensors --known 0.5 --out {out}-half"
             ),
             "sarb recipes list".into(),
-            "sarb train coco18/linear --data YOUR_FOLDER --weights efficientnet_lite0.safetensors --out RUN"
-                .into(),
+            "sarb weights fetch efficientnet-lite0".into(),
+            "sarb train coco18/linear --data YOUR_FOLDER --weights efficientnet-lite0 --out RUN".into(),
         ]
     }
 
