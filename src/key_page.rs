@@ -228,27 +228,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-
-    /// Compares what stands between two marks of the page with what it should be; with `SARB_WRITE_DOCS=1` in
-    /// the environment, writes it.
-    fn between_marks(page: &str, name: &str, expected: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let [begin, end] = [format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->")];
-        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page}: no {begin}"));
-        let (found, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{page}: no {end}"));
-        if std::env::var_os("SARB_WRITE_DOCS").is_some() {
-            std::fs::write(&path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
-        } else {
-            assert_eq!(found, expected, "{page} is old: run this test with SARB_WRITE_DOCS=1");
-        }
-    }
+    use crate::made_pages::between_marks;
 
     #[test]
     fn the_page_says_what_the_settings_say() {
-        between_marks("docs/recipes.md", "recipes and plans", &built_in());
-        between_marks("docs/recipes.md", "keys of recipes", &markdown(&of_recipes()));
-        between_marks("docs/recipes.md", "keys of plans", &markdown(&of_plans()));
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes.md");
+        between_marks(&page, "recipes and plans", &built_in());
+        between_marks(&page, "keys of recipes", &markdown(&of_recipes()));
+        between_marks(&page, "keys of plans", &markdown(&of_plans()));
     }
 
     #[test]

@@ -85,6 +85,9 @@ mod kmeans;
 mod loader;
 mod lock;
 mod loss;
+#[cfg(test)]
+#[path = "../crates/labels/src/made_pages.rs"]
+mod made_pages;
 mod memory;
 mod methods;
 mod model;

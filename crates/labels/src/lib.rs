@@ -34,6 +34,8 @@ pub mod hiding;
 pub mod images;
 pub mod inspect;
 pub mod labels;
+#[cfg(test)]
+mod made_pages;
 pub mod matrix;
 pub mod merging;
 pub mod metrics;

@@ -45,18 +45,6 @@ pub fn run(command: DataCommand) -> Result<()> {
     }
 }
 
-/// The same for programs.
-fn counts_as_json(annotations: &Annotations) -> serde_json::Value {
-    let labels = &annotations.labels;
-    serde_json::json!({
-        "images": labels.images(),
-        "categories": labels.categories(),
-        "positive": labels.count(Label::Positive),
-        "negative": labels.count(Label::Negative),
-        "unknown": labels.count(Label::Unknown),
-    })
-}
-
 /// Labels in one line: how many images, categories and labels of each kind.
 fn counts(annotations: &Annotations) -> String {
     let labels = &annotations.labels;
@@ -67,4 +55,16 @@ fn counts(annotations: &Annotations) -> String {
         labels.images(),
         labels.categories()
     )
+}
+
+/// What [`counts`] says, for programs.
+fn counts_as_json(annotations: &Annotations) -> serde_json::Value {
+    let labels = &annotations.labels;
+    serde_json::json!({
+        "images": labels.images(),
+        "categories": labels.categories(),
+        "positive": labels.count(Label::Positive),
+        "negative": labels.count(Label::Negative),
+        "unknown": labels.count(Label::Unknown),
+    })
 }

@@ -34,7 +34,7 @@ pub struct ReadArgs {
     /// Arrays, tables, JSON maps: what 1, 0 and -1 mean
     #[arg(long)]
     convention: Option<Convention>,
-    /// Pascal VOC: which list of images, such as trainval; others: which split
+    /// Pascal VOC: which list of images, such as trainval; others: which set, such as train
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
     /// Pascal VOC: what a category is whose objects are all difficult [default: unknown]

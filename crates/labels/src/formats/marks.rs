@@ -1,9 +1,9 @@
 //! Labels of a source that lists them one by one, until every image and category is known.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
+use super::names::Names;
 use crate::annotations::Annotations;
 use crate::files::tidy;
 use crate::labels::{Label, LabelMatrix};
@@ -20,36 +20,6 @@ pub(crate) struct Marks {
     marks: Vec<(u32, u32, Label)>,
     /// Images that nobody looked at.
     unseen: Vec<u32>,
-}
-
-/// Distinct names with their places.
-#[derive(Debug)]
-struct Names<T> {
-    places: HashMap<T, u32>,
-    names: Vec<T>,
-}
-
-impl<T> Default for Names<T> {
-    fn default() -> Self {
-        Self { places: HashMap::new(), names: Vec::new() }
-    }
-}
-
-impl<T: Clone + Eq + std::hash::Hash> Names<T> {
-    fn place<Q>(&mut self, name: &Q) -> usize
-    where
-        T: std::borrow::Borrow<Q>,
-        Q: Eq + std::hash::Hash + ToOwned<Owned = T> + ?Sized,
-    {
-        if let Some(&place) = self.places.get(name) {
-            return place as usize;
-        }
-        let place = self.names.len();
-        // More than four billion names do not fit into memory.
-        self.places.insert(name.to_owned(), u32::try_from(place).expect("a place fits 32 bits"));
-        self.names.push(name.to_owned());
-        place
-    }
 }
 
 impl Marks {
@@ -74,17 +44,17 @@ impl Marks {
 
     /// The column of a category that is there already.
     pub fn find_category(&self, name: &str) -> Option<usize> {
-        self.categories.places.get(name).map(|&place| place as usize)
+        self.categories.find(name)
     }
 
     /// Names of the categories so far, in column order.
     pub fn categories(&self) -> &[String] {
-        &self.categories.names
+        self.categories.all()
     }
 
     /// Images so far, in row order.
     pub fn images(&self) -> &[PathBuf] {
-        &self.images.names
+        self.images.all()
     }
 
     /// Notes what the source says of one cell. [`Label::Unknown`] says that the cell is unknown even where
@@ -108,7 +78,7 @@ impl Marks {
     /// If there is no image or no category, or more cells than memory should hold.
     pub fn finish(self, unlisted: Label, source: &Path) -> Result<Reading> {
         let Self { images, categories, mut marks, unseen } = self;
-        let (rows, columns) = (images.names.len(), categories.names.len());
+        let (rows, columns) = (images.all().len(), categories.all().len());
         let wrong = |what: String| Err(Error::Data(format!("{}: {what}", source.display())));
         if rows == 0 || columns == 0 {
             let what = if rows == 0 { "no images" } else { "no categories" };
@@ -141,8 +111,12 @@ impl Marks {
         let notes = (contradictions > 0).then(|| {
             format!("{contradictions} labels are positive in one place and negative in another: unknown")
         });
-        let annotations =
-            Annotations { images: images.names, labels, categories: categories.names, source: source.into() };
+        let annotations = Annotations {
+            images: images.into_all(),
+            labels,
+            categories: categories.into_all(),
+            source: source.into(),
+        };
         Ok(Reading { annotations, notes: notes.into_iter().collect() })
     }
 }

@@ -31,6 +31,7 @@ mod location;
 pub mod lvis;
 mod marks;
 mod name_list;
+mod names;
 pub mod open_images;
 pub mod options;
 pub mod page;

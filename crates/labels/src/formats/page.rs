@@ -76,7 +76,7 @@ fn not_listed(format: &Format) -> &'static str {
         NotListed::Unknown => "unknown",
         NotListed::Negative => "not there",
         NotListed::AsYouSay => "`--unlisted` says",
-        NotListed::NegativeOrAsYouSay => "not there; of other tools `--unlisted` says",
+        NotListed::NegativeOrAsYouSay => "not there; for exports of other tools `--unlisted` says",
         NotListed::Never => "–",
     }
 }
@@ -95,32 +95,19 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::made_pages::between_marks;
 
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
-
-    /// Compares what stands between two marks of a page with what it should be; with `SARB_WRITE_DOCS=1` in
-    /// the environment, writes it.
-    fn between_marks(page: &str, name: &str, expected: &str) {
-        let path = Path::new(ROOT).join(page);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let [begin, end] = [format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->")];
-        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page}: no {begin}"));
-        let (found, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{page}: no {end}"));
-        if std::env::var_os("SARB_WRITE_DOCS").is_some() {
-            std::fs::write(&path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
-        } else {
-            assert_eq!(found, expected, "{page} is old: run this test with SARB_WRITE_DOCS=1");
-        }
-    }
 
     #[test]
     fn the_pages_say_what_the_formats_say() {
         if !Path::new(ROOT).join("docs/formats").is_dir() {
             return; // The crate alone has no pages.
         }
-        between_marks("README.md", "formats", &table("docs/formats/"));
-        between_marks("docs/formats/README.md", "formats", &table(""));
-        between_marks("docs/formats/README.md", "examples", &examples());
+        let page_of = |page: &str| Path::new(ROOT).join(page);
+        between_marks(&page_of("README.md"), "formats", &table("docs/formats/"));
+        between_marks(&page_of("docs/formats/README.md"), "formats", &table(""));
+        between_marks(&page_of("docs/formats/README.md"), "examples", &examples());
         for format in ALL {
             let page = Path::new(ROOT).join("docs/formats").join(page(format));
             assert!(page.is_file(), "{}: no such page", page.display());

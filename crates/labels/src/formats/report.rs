@@ -1,5 +1,6 @@
 //! Problems of one source file, each said as `file:line: what`.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use crate::error::Problems;
@@ -29,6 +30,13 @@ impl<'a> Report<'a> {
             String::new()
         });
     }
+}
+
+/// What the user should know, each with its count; what did not happen is not said.
+pub(crate) fn counted<T: Display>(
+    counts: impl IntoIterator<Item = (usize, T)>,
+) -> impl Iterator<Item = String> {
+    counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))
 }
 
 /// A value in quotes, cut where it is long, control characters escaped.

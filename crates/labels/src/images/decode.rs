@@ -402,7 +402,7 @@ mod tests {
     fn outside_data_our_jpeg_decoder_stays_within_a_few_levels_of_libjpeg() {
         let path = crate::outside_data::outside_data("data/coco18/images/0.jpg");
         let image = decode(&path).unwrap();
-        let expected = crate::images::transform::tests::fixture("0.decoded");
+        let expected = crate::images::resize::tests::fixture("0.decoded");
         assert_eq!((image.height, image.width), (320, 240));
         let differences: Vec<u8> = image.pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).collect();
         let mean = differences.iter().map(|&d| f64::from(d)).sum::<f64>() / differences.len() as f64;

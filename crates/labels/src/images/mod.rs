@@ -2,6 +2,7 @@
 //! in tar files.
 
 mod decode;
+mod resize;
 pub(crate) mod tar_index;
 pub mod tar_member;
 pub mod transform;

@@ -12,7 +12,7 @@ use super::options::{Choice, Options};
 use super::shards;
 use super::tree::{Tree, folders_in, is_hidden, is_image, name_of, walk};
 use crate::formats::format::{Format, NotListed};
-use crate::formats::report::shown;
+use crate::formats::report::{counted, shown};
 use crate::labels::Label;
 use crate::{Error, Result};
 use copies::copies;
@@ -184,7 +184,7 @@ impl Images {
             table.mark(image, entry.class, Label::Positive);
         }
         let mut reading = table.finish(unlisted, source)?;
-        for (count, what) in [
+        let counts = [
             (
                 same_as.len(),
                 "images are copies of one, in folders of several classes: one image with all their labels",
@@ -196,11 +196,8 @@ impl Images {
             (self.hidden, "hidden folders and images: left out"),
             (self.repeated, "links lead to folders that were read already: left out"),
             (self.broken, "links lead nowhere: left out"),
-        ] {
-            if count > 0 {
-                reading.notes.push(format!("{count} {what}"));
-            }
-        }
+        ];
+        reading.notes.extend(counted(counts));
         Ok(reading)
     }
 }
@@ -218,8 +215,8 @@ pub fn recognize(path: &Path, _head: &[u8]) -> Option<String> {
         return None;
     }
     let has_images = |folder: &&PathBuf| images_in(folder).is_ok_and(|count| count > 0);
-    let set = sets.iter().find(|set| set.classes.iter().filter(has_images).count() > 1)?;
-    let count = set.classes.iter().filter(has_images).count();
+    let mut sizes = sets.iter().map(|set| (set, set.classes.iter().filter(has_images).count()));
+    let (set, count) = sizes.find(|(_, count)| *count > 1)?;
     let of = if set.name.is_empty() { String::new() } else { format!(" in {}", set.name) };
     Some(format!("{count} folders of images{of}"))
 }

@@ -13,7 +13,7 @@ use super::Reading;
 use super::json::{outline, read_elements};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
-use super::report::{Report, shown};
+use super::report::{Report, counted, shown};
 use super::shards::shard_files;
 use crate::error::Problems;
 use crate::files::folder_of;
@@ -186,15 +186,14 @@ impl Project {
                 labels.set(row, category, if positive { Label::Unknown } else { Label::Negative });
             }
         }
-        let counted = [
+        let counts = [
             (negative.len(), "images have the negative tag: every other tag negative"),
             (contradictions, "tags of images that have the negative tag, too: unknown"),
             (untagged.len(), "images have no tag: kept, every category unknown"),
             (regions, "regions: positive for their image"),
             (repeated, "images listed again under the same id: labels joined"),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        reading.notes.extend(counted.map(|(count, what)| format!("{count} {what}")));
+        reading.notes.extend(counted(counts));
         if let Some(name) = named_negative {
             let hint = "save what GetTags gives as tags.json beside the images if it is the negative tag";
             reading.notes.push(format!("tag {} is read as any other; {hint}", shown(&name)));

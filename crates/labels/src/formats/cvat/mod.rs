@@ -17,7 +17,7 @@ use crate::files::folder_of;
 use crate::formats::Reading;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
-use crate::formats::report::{Report, shown};
+use crate::formats::report::{Report, counted, shown};
 use crate::formats::xml::{self, Node, attribute};
 use crate::labels::Label;
 use crate::{Error, Result};
@@ -236,18 +236,14 @@ impl Task {
         if !kinds.is_empty() {
             notes.push(format!("{} shapes: positive for their image", kinds.join(", ")));
         }
-        if self.checkboxes > 0 {
-            notes.push(format!(
-                "{} checkboxes of tags are read as categories TAG/CHECKBOX: true positive, false negative",
-                self.checkboxes
-            ));
-        }
-        if self.attributes > 0 {
-            notes.push(format!("{} other attributes are not read", self.attributes));
-        }
-        if self.automatic > 0 {
-            notes.push(format!("{} labels made by a model (source auto): positive", self.automatic));
-        }
+        notes.extend(counted([
+            (
+                self.checkboxes,
+                "checkboxes of tags are read as categories TAG/CHECKBOX: true positive, false negative",
+            ),
+            (self.attributes, "other attributes are not read"),
+            (self.automatic, "labels made by a model (source auto): positive"),
+        ]));
         notes.extend(self.subsets.notes());
         notes
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use quick_xml::events::BytesStart;
 
-use crate::formats::report::{Report, shown};
+use crate::formats::report::{Report, counted, shown};
 use crate::formats::shards::{is_same_set, split_of};
 use crate::formats::xml::attribute;
 use crate::{Error, Result};
@@ -103,7 +103,7 @@ impl Subsets {
 
     /// What the user should know, each with a count.
     pub fn notes(&self) -> impl Iterator<Item = String> {
-        let counted = [
+        let counts = [
             (self.repeated, "images listed again under the same name: labels joined"),
             (
                 self.shared,
@@ -111,7 +111,7 @@ impl Subsets {
             ),
             (self.left_out, "images of other subsets are left out"),
         ];
-        counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))
+        counted(counts)
     }
 }
 

@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::Reading;
 use super::class_numbers::ClassNumbers;
-use super::json::{Document, Member, Scalar, outline, read_object};
+use super::json::{Document, Member, Scalar, outline, read_object, text};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
-use super::report::{Report, shown};
+use super::report::{Report, counted, shown};
 use super::shards::{self, shard_files};
 use crate::files::folder_of;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
@@ -83,13 +83,11 @@ fn annotation_file(path: &Path, set: Option<&str>) -> Result<PathBuf> {
     let files = subset_files(path)?;
     let names: Vec<_> = files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy())).collect();
     let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-    match (set, &files[..]) {
-        (_, []) => {
-            let what = format!("no {ANNOTATIONS}/*.json; expected an export of Datumaro");
-            Err(Error::Data(format!("{}: {what}", path.display())))
-        }
-        (set, _) => Ok(files[shards::choose(path, &names, set)?].clone()),
+    if files.is_empty() {
+        let what = format!("no {ANNOTATIONS}/*.json; expected an export of Datumaro");
+        return Err(Error::Data(format!("{}: {what}", path.display())));
     }
+    Ok(files[shards::choose(path, &names, set)?].clone())
 }
 
 /// The files of the subsets of an export, or of its folder `annotations`.
@@ -172,11 +170,7 @@ struct Annotation {
 }
 
 impl Document for Subset {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             "categories" => member.value(|categories: Categories, report| {
                 let labels = categories.label.map(|label| label.labels).unwrap_or_default();
@@ -193,17 +187,10 @@ impl Document for Subset {
 
 impl Subset {
     fn category(&mut self, name: Option<Scalar>, report: &mut Report<'_>) {
-        match name {
-            Some(Scalar::Text(name)) if !name.is_empty() => {
-                // Parts of different parents may have the same name.
-                self.same_name += usize::from(self.marks.find_category(&name).is_some());
-                self.columns.push(self.marks.category(&name));
-            }
-            name => {
-                let kind = name.as_ref().map_or("missing", Scalar::kind);
-                report.note(|| format!("the name of a label is {kind}; expected text"));
-            }
-        }
+        let Some(name) = text(name, "the name of a label", report) else { return };
+        // Parts of different parents may have the same name.
+        self.same_name += usize::from(self.marks.find_category(&name).is_some());
+        self.columns.push(self.marks.category(&name));
     }
 
     fn item(&mut self, item: Item, report: &mut Report<'_>) {
@@ -271,7 +258,7 @@ impl Subset {
             notes.push(format!("{} annotations: positive for their image", kinds.join(", ")));
         }
         let empty = if unlisted == Unlisted::Negative { self.empty } else { 0 };
-        let counted = [
+        let counts = [
             (self.fractional, "labels with a score between 0 and 1: positive"),
             (self.attributes, "attributes of labels are not read"),
             (self.without_label, "annotations without a label (label_id) are not read"),
@@ -279,8 +266,7 @@ impl Subset {
             (self.same_name, "labels have the name of another: read as one category"),
             (self.repeated, "items name an image again: labels joined"),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        notes.extend(counted.map(|(count, what)| format!("{count} {what}")));
+        notes.extend(counted(counts));
         notes
     }
 }

@@ -14,7 +14,7 @@ use crate::formats::class_numbers::ClassNumbers;
 use crate::formats::json::{Document, Member, Scalar, read_object};
 use crate::formats::marks::{Marks, clear};
 use crate::formats::options::{Choice, Options, Unlisted};
-use crate::formats::report::{Report, multi_hot, shown};
+use crate::formats::report::{Report, counted, multi_hot, shown};
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -67,11 +67,7 @@ struct LabelsFile {
 }
 
 impl Document for LabelsFile {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             // Null where the user of FiftyOne gave none.
             "classes" => member.value(|classes: Option<Vec<Scalar>>, report| {
@@ -156,13 +152,12 @@ impl LabelsFile {
         let unlabeled = self.targets.iter().filter(|targets| targets.is_none()).count();
         let empty = self.targets.iter().filter(|targets| **targets == Some(0)).count();
         let empty = if unlisted == Unlisted::Negative { empty } else { 0 };
-        let counted = [
+        let counts = [
             (unlabeled, "images are null, not labeled: kept, every category unknown"),
             (empty, "images have an empty list of labels: every category negative"),
             (self.objects, "objects with a bounding box: positive for their image"),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        let notes = counted.map(|(count, what)| format!("{count} {what}"));
+        let notes = counted(counts);
         notes.chain(confidence_note(self.fractional)).collect()
     }
 }

@@ -13,7 +13,7 @@ use crate::formats::Reading;
 use crate::formats::json::{Document, Entries, Lenient, Member, Scalar, read_object};
 use crate::formats::marks::{Marks, clear};
 use crate::formats::options::{Options, Unlisted};
-use crate::formats::report::{Report, shown};
+use crate::formats::report::{Report, counted, shown};
 use crate::labels::Label;
 
 const POSITIVE: &str = "positive_labels";
@@ -108,11 +108,7 @@ impl Labels {
 type Found<'a> = (Option<&'a Value>, Option<&'a Value>);
 
 impl Document for Dataset {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             "samples" => {
                 self.has_samples = true;
@@ -248,13 +244,12 @@ impl Dataset {
         let without = self.labels.iter().filter(|labels| labels.is_none()).count();
         let empty = self.labels.iter().filter(|labels| **labels == Some(0)).count();
         let empty = if unlisted == Unlisted::Negative { empty } else { 0 };
-        let counted = [
+        let counts = [
             (without, format!("images have no {field}: kept, every category unknown")),
             (empty, format!("images have no label in {field}: every category negative")),
             (self.objects, "objects: positive for their image".into()),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        let notes = counted.map(|(count, what)| format!("{count} {what}"));
+        let notes = counted(counts);
         notes.chain(confidence_note(self.fractional)).collect()
     }
 }

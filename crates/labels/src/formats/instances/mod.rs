@@ -16,7 +16,7 @@ use self::ids::{Entries, Entry, Id, Pairs};
 use super::Reading;
 use super::json::{Document, Member, Scalar, read_object};
 use super::marks::Marks;
-use super::report::{Report, shown};
+use super::report::{Report, counted, shown};
 use crate::Result;
 use crate::labels::Label;
 
@@ -71,11 +71,7 @@ struct Has {
 }
 
 impl Document for Instances {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             "images" => {
                 self.has.images = true;
@@ -252,7 +248,7 @@ impl Instances {
         pairs.for_each(|&(image, _)| spoken_of[image as usize] = true);
         let silent = spoken_of.iter().filter(|spoken_of| !**spoken_of).count();
         let all = if unlisted == Label::Negative { "negative" } else { "unknown" };
-        let counted = [
+        let counts = [
             (
                 self.positive_lists,
                 format!("images list the categories that they show (pos_category_ids): others are {all}"),
@@ -264,11 +260,7 @@ impl Instances {
                 "images are listed again under another id: their annotations are put together".to_owned(),
             ),
         ];
-        counted
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect()
+        counted(counts).collect()
     }
 }
 

@@ -31,11 +31,7 @@ pub(super) trait Document {
     const EXPECTED: &str = "";
 
     /// Takes one member; what is wrong with it goes into the member's report.
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error>;
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error>;
 }
 
 /// The value of one member, not yet read.
@@ -226,7 +222,7 @@ impl<'de, D: Document> Visitor<'de> for Members<'_, '_, D> {
         let Self { document, report, line } = self;
         while let Some(key) = map.next_key::<String>()? {
             report.line = line.get();
-            document.member(&key, Member { map: &mut map, report, line })?;
+            document.take(&key, Member { map: &mut map, report, line })?;
         }
         Ok(())
     }
@@ -331,6 +327,18 @@ impl Scalar {
             Scalar::Text(_) => "text",
             Scalar::Flag(_) => "true or false",
             Scalar::Other(kind) => kind,
+        }
+    }
+}
+
+/// The text of a value; one that is missing, empty or no text is noted by `what` it is.
+pub(super) fn text(value: Option<Scalar>, what: &str, report: &mut Report<'_>) -> Option<String> {
+    match value {
+        Some(Scalar::Text(text)) if !text.is_empty() => Some(text),
+        value => {
+            let kind = value.as_ref().map_or("missing", Scalar::kind);
+            report.note(|| format!("{what} is {kind}; expected text"));
+            None
         }
     }
 }

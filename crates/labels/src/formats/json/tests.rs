@@ -9,11 +9,7 @@ fn list(text: impl AsRef<[u8]>) -> (Vec<(usize, i64)>, Vec<String>, String) {
         id: i64,
     }
     impl Document for List {
-        fn member<'de, A: MapAccess<'de>>(
-            &mut self,
-            key: &str,
-            m: Member<'_, '_, A>,
-        ) -> Result<(), A::Error> {
+        fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, m: Member<'_, '_, A>) -> Result<(), A::Error> {
             match key {
                 "list" => m.each(|item: Item, report| self.0.push((report.line, item.id))),
                 _ => {

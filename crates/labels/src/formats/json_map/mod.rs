@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+use serde::de::MapAccess;
+
 use self::entry::Entry;
 use self::table::Table;
 use super::Reading;
@@ -60,7 +62,7 @@ impl Document for Map {
     const WHAT: &str = "an object of images";
     const EXPECTED: &str = r#"; expected {"IMAGE": ["LABEL", …], …}"#;
 
-    fn member<'de, A: serde::de::MapAccess<'de>>(
+    fn take<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,
         member: Member<'_, '_, A>,

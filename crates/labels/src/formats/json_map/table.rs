@@ -23,7 +23,7 @@ pub(super) enum Direction {
 }
 
 /// Names of sets of images beside those of splits, whose lists are no labels.
-const SETS: [&str; 3] = ["testing", "trainval", "images"];
+const SETS: [&str; 2] = ["trainval", "images"];
 
 fn is_set(key: &str) -> bool {
     is_split_name(key) || SETS.contains(&&*key.to_lowercase())

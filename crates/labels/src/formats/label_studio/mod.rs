@@ -5,20 +5,18 @@
 //! A control whose answers are yes, no and unsure is a category with three states.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::Reading;
 use super::answers::Answers;
 use super::json::{outline, read_elements};
 use super::location::{self, locate};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
-use super::report::{Report, shown};
-use crate::{Error, Result};
+use super::report::{Report, counted, shown};
+use super::{Reading, head_of};
+use crate::Result;
 
 mod table;
 mod writing;
@@ -80,16 +78,11 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut reading = marks.finish(unlisted.label(), path)?;
     let open = answers.clear_unanswered(&mut reading.annotations, unlisted);
     reading.notes.extend(notes);
-    if open > 0 {
-        reading
-            .notes
-            .push(format!("{open} times a control was left open where another was answered: unknown"));
-    }
+    reading
+        .notes
+        .extend(counted([(open, "times a control was left open where another was answered: unknown")]));
     Ok(reading)
 }
-
-/// Most bytes of a file that are looked at to tell a table from JSON.
-const START: u64 = 64 << 10;
 
 /// What an export says.
 #[derive(Default)]
@@ -111,10 +104,7 @@ const ADDED: [&str; 8] =
 impl Export {
     /// Reads the tasks or records of a file; whether it is whole, and what is wrong with it.
     fn read<'a>(&mut self, path: &'a Path) -> Result<(Report<'a>, bool)> {
-        let mut start = Vec::new();
-        let failed = |error| Error::io(path, error);
-        File::open(path).map_err(failed)?.take(START).read_to_end(&mut start).map_err(failed)?;
-        if table::recognize(&start) {
+        if table::recognize(&head_of(path)?) {
             let report = table::read(path, |record| self.record(record))?;
             let whole = report.problems.is_empty();
             return Ok((report, whole));
@@ -236,7 +226,7 @@ impl Export {
     fn notes(&self, unlisted: Unlisted) -> Vec<String> {
         let empty = if unlisted == Unlisted::Negative { self.answers.empty() } else { 0 };
         let others = listed(&self.other.keys().map(String::as_str).collect::<Vec<_>>());
-        let counted = [
+        let counts = [
             (self.skipped, "skipped annotations (was_cancelled): nothing is known from them".to_owned()),
             (self.answers.unanswered(), "images have no annotation: kept, every category unknown".to_owned()),
             (empty, "submitted annotations chose nothing: every category negative".to_owned()),
@@ -244,8 +234,7 @@ impl Export {
             (self.remote, "images are URLs: looked for by their path below the host".to_owned()),
             (self.other.values().sum(), format!("results of other types are not read: {others}")),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        let counted = counted.map(|(count, what)| format!("{count} {what}"));
+        let counted = counted(counts);
         let named = [
             ("categories answered with yes (positive), no (negative) or unsure", self.answers.yes_and_no()),
             (

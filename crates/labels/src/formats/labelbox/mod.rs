@@ -17,7 +17,7 @@ use super::location::{is_image, locate};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
 use super::questions::Questions;
-use super::report::{Report, shown};
+use super::report::{Report, counted, shown};
 use crate::Result;
 use crate::formats::format::{Format, NotListed};
 use crate::labels::Label;
@@ -228,7 +228,7 @@ impl Export {
 impl Counts {
     fn notes(&self, answers: &Answers, unlisted: Unlisted, open: usize) -> Vec<String> {
         let empty = if unlisted == Unlisted::Negative { answers.empty() } else { 0 };
-        let counted = [
+        let counts = [
             (self.skipped, "skipped labels: nothing is known from them"),
             (answers.unanswered(), "images have no label: kept, every category unknown"),
             (self.words, "answers yes, no or unknown: positive, negative and unknown"),
@@ -240,8 +240,7 @@ impl Counts {
             (self.joined, "data rows name the image of another data row: read as further labels of it"),
             (self.remote, "images are URLs: looked for by their path below the host"),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        counted.map(|(count, what)| format!("{count} {what}")).collect()
+        counted(counts).collect()
     }
 }
 

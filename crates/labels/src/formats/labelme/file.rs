@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::MapAccess;
 
 use crate::Result;
-use crate::formats::json::{Document, Entries, Lenient, Member, Scalar, read_object};
+use crate::formats::json::{Document, Entries, Lenient, Member, Scalar, read_object, text};
 use crate::formats::report::{Report, shown};
 
 /// What a file says of its image.
@@ -63,11 +63,7 @@ struct AnyShape {
 }
 
 impl Document for Keys {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             // Null in files of early versions.
             "flags" => member.value(|flags: Option<Entries<Scalar>>, report| {
@@ -100,12 +96,7 @@ impl Keys {
             Some(Lenient::Object(Entries(flags))) => flags.iter().filter(|(_, flag)| flag.is_on()).count(),
             _ => 0,
         };
-        match shape.label {
-            Some(Scalar::Text(label)) if !label.is_empty() => self.shapes.push(Shape { label, flags }),
-            label => {
-                let kind = label.as_ref().map_or("missing", Scalar::kind);
-                report.note(|| format!("the label of a shape is {kind}; expected text"));
-            }
-        }
+        let label = text(shape.label, "the label of a shape", report);
+        self.shapes.extend(label.map(|label| Shape { label, flags }));
     }
 }

@@ -11,7 +11,7 @@ use super::Reading;
 use super::json::outline;
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
-use super::report::Report;
+use super::report::{Report, counted};
 use super::shards::shard_files;
 use crate::error::Problems;
 use crate::files::{folder_of, tidy};
@@ -168,7 +168,7 @@ impl Folder {
             Unlisted::Negative => ("negative", self.empty),
         };
         let others = self.others.first().map(|file| file.display().to_string()).unwrap_or_default();
-        let counted = [
+        let counts = [
             (self.unticked, format!("flags are false, not ticked: {state}, as --unlisted says")),
             (self.shapes, "shapes: positive for their image".into()),
             (self.left_out, format!("shapes called {IGNORE} or {BACKGROUND} are not read")),
@@ -179,8 +179,7 @@ impl Folder {
             (self.others.len(), format!("JSON files are not LabelMe's and not read, such as {others}")),
             (unread, "images of the folder have no file of LabelMe: left out".into()),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        counted.map(|(count, what)| format!("{count} {what}")).collect()
+        counted(counts).collect()
     }
 }
 

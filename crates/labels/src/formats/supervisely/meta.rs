@@ -8,7 +8,7 @@ use serde::de::MapAccess;
 
 use crate::Result;
 use crate::formats::answer_words::said;
-use crate::formats::json::{Document, Member, Scalar, read_object};
+use crate::formats::json::{self, Document, Member, Scalar, read_object};
 use crate::formats::report::{Report, shown};
 use crate::labels::Label;
 
@@ -84,23 +84,11 @@ impl Meta {
     }
 
     fn class(&mut self, class: Class, report: &mut Report<'_>) {
-        match class.title {
-            Some(Scalar::Text(title)) if !title.is_empty() => self.classes.push(title),
-            value => {
-                let kind = value.as_ref().map_or("missing", Scalar::kind);
-                report.note(|| format!("title of a class is {kind}; expected text"));
-            }
-        }
+        self.classes.extend(json::text(class.title, "title of a class", report));
     }
 
     fn tag(&mut self, tag: TagMeta, report: &mut Report<'_>) {
-        let name = match tag.name {
-            Some(Scalar::Text(name)) if !name.is_empty() => name,
-            value => {
-                let kind = value.as_ref().map_or("missing", Scalar::kind);
-                return report.note(|| format!("name of a tag is {kind}; expected text"));
-            }
-        };
+        let Some(name) = json::text(tag.name, "name of a tag", report) else { return };
         let kind = match tag.value_type {
             Some(Scalar::Text(kind)) => kind,
             value => {
@@ -151,11 +139,7 @@ struct TagMeta {
 }
 
 impl Document for Meta {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             "classes" => {
                 self.has_classes = true;

@@ -18,7 +18,7 @@ use super::json::{Document, Member, Scalar, read_object};
 use super::marks::Marks;
 use super::options::{Choice, Options, Unlisted};
 use super::questions::Questions;
-use super::report::{Report, shown};
+use super::report::{Report, counted, shown};
 use crate::categories::did_you_mean;
 use crate::error::Problems;
 use crate::formats::format::{Format, NotListed};
@@ -233,11 +233,7 @@ struct Object {
 }
 
 impl Document for Picture<'_> {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         let Self { project, image, listed, empty } = self;
         match key {
             "tags" => {
@@ -263,7 +259,7 @@ impl Counts {
     fn notes(&self, unlisted: Unlisted, open: usize) -> Vec<String> {
         let empty = if unlisted == Unlisted::Negative { self.empty } else { 0 };
         let kinds = Vec::from_iter(self.values.keys().copied()).join(" or ");
-        let counted = [
+        let counts = [
             (self.objects, "objects: positive for their image".to_owned()),
             (self.tags_of_objects, "tags of objects are not read".to_owned()),
             (
@@ -275,8 +271,7 @@ impl Counts {
             (open, "times a tag with several values does not say one of an image: unknown".to_owned()),
             (self.without_file, "images have no file in ann: left out".to_owned()),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        counted.map(|(count, what)| format!("{count} {what}")).collect()
+        counted(counts).collect()
     }
 }
 

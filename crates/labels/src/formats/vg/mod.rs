@@ -191,7 +191,7 @@ impl Document for Index {
     const WHAT: &str = "an object of images";
     const EXPECTED: &str = r#"; expected {"IMAGE": [INDEX, …], …}"#;
 
-    fn member<'de, A: MapAccess<'de>>(
+    fn take<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,
         member: Member<'_, '_, A>,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::categories::did_you_mean;
 use crate::formats::json::{Entries, Lenient, Scalar};
 use crate::formats::marks::Marks;
+use crate::formats::names::Names;
 use crate::formats::report::{Report, shown};
 use crate::labels::Label;
 use crate::{Error, Result};
@@ -29,8 +30,7 @@ struct Attribute {
     choice: bool,
     /// Whether VIA fills in a value that nobody chose.
     has_default: bool,
-    places: HashMap<String, u32>,
-    values: Vec<String>,
+    values: Names<String>,
     unticked: usize,
 }
 
@@ -43,19 +43,6 @@ pub struct Definition {
     options: Option<Lenient<Entries<Value>>>,
     default_options: Option<Lenient<Entries<Value>>>,
     default_value: Option<Scalar>,
-}
-
-impl Attribute {
-    fn value(&mut self, value: &str) -> u32 {
-        if let Some(&place) = self.places.get(value) {
-            return place;
-        }
-        // More than four billion values do not fit into memory.
-        let place = u32::try_from(self.values.len()).expect("a place fits 32 bits");
-        self.places.insert(value.to_owned(), place);
-        self.values.push(value.to_owned());
-        place
-    }
 }
 
 impl Attributes {
@@ -79,7 +66,7 @@ impl Attributes {
             attribute.choice = true;
             if let Some(Lenient::Object(Entries(options))) = options {
                 options.iter().filter(|(option, _)| !option.is_empty()).for_each(|(option, _)| {
-                    attribute.value(option);
+                    attribute.values.place(option);
                 });
             }
             let defaults =
@@ -94,25 +81,25 @@ impl Attributes {
     pub fn value(&mut self, image: usize, name: &str, value: &Value, report: &mut Report<'_>) -> bool {
         let place = self.place(name);
         let attribute = &mut self.attributes[place];
-        let mut mark = |value: u32| self.marks.push((image as u32, place as u32, value));
+        let mut mark = |value: usize| self.marks.push((image as u32, place as u32, value as u32));
         match value {
             Value::Null => false,
             Value::String(text) => {
                 let text = text.trim();
                 if !text.is_empty() {
-                    mark(attribute.value(text));
+                    mark(attribute.values.place(text));
                 }
                 !text.is_empty()
             }
             Value::Number(number) => {
-                mark(attribute.value(&number.to_string()));
+                mark(attribute.values.place(number.to_string().as_str()));
                 true
             }
             Value::Object(options) => {
                 attribute.choice = true;
                 let mut ticked = false;
                 for (option, on) in options.iter().filter(|(option, _)| !option.is_empty()) {
-                    let place = attribute.value(option);
+                    let place = attribute.values.place(option);
                     match on {
                         Value::Bool(true) => {
                             mark(place);
@@ -142,7 +129,7 @@ impl Attributes {
     /// # Errors
     /// [`Error::Usage`] if the user must choose, or chose one that is not there.
     pub fn choose(&self, path: &Path, field: Option<&str>) -> Result<Vec<usize>> {
-        let with_values = self.attributes.iter().enumerate().filter(|(_, it)| !it.values.is_empty());
+        let with_values = self.attributes.iter().enumerate().filter(|(_, it)| !it.values.all().is_empty());
         let there: Vec<usize> = with_values.map(|(place, _)| place).collect();
         let name = |&place: &usize| self.attributes[place].name.as_str();
         let names = || there.iter().map(|place| shown(name(place))).collect::<Vec<_>>().join(", ");
@@ -179,7 +166,7 @@ impl Attributes {
                 [_] => marks.category(value),
                 _ => marks.category(&format!("{name}/{value}")),
             };
-            columns.insert(place, values.iter().map(category).collect());
+            columns.insert(place, values.all().iter().map(category).collect());
         }
         let mut labeled = vec![false; rows.len()];
         for &(image, attribute, value) in &self.marks {
@@ -194,12 +181,12 @@ impl Attributes {
     /// What the user should know of the attributes that were chosen and of the others.
     pub fn notes(&self, chosen: &[usize]) -> Vec<String> {
         let mut notes = Vec::new();
-        let all = || self.attributes.iter().enumerate().filter(|(_, it)| !it.values.is_empty());
+        let all = || self.attributes.iter().enumerate().filter(|(_, it)| !it.values.all().is_empty());
         for Attribute { name, choice, has_default, values, .. } in
             chosen.iter().map(|&it| &self.attributes[it])
         {
             if !choice {
-                let count = values.len();
+                let count = values.all().len();
                 notes
                     .push(format!("attribute {} holds text: its {count} values are categories", shown(name)));
             }

@@ -5,7 +5,6 @@
 //! image has attributes of its own and regions with theirs. A value is text, or an object of checkboxes, of
 //! which only the ticked ones are stored: unticking one deletes it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::MapAccess;
@@ -16,8 +15,9 @@ use super::Reading;
 use super::json::{Document, Entries, Lenient, Member, Scalar, outline, read_object};
 use super::location::locate;
 use super::marks::Marks;
+use super::names::Names;
 use super::options::{Choice, Options, Unlisted};
-use super::report::{Report, shown};
+use super::report::{Report, counted, shown};
 use crate::Result;
 use crate::files::folder_of;
 use crate::formats::format::{Format, NotListed};
@@ -70,7 +70,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
 #[derive(Default)]
 struct Project {
     /// The names of images, each once.
-    images: Names,
+    images: Names<String>,
     attributes: Attributes,
     /// What VIA puts before the names of images.
     prefix: String,
@@ -78,12 +78,6 @@ struct Project {
     regions: usize,
     unlabeled_regions: usize,
     repeated: usize,
-}
-
-#[derive(Default)]
-struct Names {
-    places: HashMap<String, usize>,
-    names: Vec<String>,
 }
 
 /// An image: attributes of its own, and regions.
@@ -130,11 +124,7 @@ struct Core {
 impl Document for Project {
     const EXPECTED: &str = "; expected a project of VIA 2, or annotations of VIA 1 or 2";
 
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        member: Member<'_, '_, A>,
-    ) -> Result<(), A::Error> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, member: Member<'_, '_, A>) -> Result<(), A::Error> {
         match key {
             "_via_settings" => member.value(|settings: Lenient<Settings>, _| {
                 let Lenient::Object(Settings { core: Some(core) }) = settings else { return };
@@ -178,13 +168,9 @@ impl Project {
     fn row(&mut self, name: Option<&Scalar>, report: &mut Report<'_>) -> Option<usize> {
         match name {
             Some(Scalar::Text(name)) if !name.is_empty() => {
-                let next = self.images.names.len();
-                let row = *self.images.places.entry(name.clone()).or_insert(next);
-                if row == next {
-                    self.images.names.push(name.clone());
-                } else {
-                    self.repeated += 1;
-                }
+                let count = self.images.all().len();
+                let row = self.images.place(name.as_str());
+                self.repeated += usize::from(row < count);
                 Some(row)
             }
             name => {
@@ -209,7 +195,7 @@ impl Project {
     fn finish(mut self, path: &Path, options: &Options, unlisted: Unlisted) -> Result<Reading> {
         let chosen = self.attributes.choose(path, options.field.as_deref())?;
         let mut marks = Marks::default();
-        let names = std::mem::take(&mut self.images.names);
+        let names = std::mem::take(&mut self.images).into_all();
         let rows: Vec<usize> = names
             .iter()
             .map(|name| {
@@ -220,15 +206,14 @@ impl Project {
         let labeled = self.attributes.mark(&chosen, &rows, &mut marks);
         let mut notes = self.attributes.notes(&chosen);
         let empty = if unlisted == Unlisted::Negative { rows.len() - labeled } else { 0 };
-        let counted = [
+        let counts = [
             (self.regions, "regions: their attributes are those of the image"),
             (self.unlabeled_regions, "regions have no attribute: nothing is known from them"),
             (empty, "images have no label: every category negative"),
             (self.repeated, "images are listed again under the same name: labels joined"),
             (self.remote, "images are URLs: looked for by their path below the host"),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        notes.extend(counted.map(|(count, what)| format!("{count} {what}")));
+        notes.extend(counted(counts));
         let mut reading = marks.finish(unlisted.label(), path)?;
         reading.notes.extend(notes);
         Ok(reading)

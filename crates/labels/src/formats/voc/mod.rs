@@ -70,6 +70,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let difficult = options.difficult.unwrap_or_default();
     if sets.stems.is_empty() && root.join("Annotations").is_dir() {
         if options.set.is_some() {
+            // There is none to choose: this says so.
             sets.choose(options.set.as_deref())?;
         }
         let why = "without the lists of ImageSets/Main it may be the export of a tool, in which nobody says that \

@@ -15,7 +15,7 @@ use super::Reading;
 use super::label_lists::{Columns, fill_unlisted};
 use super::marks::Marks;
 use super::options::{Choice, Options};
-use super::report::shown;
+use super::report::{counted, shown};
 use super::shards::{shard_files, splits};
 use crate::error::Problems;
 use crate::files::folder_of;
@@ -288,17 +288,14 @@ impl<'a> Samples<'a> {
             fill_unlisted(&mut reading.annotations.labels, &listed, unlisted);
         }
         let notes = &mut reading.notes;
-        let mut count = |count: usize, what: &str| {
-            if count > 0 {
-                notes.push(format!("{count} {what}"));
-            }
-        };
-        count(counts.without_labels, "images have no labels in KEY.json or KEY.cls: all unknown");
-        count(counts.without_image, "samples have labels but no image: left out");
-        count(
-            counts.replaced,
-            "members have the name of a later one, which counts, as where tar extracts them",
-        );
+        notes.extend(counted([
+            (counts.without_labels, "images have no labels in KEY.json or KEY.cls: all unknown"),
+            (counts.without_image, "samples have labels but no image: left out"),
+            (
+                counts.replaced,
+                "members have the name of a later one, which counts, as where tar extracts them",
+            ),
+        ]));
         if let Some(name) = &counts.dotted_name {
             notes.push(format!(
                 "{} images are left out, such as {}: WebDataset takes what follows the first dot of a name for \

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::Reading;
 use super::marks::Marks;
 use super::options::{Choice, Options};
-use super::report::shown;
+use super::report::{counted, shown};
 use super::shards;
 use super::tree::walk;
 use crate::error::Problems;
@@ -105,7 +105,7 @@ fn mark(
     }
     problems.or(())?;
     let state = if unlisted == Label::Negative { "negative" } else { "unknown" };
-    for (count, what) in [
+    let counts = [
         (empty, format!("images have an empty label file: {state} in every category")),
         (
             missing,
@@ -115,11 +115,8 @@ fn mark(
         ),
         (predicted, "objects have a confidence, so a model found them: positive".to_owned()),
         (outside, "objects lie outside of their image: positive all the same".to_owned()),
-    ] {
-        if count > 0 {
-            notes.push(format!("{count} {what}"));
-        }
-    }
+    ];
+    notes.extend(counted(counts));
     marks.finish(unlisted, source)
 }
 

@@ -9,7 +9,7 @@ use super::layout::{Part, is_label_name, swapped};
 use crate::error::Problems;
 use crate::files::{folder_of, tidy};
 use crate::formats::lines::{Lines, text};
-use crate::formats::report::shown;
+use crate::formats::report::{counted, shown};
 use crate::formats::tree::{Tree, is_image, walk};
 use crate::{Error, Result};
 
@@ -172,25 +172,21 @@ impl Rows {
 
     /// What the user should know.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let mut count = |count: usize, what: &str| {
-            if count > 0 {
-                notes.push(format!("{count} {what}"));
-            }
-        };
-        count(self.orphans, "text files have no image of their name: left out; --images DIR looks elsewhere");
         let others = self.of_user.iter().filter(|image| !self.taken.contains_key(*image)).count();
-        count(others, "images of --images have no label file in this set: left out");
-        count(self.repeated, "lines of lists repeat an image: read once");
-        count(self.shared, "images are in several parts of the set: read once");
         let mut files = HashSet::new();
-        let shared =
+        let same_file =
             self.rows.iter().filter_map(|row| row.labels.as_ref()).filter(|file| !files.insert(*file));
-        count(
-            shared.count(),
-            "images have the label file of another image, whose name differs in its extension",
-        );
-        notes
+        let counts = [
+            (self.orphans, "text files have no image of their name: left out; --images DIR looks elsewhere"),
+            (others, "images of --images have no label file in this set: left out"),
+            (self.repeated, "lines of lists repeat an image: read once"),
+            (self.shared, "images are in several parts of the set: read once"),
+            (
+                same_file.count(),
+                "images have the label file of another image, whose name differs in its extension",
+            ),
+        ];
+        counted(counts).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Problems;
 use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::formats::name_list::check_name;
-use crate::formats::report::shown;
+use crate::formats::report::{counted, shown};
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -125,12 +125,11 @@ impl Images {
             )),
         }
         let absent = all - self.ids.len();
-        let counted = [
+        let counts = [
             (self.renamed, "extensions of images other than .jpg: read back as .jpg"),
             (absent, "images of which nothing is known: only known labels are listed"),
         ];
-        let counted = counted.iter().filter(|(count, _)| *count > 0);
-        losses.extend(counted.map(|(count, what)| format!("{count} {what}")));
+        losses.extend(counted(counts));
         losses
     }
 }

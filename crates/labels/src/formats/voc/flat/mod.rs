@@ -16,7 +16,7 @@ use crate::error::Problems;
 use crate::files::{folder_of, tidy};
 use crate::formats::Reading;
 use crate::formats::options::Options;
-use crate::formats::report::{Report, shown};
+use crate::formats::report::{Report, counted, shown};
 use crate::formats::shards;
 use crate::formats::tree::{folders_in, is_hidden, is_image, name_of};
 use crate::images::{EXTENSIONS, has_extension};
@@ -279,20 +279,16 @@ struct Counts {
 
 impl Counts {
     fn notes(&self) -> Vec<String> {
-        let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
-        let notes = [
-            count(
+        let counts = [
+            (
                 self.by_own_name,
                 "XML files name another image in filename: the image of their own name is taken",
             ),
-            count(self.by_file_name, "XML files name another image in filename: that image is taken"),
-            count(
-                self.repeated,
-                "XML files are about an image of another one: their objects are put together",
-            ),
-            count(self.without_xml, "images have no XML file: left out"),
+            (self.by_file_name, "XML files name another image in filename: that image is taken"),
+            (self.repeated, "XML files are about an image of another one: their objects are put together"),
+            (self.without_xml, "images have no XML file: left out"),
         ];
-        notes.into_iter().flatten().collect()
+        counted(counts).collect()
     }
 }
 
