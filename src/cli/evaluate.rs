@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use sarb::compare::{Comparison, compare};
 use sarb::labels::Split;
-use sarb::labels::formats::options::Convention;
 use sarb::labels::text::{aligned, percent};
 use sarb::{Cancel, Error, Result, Which};
 use serde_json::json;
 
 use super::console::{print, warn};
 use super::numbers::mean_average_precision;
-use super::systems::Systems;
+use super::systems::{ScoreArgs, Systems};
 use super::{BootstrapArgs, CacheArgs};
 
 /// Arguments of `sarb evaluate`.
@@ -33,20 +32,9 @@ pub struct Evaluate {
     /// Features of the split's images, for runs trained with --features; once for all of them, or once for each
     #[arg(long, value_name = "FILE", requires = "runs")]
     pub features: Vec<PathBuf>,
-    /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0; may be repeated and
-    /// stand beside runs
-    #[arg(long, value_name = "FILE")]
-    pub scores: Vec<PathBuf>,
-    /// Labels of those scores: own CSV, or .npy, .npz or .txt [N, C]; names that both files hold are matched
-    /// [default: those of the runs]
-    #[arg(long, value_name = "FILE", requires = "scores", conflicts_with = "runs")]
-    pub labels: Option<PathBuf>,
-    /// What 1, 0 and -1 mean in an array of labels, where it leaves that open; NaN is unknown
-    #[arg(long, requires = "labels")]
-    pub convention: Option<Convention>,
-    /// The scores are probabilities, threshold 0.5
-    #[arg(long, requires = "scores")]
-    pub probabilities: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub others: ScoreArgs,
     /// Print one JSON object, fractions in 0…1
     #[arg(long)]
     pub json: bool,

@@ -31,14 +31,24 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
-/// The instruction sets that the kernels look for and this processor has.
+/// Those instruction sets of this processor that the kernels look for, or the crates below them.
 pub fn instructions() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
         macro_rules! found {
             ($($name:tt),*) => { [$(($name, std::is_x86_feature_detected!($name))),*] };
         }
-        let all = found!("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16");
+        let all = found!(
+            "sse4.2",
+            "avx",
+            "avx2",
+            "fma",
+            "avx512f",
+            "avx512dq",
+            "avx512bw",
+            "avx512vl",
+            "avx512bf16"
+        );
         all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
     }
     #[cfg(target_arch = "aarch64")]

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sarb::labels::Split;
-use sarb::labels::formats::options::Convention;
 use sarb::report::{Options, Report as Tables, Results};
 use sarb::{Error, Result, Which};
 
 use crate::cli::BootstrapArgs;
 use crate::cli::console::{print, say, warn};
+use crate::cli::systems::ScoreArgs;
 
 /// Arguments of `sarb report`.
 #[derive(Debug, Clone, Args)]
 pub struct Report {
     /// Folders of runs, side by side on one page; or folders of a sweep, several of which are shards of one plan
-    #[arg(required_unless_present = "scores", value_name = "DIR")]
+    #[arg(id = "runs", required_unless_present = "scores", value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// Of runs the page, a name that ends in .html [default: DIR/report.html]; of a sweep a folder for tables, figures
     /// and page, or one page if it ends in .html [default: DIR/report]
@@ -33,19 +33,9 @@ pub struct Report {
     /// Of runs: which checkpoint draws the heat maps [default: best]
     #[arg(long, value_enum)]
     pub checkpoint: Option<Which>,
-    /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0; may be repeated and stand
-    /// beside runs
-    #[arg(long, value_name = "FILE")]
-    pub scores: Vec<PathBuf>,
-    /// Labels of those scores: own CSV, or .npy, .npz or .txt [N, C] [default: those of the runs]
-    #[arg(long, value_name = "FILE", requires = "scores", conflicts_with = "dirs")]
-    pub labels: Option<PathBuf>,
-    /// What 1, 0 and -1 mean in an array of labels, where it leaves that open; NaN is unknown
-    #[arg(long, requires = "labels")]
-    pub convention: Option<Convention>,
-    /// The scores are probabilities, threshold 0.5
-    #[arg(long, requires = "scores")]
-    pub probabilities: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub others: ScoreArgs,
     /// Print one JSON object: the tables, the notes and the files that were written
     #[arg(long)]
     pub json: bool,
@@ -73,7 +63,7 @@ impl Report {
 
     fn tables_of_sweep(&self) -> Result<()> {
         let of_runs = [
-            (!self.scores.is_empty(), "--scores"),
+            (!self.others.scores.is_empty(), "--scores"),
             (self.split.is_some(), "--split"),
             (self.images.is_some(), "--images"),
             (self.checkpoint.is_some(), "--checkpoint"),

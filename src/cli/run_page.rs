@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::console::{print, say, warn};
 use super::report::Report;
-use super::systems::{Basis, score_file};
+use super::systems::Basis;
 
 /// Best and worst images, where nobody says how many.
 const IMAGES: u8 = 6;
@@ -72,7 +72,7 @@ impl Report {
                 labels: annotations.labels.clone(),
                 categories: annotations.categories.clone(),
             };
-            let basis = basis.get_or_insert_with(|| here.copy());
+            let basis = basis.get_or_insert_with(|| here.clone());
             let scale = Scale::Logits;
             let system = basis.system(run.name.clone(), std::mem::take(logits), &here, 0.0)?;
             rows.push(Row { system, scale, source: Source::Run(place) });
@@ -87,12 +87,12 @@ impl Report {
         if let [anchor] = &mut anchors[..] {
             anchor.system.name = "anchor (linear on the same features)".to_owned();
         }
-        for (place, path) in self.scores.iter().enumerate() {
+        for (place, path) in self.others.scores.iter().enumerate() {
             let labels = self.labels_of_scores(runs, split)?;
-            let (values, here) = score_file(path, &labels, self.convention, self.probabilities)?;
-            let basis = basis.get_or_insert_with(|| here.copy());
+            let (values, here) = self.others.read(path, &labels)?;
+            let basis = basis.get_or_insert_with(|| here.clone());
             let (scale, threshold) =
-                if self.probabilities { (Scale::Probabilities, 0.5) } else { (Scale::Logits, 0.0) };
+                if self.others.probabilities { (Scale::Probabilities, 0.5) } else { (Scale::Logits, 0.0) };
             let system = basis.system(path.display().to_string(), values, &here, threshold)?;
             rows.push(Row { system, scale, source: Source::File(place) });
         }
@@ -101,7 +101,7 @@ impl Report {
     }
 
     fn labels_of_scores(&self, runs: &[ReadRun], split: Split) -> Result<PathBuf> {
-        match (&self.labels, runs.first()) {
+        match (&self.others.labels, runs.first()) {
             (Some(labels), _) => Ok(labels.clone()),
             (None, Some(run)) => Ok(run.run.data(self.data.as_deref())?.join(split.file_name())),
             (None, None) => Err(Error::Usage("--scores needs --labels FILE, or a RUN beside it".into())),

@@ -1,8 +1,9 @@
 //! What `sarb evaluate` compares: runs and files of scores, brought to the same labels and the same order of
 //! categories.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use sarb::compare::System;
 use sarb::labels::LabelMatrix;
 use sarb::labels::categories::did_you_mean;
@@ -26,6 +27,7 @@ pub struct Systems {
 }
 
 /// Labels, and the order of the categories.
+#[derive(Clone)]
 pub struct Basis {
     /// Whose they are.
     pub name: String,
@@ -47,7 +49,7 @@ impl Evaluate {
             let Evaluated { scores, logits, labels, anchor } = evaluated;
             let categories: Vec<String> = scores.per_category.iter().map(|c| c.name.clone()).collect();
             let here = Basis { name: name.clone(), labels, categories };
-            let basis = basis.get_or_insert_with(|| here.copy());
+            let basis = basis.get_or_insert_with(|| here.clone());
             systems.push(basis.system(name, logits, &here, 0.0)?);
             if let Some(logits) = anchor {
                 let anchor = basis.system(format!("anchor of {}", dir.display()), logits, &here, 0.0)?;
@@ -59,10 +61,10 @@ impl Evaluate {
         if let [anchor] = &mut anchors[..] {
             anchor.name = "anchor (linear on the same features)".to_owned();
         }
-        for path in &self.scores {
+        for path in &self.others.scores {
             let (values, here) = self.read_scores(path)?;
-            let basis = basis.get_or_insert_with(|| here.copy());
-            let threshold = if self.probabilities { 0.5 } else { 0.0 };
+            let basis = basis.get_or_insert_with(|| here.clone());
+            let threshold = self.others.threshold();
             systems.push(basis.system(path.display().to_string(), values, &here, threshold)?);
         }
         let Some(Basis { labels, .. }) = basis else {
@@ -114,7 +116,7 @@ impl Evaluate {
     /// A file of scores with the labels of --labels, or else of the first run.
     fn read_scores(&self, path: &Path) -> Result<(Vec<f32>, Basis)> {
         let of_run;
-        let labels = match (&self.labels, self.runs.first()) {
+        let labels = match (&self.others.labels, self.runs.first()) {
             (Some(labels), _) => labels,
             (None, Some(run)) => {
                 of_run = Run::open(run)?.data(self.data.as_deref())?.join(self.split.file_name());
@@ -124,41 +126,56 @@ impl Evaluate {
                 return Err(Error::Usage("--scores needs --labels FILE, or a RUN beside it".into()));
             }
         };
-        score_file(path, labels, self.convention, self.probabilities)
+        self.others.read(path, labels)
     }
 }
 
-/// A file of scores with its labels.
-pub fn score_file(
-    path: &Path,
-    labels: &Path,
-    convention: Option<Convention>,
-    probabilities: bool,
-) -> Result<(Vec<f32>, Basis)> {
-    let ScoreFiles { scores, labels, names, notes } = score_files::read(path, labels, convention)?;
-    notes.iter().for_each(|note| say(note));
-    let unit = scores.iter().all(|value| (0.0..=1.0).contains(value));
-    if probabilities && !unit {
-        return Err(Error::Data(format!(
-            "{}: --probabilities, but not every score lies in 0…1",
-            path.display()
-        )));
+/// Files of other programs' scores. The runs beside them are the argument `runs`.
+#[derive(Debug, Clone, Args)]
+pub struct ScoreArgs {
+    /// Scores of another program, [N, C]: .csv, .npy or .safetensors; logits, threshold 0; may be repeated and
+    /// stand beside runs
+    #[arg(long, value_name = "FILE")]
+    pub scores: Vec<PathBuf>,
+    /// Labels of those scores: own CSV, or .npy, .npz or .txt [N, C]; names that both files hold are matched
+    /// [default: those of the runs]
+    #[arg(long, value_name = "FILE", requires = "scores", conflicts_with = "runs")]
+    pub labels: Option<PathBuf>,
+    /// What 1, 0 and -1 mean in an array of labels, where it leaves that open; NaN is unknown
+    #[arg(long, requires = "labels")]
+    pub convention: Option<Convention>,
+    /// The scores are probabilities, threshold 0.5
+    #[arg(long, requires = "scores")]
+    pub probabilities: bool,
+}
+
+impl ScoreArgs {
+    /// Where scores become claims.
+    pub fn threshold(&self) -> f32 {
+        if self.probabilities { 0.5 } else { 0.0 }
     }
-    if unit && !probabilities {
-        warn(
-            "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
-        );
+
+    /// One of the files, with its labels.
+    pub fn read(&self, path: &Path, labels: &Path) -> Result<(Vec<f32>, Basis)> {
+        let ScoreFiles { scores, labels, names, notes } = score_files::read(path, labels, self.convention)?;
+        notes.iter().for_each(|note| say(note));
+        let unit = scores.iter().all(|value| (0.0..=1.0).contains(value));
+        if self.probabilities && !unit {
+            return Err(Error::Data(format!(
+                "{}: --probabilities, but not every score lies in 0…1",
+                path.display()
+            )));
+        }
+        if unit && !self.probabilities {
+            warn(
+                "every score lies in 0…1, but scores are taken as logits with threshold 0; pass --probabilities if they are probabilities",
+            );
+        }
+        Ok((scores, Basis { name: path.display().to_string(), labels, categories: names }))
     }
-    Ok((scores, Basis { name: path.display().to_string(), labels, categories: names }))
 }
 
 impl Basis {
-    /// The same again.
-    pub fn copy(&self) -> Self {
-        let Self { name, labels, categories } = self;
-        Self { name: name.clone(), labels: labels.clone(), categories: categories.clone() }
-    }
-
     /// A system whose `values` belong to the labels and categories of `here`, on these.
     pub fn system(&self, name: String, values: Vec<f32>, here: &Basis, threshold: f32) -> Result<System> {
         let columns = self.columns_in(here)?;
@@ -168,14 +185,8 @@ impl Basis {
             (values, here.labels.clone())
         } else {
             let picked = |row: usize| columns.iter().map(move |column| row * width + column);
-            let label = |cell: usize| match here.labels.get(cell / width, cell % width) {
-                sarb::labels::Label::Positive => 1,
-                sarb::labels::Label::Negative => -1,
-                sarb::labels::Label::Unknown => 0,
-            };
-            let labels: Vec<i8> = (0..images).flat_map(picked).map(label).collect();
             let values = (0..images).flat_map(picked).map(|cell| values[cell]).collect();
-            (values, LabelMatrix::from_values(width, &labels))
+            (values, here.labels.select_categories(&columns))
         };
         if labels != self.labels {
             return Err(Error::Data(format!(

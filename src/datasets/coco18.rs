@@ -151,9 +151,7 @@ fn words(pickled: &[u8]) -> Option<Vec<u8>> {
 
 /// Writes a file of the data folder, if it is the one that was measured with.
 fn write(job: &Job<'_>, name: &str, bytes: &[u8]) -> Result<()> {
-    let mut digest = Digest::default();
-    digest.update(bytes);
-    check(name, &digest)?;
+    check(name, &Digest::of(bytes))?;
     let path = job.folder.join(name);
     std::fs::write(&path, bytes).map_err(|error| Error::io(&path, error))
 }

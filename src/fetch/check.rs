@@ -19,6 +19,13 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// Of all these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut digest = Self::default();
+        digest.update(bytes);
+        digest
+    }
+
     /// Takes the next bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;

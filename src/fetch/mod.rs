@@ -63,7 +63,7 @@ pub struct Patience {
     pub stall: Duration,
     /// Tries in a row that bring not one byte.
     pub tries: u32,
-    /// Before the second of these tries; doubled before each later one.
+    /// Before a try that follows one with bytes; doubled for each fruitless one in between.
     pub pause: Duration,
     /// Redirects that are followed.
     pub redirects: u32,

@@ -152,13 +152,13 @@ fn weights_beside_the_file_are_read_and_part_of_its_hash() {
     assert_eq!(error.exit_code(), 7, "{error}");
     // Another place than beside the file could be any file of this machine.
     let bytes = std::fs::read(&file).unwrap();
-    for place in ["../arts.onnx.da", "/etc/passwdata.", "..............."] {
+    for (place, code) in [("../arts.onnx.da", 3), ("/etc/passwdata.", 3), ("...............", 4)] {
         let place = place.as_bytes();
         let at = bytes.windows(15).position(|window| window == b"parts.onnx.data").unwrap();
         let moved = [&bytes[..at], place, &bytes[at + 15..]].concat();
         std::fs::write(&file, moved).unwrap();
         let error = NetworkFile::read(&file).err().unwrap();
-        assert!(matches!(error.exit_code(), 3 | 4), "{error}");
+        assert_eq!(error.exit_code(), code, "{error}");
     }
 }
 
@@ -310,7 +310,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
 #[test]
 fn long_chains_of_layers_need_no_more_stack_than_there_is() {
     let folder = tempfile::tempdir().unwrap();
-    for (layers, fits) in [(20_000, true), (layers::MOST_LAYERS + 1, false)] {
+    for (layers, fits) in [(layers::MOST_LAYERS, true), (layers::MOST_LAYERS + 1, false)] {
         let mut model = ModelProto::parse_buf(&std::fs::read(fixture("crowd.onnx")).unwrap()).unwrap();
         let graph = model.graph.as_mut().unwrap();
         let layer = |index: usize| NodeProto {

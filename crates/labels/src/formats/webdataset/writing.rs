@@ -101,3 +101,92 @@ fn losses(images: usize, missing: usize) -> Vec<String> {
     }
     losses
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::super::FORMAT;
+    use super::super::tests::{options, tar};
+    use super::*;
+    use crate::labels::LabelMatrix;
+
+    /// Writes, with those images on disk whose place is in `present`, and reads back.
+    fn round_trip(annotations: &Annotations, folder: &Path, present: &[usize]) -> (Vec<String>, Annotations) {
+        for &row in present {
+            std::fs::create_dir_all(annotations.images[row].parent().unwrap()).unwrap();
+            std::fs::write(&annotations.images[row], format!("image {row}")).unwrap();
+        }
+        let path = folder.join("out.tar");
+        let losses = write(&path, annotations).unwrap();
+        (losses, FORMAT.read(&path, &options(None)).unwrap().annotations)
+    }
+
+    #[test]
+    fn written_images_are_copied_and_missing_ones_keep_their_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let images: Vec<PathBuf> =
+            ["i/a.jpg", "i/b.JPG", "i/c"].iter().map(|name| folder.path().join(name)).collect();
+        let annotations = Annotations {
+            images: images.clone(),
+            labels: LabelMatrix::from_values(2, &[1, -1, 0, 0, -1, 1]),
+            categories: ["dog", "cat"].map(str::to_owned).to_vec(),
+            source: folder.path().join("train.csv"),
+        };
+        let (losses, back) = round_trip(&annotations, folder.path(), &[1, 2]);
+        let tar = folder.path().join("out.tar");
+        assert_eq!(back.images, [images[0].clone(), tar.join("00000001.jpg"), images[2].clone()]);
+        assert_eq!((&back.labels, &back.categories), (&annotations.labels, &annotations.categories));
+        assert_eq!(
+            losses,
+            [
+                "2 images: no such file of a known kind; the tar file holds their labels and paths alone",
+                "1 image names: members have the row's number (00000000.jpg); the path is `image` in the JSON",
+            ]
+        );
+        let mut archive = tar::Archive::new(File::open(&tar).unwrap());
+        let mut entry = archive.entries().unwrap().nth(1).unwrap().unwrap();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "image 1");
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read_is_named_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.tar"), &tar(&[("a.jpg", &[7; 3000])])[..1000]).unwrap();
+        let annotations = Annotations {
+            images: vec![folder.path().join("a.tar/a.jpg")],
+            labels: LabelMatrix::unknown(1, 1),
+            categories: vec!["cat".into()],
+            source: folder.path().join("train.csv"),
+        };
+        let error = write(&folder.path().join("out.tar"), &annotations).unwrap_err().to_string();
+        assert!(error.contains("a.tar: not read as a tar file"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn labels_categories_and_paths_of_missing_images_come_back(
+            names in prop::collection::hash_set("[a-z \"é,\\\\/\n]{1,6}", 1..70),
+            images in prop::collection::hash_set("[a-zA-Z0-9é ,\"'_]{1,8}", 1..8),
+            seed in prop::collection::vec(-1..=1i8, 70 * 8)
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let images: Vec<PathBuf> =
+                images.iter().map(|image| folder.path().join(format!("i{image}.jpg"))).collect();
+            let categories: Vec<String> = names.into_iter().collect();
+            let labels = LabelMatrix::from_values(categories.len(), &seed[..categories.len() * images.len()]);
+            let annotations = Annotations { images, labels, categories, source: folder.path().join("t.csv") };
+            let (losses, back) = round_trip(&annotations, folder.path(), &[]);
+            prop_assert_eq!(losses.len(), 1);
+            prop_assert_eq!((&back.images, &back.labels, &back.categories),
+                (&annotations.images, &annotations.labels, &annotations.categories));
+        }
+    }
+}
