@@ -1,31 +1,24 @@
-//! The use cases: train a recipe on a data folder, and evaluate what came of it. The command line, the
-//! quickstart and the sweep call these two functions, and so may you.
+//! Training a recipe on a data folder, begun or resumed. The command line, the quickstart and the sweep call
+//! this, and so may you.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use sarb_labels::arrays::npy;
 use sarb_labels::formats::csv;
-use sarb_labels::metrics::{self, Scores};
-use sarb_labels::{Annotations, LabelMatrix, Split, dataset};
 
 use crate::cancel::Cancel;
 use crate::events::Event;
-use crate::extractor::{Extractor, MapReading, MapSource, NetworkOrigin};
-use crate::inputs::{Cache, Inputs};
-use crate::loader::features::Features;
-use crate::loader::{Examples, Loader};
-use crate::lock::FolderLock;
+use crate::extractor::{Extractor, MapSource, NetworkOrigin};
+use crate::inputs::Inputs;
+use crate::loader::Loader;
 use crate::memory::peak_rss_mb;
-use crate::model::{Inference, Model};
-use crate::prepare::{Prepared, fingerprint, images_of, prepare};
-use crate::recipe::{Recipe, Schedule, Select, TrainRecipe, Validation};
-use crate::recognizer::{EXTRACTOR_FILE, Recognizer};
-use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated, Which};
+use crate::model::Model;
+use crate::prepare::{Prepared, prepare};
+use crate::recipe::{Recipe, Schedule, TrainRecipe, Validation};
+use crate::recognizer::EXTRACTOR_FILE;
+use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated};
 use crate::run_folder::{self, Existing};
-use crate::scoring::scores_of;
 use crate::train::{Trainer, Training, adam};
 use crate::{Error, Result, anchor, checkpoint, fit, methods};
 
@@ -97,172 +90,6 @@ fn with_anchor(trainer: &Trainer, info: &RunInfo) -> Result<Option<Validated>> {
     };
     events(Event::Anchor(&validation));
     Ok(Some(validation))
-}
-
-/// Which examples of a run are evaluated.
-#[derive(Debug, Clone)]
-pub struct Evaluation {
-    /// The data folder; by default the one that the run was trained on.
-    pub data: Option<PathBuf>,
-    /// Which of its label files.
-    pub split: Split,
-    /// Features of the split's images, for a run that was trained on features.
-    pub features: Option<PathBuf>,
-    /// Which checkpoint of the run.
-    pub checkpoint: Which,
-    /// Where feature maps are cached.
-    pub cache: Cache,
-}
-
-impl Evaluation {
-    /// The best checkpoint on the test images, with the default cache.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] where the system names no folder for caches.
-    pub fn of_test_images() -> Result<Self> {
-        let cache = Cache::default_folder()?;
-        Ok(Self { data: None, split: Split::Test, features: None, checkpoint: Which::Best, cache })
-    }
-}
-
-/// What a run said of a split, and what became known of it.
-#[derive(Debug, Clone)]
-pub struct Evaluated {
-    /// What the run's scores are worth.
-    pub scores: Scores,
-    /// The scores, `N × C` logits row by row.
-    pub logits: Vec<f32>,
-    /// The labels that they were measured with, `N × C`.
-    pub labels: LabelMatrix,
-    /// The logits of the run's anchor, `linear` on the same maps, where it has one.
-    pub anchor: Option<Vec<f32>>,
-}
-
-/// Scores a run on a split of a data folder; scores and result are kept in the run's folder too.
-///
-/// # Errors
-/// What opening the run, the labels or the images says; [`Error::Stopped`] once `cancel` asks for it.
-pub fn evaluate(
-    run: &Run,
-    evaluation: &Evaluation,
-    device: &Device,
-    events: &dyn Fn(Event<'_>),
-    cancel: &Cancel,
-) -> Result<Scores> {
-    measure(run, evaluation, device, events, cancel).map(|evaluated| evaluated.scores)
-}
-
-/// [`evaluate`], with the scores of every image, those of the run's anchor, and the labels.
-///
-/// # Errors
-/// Those of [`evaluate`].
-pub fn measure(
-    run: &Run,
-    evaluation: &Evaluation,
-    device: &Device,
-    events: &dyn Fn(Event<'_>),
-    cancel: &Cancel,
-) -> Result<Evaluated> {
-    if let Some(warning) = unfinished(run)? {
-        events(Event::Warning(&warning));
-    }
-    let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
-    let folder = run.data(evaluation.data.as_deref())?;
-    let (names, info) = (recognizer.names(), run.info()?);
-    let anchor = anchor::load(run, info.channels, names.len(), device)?;
-    let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
-    if let Some(warning) = optimistic(&info, &run.recipe()?, evaluation, &annotations) {
-        events(Event::Warning(&warning));
-    }
-    let examples = examples_of(&recognizer, evaluation, &annotations, info.channels, events, cancel)?;
-    let rows: Vec<usize> = (0..annotations.images.len()).collect();
-    let models: Vec<&Inference> = std::iter::once(recognizer.inference()).chain(&anchor).collect();
-    events(Event::Phase("scoring"));
-    let mut logits = scores_of(&models, &examples, &rows, &Loader::default(), device, cancel)?;
-    let anchor = if anchor.is_some() { logits.pop() } else { None };
-    let logits = logits.remove(0);
-    let labels = annotations.labels;
-    let keep = |suffix: &str, logits: &[f32]| {
-        let scores = metrics::evaluate(logits, &labels, names, 0.0)?;
-        let json = serde_json::to_vec_pretty(&scores).expect("plain data");
-        run.write(&format!("evaluation/{}{suffix}.json", evaluation.split), &json)?;
-        let shape = [rows.len(), names.len()];
-        npy::write(&run.path(&format!("evaluation/scores{suffix}.npy")), logits, &shape)?;
-        Ok::<_, Error>(scores)
-    };
-    // The run's own scores last: with them a sweep takes a cell for done.
-    anchor.iter().try_for_each(|logits| keep("-anchor", logits).map(drop))?;
-    let scores = keep("", &logits)?;
-    Ok(Evaluated { scores, logits, labels, anchor })
-}
-
-/// What to know of a run that is evaluated before its training has ended well.
-fn unfinished(run: &Run) -> Result<Option<String>> {
-    let info = run.info()?;
-    let planned = run.recipe()?.train.epochs;
-    let after = match run.epochs_done() {
-        Some(done) => format!("after epoch {done} of {planned}"),
-        None => "before its first epoch".into(),
-    };
-    let what = match (info.status, FolderLock::holder(run.dir())?) {
-        (Status::Done, _) => return Ok(None),
-        (_, Some(0)) => format!("is still being trained by another process, {after}"),
-        (_, Some(process)) => format!("is still being trained by process {process}, {after}"),
-        (Status::Running, None) => format!("was killed {after}; train it with --resume to its end"),
-        (Status::Interrupted, None) => format!("was stopped {after}; train it with --resume to its end"),
-        (Status::Failed, None) => {
-            format!("failed {after}: {}", info.error.as_deref().unwrap_or("no reason is known"))
-        }
-    };
-    Ok(Some(format!("{} is not finished: it {what}", run.dir().display())))
-}
-
-/// What is wrong with measuring a run on the very images that its best epoch was selected on.
-fn optimistic(
-    info: &RunInfo,
-    recipe: &Recipe,
-    evaluation: &Evaluation,
-    annotations: &Annotations,
-) -> Option<String> {
-    let chooses = info.epochs > 0 && recipe.train.select != Select::Last;
-    let selected = chooses && evaluation.checkpoint == Which::Best;
-    let same = info.val_file.as_ref().is_some_and(|val| val.fingerprint == fingerprint(annotations));
-    (selected && same).then(|| {
-        format!(
-            "the best epoch was selected on {}: what is measured on it is optimistic",
-            annotations.source.display()
-        )
-    })
-}
-
-/// The images, maps or features of a split, as the run reads them.
-fn examples_of(
-    recognizer: &Recognizer,
-    evaluation: &Evaluation,
-    annotations: &Annotations,
-    channels: usize,
-    events: &dyn Fn(Event<'_>),
-    cancel: &Cancel,
-) -> Result<Arc<dyn Examples>> {
-    let size_px = recognizer.size_px();
-    match (recognizer.source(), &evaluation.features) {
-        (MapSource::Given(_), None) => Err(Error::Usage(
-            "this run was trained with --features; give --features FILE with those of this split's images"
-                .into(),
-        )),
-        (MapSource::Given(_), Some(path)) => {
-            Ok(Arc::new(Features::open_for(path, annotations.images.len(), channels)?))
-        }
-        (_, Some(_)) => Err(Error::Usage(
-            "this run was trained on images; --features is for a run trained with --features".into(),
-        )),
-        (MapSource::Trained(_), None) => Ok(images_of(size_px, &annotations.images)),
-        (MapSource::Frozen(extractor), None) => {
-            let (cache, device) = (&evaluation.cache, recognizer.device());
-            let reading = MapReading { size_px, views: 0, mixing: None, cache, device, events, cancel };
-            extractor.maps_of(&annotations.images, &reading)
-        }
-    }
 }
 
 /// `run.json` of a training that begins.

@@ -42,7 +42,7 @@ const FLOORS: [&[&str]; 9] = [
         "tally",
         "train",
     ],
-    &["experiment"],
+    &["evaluation", "experiment"],
     &["key_page", "report", "sweep"],
 ];
 
