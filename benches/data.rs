@@ -64,7 +64,7 @@ fn regression(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ridge");
     group.sample_size(20);
     group.bench_function("500 images of 128 features, 4 categories", |bencher| {
-        bencher.iter(|| fit_ridge(&features, 128, &labels, true));
+        bencher.iter(|| fit_ridge(&features, &[128], &labels, true));
     });
     group.finish();
 }

@@ -166,9 +166,12 @@ impl Recognizer {
         let (recipe, categories, info) = (run.recipe()?, run.categories()?, run.info()?);
         let initial = || initial_backbone(&recipe, device);
         let source = match info.maps {
-            MapOrigin::Frozen(key) => {
-                MapSource::Frozen(Extractor::load(&run.path(EXTRACTOR_FILE), key, initial())?)
-            }
+            MapOrigin::Frozen(key) => MapSource::Frozen(Extractor::load(
+                &run.path(EXTRACTOR_FILE),
+                key,
+                &recipe.backbone,
+                initial(),
+            )?),
             MapOrigin::Onnx { key, network } => {
                 MapSource::Frozen(Extractor::onnx_of_run(&recipe, network, key, dir)?)
             }

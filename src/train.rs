@@ -360,6 +360,10 @@ impl TrainSet for Pass<'_> {
         self.trainer.recipe.seed
     }
 
+    fn blocks(&self) -> Option<Vec<usize>> {
+        self.trainer.prepared.source.blocks()
+    }
+
     fn for_each_maps(
         &self,
         reading: Reading,

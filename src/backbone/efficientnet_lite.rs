@@ -1,4 +1,4 @@
-//! EfficientNet-Lite0 (TensorFlow, 2020): EfficientNet-B0 (Tan & Le, ICML 2019) without
+//! EfficientNet-Lite0 and -Lite2 (TensorFlow, 2020): EfficientNet-B0 and -B2 (Tan & Le, ICML 2019) without
 //! squeeze-and-excitation, with ReLU6 instead of swish, in TensorFlow's SAME padding.
 //!
 //! Split like the ResNets: a [`Trunk`] down to 1/16 of the picture and a [`LastStage`] at 1/32.
@@ -21,28 +21,58 @@ pub const CHANNELS: usize = 1280;
 
 const STEM: usize = 32;
 
-/// Kernel, stride, expansion and width of each block.
-const BLOCKS: [(usize, usize, usize, usize); 16] = [
-    (3, 1, 1, 16),
-    (3, 2, 6, 24),
-    (3, 1, 6, 24),
-    (5, 2, 6, 40),
-    (5, 1, 6, 40),
-    (3, 2, 6, 80),
-    (3, 1, 6, 80),
-    (3, 1, 6, 80),
-    (5, 1, 6, 112),
-    (5, 1, 6, 112),
-    (5, 1, 6, 112),
-    (5, 2, 6, 192),
-    (5, 1, 6, 192),
-    (5, 1, 6, 192),
-    (5, 1, 6, 192),
-    (3, 1, 6, 320),
-];
+/// Blocks of one kind that follow one another; only the first may have a stride.
+#[derive(Debug, Clone, Copy)]
+struct Stack {
+    repeats: usize,
+    kernel: usize,
+    stride: usize,
+    expansion: usize,
+    width: usize,
+}
 
-/// The first block at 1/32 of the picture, where the last stage begins.
-const SPLIT: usize = 11;
+/// The stacks of one network of the family.
+#[derive(Debug, Clone, Copy)]
+pub struct LiteConfig([Stack; 7]);
+
+impl LiteConfig {
+    /// EfficientNet-Lite0.
+    pub const LITE0: Self = Self::of([1, 2, 2, 3, 3, 4, 1], [16, 24, 40, 80, 112, 192, 320]);
+    /// EfficientNet-Lite2: deeper, and a tenth wider.
+    pub const LITE2: Self = Self::of([1, 3, 3, 4, 4, 5, 1], [16, 24, 48, 88, 120, 208, 352]);
+
+    /// What the family has in common, with repeats and widths of its own.
+    const fn of(repeats: [usize; 7], widths: [usize; 7]) -> Self {
+        const KINDS: [(usize, usize, usize); 7] =
+            [(3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6)];
+        let mut stacks = [Stack { repeats: 0, kernel: 0, stride: 0, expansion: 0, width: 0 }; 7];
+        let mut at = 0;
+        while at < 7 {
+            let (kernel, stride, expansion) = KINDS[at];
+            stacks[at] = Stack { repeats: repeats[at], kernel, stride, expansion, width: widths[at] };
+            at += 1;
+        }
+        Self(stacks)
+    }
+
+    /// The blocks before the last stage, and those of the last stage, which begins at 1/32 of the picture.
+    fn blocks(&self, device: &Device) -> [Vec<Block>; 2] {
+        let mut inputs = STEM;
+        let mut parts = [Vec::new(), Vec::new()];
+        for (at, stack) in self.0.iter().enumerate() {
+            for repeat in 0..stack.repeats {
+                let stride = if repeat == 0 { stack.stride } else { 1 };
+                parts[usize::from(at >= 5)].push(Block::new(inputs, &Stack { stride, ..*stack }, device));
+                inputs = stack.width;
+            }
+        }
+        parts
+    }
+
+    const fn width(&self) -> usize {
+        self.0[6].width
+    }
+}
 
 fn layer(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) -> ConvNorm {
     let window = Window { kernel, stride, padding: Padding::Same, depthwise: false };
@@ -64,9 +94,8 @@ pub struct Block {
 }
 
 impl Block {
-    fn new(index: usize, device: &Device) -> Self {
-        let (kernel, stride, expansion, width) = BLOCKS[index];
-        let inputs = if index == 0 { STEM } else { BLOCKS[index - 1].3 };
+    fn new(inputs: usize, stack: &Stack, device: &Device) -> Self {
+        let Stack { kernel, stride, expansion, width, .. } = *stack;
         let hidden = inputs * expansion;
         let window = Window { kernel, stride, padding: Padding::Same, depthwise: true };
         Self {
@@ -125,7 +154,7 @@ pub struct Trunk {
 }
 
 impl Stage for Trunk {
-    /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, 112, S/16, S/16]`.
+    /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, W, S/16, S/16]`, W 112 or 120.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let maps = relu6(self.stem.forward(images));
         self.blocks.iter().fold(maps, |maps, block| block.forward(maps))
@@ -140,32 +169,29 @@ pub struct LastStage {
 }
 
 impl Stage for LastStage {
-    /// `[B, 112, S/16, S/16] -> [B, 1280, S/32, S/32]`.
+    /// `[B, W, S/16, S/16] -> [B, 1280, S/32, S/32]`.
     fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
         let maps = self.blocks.iter().fold(maps, |maps, block| block.forward(maps));
         relu6(self.head.forward(maps))
     }
 }
 
-/// EfficientNet-Lite0 without its classifier.
+/// An EfficientNet-Lite without its classifier.
 #[derive(Module, Debug)]
 pub struct EfficientNetLite {
-    /// Stem and blocks 0 to 10.
+    /// Stem and the blocks down to 1/16.
     pub trunk: Trunk,
-    /// Blocks 11 to 15 and the head.
+    /// The other blocks and the head.
     pub last: LastStage,
 }
 
 impl EfficientNetLite {
     /// With random weights.
-    pub fn new(device: &Device) -> Self {
-        let blocks = |range: std::ops::Range<usize>| range.map(|index| Block::new(index, device)).collect();
+    pub fn new(config: &LiteConfig, device: &Device) -> Self {
+        let [trunk, last] = config.blocks(device);
         Self {
-            trunk: Trunk { stem: layer([3, STEM], 3, 2, device), blocks: blocks(0..SPLIT) },
-            last: LastStage {
-                blocks: blocks(SPLIT..BLOCKS.len()),
-                head: layer([BLOCKS[BLOCKS.len() - 1].3, CHANNELS], 1, 1, device),
-            },
+            trunk: Trunk { stem: layer([3, STEM], 3, 2, device), blocks: trunk },
+            last: LastStage { blocks: last, head: layer([config.width(), CHANNELS], 1, 1, device) },
         }
     }
 
@@ -207,22 +233,27 @@ impl EfficientNetLite {
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_has_the_published_number_of_parameters() {
-        // The published file holds 4,652,008 trained numbers; 1,281,000 of them are the classifier.
+    fn parameters(config: &LiteConfig) -> usize {
         let mut parameters = 0;
-        EfficientNetLite::new(&Device::flex()).tensors(&mut |name, slot| {
+        EfficientNetLite::new(config, &Device::flex()).tensors(&mut |name, slot| {
             if !name.contains("running") {
                 parameters += slot.shape().iter().product::<usize>();
             }
         });
-        assert_eq!(parameters, 4_652_008 - 1_281_000);
+        parameters
+    }
+
+    #[test]
+    fn they_have_the_published_numbers_of_parameters() {
+        // The published files hold 4,652,008 and 6,092,072 trained numbers; 1,281,000 of each are the classifier.
+        assert_eq!(parameters(&LiteConfig::LITE0), 4_652_008 - 1_281_000);
+        assert_eq!(parameters(&LiteConfig::LITE2), 6_092_072 - 1_281_000);
     }
 
     #[test]
     fn a_residual_needs_stride_one_and_equal_widths() {
-        let residual: Vec<usize> =
-            (0..BLOCKS.len()).filter(|&index| Block::new(index, &Device::flex()).residual).collect();
+        let blocks = LiteConfig::LITE0.blocks(&Device::flex()).concat();
+        let residual: Vec<usize> = (0..blocks.len()).filter(|&index| blocks[index].residual).collect();
         assert_eq!(residual, [2, 4, 6, 7, 9, 10, 12, 13, 14]);
     }
 }

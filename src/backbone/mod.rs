@@ -1,6 +1,7 @@
 //! The network that turns images into feature maps, chosen by name, and what of it is trained.
 
 pub mod conv_norm;
+pub mod descriptor;
 mod efficientnet_lite;
 mod resnet;
 pub mod stage;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::folded::{Folded, Layer};
 use crate::{Error, Result};
-use efficientnet_lite::EfficientNetLite;
+use efficientnet_lite::{EfficientNetLite, LiteConfig};
 use resnet::{ResNet, ResNetConfig};
 use stage::Stage;
 use state_dict::Visit;
@@ -40,19 +41,22 @@ pub enum BackboneName {
     Resnet152,
     /// `efficientnet-lite0`.
     EfficientnetLite0,
+    /// `efficientnet-lite2`.
+    EfficientnetLite2,
     /// `resnet-small`, ours, for small pictures and trained from scratch.
     ResnetSmall,
 }
 
 impl BackboneName {
     /// Every backbone.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Resnet18,
         Self::Resnet34,
         Self::Resnet50,
         Self::Resnet101,
         Self::Resnet152,
         Self::EfficientnetLite0,
+        Self::EfficientnetLite2,
         Self::ResnetSmall,
     ];
 
@@ -65,38 +69,54 @@ impl BackboneName {
             Self::Resnet101 => "resnet101",
             Self::Resnet152 => "resnet152",
             Self::EfficientnetLite0 => "efficientnet-lite0",
+            Self::EfficientnetLite2 => "efficientnet-lite2",
             Self::ResnetSmall => "resnet-small",
         }
     }
 
-    /// The layers of a ResNet.
-    const fn resnet(self) -> Option<ResNetConfig> {
+    /// The layers.
+    const fn layers(self) -> Layers {
         match self {
-            Self::Resnet18 => Some(ResNetConfig::RESNET18),
-            Self::Resnet34 => Some(ResNetConfig::RESNET34),
-            Self::Resnet50 => Some(ResNetConfig::RESNET50),
-            Self::Resnet101 => Some(ResNetConfig::RESNET101),
-            Self::Resnet152 => Some(ResNetConfig::RESNET152),
-            Self::ResnetSmall => Some(ResNetConfig::SMALL),
-            Self::EfficientnetLite0 => None,
+            Self::Resnet18 => Layers::ResNet(ResNetConfig::RESNET18),
+            Self::Resnet34 => Layers::ResNet(ResNetConfig::RESNET34),
+            Self::Resnet50 => Layers::ResNet(ResNetConfig::RESNET50),
+            Self::Resnet101 => Layers::ResNet(ResNetConfig::RESNET101),
+            Self::Resnet152 => Layers::ResNet(ResNetConfig::RESNET152),
+            Self::ResnetSmall => Layers::ResNet(ResNetConfig::SMALL),
+            Self::EfficientnetLite0 => Layers::EfficientNetLite(LiteConfig::LITE0),
+            Self::EfficientnetLite2 => Layers::EfficientNetLite(LiteConfig::LITE2),
+        }
+    }
+
+    /// What its official weights call the classifier.
+    const fn classifier(self) -> &'static str {
+        match self.layers() {
+            Layers::ResNet(_) => "fc",
+            Layers::EfficientNetLite(_) => "_fc",
         }
     }
 
     /// Channels F of its maps.
     pub const fn channels(self) -> usize {
-        match self.resnet() {
-            Some(config) => config.channels(),
-            None => efficientnet_lite::CHANNELS,
+        match self.layers() {
+            Layers::ResNet(config) => config.channels(),
+            Layers::EfficientNetLite(_) => efficientnet_lite::CHANNELS,
         }
     }
 
     /// Pixels of the image a position stands for, along one side and before pooling.
     const fn reduction(self) -> usize {
-        match self.resnet() {
-            Some(config) => config.reduction(),
-            None => 32,
+        match self.layers() {
+            Layers::ResNet(config) => config.reduction(),
+            Layers::EfficientNetLite(_) => 32,
         }
     }
+}
+
+/// What a backbone is built of.
+enum Layers {
+    ResNet(ResNetConfig),
+    EfficientNetLite(LiteConfig),
 }
 
 impl fmt::Display for BackboneName {
@@ -126,6 +146,15 @@ pub enum Freeze {
     Trunk,
     /// Nothing.
     None,
+}
+
+/// The classifier of K classes that a backbone was trained with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classifier {
+    /// Weights, `K × F` row by row.
+    pub weight: Vec<f32>,
+    /// Biases, `K`.
+    pub bias: Vec<f32>,
 }
 
 #[derive(Module, Debug)]
@@ -161,9 +190,11 @@ impl Backbone {
     ///
     /// Burn draws a weight when it is first used, from the device's generator (`Device::seed`).
     pub fn new(name: BackboneName, device: &Device) -> Self {
-        let network = match name.resnet() {
-            Some(config) => Network::ResNet(ResNet::new(&config, device)),
-            None => Network::EfficientNetLite(EfficientNetLite::new(device)),
+        let network = match name.layers() {
+            Layers::ResNet(config) => Network::ResNet(ResNet::new(&config, device)),
+            Layers::EfficientNetLite(config) => {
+                Network::EfficientNetLite(EfficientNetLite::new(&config, device))
+            }
         };
         Self { network, name, pool: false }
     }
@@ -184,12 +215,28 @@ impl Backbone {
         Ok(self)
     }
 
+    /// The classifier that its weights in a file were trained with.
+    ///
+    /// # Errors
+    /// As [`Backbone::load`]; [`Error::Incompatible`] if the file has none.
+    pub fn classifier(&self, path: &Path) -> Result<Classifier> {
+        weights::classifier(self.name, path)
+    }
+
     /// Writes all weights as safetensors under their official names; [`Backbone::load`] reads them.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        weights::save(self, path)
+        weights::save(self, None, path)
+    }
+
+    /// [`save`](Self::save) with the classifier beside it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn save_with(&self, classifier: &Classifier, path: &Path) -> Result<()> {
+        weights::save(self, Some(classifier), path)
     }
 
     /// The name.
@@ -384,4 +431,4 @@ fn is_trained(stage: &impl Module) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

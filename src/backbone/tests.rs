@@ -6,14 +6,14 @@ use super::*;
 use crate::backbone::state_dict::Slot;
 use crate::backbone::weights::testing::{closed_form, fixture, lite0_weights, relative_error};
 
-fn small() -> Backbone {
+pub(crate) fn small() -> Backbone {
     let device = Device::flex().autodiff();
     let mut backbone = Backbone::new(BackboneName::ResnetSmall, &device);
     closed_form(&mut |visit| backbone.tensors(visit));
     backbone
 }
 
-fn images(size: usize) -> Tensor<4> {
+pub(crate) fn images(size: usize) -> Tensor<4> {
     let device = Device::flex();
     let ramp = Tensor::<1, burn::tensor::Int>::arange(0..(2 * 3 * size * size) as i64, &device);
     (ramp.float() * 0.7).sin().reshape([2, 3, size, size])

@@ -21,6 +21,7 @@ use crate::onnx::OnnxNetwork;
 use crate::recipe::{BackboneRecipe, Recipe};
 use crate::{Error, Result};
 
+use crate::backbone::descriptor::Descriptor;
 pub use onnx::NetworkOrigin;
 
 /// Where the feature maps that a head reads come from.
@@ -44,6 +45,14 @@ impl MapSource {
         }
     }
 
+    /// Widths of the blocks that its features are made of, where they are descriptors.
+    pub fn blocks(&self) -> Option<Vec<usize>> {
+        match self {
+            MapSource::Frozen(extractor) => extractor.blocks(),
+            MapSource::Trained(_) | MapSource::Given(_) => None,
+        }
+    }
+
     /// Whether an example is an image for the model itself, not a map.
     pub fn trains_on_images(&self) -> bool {
         self.trained().is_some()
@@ -54,6 +63,7 @@ impl MapSource {
 #[derive(Debug)]
 pub struct Extractor {
     network: Network,
+    descriptor: Option<Descriptor>,
     key: String,
     statistics: PixelStatistics,
 }
@@ -75,21 +85,29 @@ impl Extractor {
     pub fn new(backbone: &Backbone, recipe: &BackboneRecipe, weights: &Path) -> Result<Self> {
         let pool = if recipe.pool { "-pooled" } else { "" };
         let hash = weights::fingerprint(weights)?;
-        let key = format!("{}{pool}-{}", recipe.name, &hash[..16.min(hash.len())]);
-        Ok(Self::of_backbone(backbone, key))
+        let descriptor = recipe.descriptor.as_ref().map_or(String::new(), |it| format!("-{}", it.describe()));
+        let key = format!("{}{pool}{descriptor}-{}", recipe.name, &hash[..16.min(hash.len())]);
+        Self::of_backbone(backbone, recipe, weights, key)
     }
 
     /// The backbone that a run keeps in `path`, under the key that it was trained with.
     ///
     /// # Errors
     /// What loading weights says.
-    pub fn load(path: &Path, key: String, initial: Backbone) -> Result<Self> {
-        Ok(Self::of_backbone(&initial.load(path)?.freeze(Freeze::All), key))
+    pub fn load(path: &Path, key: String, recipe: &BackboneRecipe, initial: Backbone) -> Result<Self> {
+        Self::of_backbone(&initial.load(path)?.freeze(Freeze::All), recipe, path, key)
     }
 
-    fn of_backbone(backbone: &Backbone, key: String) -> Self {
+    fn of_backbone(
+        backbone: &Backbone,
+        recipe: &BackboneRecipe,
+        weights: &Path,
+        key: String,
+    ) -> Result<Self> {
+        let descriptor = recipe.descriptor.as_ref();
+        let descriptor = descriptor.map(|it| Descriptor::open(it, backbone, weights)).transpose()?;
         let network = Network::Backbone(backbone.folded());
-        Self { network, key, statistics: PixelStatistics::IMAGENET }
+        Ok(Self { network, descriptor, key, statistics: PixelStatistics::IMAGENET })
     }
 
     /// The network in ONNX form of the recipe's `file`.
@@ -112,7 +130,7 @@ impl Extractor {
 
     fn of_onnx(recipe: &Recipe, network: OnnxNetwork, origin: NetworkOrigin, key: String) -> Self {
         let statistics = recipe.backbone.normalization.unwrap_or_default().statistics();
-        Self { network: Network::Onnx(network, origin), key, statistics }
+        Self { network: Network::Onnx(network, origin), descriptor: None, key, statistics }
     }
 
     /// Saves the weights of a backbone that a run keeps; a network in ONNX form stays where it is.
@@ -121,7 +139,10 @@ impl Extractor {
     /// If the file cannot be written.
     pub fn keep(&self, path: &Path) -> Result<()> {
         match &self.network {
-            Network::Backbone(network) => network.backbone().save(path),
+            Network::Backbone(network) => match &self.descriptor {
+                Some(descriptor) => descriptor.keep(network.backbone(), path),
+                None => network.backbone().save(path),
+            },
             Network::Onnx(..) => Ok(()),
         }
     }
@@ -170,8 +191,19 @@ impl Extractor {
         Transform::for_size(size_px).normalized_with(self.statistics)
     }
 
+    /// Widths of the blocks that its features are made of, where it gives descriptors.
+    pub fn blocks(&self) -> Option<Vec<usize>> {
+        match (&self.network, &self.descriptor) {
+            (Network::Backbone(network), Some(it)) => Some(it.widths(network.backbone().channels())),
+            _ => None,
+        }
+    }
+
     /// Shape `[F, H, W]` of the maps of images of `size_px`.
     fn map_shape(&self, size_px: usize) -> [usize; 3] {
+        if let Some(widths) = self.blocks() {
+            return [widths.into_iter().sum(), 1, 1];
+        }
         match &self.network {
             Network::Backbone(network) => {
                 let side = network.backbone().map_size(size_px);
@@ -187,7 +219,7 @@ impl Extractor {
     /// If a network in ONNX form fails on them, or gives values that are not finite.
     pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<4>> {
         match &self.network {
-            Network::Backbone(network) => Ok(network.forward(images)),
+            Network::Backbone(network) => Ok(self.maps(network, images)),
             Network::Onnx(network, NetworkOrigin { file, .. }) => {
                 let (device, count) = (images.device(), images.dims()[0]);
                 let [channels, height, width] = network.shape();
@@ -203,12 +235,20 @@ impl Extractor {
         }
     }
 
+    /// Maps of a backbone, or descriptors in their place.
+    fn maps(&self, network: &FoldedBackbone, images: Tensor<4>) -> Tensor<4> {
+        match &self.descriptor {
+            Some(descriptor) => descriptor.forward(network, images),
+            None => network.forward(images),
+        }
+    }
+
     /// `b × 3 × S × S` values of images `-> b × F × H × W`.
     fn extract(&self, pixels: &[f32], images: usize, size_px: usize, device: &Device) -> Result<Vec<f32>> {
         match &self.network {
             Network::Backbone(network) => {
                 let data = TensorData::new(pixels.to_vec(), [images, 3, size_px, size_px]);
-                let maps = network.forward(Tensor::<4>::from_data(data, device));
+                let maps = self.maps(network, Tensor::<4>::from_data(data, device));
                 Ok(maps.into_data().try_into_vec::<f32>().expect("maps are f32"))
             }
             Network::Onnx(network, _) => network.maps(pixels, images),

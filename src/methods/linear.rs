@@ -10,34 +10,78 @@ use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Key, Kind};
+use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::pooled::{class_activation, pooled, pooled_features};
-use super::{Method, Settings, TrainSet};
-use crate::Result;
+use super::{Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::calibration::Platt;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::ridge::{self, Ridge};
+use crate::{Error, Result};
 
 /// What can be chosen of [`Linear`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinearRecipe {
     /// Divide every feature by its standard deviation before the penalty is applied.
     #[serde(alias = "standardise")]
     pub standardize: bool,
+    /// How strongly weights are held back.
+    pub penalty: Penalty,
+    /// With a fixed penalty: what the mean squared length of a category's rows is multiplied by.
+    pub penalty_factor: f64,
+}
+
+/// How the penalty λ of a category is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Penalty {
+    /// The one of fifteen with the smallest leave-one-out error.
+    #[default]
+    LeaveOneOut,
+    /// A factor times the mean squared length of the category's centered known rows.
+    Fixed,
+}
+
+impl Default for LinearRecipe {
+    fn default() -> Self {
+        Self { standardize: false, penalty: Penalty::LeaveOneOut, penalty_factor: 2.0 }
+    }
 }
 
 impl Settings for LinearRecipe {
     type Head = Linear;
 
-    const KEYS: &'static [Key] = &[Key::new(
-        "standardize",
-        Kind::Flag,
-        "Divide every feature by its standard deviation before the penalty is applied",
-    )];
+    const KEYS: &'static [Key] = &[
+        Key::new(
+            "standardize",
+            Kind::Flag,
+            "Divide every feature by its standard deviation before the penalty is applied",
+        ),
+        Key::new(
+            "penalty",
+            Kind::Word(&["leave-one-out", "fixed"]),
+            "How the penalty of a category is found: the one of fifteen with the smallest leave-one-out error, or `penalty_factor` times the mean squared length of its known rows",
+        ),
+        Key::new("penalty_factor", Kind::Number(Interval::ABOVE_0), "The factor of a fixed penalty"),
+    ];
+
+    fn check(&self) -> Result<()> {
+        ranges::check(
+            self.penalty_factor > 0.0 && self.penalty_factor.is_finite(),
+            "penalty_factor",
+            self.penalty_factor,
+            "a number above 0",
+        )?;
+        match (self.penalty, self.standardize) {
+            (Penalty::Fixed, true) => Err(Error::Recipe(
+                "standardize is true; a fixed penalty is in units of the features as they are".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
 
     /// All zero until [`Method::before_training`].
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, _seed: u64, device: &Device) -> Linear {
@@ -52,7 +96,8 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// Logits of the zero feature, `[C]`.
     pub bias: Param<Tensor<1>>,
-    standardize: bool,
+    #[module(skip)]
+    recipe: LinearRecipe,
 }
 
 impl Linear {
@@ -61,7 +106,7 @@ impl Linear {
         Self {
             weight: fixed(Tensor::zeros([categories, channels], device)),
             bias: fixed(Tensor::zeros([categories], device)),
-            standardize: recipe.standardize,
+            recipe: recipe.clone(),
         }
     }
 
@@ -111,7 +156,11 @@ impl Method for Linear {
         let labels = train.labels();
         let [_, channels] = self.weight.dims();
         let features = pooled_features(train, channels)?;
-        let ridge = ridge::fit(&features, channels, labels, self.standardize);
+        let blocks = train.blocks().unwrap_or_else(|| vec![channels]);
+        let ridge = match self.recipe.penalty {
+            Penalty::LeaveOneOut => ridge::fit(&features, &blocks, labels, self.recipe.standardize),
+            Penalty::Fixed => ridge::fit_fixed(&features, &blocks, labels, self.recipe.penalty_factor),
+        };
         self.set(&ridge, labels);
         Ok(())
     }

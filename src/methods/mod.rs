@@ -130,6 +130,11 @@ pub trait TrainSet {
     /// The run's seed.
     fn seed(&self) -> u64;
 
+    /// Widths of the blocks that the features are made of, where they are descriptors.
+    fn blocks(&self) -> Option<Vec<usize>> {
+        None
+    }
+
     /// Feature maps of the examples: calls `each` with the rows and their maps `[b, F, H, W]`, without
     /// gradients.
     fn for_each_maps(

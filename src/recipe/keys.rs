@@ -1,6 +1,7 @@
 //! The keys of a recipe, beside those of its method.
 
 use super::Validation;
+use crate::backbone::descriptor::Block;
 use crate::methods::keys::Kind::{Choice, Flag, Number, Text, Whole, Word, WordOrShare};
 use crate::methods::keys::{Interval, Key, Kind, Variant, flat};
 use crate::methods::{self, MethodRecipe};
@@ -82,6 +83,7 @@ pub const BACKBONE: &[Key] = &[
             "resnet101",
             "resnet152",
             "efficientnet-lite0",
+            "efficientnet-lite2",
             "resnet-small",
         ]),
         "The network that turns an image into a feature map",
@@ -102,6 +104,26 @@ pub const BACKBONE: &[Key] = &[
         "learning_rate_factor",
         Number(Interval::ABOVE_0),
         "Factor on the learning rate of trained backbone layers",
+    ),
+    Key::new(
+        "descriptor",
+        Kind::Table(
+            "descriptor",
+            &[
+                Key::new(
+                    "blocks",
+                    Kind::List(&Word(Block::NAMES)),
+                    "What is pooled over positions: the mean of each channel, the mean of its strongest eighth, the largest probability and the largest score of each class of the backbone's ImageNet classifier",
+                ),
+                Key::new(
+                    "sizes_px",
+                    Kind::List(&Whole(32, 2048)),
+                    "Sides of the images that the backbone sees, in pixels; the largest is `data.size_px`",
+                ),
+                Key::new("flip", Flag, "Whether the mirror image is seen too"),
+            ],
+        ),
+        "One vector of pooled blocks for each image in place of its map; of a frozen backbone of this program",
     ),
     Key::new(
         "onnx",
@@ -245,7 +267,8 @@ mod tests {
             // What no default recipe shows: keys without a default, and those of other choices.
             let onnx = BACKBONE.iter().map(|key| format!("backbone.{}", key.name));
             let onnx: Vec<String> = onnx.skip_while(|key| key != "backbone.onnx").collect();
-            let others = ["extends", "method.weight", "method.head.", "method.strategy."];
+            let others =
+                ["extends", "backbone.descriptor", "method.weight", "method.head.", "method.strategy."];
             let optional: Vec<&str> = others.into_iter().chain(onnx.iter().map(String::as_str)).collect();
             let gone =
                 listed.difference(&written).filter(|key| !optional.iter().any(|part| key.starts_with(part)));

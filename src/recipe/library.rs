@@ -50,6 +50,8 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/fm-mixup"
     "coco18/ip-mixup"
     "coco18/kggr"
+    "coco18/best"
+    "coco18/best-lite0"
     "coco18/linear"
     "coco18/ml-gcn"
     "coco18/partial-bce"

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sarb_labels::categories::Cooccurrence;
 use serde::{Deserialize, Serialize};
 
+use crate::backbone::descriptor::DescriptorRecipe;
 use crate::backbone::{BackboneName, Freeze};
 use crate::loss::normalization::Normalization;
 use crate::methods::MethodRecipe;
@@ -108,6 +109,9 @@ pub struct BackboneRecipe {
     pub views: usize,
     /// Factor on the learning rate of trained backbone layers.
     pub learning_rate_factor: f64,
+    /// One vector of pooled blocks for each image in place of its map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<DescriptorRecipe>,
     /// A frozen network in ONNX form in place of `name`: its file, relative to the recipe that says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onnx: Option<PathBuf>,
@@ -141,6 +145,7 @@ impl Default for BackboneRecipe {
             freeze_batch_norm: false,
             views: 0,
             learning_rate_factor: 1.0,
+            descriptor: None,
             onnx: None,
             input: None,
             output: None,
@@ -256,6 +261,16 @@ impl Recipe {
         toml::to_string_pretty(&onnx::without_name(table)).expect(plain)
     }
 
+    fn check_descriptor(&self) -> Result<()> {
+        let Some(descriptor) = &self.backbone.descriptor else { return Ok(()) };
+        if self.backbone.freeze != Freeze::All || self.backbone.onnx.is_some() {
+            return Err(Error::Recipe(
+                "backbone.descriptor is made of a backbone of this program with freeze = \"all\"".into(),
+            ));
+        }
+        descriptor.check(self.data.size_px)
+    }
+
     fn check(&self, file: &str) -> Result<()> {
         let (data, train) = (&self.data, &self.train);
         let proportion = |key: &str, value: f64, accepted: &str, ok: bool| match ok {
@@ -311,6 +326,7 @@ impl Recipe {
             )));
         }
         self.backbone.check_onnx(file)?;
+        self.check_descriptor().map_err(|error| Error::Recipe(format!("{file}: {error}")))?;
         let default = BackboneRecipe::default();
         if self.backbone.freeze == Freeze::All
             && (self.backbone.freeze_batch_norm, self.backbone.learning_rate_factor)

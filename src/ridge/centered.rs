@@ -24,8 +24,10 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Scales all features by one factor to a mean variance of 1, or each to variance 1.
-    pub fn new(features: &'a [f32], dim: usize, rows: usize, standardize: bool) -> Self {
+    /// Scales the blocks of features to equal total variances with a mean variance of 1, one block by one factor,
+    /// or each feature to variance 1.
+    pub fn new(features: &'a [f32], blocks: &[usize], rows: usize, standardize: bool) -> Self {
+        let dim = blocks.iter().sum::<usize>();
         assert!(
             dim > 0 && features.len() == rows * dim,
             "{} features in {rows} rows of {dim}",
@@ -47,14 +49,26 @@ impl<'a> Table<'a> {
         }
         variance.iter_mut().for_each(|sum| *sum /= count);
         let reciprocal = |deviation: f64| if deviation > TINY { 1.0 / deviation } else { 0.0 };
-        let rms = (variance.iter().sum::<f64>() / dim as f64).sqrt();
-        let factor = |(variance, largest): (&f64, &f64)| match variance.sqrt() {
+        let mut units = Vec::with_capacity(dim);
+        let mut end = 0;
+        for &width in blocks {
+            let total: f64 = variance[end..end + width].iter().sum();
+            units.extend(std::iter::repeat_n((total * blocks.len() as f64 / dim as f64).sqrt(), width));
+            end += width;
+        }
+        let factor = |((variance, largest), unit): ((&f64, &f64), &f64)| match variance.sqrt() {
             deviation if deviation <= CONSTANT * largest => 0.0,
             deviation if standardize => reciprocal(deviation) as f32,
-            _ => reciprocal(rms) as f32,
+            _ => reciprocal(*unit) as f32,
         };
-        let factors = variance.iter().zip(&largest).map(factor).collect();
-        Self { features, dim, factors, square_unit: if standardize { 1.0 } else { rms * rms } }
+        let factors = variance.iter().zip(&largest).zip(&units).map(factor).collect();
+        let one_unit = !standardize && blocks.len() == 1;
+        Self { features, dim, factors, square_unit: if one_unit { units[0] * units[0] } else { 1.0 } }
+    }
+
+    /// Number of features F.
+    pub fn dim(&self) -> usize {
+        self.dim
     }
 }
 

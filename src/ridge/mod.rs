@@ -13,6 +13,7 @@
 //! share one decomposition; with fewer rows than features it is that of X̃X̃ᵀ.
 
 mod centered;
+mod fixed;
 mod principal;
 mod spectrum;
 
@@ -25,6 +26,7 @@ use sarb_labels::{Label, LabelMatrix};
 use self::centered::{Centered, Table};
 use self::spectrum::Spectrum;
 
+pub use self::fixed::fit_fixed;
 pub use self::principal::principal_components;
 
 /// Decimal exponents of the penalties tried, in halves, relative to the mean non-zero eigenvalue of X̃ᵀX̃.
@@ -40,49 +42,56 @@ pub struct Ridge {
     /// Intercepts, `C`. A category without known positives or without known negatives has
     /// weights 0 and 2p − 1 here, p = (n⁺ + 1) / (n + 2).
     pub intercepts: Vec<f32>,
-    /// The penalty λ of every category, in squared units of the features (of the standardized ones
-    /// if they were); 0 where there was nothing to fit.
+    /// The penalty λ of every category, in squared units of the features (of the scaled ones if they were
+    /// standardized or are in several blocks); 0 where there was nothing to fit.
     pub lambdas: Vec<f64>,
     /// For every category the scores of its known rows, in row order, each predicted by the fit
     /// without that row.
     pub loo_scores: Vec<Vec<f32>>,
 }
 
-/// Fits a category at a time to `features`, `N × F` row by row, finite, over the known cells of `labels`.
+/// Fits a category at a time to `features`, `N × F` row by row, finite, over the known cells of `labels`. The
+/// features are in blocks of the widths `blocks`, which are scaled to the same total variance.
 ///
 /// With `standardize` every feature is divided by its standard deviation over all rows before the
 /// penalty is applied; the weights returned are for the features as given either way.
 ///
 /// # Panics
-/// If `features` are not one row of `dim` for every image of `labels`.
-pub fn fit(features: &[f32], dim: usize, labels: &LabelMatrix, standardize: bool) -> Ridge {
-    let categories = labels.categories();
-    let table = Table::new(features, dim, labels.images(), standardize);
-    let mut ridge = Ridge {
-        weights: vec![0.0; categories * dim],
-        intercepts: vec![0.0; categories],
-        lambdas: vec![0.0; categories],
-        loo_scores: vec![Vec::new(); categories],
-    };
-    for (category, (positives, known)) in labels.counts().into_iter().enumerate() {
-        let prior = 2.0 * (positives + 1) as f32 / (known + 2) as f32 - 1.0;
-        ridge.intercepts[category] = prior;
-        ridge.loo_scores[category] = vec![prior; known];
-    }
-
+/// If `features` are not one row of all blocks for every image of `labels`.
+pub fn fit(features: &[f32], blocks: &[usize], labels: &LabelMatrix, standardize: bool) -> Ridge {
+    let table = Table::new(features, blocks, labels.images(), standardize);
+    let mut ridge = Ridge::of_priors(labels, table.dim());
     let groups = groups(labels);
     // One decomposition uses all cores for its products; many are better one a core.
     let par = if groups.len() < rayon::current_num_threads() { Par::rayon(0) } else { Par::Seq };
     let fitted: Vec<Vec<CategoryFit>> =
         groups.par_iter().map(|group| group.fit(&table, labels, par)).collect();
-    for fit in fitted.into_iter().flatten() {
-        let category = fit.category;
-        ridge.weights[category * dim..(category + 1) * dim].copy_from_slice(&fit.weights);
-        ridge.intercepts[category] = fit.intercept;
-        ridge.lambdas[category] = fit.lambda;
-        ridge.loo_scores[category] = fit.loo_scores;
-    }
+    fitted.into_iter().for_each(|fits| ridge.take(fits));
     ridge
+}
+
+impl Ridge {
+    /// What is said where nothing can be fitted: the prior of each category.
+    fn of_priors(labels: &LabelMatrix, dim: usize) -> Self {
+        let prior = |(positives, known)| 2.0 * (positives + 1) as f32 / (known + 2) as f32 - 1.0;
+        let counts: Vec<(usize, usize)> = labels.counts();
+        Self {
+            weights: vec![0.0; counts.len() * dim],
+            intercepts: counts.iter().copied().map(prior).collect(),
+            lambdas: vec![0.0; counts.len()],
+            loo_scores: counts.iter().map(|&count| vec![prior(count); count.1]).collect(),
+        }
+    }
+
+    fn take(&mut self, fits: Vec<CategoryFit>) {
+        for fit in fits {
+            let (category, dim) = (fit.category, fit.weights.len());
+            self.weights[category * dim..(category + 1) * dim].copy_from_slice(&fit.weights);
+            self.intercepts[category] = fit.intercept;
+            self.lambdas[category] = fit.lambda;
+            self.loo_scores[category] = fit.loo_scores;
+        }
+    }
 }
 
 /// Categories that are known in the same rows.
@@ -114,6 +123,25 @@ struct CategoryFit {
     loo_scores: Vec<f32>,
 }
 
+impl CategoryFit {
+    /// Of weights for the scaled features `x`; those of the result are for the features as given.
+    fn new(
+        category: usize,
+        weights: &[f64],
+        lambda: f64,
+        target_mean: f64,
+        x: &Centered,
+        table: &Table,
+        loo_scores: Vec<f32>,
+    ) -> Self {
+        let scaled = weights.iter().zip(&table.factors);
+        let weights: Vec<f32> = scaled.map(|(weight, &factor)| (weight * f64::from(factor)) as f32).collect();
+        let at_mean: f64 =
+            weights.iter().zip(&x.mean).map(|(&w, &mean)| f64::from(w) * f64::from(mean)).sum();
+        Self { category, intercept: (target_mean - at_mean) as f32, lambda, loo_scores, weights }
+    }
+}
+
 impl Group {
     fn fit(&self, table: &Table, labels: &LabelMatrix, par: Par) -> Vec<CategoryFit> {
         let x = Centered::new(table, &self.rows, par);
@@ -130,25 +158,15 @@ impl Group {
         let fitted = x.scores(weights.as_ref());
         (self.categories.iter().enumerate())
             .map(|(place, &category)| {
-                let weights = weights.col_as_slice(place);
-                let weights: Vec<f32> = (weights.iter().zip(&table.factors))
-                    .map(|(weight, &factor)| (weight * f64::from(factor)) as f32)
-                    .collect();
-                let at_mean: f64 =
-                    weights.iter().zip(&x.mean).map(|(&w, &mean)| f64::from(w) * f64::from(mean)).sum();
                 let target_mean = targets.means[place];
                 let loo_scores = (0..self.rows.len()).map(|row| {
                     let target = targets.centered[(row, place)];
                     let residual = target - f64::from(fitted[(row, place)]);
                     (target_mean + target - residual / loo.freedom(row, chosen[place])) as f32
                 });
-                CategoryFit {
-                    category,
-                    intercept: (target_mean - at_mean) as f32,
-                    lambda: lambdas[chosen[place]] * table.square_unit,
-                    loo_scores: loo_scores.collect(),
-                    weights,
-                }
+                let lambda = lambdas[chosen[place]] * table.square_unit;
+                let weights = weights.col_as_slice(place);
+                CategoryFit::new(category, weights, lambda, target_mean, &x, table, loo_scores.collect())
             })
             .collect()
     }

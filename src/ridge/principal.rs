@@ -27,7 +27,7 @@ pub struct PrincipalComponents {
 pub fn principal_components(features: &[f32], dim: usize, count: usize) -> PrincipalComponents {
     assert!(dim > 0, "rows of no feature");
     let rows: Vec<usize> = (0..features.len() / dim).collect();
-    let table = Table::new(features, dim, rows.len(), false);
+    let table = Table::new(features, &[dim], rows.len(), false);
     let x = Centered::new(&table, &rows, Par::rayon(0));
     let (values, vectors) = eigen(x.gram());
 

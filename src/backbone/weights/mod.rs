@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::backbone::{Backbone, BackboneName};
+use crate::backbone::{Backbone, BackboneName, Classifier};
 use crate::{Error, Result};
 
 /// Names of problems that one message lists.
@@ -306,17 +306,53 @@ fn finite(name: &str, source: &Source<'_>, path: &Path) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-/// Writes all tensors of a backbone as safetensors under their official names. An old file is
+/// The classifier in a file of weights of the backbone `name`.
+///
+/// # Errors
+/// As [`Backbone::classifier`].
+pub(crate) fn classifier(name: BackboneName, path: &Path) -> Result<Classifier> {
+    with_sources(path, |sources| {
+        let part = |part: &str, dims: usize| {
+            let wanted = format!("{}.{part}", name.classifier());
+            let found = sources.iter().find(|(full, source)| {
+                let prefix = full.strip_suffix(wanted.as_str());
+                source.shape().len() == dims && prefix.is_some_and(|it| it.is_empty() || it.ends_with('.'))
+            });
+            let (full, source) = found.ok_or_else(|| {
+                Error::Incompatible(format!(
+                    "{}: has no classifier {wanted}, which a descriptor of {name} reads; leave the blocks \"probability\" and \"score\" out of backbone.descriptor.blocks",
+                    path.display()
+                ))
+            })?;
+            Ok::<_, Error>((source.shape().to_vec(), finite(full, source, path)?))
+        };
+        let ((shape, weight), (_, bias)) = (part("weight", 2)?, part("bias", 1)?);
+        if shape != [bias.len(), name.channels()] || bias.is_empty() {
+            return Err(Error::Incompatible(format!(
+                "{}: the classifier has weights {shape:?} and {} biases; expected {} weights a bias",
+                path.display(),
+                bias.len(),
+                name.channels()
+            )));
+        }
+        Ok(Classifier { weight, bias })
+    })
+}
+
+/// Writes all tensors of a backbone, and perhaps its classifier, as safetensors under their official names. An old file is
 /// replaced only by a whole new one.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
-pub(crate) fn save(backbone: &Backbone, path: &Path) -> Result<()> {
+pub(crate) fn save(backbone: &Backbone, classifier: Option<&Classifier>, path: &Path) -> Result<()> {
+    let bytes = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
     let mut tensors = Vec::new();
-    backbone.clone().tensors(&mut |name, slot| {
-        let bytes: Vec<u8> = slot.values().into_iter().flat_map(f32::to_le_bytes).collect();
-        tensors.push((name, slot.shape(), bytes));
-    });
+    backbone.clone().tensors(&mut |name, slot| tensors.push((name, slot.shape(), bytes(slot.values()))));
+    if let Some(Classifier { weight, bias }) = classifier {
+        let (name, classes) = (backbone.name().classifier(), bias.len());
+        tensors.push((format!("{name}.weight"), vec![classes, backbone.channels()], bytes(weight.clone())));
+        tensors.push((format!("{name}.bias"), vec![classes], bytes(bias.clone())));
+    }
     let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
         (name.as_str(), view.expect("shape and bytes come from one tensor"))

@@ -1,0 +1,156 @@
+//! Ridge regression at a penalty that is fixed beforehand, by Cholesky's decomposition.
+//!
+//! With many more features than known rows, as a descriptor of several blocks has, the choice of a penalty by
+//! leave-one-out follows the noise of a few positives, and a decomposition for every penalty is expensive. Here
+//! λ is a factor times the mean squared length of the centered rows, so that it means the same for any scale of the
+//! features. With fewer known rows than features, K the products of all rows with one another:
+//!
+//! ```text
+//! λ = factor · trace(H K H) / n,  H = 1 − 1/n        G = (H K H + λ)⁻¹,  α = G ỹ,  w = X̃ᵀ α
+//! y − ŷ without the row itself = λ αᵢ / (λ Gᵢᵢ − 1/n)
+//! ```
+//!
+//! and with more, the same from X̃ᵀX̃.
+
+use faer::linalg::solvers::{Llt, Solve};
+use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{Mat, Par, Side};
+use sarb_labels::LabelMatrix;
+
+use super::centered::{Centered, Table, single};
+use super::{CategoryFit, Group, MIN_FREEDOM, Ridge, Targets, groups};
+
+/// Rows up to which the products of all with all are kept: 1.6 GB.
+const MOST_SHARED: usize = 20_000;
+
+/// Fits all categories to `features`, `N × F` row by row, finite, at `factor` times the mean squared length of each
+/// category's centered known rows. The features are in blocks of the widths `blocks`, which are scaled to the
+/// same total variance.
+///
+/// # Panics
+/// If `features` are not one row of all blocks for every image of `labels`.
+pub fn fit_fixed(features: &[f32], blocks: &[usize], labels: &LabelMatrix, factor: f64) -> Ridge {
+    let table = Table::new(features, blocks, labels.images(), false);
+    let mut ridge = Ridge::of_priors(labels, table.dim());
+    let groups = groups(labels);
+    let by_rows = groups.iter().any(|group| group.rows.len() <= table.dim());
+    let all: Vec<usize> = (0..labels.images()).collect();
+    let products = (by_rows && all.len() <= MOST_SHARED)
+        .then(|| single(Centered::new(&table, &all, Par::rayon(0)).row_gram().as_ref()));
+    for group in &groups {
+        let x = Centered::new(&table, &group.rows, Par::rayon(0));
+        let targets = Targets::new(group, labels);
+        let solved = if group.rows.len() <= table.dim() {
+            Solved::by_rows(&x, &targets, products.as_ref(), factor)
+        } else {
+            Solved::by_features(&x, &targets, factor)
+        };
+        ridge.take(solved.fits(group, &x, &targets, &table));
+    }
+    ridge
+}
+
+/// Weights of the categories of a group, and what each row is without itself.
+struct Solved {
+    lambda: f64,
+    /// `F × c`.
+    weights: Mat<f64>,
+    /// Residuals y − ŷ, `n × c`.
+    residuals: Mat<f64>,
+    /// 1 − h of every row.
+    freedom: Vec<f64>,
+}
+
+impl Solved {
+    fn by_rows(x: &Centered, targets: &Targets, products: Option<&Mat<f32>>, factor: f64) -> Self {
+        let n = x.rows.len();
+        let mut kernel = match products {
+            Some(all) => doubly_centered(all, x.rows),
+            None => single(x.row_gram().as_ref()),
+        };
+        let lambda = penalty(&kernel, n, factor);
+        (0..n).for_each(|row| kernel[(row, row)] += lambda as f32);
+        let cholesky = decomposed(&kernel);
+        let solution = cholesky.solve(single(targets.centered.as_ref()).as_ref());
+        let mut inverse = Mat::zeros(n, n);
+        invert_lower_triangular(inverse.as_mut(), cholesky.L(), x.par);
+        let freedom = (0..n).map(|row| {
+            let column = inverse.col_as_slice(row).iter().skip(row);
+            let diagonal: f64 = column.map(|&value| f64::from(value).powi(2)).sum();
+            (lambda * diagonal - 1.0 / n as f64).max(MIN_FREEDOM)
+        });
+        let alpha = Mat::from_fn(n, solution.ncols(), |row, place| f64::from(solution[(row, place)]));
+        Self {
+            lambda,
+            weights: x.transposed_product(alpha.as_ref()),
+            residuals: Mat::from_fn(n, alpha.ncols(), |row, place| lambda * alpha[(row, place)]),
+            freedom: freedom.collect(),
+        }
+    }
+
+    fn by_features(x: &Centered, targets: &Targets, factor: f64) -> Self {
+        let (n, dim) = (x.rows.len(), x.dim());
+        let mut gram = single(x.gram().as_ref());
+        let lambda = penalty(&gram, n, factor);
+        (0..dim).for_each(|feature| gram[(feature, feature)] += lambda as f32);
+        let cholesky = decomposed(&gram);
+        let solution =
+            cholesky.solve(single(x.transposed_product(targets.centered.as_ref()).as_ref()).as_ref());
+        let weights = Mat::from_fn(dim, solution.ncols(), |row, place| f64::from(solution[(row, place)]));
+        let mut freedom = Vec::with_capacity(n);
+        x.for_each_block(|_, block| {
+            let mut rows = block.transpose().to_owned();
+            solve_lower_triangular_in_place(cholesky.L(), rows.as_mut(), x.par);
+            freedom.extend((0..rows.ncols()).map(|row| {
+                let leverage: f64 = rows.col_as_slice(row).iter().map(|&z| f64::from(z).powi(2)).sum();
+                (1.0 - 1.0 / n as f64 - leverage).max(MIN_FREEDOM)
+            }));
+        });
+        let fitted = x.scores(weights.as_ref());
+        let residuals = Mat::from_fn(n, weights.ncols(), |row, place| {
+            targets.centered[(row, place)] - f64::from(fitted[(row, place)])
+        });
+        Self { lambda, weights, residuals, freedom }
+    }
+
+    fn fits(&self, group: &Group, x: &Centered, targets: &Targets, table: &Table) -> Vec<CategoryFit> {
+        let fit = |(place, &category): (usize, &usize)| {
+            let loo_scores = (0..group.rows.len()).map(|row| {
+                let target = targets.means[place] + targets.centered[(row, place)];
+                (target - self.residuals[(row, place)] / self.freedom[row]) as f32
+            });
+            let lambda = self.lambda * table.square_unit;
+            let weights = self.weights.col_as_slice(place);
+            CategoryFit::new(category, weights, lambda, targets.means[place], x, table, loo_scores.collect())
+        };
+        group.categories.iter().enumerate().map(fit).collect()
+    }
+}
+
+/// λ of centered products, whose trace is the squared length of `rows` rows.
+fn penalty(products: &Mat<f32>, rows: usize, factor: f64) -> f64 {
+    let trace: f64 = (0..products.nrows()).map(|at| f64::from(products[(at, at)])).sum();
+    // Rows that are all alike leave nothing to decompose; any penalty gives weights of 0.
+    if trace > 0.0 { factor * trace / rows as f64 } else { 1.0 }
+}
+
+fn decomposed(products: &Mat<f32>) -> Llt<f32> {
+    products.llt(Side::Lower).expect("a penalty above 0 makes centered products positive definite")
+}
+
+/// The products of some of all rows, minus the mean of these rows, `n × n`; of `all` the lower half is read.
+fn doubly_centered(all: &Mat<f32>, rows: &[usize]) -> Mat<f32> {
+    let n = rows.len();
+    let at = |i: usize, j: usize| all[(rows[i.max(j)], rows[i.min(j)])];
+    let mut some = Mat::from_fn(n, n, at);
+    let means: Vec<f64> = (0..n)
+        .map(|column| some.col_as_slice(column).iter().map(|&value| f64::from(value)).sum::<f64>() / n as f64)
+        .collect();
+    let mean = means.iter().sum::<f64>() / n as f64;
+    for (column, own) in means.iter().enumerate() {
+        let values = some.col_as_slice_mut(column).iter_mut().zip(&means);
+        values.for_each(|(value, other)| *value = (f64::from(*value) - own - other + mean) as f32);
+    }
+    some
+}
