@@ -331,7 +331,12 @@ impl Recognizer {
         Ok(self.name_maps(Tensor::from_data(data, &self.device)))
     }
 
-    /// Where each category of a recognition is seen.
+    /// Whether the network tells places of an image apart, so that [`attention`](Self::attention) shows anything.
+    pub fn sees_places(&self) -> bool {
+        self.source.blocks().is_none()
+    }
+
+    /// Where each category of a recognition is seen; one place is all of it where [`sees_places`](Self::sees_places) is false.
     pub fn attention(&self, recognition: &Recognition) -> Attention {
         let [_, _, height, width] = recognition.maps.dims();
         let values = values(self.inference.head.attention(recognition.maps.clone()));

@@ -70,17 +70,23 @@ class Lite0(nn.Module):
                 blocks.append(Block(inputs, kernel, stride if index == 0 else 1, expansion, width))
                 inputs = width
         self._blocks = nn.ModuleList(blocks)
-        self._conv_head, self._bn1 = SameConv(320, 1280, 1, bias=False), nn.BatchNorm2d(1280, 1e-3)
+        self._conv_head, self._bn1 = SameConv(inputs, 1280, 1, bias=False), nn.BatchNorm2d(1280, 1e-3)
         weights = {name: value for name, value in load_file(weights).items() if not name.startswith("_fc.")}
         missing, unexpected = self.load_state_dict(weights, strict=False)
         if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-            sys.exit(f"these are not the weights of EfficientNet-Lite0: {missing[:3]} {unexpected[:3]}")
+            sys.exit(f"these are not the weights of EfficientNet-{type(self).__name__}: {missing[:3]} {unexpected[:3]}")
 
     def forward(self, x):
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
         return F.relu6(self._bn1(self._conv_head(x)))
+
+
+class Lite2(Lite0):
+    """EfficientNet-Lite2 without its classifier."""
+    STAGES = ((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88), (4, 5, 1, 6, 120),
+              (5, 5, 2, 6, 208), (1, 3, 1, 6, 352))
 
 
 class Tokens(nn.Module):

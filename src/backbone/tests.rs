@@ -4,7 +4,8 @@ use burn::tensor::Distribution;
 
 use super::*;
 use crate::backbone::state_dict::Slot;
-use crate::backbone::weights::testing::{closed_form, fixture, lite0_weights, relative_error};
+use crate::backbone::weights::testing::{closed_form, fixture, lite0_weights, lite2_weights, relative_error};
+use descriptor::{Descriptor, DescriptorRecipe};
 
 pub(crate) fn small() -> Backbone {
     let device = Device::flex().autodiff();
@@ -64,6 +65,30 @@ fn outside_data_lite0_with_the_published_weights_equals_pytorch() {
 }
 
 #[test]
+#[ignore = "needs data that is not in the repository"]
+fn outside_data_lite2_and_its_descriptor_equal_pytorch() {
+    let (path, device) = (lite2_weights(), Device::flex());
+    let backbone = Backbone::new(BackboneName::EfficientnetLite2, &device).load(&path).unwrap().valid();
+    let images: Tensor<4> = fixture("backbones", "images", &device);
+    let expected: Tensor<4> = fixture("descriptor", "efficientnet_lite2.features", &device);
+    let error = relative_error(backbone.forward(images.clone()), expected.clone());
+    assert!(error < 1e-4, "{error}");
+    let error = relative_error(backbone.folded().forward(images.clone()), expected);
+    assert!(error < 1e-4, "folded: {error}");
+
+    let recipe = DescriptorRecipe { sizes_px: vec![64], ..DescriptorRecipe::default() };
+    let descriptor = Descriptor::open(&recipe, &backbone, &path).unwrap();
+    let expected: Tensor<4> = fixture("descriptor", "descriptor", &device);
+    let found = descriptor.forward(&backbone.folded(), images);
+    // Each block against its own largest entry: scores are a hundred times larger than roots of probabilities.
+    for (from, to) in [(0, 1280), (1280, 2560), (2560, 3560), (3560, 4560)] {
+        let block = |it: &Tensor<4>| it.clone().slice([0..2, from..to]);
+        let error = relative_error(block(&found), block(&expected));
+        assert!(error < 1e-4, "block from {from}: {error}");
+    }
+}
+
+#[test]
 fn folding_changes_nothing_but_rounding() {
     // 1e-4 of the largest entry: sums are taken in another order.
     for (name, size, pool) in [
@@ -71,6 +96,7 @@ fn folding_changes_nothing_but_rounding() {
         (BackboneName::Resnet50, 65, false),
         (BackboneName::ResnetSmall, 20, true),
         (BackboneName::EfficientnetLite0, 75, false),
+        (BackboneName::EfficientnetLite2, 75, false),
     ] {
         let mut backbone = Backbone::new(name, &Device::flex()).with_pool(pool);
         closed_form(&mut |visit| backbone.tensors(visit));

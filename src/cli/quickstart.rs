@@ -95,8 +95,8 @@ impl Quickstart {
                 "sarb train quickstart/ssgrl --data {out}/data --weights {out}/trunk.safetensors --known 0.5 --out {out}-half"
             ),
             "sarb recipes list".into(),
-            "sarb weights fetch efficientnet-lite0".into(),
-            "sarb train coco18/linear --data YOUR_FOLDER --weights efficientnet-lite0 --out RUN".into(),
+            "sarb weights fetch efficientnet-lite2".into(),
+            "sarb train coco18/best --data YOUR_FOLDER --weights efficientnet-lite2 --out RUN".into(),
         ]
     }
 

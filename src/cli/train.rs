@@ -15,7 +15,8 @@ use super::progress::{Progress, validated};
 /// Arguments of `sarb train`.
 #[derive(Debug, Clone, Args)]
 pub struct Train {
-    /// The experiment: a file, or a recipe in the program such as coco18/sarb; without one, the paper's settings
+    /// The experiment: a file, or a recipe in the program such as coco18/best; without one, the paper's settings, and
+    /// the method linear where features are frozen
     pub recipe: Option<PathBuf>,
     /// Data folder with train.csv and, if wanted, val.csv to select the epoch on, words.npy or words.txt
     #[arg(long, value_name = "DIR")]
@@ -108,7 +109,16 @@ impl Train {
         let file = self.recipe.as_deref().or((self.resume && default.is_file()).then_some(&*default));
         let (recipe, notes) = Recipe::read_with_notes(file, self.method.as_deref(), &sets)?;
         notes.iter().for_each(|note| say(note));
-        Ok(recipe)
+        let named =
+            file.is_some() || self.method.is_some() || sets.iter().any(|set| set.starts_with("method"));
+        let frozen = self.features.is_some() || recipe.backbone.is_frozen();
+        if named || !frozen {
+            return Ok(recipe);
+        }
+        say(
+            "no recipe and no method is named: on frozen features that is linear, which takes seconds; --method sarb is the paper's",
+        );
+        Recipe::read(None, Some("linear"), &sets)
     }
 
     fn inputs(&self) -> Result<Inputs> {

@@ -43,6 +43,8 @@ macro_rules! built_in {
 /// All of them, in the order of their names.
 pub const ALL: &[BuiltIn] = built_in![
     "coco18/bce"
+    "coco18/best"
+    "coco18/best-lite0"
     "coco18/curriculum"
     "coco18/curriculum-positives"
     "coco18/curriculum-proportion"
@@ -50,8 +52,6 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/fm-mixup"
     "coco18/ip-mixup"
     "coco18/kggr"
-    "coco18/best"
-    "coco18/best-lite0"
     "coco18/linear"
     "coco18/ml-gcn"
     "coco18/partial-bce"

@@ -136,6 +136,13 @@ pub struct BackboneRecipe {
     pub channels_last: Option<bool>,
 }
 
+impl BackboneRecipe {
+    /// Whether nothing of it is trained.
+    pub fn is_frozen(&self) -> bool {
+        self.freeze == Freeze::All
+    }
+}
+
 impl Default for BackboneRecipe {
     fn default() -> Self {
         Self {

@@ -420,6 +420,11 @@ pub(crate) mod testing {
         error / scale
     }
 
+    /// The published EfficientNet-Lite2 weights.
+    pub(crate) fn lite2_weights() -> PathBuf {
+        crate::outside_data::outside_data("data/weights/efficientnet_lite2.safetensors")
+    }
+
     /// The published EfficientNet-Lite0 weights.
     pub(crate) fn lite0_weights() -> PathBuf {
         crate::outside_data::outside_data("data/weights/efficientnet_lite0.safetensors")

@@ -70,6 +70,12 @@ impl Predict {
             None => Source::Images(Files::of(&self.paths, cancel)?),
         };
         let recognizer = Recognizer::open(&self.run, self.checkpoint, &sarb::device::open(&self.device)?)?;
+        if self.maps.is_some() && !recognizer.sees_places() {
+            return Err(Error::Usage(format!(
+                "{}: the backbone gives one descriptor for each image, which has no places to show; leave --maps out",
+                self.run.display()
+            )));
+        }
         let threshold = self.threshold.map(|threshold| threshold as f32);
         let lines = Lines { format: self.format, top: self.top, threshold };
         let mut out = Output::new();

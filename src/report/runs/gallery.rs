@@ -234,7 +234,10 @@ pub(super) fn recognizer(
         _ if reads_features => {
             Err("the run was trained on the user's own features and cannot read images.".into())
         }
-        Ok(recognizer) => Ok(recognizer),
+        Ok(recognizer) if recognizer.sees_places() => Ok(recognizer),
+        Ok(_) => {
+            Err("the backbone gives one descriptor for each image, which has no places to show.".to_owned())
+        }
         Err(error) => Err(format!("{error}.")),
     }
 }
