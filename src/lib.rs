@@ -149,7 +149,7 @@ pub mod layers {
 #[doc(hidden)]
 pub mod internals {
     pub use crate::backbone::conv_norm::ConvNorm;
-    pub use crate::backbone::{Backbone, BackboneName, Freeze};
+    pub use crate::backbone::{Backbone, BackboneName, Classifier, Freeze};
     pub use crate::batch::{Batch, Input, Progress, targets};
     pub use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
     pub use crate::kernels::vectorized::{joint_scores, sigmoid, tanh};
