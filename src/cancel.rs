@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -23,6 +24,16 @@ impl Cancel {
     /// Asks for an end.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for an end when so much time has passed.
+    pub fn cancel_after(&self, time: Duration) {
+        let wish = self.clone();
+        // Ends with the program; nobody waits for it.
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            wish.cancel();
+        });
     }
 
     /// Whether an end is asked for.

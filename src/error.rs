@@ -45,14 +45,14 @@ pub enum Error {
     /// A checkpoint or a weight file does not fit the model.
     #[error("{0}")]
     Incompatible(String),
-    /// Stopped by SIGINT or SIGTERM with a checkpoint.
+    /// Stopped by SIGINT, SIGTERM or at the end of its time, with a checkpoint.
     #[error("stopped after epoch {epoch}; run the same command with --resume to continue")]
     Interrupted {
         /// Epochs completed.
         epoch: usize,
     },
-    /// Stopped by SIGINT or SIGTERM where nothing has to be kept.
-    #[error("stopped by a signal; what was done is kept: run the same command again")]
+    /// Stopped by SIGINT, SIGTERM or at the end of its time, where nothing has to be kept.
+    #[error("stopped as asked; what was done is kept: run the same command again")]
     Stopped,
     /// Cells of a sweep failed, or it was stopped before all were done.
     #[error("{message}")]

@@ -147,6 +147,25 @@ fn a_signal_leaves_a_checkpoint_and_the_run_goes_on_from_that_step() {
 }
 
 #[test]
+fn at_the_end_of_its_time_a_run_stops_and_goes_on_from_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
+    let long = |out: &std::path::Path| {
+        let mut args = quick("ssgrl", out);
+        args.extend(["--set", "train.epochs=400", "--set", "train.select=last"].map(String::from));
+        args
+    };
+    sarb_ok(&borrow(&long(&whole)));
+    let begun = Instant::now();
+    let message = sarb_fails(75, &[&borrow(&long(&stopped))[..], &["--max-time", "0.4s"]].concat());
+    assert!(begun.elapsed() < Duration::from_secs(30) && message.contains("--resume"), "{message}");
+    sarb_ok(&[&borrow(&long(&stopped))[..], &["--resume", "--max-time", "1h"]].concat());
+    assert!(test_scores(&whole) == test_scores(&stopped), "the resumed run took another way");
+    let message = sarb_fails(2, &[&borrow(&long(&stopped))[..], &["--max-time", "20"]].concat());
+    assert!(message.contains("such as 90s"), "{message}");
+}
+
+#[test]
 fn images_train_a_backbone_and_predict_names_files_and_folders() {
     let dir = tempfile::tempdir().unwrap();
     let run = arg(dir.path().join("run"));

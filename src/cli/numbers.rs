@@ -1,4 +1,6 @@
-//! Shares as people write them on a command line: `10%`, `0.1`.
+//! Shares and times as people write them on a command line: `10%`, `0.1`, `20m`.
+
+use std::time::Duration;
 
 /// The decimal number before a `%`, moved by two places as text, so that `29%` is the same number as `0.29`.
 fn of_percent(number: &str) -> Option<f64> {
@@ -40,9 +42,32 @@ pub fn mean_average_precision(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A time such as `90s`, `20m`, `1.5h` or `1d`; a number alone may be of any unit and is refused.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a time above 0 with its unit, such as 90s, 20m, 1.5h or 1d".to_owned();
+    let text = text.trim();
+    let units = [('s', 1.0), ('m', 60.0), ('h', 3600.0), ('d', 86_400.0)];
+    let (number, seconds) = units
+        .iter()
+        .find_map(|&(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
+        .ok_or_else(expected)?;
+    let time: f64 = number.trim_end().parse().map_err(|_| expected())?;
+    Duration::try_from_secs_f64(time * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(expected)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, seconds) in [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("1d", 86_400), (" 2 m ", 120)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "20", "m", "0s", "-1m", "infh", "nans", "20 minutes", "1e30d"] {
+            assert!(time(bad).unwrap_err().contains("such as 90s"), "{bad}");
+        }
+    }
 
     #[test]
     fn proportions_mean_what_people_mean() {

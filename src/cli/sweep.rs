@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use sarb::sweep::{self, Options, Plan, Shard};
@@ -10,6 +11,7 @@ use sarb_labels::Split;
 
 use super::CacheArgs;
 use crate::cli::console::{print, say};
+use crate::cli::numbers::time;
 use crate::cli::signals;
 
 /// Arguments of `sarb sweep`.
@@ -61,6 +63,9 @@ pub struct Sweep {
     /// Evaluate trained cells anew, on another --split or other --test-features, or after test.csv was corrected
     #[arg(long, conflicts_with = "shard")]
     evaluate_again: bool,
+    /// Stop after this time, such as 55m, with exit code 75 and everything kept that is done; the same command continues
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    max_time: Option<Duration>,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -89,7 +94,11 @@ impl Sweep {
         match (&self.command, &self.plan, &self.data, &self.out) {
             (Some(SweepCommand::Status(status)), ..) => status.run(),
             (None, Some(plan), Some(data), Some(out)) => {
-                self.sweep(plan, data, out, threads, &signals::listen())
+                let cancel = signals::listen();
+                if let Some(time) = self.max_time {
+                    cancel.cancel_after(time);
+                }
+                self.sweep(plan, data, out, threads, &cancel)
             }
             _ => Err(Error::Usage("give a PLAN with --data DIR and --out DIR, or `status DIR`".into())),
         }

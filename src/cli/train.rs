@@ -1,6 +1,7 @@
 //! `sarb train`: a recipe and a data folder become a run.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -9,7 +10,7 @@ use sarb::{Cancel, Existing, Inputs, Recipe, Result, RunInfo};
 
 use super::CacheArgs;
 use super::console::{print, say};
-use super::numbers::proportion;
+use super::numbers::{proportion, time};
 use super::progress::{Progress, validated};
 
 /// Arguments of `sarb train`.
@@ -54,6 +55,9 @@ pub struct Train {
     /// Seed of everything but the mask
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Stop after this time, such as 55m, with exit code 75 and everything kept that is done; --resume continues
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub max_time: Option<Duration>,
     /// Continue the run in --out
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
@@ -71,6 +75,9 @@ pub struct Train {
 impl Train {
     /// Trains, and prints the folder of the run; progress goes to stderr.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
+        if let Some(time) = self.max_time {
+            cancel.cancel_after(time);
+        }
         let device = sarb::device::open(&self.device)?;
         let recipe = self.read_recipe()?;
         let progress = Progress::new(recipe.train.epochs);

@@ -57,6 +57,7 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/partial-bce"
     "coco18/sarb"
     "coco18/sarb-attention"
+    "coco18/sarb-contrastive"
     "coco18/sarb-instance"
     "coco18/sarb-instance-fixed"
     "coco18/sarb-prototype"
