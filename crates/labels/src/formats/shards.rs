@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::formats::report::shown;
+use crate::formats::tree::is_hidden;
 use crate::{Error, Result};
 
 /// The files `*.extension` of a folder, in order of their names.
 pub(crate) fn shard_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_shard = |file: &PathBuf| file.extension().is_some_and(|end| end == extension) && file.is_file();
+    let is_shard = |file: &PathBuf| {
+        file.extension().is_some_and(|end| end == extension) && !is_hidden(file) && file.is_file()
+    };
     let mut files: Vec<PathBuf> = files.filter(is_shard).collect();
     files.sort();
     Ok(files)
@@ -102,6 +105,16 @@ mod tests {
         let files = files.map(PathBuf::from);
         assert_eq!(splits(&files), ["nsfw-train", "test", "train", "validation"]);
         assert_eq!(split_of(&files[5]), None);
+    }
+
+    #[test]
+    fn what_another_system_leaves_beside_a_file_is_not_a_shard() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train.json", "._train.json", "test.json", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "{}").unwrap();
+        }
+        let files = shard_files(folder.path(), "json").unwrap();
+        assert_eq!(files, ["test.json", "train.json"].map(|name| folder.path().join(name)));
     }
 
     #[test]

@@ -115,9 +115,8 @@ impl Subsets {
     }
 }
 
-/// Whether an image has the name that CVAT gives the frames of every video: `frame_000012`.
+/// Whether an image has the name that CVAT gives the frames of every video: `frame_000012`, without an extension.
 fn is_frame(name: &str) -> bool {
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let number = stem.strip_prefix("frame_");
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    let number = name.strip_prefix("frame_");
+    number.is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

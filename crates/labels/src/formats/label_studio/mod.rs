@@ -91,6 +91,10 @@ struct Export {
     marks: Marks,
     answers: Answers,
     skipped: usize,
+    /// Choices that belong to a box or another region.
+    of_regions: usize,
+    /// Annotations with results, none of which chooses anything for the image.
+    without_choices: usize,
     remote: usize,
     repeated: usize,
     /// Results that are not choices, by type.
@@ -168,14 +172,24 @@ impl Export {
             return Ok(());
         }
         let results = annotation.get("result");
-        let results = results.ok_or("an annotation without result; expected an array")?;
-        self.answers.annotation(image);
-        for result in results.as_array().map(Vec::as_slice).unwrap_or_default() {
-            match result.get("value").and_then(|value| value.get("choices")) {
+        let results = match results.ok_or("an annotation without result; expected an array")? {
+            // As an annotation is exported that was begun and never submitted.
+            Value::Null => return Ok(()),
+            results => results.as_array().ok_or("the result of an annotation is not an array")?,
+        };
+        // Boxes alone say nothing of the choices; nothing at all is an annotator who chose nothing.
+        if results.is_empty() || results.iter().any(|result| choices_of_image(result).is_some()) {
+            self.answers.annotation(image);
+        } else {
+            self.without_choices += 1;
+        }
+        for result in results {
+            match choices_of_image(result) {
                 Some(choices) => {
                     let control = result.get("from_name").and_then(Value::as_str).unwrap_or_default();
                     choose(choices, |choice| self.answers.choose(image, control, choice))?;
                 }
+                None if choices_of(result).is_some() => self.of_regions += 1,
                 None => {
                     let kind = result.get("type").and_then(Value::as_str).unwrap_or("a result without type");
                     *self.other.entry(kind.to_owned()).or_default() += 1;
@@ -232,6 +246,11 @@ impl Export {
             (empty, "submitted annotations chose nothing: every category negative".to_owned()),
             (self.repeated, "tasks name an image again: read as further annotations of it".to_owned()),
             (self.remote, "images are URLs: looked for by their path below the host".to_owned()),
+            (self.of_regions, "choices of a region are not read: they do not say it of the image".to_owned()),
+            (
+                self.without_choices,
+                "annotations have results of other types alone: they say nothing of the choices".to_owned(),
+            ),
             (self.other.values().sum(), format!("results of other types are not read: {others}")),
         ];
         let counted = counted(counts);
@@ -246,6 +265,18 @@ impl Export {
         let named = named.iter().filter(|(_, names)| !names.is_empty());
         counted.chain(named.map(|(what, names)| format!("{what}: {}", listed(names)))).collect()
     }
+}
+
+/// The choices of a result, be they of the image or of a region.
+fn choices_of(result: &Value) -> Option<&Value> {
+    result.get("value")?.get("choices")
+}
+
+/// The choices of a result that is about the image as a whole: its value has no place in the image.
+fn choices_of_image(result: &Value) -> Option<&Value> {
+    let places = ["x", "y", "points", "vertices", "rle", "format", "start", "end"];
+    let choices = choices_of(result)?;
+    places.iter().all(|place| result["value"].get(place).is_none()).then_some(choices)
 }
 
 /// The first of some names.

@@ -36,6 +36,41 @@ fn task(image: &str, choices: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn what_says_nothing_of_the_image_stays_unknown() {
+    let annotated = |result: &str| {
+        let first = task("a.jpg", &[("tags", "cat")]);
+        parse(
+            format!(r#"[{first},{{"data":{{"image":"b.jpg"}},"annotations":[{{"result":{result}}}]}}]"#),
+            Unlisted::Negative,
+        )
+        .unwrap()
+    };
+    let of_second = |result: &str| annotated(result).annotations.labels.get(1, 0);
+    assert_eq!(of_second("[]"), crate::Label::Negative, "submitted without a choice");
+    assert_eq!(of_second("null"), crate::Label::Unknown);
+    let value = r#""x":1,"y":2,"width":3,"height":4"#;
+    let boxes = format!(
+        r#"[{{"from_name":"box","type":"rectanglelabels","value":{{{value},"rectanglelabels":["cat"]}}}}]"#
+    );
+    assert_eq!(of_second(&boxes), crate::Label::Unknown);
+    assert!(
+        annotated(&boxes)
+            .notes
+            .iter()
+            .any(|note| note.starts_with("1 annotations have results of other types"))
+    );
+    let region =
+        format!(r#"[{{"from_name":"tags","type":"choices","value":{{{value},"choices":["cat"]}}}}]"#);
+    assert_eq!(of_second(&region), crate::Label::Unknown);
+    assert!(
+        annotated(&region).notes.iter().any(|note| note.starts_with("1 choices of a region are not read"))
+    );
+    assert!(
+        problems(r#"[{"data":{"image":"b.jpg"},"annotations":[{"result":3}]}]"#)[0].contains("not an array")
+    );
+}
+
+#[test]
 fn what_is_not_chosen_is_unknown_if_the_user_says_so() {
     let Reading { annotations, notes } = fixture("export.json", Unlisted::Unknown);
     let Annotations { images, categories, labels, .. } = annotations;

@@ -122,9 +122,9 @@ pub fn name_of(value: &Value) -> Option<&str> {
 /// `answers`.
 pub fn answer_of<'a>(classification: &'a Value, question: &str) -> Result<Answer<'a>, String> {
     let keys = ["radio_answer", "checklist_answers", "text_answer", "answer", "answers"];
-    let found = keys.iter().find_map(|key| Some((*key, classification.get(key)?)));
-    match found {
-        None | Some((_, Value::Null)) => Ok(Answer::Open),
+    let given = |key: &&'static str| Some((*key, classification.get(*key).filter(|it| !it.is_null())?));
+    match keys.iter().find_map(given) {
+        None => Ok(Answer::Open),
         Some(("radio_answer" | "answer", answer @ Value::Object(_))) => Ok(Answer::Radio(answer)),
         Some(("checklist_answers" | "answer" | "answers", Value::Array(answers))) => {
             Ok(Answer::Checklist(answers))

@@ -91,8 +91,12 @@ impl Layout {
 /// Whether a row is the name of an image and numbers; in a list of tags, `a.jpg,cat,dog` below `image,tags` is
 /// a wrong line.
 fn has_row_name(row: &[Cow<'_, str>]) -> bool {
-    let number = |field: &Cow<'_, str>| field.trim().parse::<f64>().is_ok();
-    has_extension(row[0].trim()) && row[1..].iter().all(number)
+    // R writes NA, TRUE and FALSE.
+    let cell = |field: &Cow<'_, str>| {
+        let field = field.trim();
+        field.parse::<f64>().is_ok() || ["", "NA", "TRUE", "FALSE"].contains(&field)
+    };
+    has_extension(row[0].trim()) && row[1..].iter().all(cell)
 }
 
 impl Delimiter {
