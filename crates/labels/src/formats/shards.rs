@@ -34,7 +34,20 @@ pub(crate) fn is_split_name(word: &str) -> bool {
     SPLITS.contains(&&*word.to_lowercase())
 }
 
-const SPLITS: [&str; 8] = ["train", "training", "val", "valid", "validation", "test", "testing", "dev"];
+const SPLITS: [&str; 12] = [
+    "train",
+    "training",
+    "val",
+    "valid",
+    "validate",
+    "validation",
+    "test",
+    "testing",
+    "dev",
+    "eval",
+    "evaluation",
+    "holdout",
+];
 
 /// Whether a folder with this name holds the images of a split: `train`, `valid`, `test2017`.
 pub(crate) fn is_split_folder(name: &str) -> bool {
@@ -74,8 +87,9 @@ pub(crate) fn usual(set: &str) -> String {
     let set = set.trim().to_lowercase();
     match &*set {
         "training" => "train".into(),
-        "valid" | "validation" => "val".into(),
+        "valid" | "validate" | "validation" => "val".into(),
         "testing" => "test".into(),
+        "evaluation" => "eval".into(),
         _ => set,
     }
 }

@@ -169,13 +169,15 @@ impl Columns {
         Ok(Self { names, image, split, chosen: (!chosen.is_empty()).then_some(chosen) })
     }
 
-    /// The split that a row belongs to; nothing where the column holds something else.
+    /// The split that a row belongs to: any word of a column called `split`, `partition` or
+    /// `subset`, a known word of another one.
     pub fn split_of<'a>(&self, fields: &'a [Cow<'_, str>]) -> Option<&'a str> {
         let column = self.split?;
         let value = fields.get(column)?.trim();
         match (letters(&self.names[column]).as_str(), value.to_lowercase().as_str()) {
             ("isvalid", "true" | "1" | "yes") => Some("valid"),
             ("isvalid", "false" | "0" | "no") => Some("train"),
+            ("split" | "partition" | "subset", _) => (!value.is_empty()).then_some(value),
             _ => is_split_name(value).then_some(value),
         }
     }

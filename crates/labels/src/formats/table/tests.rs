@@ -169,6 +169,20 @@ fn splits_in_one_table_are_not_joined() {
 }
 
 #[test]
+fn splits_of_names_of_their_own_are_not_joined_either() {
+    for column in ["split", "Subset", "partition"] {
+        let text = format!("image,cat,{column}\na.jpg,yes,train\nb.jpg,no,unseen city\nc.jpg,yes,\n");
+        let found = refusal(&text, &Options::default());
+        assert!(found.contains("choose one with --set: train, unseen city"), "{found}");
+        let set = Options { set: Some("unseen city".into()), ..Options::default() };
+        assert!(with(&text, &set).unwrap().annotations.images[0].ends_with("b.jpg"));
+    }
+    let set = "image,cat,set\na.jpg,yes,train\nb.jpg,no,validate\n";
+    let chosen = Options { set: Some("val".into()), ..Options::default() };
+    assert!(with(set, &chosen).unwrap().annotations.images[0].ends_with("b.jpg"));
+}
+
+#[test]
 fn wrong_rows_come_all_at_once() {
     let text = "image,cat,dog\na.jpg,yes\n,no,yes\na.jpg,no,no\na.jpg,no,yes\nb.jpg,no,7\n";
     let found = lines_of("table.csv", Kind::Data, with(text, &Options::default()));
