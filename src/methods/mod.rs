@@ -3,6 +3,7 @@
 //! Adding one touches its own file and the list at the end of this one; the compiler names any line
 //! that is forgotten. The loop, evaluation and command line do not change.
 
+pub mod asl;
 pub mod bce;
 pub mod blending;
 pub mod curriculum;
@@ -293,6 +294,7 @@ methods! {
     Linear:     linear::Linear,         "linear",      linear::LinearRecipe;
     Bce:        bce::Bce,               "bce",         bce::BceRecipe;
     PartialBce: partial_bce::PartialBce,"partial-bce", partial_bce::PartialBceRecipe;
+    Asl:        asl::Asl,               "asl",         asl::AslRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;

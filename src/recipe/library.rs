@@ -42,6 +42,7 @@ macro_rules! built_in {
 
 /// All of them, in the order of their names.
 pub const ALL: &[BuiltIn] = built_in![
+    "coco18/asl"
     "coco18/bce"
     "coco18/curriculum"
     "coco18/curriculum-positives"
