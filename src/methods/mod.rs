@@ -9,6 +9,7 @@ pub mod blending;
 pub mod curriculum;
 pub mod fm_mixup;
 pub mod head;
+pub mod hill;
 pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
@@ -26,6 +27,7 @@ pub mod ranges;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
+pub mod splc;
 pub mod ssgrl;
 
 #[cfg(test)]
@@ -295,6 +297,8 @@ methods! {
     Bce:        bce::Bce,               "bce",         bce::BceRecipe;
     PartialBce: partial_bce::PartialBce,"partial-bce", partial_bce::PartialBceRecipe;
     Asl:        asl::Asl,               "asl",         asl::AslRecipe;
+    Hill:       hill::Hill,             "hill",        hill::HillRecipe;
+    Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
