@@ -14,6 +14,7 @@ pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
 pub mod knowledge;
+pub mod large_loss;
 pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
@@ -299,6 +300,7 @@ methods! {
     Asl:        asl::Asl,               "asl",         asl::AslRecipe;
     Hill:       hill::Hill,             "hill",        hill::HillRecipe;
     Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
+    LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
