@@ -7,6 +7,7 @@ pub mod asl;
 pub mod bce;
 pub mod blending;
 pub mod curriculum;
+pub mod em;
 pub mod fm_mixup;
 pub mod head;
 pub mod hill;
@@ -28,6 +29,7 @@ pub mod ranges;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
+pub mod soft_negatives;
 pub mod splc;
 pub mod ssgrl;
 
@@ -301,6 +303,7 @@ methods! {
     Hill:       hill::Hill,             "hill",        hill::HillRecipe;
     Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
     LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
+    Em:         em::Em,                 "em",          em::EmRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;

@@ -48,6 +48,8 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/curriculum-positives"
     "coco18/curriculum-proportion"
     "coco18/curriculum-uncertainty"
+    "coco18/em"
+    "coco18/em-apl"
     "coco18/fm-mixup"
     "coco18/hill"
     "coco18/ip-mixup"
