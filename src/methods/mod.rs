@@ -31,6 +31,7 @@ pub mod sarb_recipe;
 pub mod score_start;
 pub mod soft_negatives;
 pub mod splc;
+pub mod sr;
 pub mod ssgrl;
 
 #[cfg(test)]
@@ -304,6 +305,7 @@ methods! {
     Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
     LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
     Em:         em::Em,                 "em",          em::EmRecipe;
+    Sr:         sr::Sr,                 "sr",          sr::SrRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;

@@ -68,6 +68,8 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/sarb-prototype-fixed"
     "coco18/sarb-ridge"
     "coco18/splc"
+    "coco18/sr"
+    "coco18/sr-saliency"
     "coco18/ssgrl"
     "coco18/ssgrl-ridge"
     "paper/curriculum"
