@@ -6,6 +6,7 @@
 pub mod asl;
 pub mod bce;
 pub mod blending;
+pub mod csl;
 pub mod curriculum;
 pub mod em;
 pub mod fm_mixup;
@@ -306,6 +307,7 @@ methods! {
     LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
     Em:         em::Em,                 "em",          em::EmRecipe;
     Sr:         sr::Sr,                 "sr",          sr::SrRecipe;
+    Csl:        csl::Csl,               "csl",         csl::CslRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;

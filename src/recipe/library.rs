@@ -44,6 +44,7 @@ macro_rules! built_in {
 pub const ALL: &[BuiltIn] = built_in![
     "coco18/asl"
     "coco18/bce"
+    "coco18/csl"
     "coco18/curriculum"
     "coco18/curriculum-positives"
     "coco18/curriculum-proportion"
@@ -87,6 +88,7 @@ pub const ALL: &[BuiltIn] = built_in![
     "paper/sarb-prototype-fixed"
     "paper/ssgrl"
     "plans/coco18"
+    "plans/coco18-losses"
     "plans/coco18-reference"
     "plans/paper"
     "quickstart/linear"
