@@ -100,6 +100,10 @@ impl Settings for AslRecipe {
     fn follow_reference(&mut self) {
         self.head.follow_reference();
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        self.unknown == Unknown::Negative
+    }
 }
 
 impl AslRecipe {

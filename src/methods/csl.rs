@@ -113,6 +113,10 @@ impl Settings for CslRecipe {
     fn follow_reference(&mut self) {
         self.head.follow_reference();
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        self.mode != Mode::Ignore
+    }
 }
 
 impl CslRecipe {

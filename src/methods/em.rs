@@ -69,6 +69,10 @@ impl Settings for EmRecipe {
     fn follow_reference(&mut self) {
         self.head.follow_reference();
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        true
+    }
 }
 
 impl EmRecipe {

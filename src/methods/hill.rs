@@ -61,6 +61,10 @@ impl Settings for HillRecipe {
     fn follow_reference(&mut self) {
         self.head.follow_reference();
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        true
+    }
 }
 
 /// The loss of logits `[B, C]`, `-> [1]`; every entry is supervised.

@@ -92,6 +92,10 @@ impl Settings for LargeLossRecipe {
     fn follow_reference(&mut self) {
         self.head.follow_reference();
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        true
+    }
 }
 
 impl LargeLossRecipe {

@@ -76,6 +76,12 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     fn mixed_views(&self) -> Option<&Mixing> {
         None
     }
+
+    /// Whether unknown labels alone teach what is not there, as where they count as negative; else a model
+    /// without a known negative learns that everything is everywhere.
+    fn learns_from_unknown(&self) -> bool {
+        false
+    }
 }
 
 /// What every method implements: a head on feature maps, its loss, and what changes over time.
@@ -236,6 +242,11 @@ macro_rules! methods {
             /// See [`Settings::mixed_views`].
             pub fn mixed_views(&self) -> Option<&Mixing> {
                 match self { $(Self::$variant(recipe) => recipe.mixed_views()),+ }
+            }
+
+            /// See [`Settings::learns_from_unknown`].
+            pub fn learns_from_unknown(&self) -> bool {
+                match self { $(Self::$variant(recipe) => recipe.learns_from_unknown()),+ }
             }
 
             fn settings(&self) -> Result<toml::Table, toml::ser::Error> {

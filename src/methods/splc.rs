@@ -75,6 +75,10 @@ impl Settings for SplcRecipe {
     fn follow_reference(&mut self) {
         self.head.follow_reference();
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        true
+    }
 }
 
 impl SplcRecipe {
