@@ -137,6 +137,8 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
         ]),
         "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
         "curriculum" => sets.push("method.relabel_before=[1, 3]"),
+        "em" => sets.push("method.soft_negatives={share=0.9, from_epoch=1, epochs=2}"),
+        "large-loss" => sets.extend(["method.variant=correct-permanently", "method.delta_rel=2"]),
         "ml-gcn" => sets.extend(["method.hidden=32", "method.word_width=8"]),
         _ => {}
     }

@@ -1,4 +1,6 @@
 //! Losses, one per file.
+pub mod asymmetric;
 pub mod contrastive;
+pub mod masks;
 pub mod normalization;
 pub mod partial_bce;

@@ -186,7 +186,10 @@ impl Method for Curriculum {
 }
 
 /// Logits of all training examples, row by row, `N · C` values.
-fn logits(train: &dyn TrainSet, mut score: impl FnMut(Tensor<4>) -> Tensor<2>) -> Result<Vec<f32>> {
+pub(super) fn logits(
+    train: &dyn TrainSet,
+    mut score: impl FnMut(Tensor<4>) -> Tensor<2>,
+) -> Result<Vec<f32>> {
     let categories = train.labels().categories();
     let mut logits = vec![0.0; train.labels().images() * categories];
     train.for_each_maps(Reading::Clean, &mut |rows, maps| {

@@ -3,15 +3,20 @@
 //! Adding one touches its own file and the list at the end of this one; the compiler names any line
 //! that is forgotten. The loop, evaluation and command line do not change.
 
+pub mod asl;
 pub mod bce;
 pub mod blending;
+pub mod csl;
 pub mod curriculum;
+pub mod em;
 pub mod fm_mixup;
 pub mod head;
+pub mod hill;
 pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
 pub mod knowledge;
+pub mod large_loss;
 pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
@@ -25,6 +30,9 @@ pub mod ranges;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
+pub mod soft_negatives;
+pub mod splc;
+pub mod sr;
 pub mod ssgrl;
 
 #[cfg(test)]
@@ -67,6 +75,12 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// mixtures it holds.
     fn mixed_views(&self) -> Option<&Mixing> {
         None
+    }
+
+    /// Whether unknown labels alone teach what is not there, as where they count as negative; else a model
+    /// without a known negative learns that everything is everywhere.
+    fn learns_from_unknown(&self) -> bool {
+        false
     }
 }
 
@@ -235,6 +249,11 @@ macro_rules! methods {
                 match self { $(Self::$variant(recipe) => recipe.mixed_views()),+ }
             }
 
+            /// See [`Settings::learns_from_unknown`].
+            pub fn learns_from_unknown(&self) -> bool {
+                match self { $(Self::$variant(recipe) => recipe.learns_from_unknown()),+ }
+            }
+
             fn settings(&self) -> Result<toml::Table, toml::ser::Error> {
                 match self { $(Self::$variant(recipe) => toml::Table::try_from(recipe)),+ }
             }
@@ -298,6 +317,13 @@ methods! {
     Linear:     linear::Linear,         "linear",      linear::LinearRecipe;
     Bce:        bce::Bce,               "bce",         bce::BceRecipe;
     PartialBce: partial_bce::PartialBce,"partial-bce", partial_bce::PartialBceRecipe;
+    Asl:        asl::Asl,               "asl",         asl::AslRecipe;
+    Hill:       hill::Hill,             "hill",        hill::HillRecipe;
+    Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
+    LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
+    Em:         em::Em,                 "em",          em::EmRecipe;
+    Sr:         sr::Sr,                 "sr",          sr::SrRecipe;
+    Csl:        csl::Csl,               "csl",         csl::CslRecipe;
     Curriculum: curriculum::Curriculum, "curriculum",  curriculum::CurriculumRecipe;
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;

@@ -1,6 +1,7 @@
 //! From a recipe and a data folder to what the loop reads: labels are hidden, `val.csv` is read or a
 //! validation split is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
 
+mod positives_only;
 pub mod val_file;
 
 use std::path::PathBuf;
@@ -82,8 +83,13 @@ pub fn prepare(
     let val = val_file::open(recipe, inputs, &annotations)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     let words = word_vectors(inputs, &annotations)?;
-    let mut warnings = Vec::from_iter(positives_only(&annotations));
     let mut notes = notes(&annotations, words.is_none(), &recipe.data);
+    let mut warnings = Vec::new();
+    match annotations.labels.count(Label::Negative) {
+        0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(&annotations)),
+        0 => warnings.push(positives_only::warning(&annotations)),
+        _ => {}
+    }
     if let Some(words) = &words {
         notes.extend(words.warnings.iter().cloned());
     }
@@ -337,19 +343,6 @@ pub fn fingerprint(annotations: &Annotations) -> String {
         hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
     }
     hash.finalize().to_hex()[..16].to_string()
-}
-
-/// Nothing teaches a model what is not there where all that is known is positive.
-fn positives_only(annotations: &Annotations) -> Option<String> {
-    let labels = &annotations.labels;
-    (labels.count(Label::Negative) == 0).then(|| {
-        format!(
-            "{} has no known negative label, so a model can only learn that everything is everywhere; if every \
-             category was looked for, convert the source with --unlisted negative; else label some categories as \
-             not there (0)",
-            annotations.source.display()
-        )
-    })
 }
 
 fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {

@@ -140,6 +140,27 @@ fn val_csv_without_positives_or_negatives_is_refused_or_warned_of() {
 }
 
 #[test]
+fn positives_alone_are_warned_of_unless_the_method_learns_from_unknown_labels() {
+    let folder = Folder::new(None);
+    folder.write("train.csv", &TRAIN.replace(",0", ",?"));
+    for (method, sets, is_warned) in [
+        ("bce", vec![], true),
+        ("asl", vec![], true),
+        ("asl", vec!["method.unknown=negative"], false),
+        ("csl", vec![], false),
+        ("csl", vec!["method.mode=ignore"], true),
+        ("splc", vec![], false),
+    ] {
+        let sets: Vec<String> = sets.into_iter().map(String::from).collect();
+        let recipe = Recipe::read(None, Some(method), &sets).unwrap().settled(folder.path()).unwrap();
+        let device = crate::device::open("cpu").unwrap();
+        let prepared = prepare(&recipe, &folder.inputs(), &device, &|_| (), &Cancel::new()).unwrap();
+        assert_eq!(said(&prepared.warnings, "has no known negative label"), is_warned, "{method} {sets:?}");
+        assert_eq!(said(&prepared.notes, "method.head.output_bias=zero"), !is_warned, "{method} {sets:?}");
+    }
+}
+
+#[test]
 fn an_image_that_trains_does_not_validate() {
     let folder = Folder::new(Some("image,cat,dog\nx.jpg,1,0\n./b.jpg,0,1\nother/../e.jpg,1,1\n"));
     let (message, code) = folder.refused(&[]);
