@@ -83,8 +83,8 @@ impl BackboneName {
             Self::Resnet101 => Layers::ResNet(ResNetConfig::RESNET101),
             Self::Resnet152 => Layers::ResNet(ResNetConfig::RESNET152),
             Self::ResnetSmall => Layers::ResNet(ResNetConfig::SMALL),
-            Self::EfficientnetLite0 => Layers::EfficientNetLite(LiteConfig::LITE0),
-            Self::EfficientnetLite2 => Layers::EfficientNetLite(LiteConfig::LITE2),
+            Self::EfficientnetLite0 => Layers::EfficientNetLite(&LiteConfig::LITE0),
+            Self::EfficientnetLite2 => Layers::EfficientNetLite(&LiteConfig::LITE2),
         }
     }
 
@@ -116,7 +116,7 @@ impl BackboneName {
 /// What a backbone is built of.
 enum Layers {
     ResNet(ResNetConfig),
-    EfficientNetLite(LiteConfig),
+    EfficientNetLite(&'static LiteConfig),
 }
 
 impl fmt::Display for BackboneName {
@@ -193,7 +193,7 @@ impl Backbone {
         let network = match name.layers() {
             Layers::ResNet(config) => Network::ResNet(ResNet::new(&config, device)),
             Layers::EfficientNetLite(config) => {
-                Network::EfficientNetLite(EfficientNetLite::new(&config, device))
+                Network::EfficientNetLite(EfficientNetLite::new(config, device))
             }
         };
         Self { network, name, pool: false }
