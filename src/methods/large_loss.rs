@@ -96,6 +96,10 @@ impl Settings for LargeLossRecipe {
     fn learns_from_unknown(&self) -> bool {
         true
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 impl LargeLossRecipe {
