@@ -137,8 +137,13 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
         ]),
         "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
         "curriculum" => sets.push("method.relabel_before=[1, 3]"),
+        // Focusing makes gradients small, and its lowest BCE is not its best epoch.
+        "asl" => sets.extend(["train.select=last", "train.learning_rate=0.01"]),
+        "csl" => sets.push("train.select=last"),
         "em" => sets.push("method.soft_negatives={share=0.9, from_epoch=1, epochs=2}"),
-        "large-loss" => sets.extend(["method.variant=correct-permanently", "method.delta_rel=2"]),
+        "large-loss" => {
+            sets.extend(["method.variant=correct-permanently", "method.delta_rel=2", "train.select=last"])
+        }
         "ml-gcn" => sets.extend(["method.hidden=32", "method.word_width=8"]),
         _ => {}
     }

@@ -104,6 +104,10 @@ impl Settings for AslRecipe {
     fn learns_from_unknown(&self) -> bool {
         self.unknown == Unknown::Negative
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 impl AslRecipe {

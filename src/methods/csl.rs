@@ -117,6 +117,10 @@ impl Settings for CslRecipe {
     fn learns_from_unknown(&self) -> bool {
         self.mode != Mode::Ignore
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 impl CslRecipe {

@@ -73,6 +73,10 @@ impl Settings for EmRecipe {
     fn learns_from_unknown(&self) -> bool {
         true
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 impl EmRecipe {

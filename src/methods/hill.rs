@@ -65,6 +65,10 @@ impl Settings for HillRecipe {
     fn learns_from_unknown(&self) -> bool {
         true
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 /// The loss of logits `[B, C]`, `-> [1]`; every entry is supervised.

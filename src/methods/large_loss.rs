@@ -96,6 +96,10 @@ impl Settings for LargeLossRecipe {
     fn learns_from_unknown(&self) -> bool {
         true
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 impl LargeLossRecipe {
@@ -248,9 +252,12 @@ impl Method for LargeLoss {
 
     /// Of LL-Cp the share of the unknown labels that are corrected.
     fn scalars(&self, labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
-        let Some(corrected) = &self.corrected else { return Vec::new() };
+        if self.recipe.variant != Variant::CorrectPermanently {
+            return Vec::new();
+        }
         let unknown = labels.count(Label::Unknown);
-        let written = unknown.saturating_sub(lock(corrected).count(Label::Unknown));
+        let left = self.corrected.as_ref().map_or(unknown, |labels| lock(labels).count(Label::Unknown));
+        let written = unknown.saturating_sub(left);
         vec![("corrected", written as f64 / unknown.max(1) as f64)]
     }
 }

@@ -82,6 +82,12 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     fn learns_from_unknown(&self) -> bool {
         false
     }
+
+    /// Whether the BCE of known labels says how far it is trained; not where the loss moves scores away from
+    /// probabilities, and so the lowest BCE may be that of an early epoch.
+    fn is_measured_by_bce(&self) -> bool {
+        true
+    }
 }
 
 /// What every method implements: a head on feature maps, its loss, and what changes over time.
@@ -252,6 +258,11 @@ macro_rules! methods {
             /// See [`Settings::learns_from_unknown`].
             pub fn learns_from_unknown(&self) -> bool {
                 match self { $(Self::$variant(recipe) => recipe.learns_from_unknown()),+ }
+            }
+
+            /// See [`Settings::is_measured_by_bce`].
+            pub fn is_measured_by_bce(&self) -> bool {
+                match self { $(Self::$variant(recipe) => recipe.is_measured_by_bce()),+ }
             }
 
             fn settings(&self) -> Result<toml::Table, toml::ser::Error> {

@@ -79,6 +79,10 @@ impl Settings for SplcRecipe {
     fn learns_from_unknown(&self) -> bool {
         true
     }
+
+    fn is_measured_by_bce(&self) -> bool {
+        false
+    }
 }
 
 impl SplcRecipe {

@@ -97,6 +97,7 @@ pub fn prepare(
         Some(val) => Some(val_file::note(val, &annotations, recipe)),
         None => val_file::unused_note(recipe, inputs, held_out.len())?,
     });
+    warnings.extend(val_file::bce_misleads(recipe));
     warnings.extend(val.as_ref().and_then(|val| val_file::warning(val, recipe.train.select)));
     let categories = Categories::new(
         annotations.categories.clone(),

@@ -161,6 +161,20 @@ fn positives_alone_are_warned_of_unless_the_method_learns_from_unknown_labels() 
 }
 
 #[test]
+fn selecting_by_bce_is_warned_of_where_a_method_does_not_minimize_it() {
+    let folder = Folder::new(Some(VAL));
+    for (method, select, is_warned) in
+        [("asl", "loss", true), ("asl", "map", false), ("splc", "last", false), ("bce", "loss", false)]
+    {
+        let sets = [format!("train.select={select}")];
+        let recipe = Recipe::read(None, Some(method), &sets).unwrap().settled(folder.path()).unwrap();
+        let device = crate::device::open("cpu").unwrap();
+        let prepared = prepare(&recipe, &folder.inputs(), &device, &|_| (), &Cancel::new()).unwrap();
+        assert_eq!(said(&prepared.warnings, "which asl does not minimize"), is_warned, "{method} {select}");
+    }
+}
+
+#[test]
 fn an_image_that_trains_does_not_validate() {
     let folder = Folder::new(Some("image,cat,dog\nx.jpg,1,0\n./b.jpg,0,1\nother/../e.jpg,1,1\n"));
     let (message, code) = folder.refused(&[]);

@@ -114,6 +114,18 @@ pub(super) fn note(val: &Annotations, train: &Annotations, recipe: &Recipe) -> S
     )
 }
 
+/// Where the lowest BCE of known labels may be that of an early epoch.
+pub(super) fn bce_misleads(recipe: &Recipe) -> Option<String> {
+    let misleads = recipe.train.select == Select::Loss && !recipe.method.is_measured_by_bce();
+    misleads.then(|| {
+        format!(
+            "train.select is \"loss\", the BCE of the known validation labels, which {} does not minimize, so it may \
+             keep an early epoch; set train.select to \"map\" or \"last\"",
+            recipe.method.name()
+        )
+    })
+}
+
 /// What makes selecting on it worth little.
 pub(super) fn warning(val: &Annotations, select: Select) -> Option<String> {
     let blind = select != Select::Last && val.labels.count(Label::Negative) == 0;

@@ -96,6 +96,7 @@ fn permanent_corrections_are_written_from_the_second_epoch_on_and_known_labels_s
     let train = train();
     let mut model = model(Variant::CorrectPermanently);
     let rows = batch(&train.maps, train.labels.clone());
+    assert_eq!(model.scalars(&train.labels), [("corrected", 0.0)]);
     model.before_epoch(0, &train).unwrap();
     step(&model, &train, 0);
     assert!(model.labels(&rows) == train.labels);
