@@ -189,7 +189,9 @@ impl Export {
                     let control = result.get("from_name").and_then(Value::as_str).unwrap_or_default();
                     choose(choices, |choice| self.answers.choose(image, control, choice))?;
                 }
-                None if choices_of(result).is_some() => self.of_regions += 1,
+                None if result.get("value").is_some_and(|value| value.get("choices").is_some()) => {
+                    self.of_regions += 1;
+                }
                 None => {
                     let kind = result.get("type").and_then(Value::as_str).unwrap_or("a result without type");
                     *self.other.entry(kind.to_owned()).or_default() += 1;
@@ -214,6 +216,7 @@ impl Export {
             let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
             for value in values {
                 match (value, value.get("choices")) {
+                    (value, Some(_)) if is_region(value) => self.of_regions += 1,
                     (_, Some(choices)) => choose(choices, |choice| self.answers.choose(image, key, choice))?,
                     // A single choice is plain text here, as are other data of the task.
                     (Value::String(text), _) => self.answers.choose_perhaps(image, key, text),
@@ -267,16 +270,16 @@ impl Export {
     }
 }
 
-/// The choices of a result, be they of the image or of a region.
-fn choices_of(result: &Value) -> Option<&Value> {
-    result.get("value")?.get("choices")
+/// The choices of a result that is about the image as a whole.
+fn choices_of_image(result: &Value) -> Option<&Value> {
+    let value = result.get("value")?;
+    value.get("choices").filter(|_| !is_region(value))
 }
 
-/// The choices of a result that is about the image as a whole: its value has no place in the image.
-fn choices_of_image(result: &Value) -> Option<&Value> {
-    let places = ["x", "y", "points", "vertices", "rle", "format", "start", "end"];
-    let choices = choices_of(result)?;
-    places.iter().all(|place| result["value"].get(place).is_none()).then_some(choices)
+/// Whether what a value says is said of a place in the image.
+fn is_region(value: &Value) -> bool {
+    let places = ["x", "y", "points", "vertices", "rle", "start", "end", "ranges", "sequence"];
+    places.iter().any(|place| value.get(place).is_some())
 }
 
 /// The first of some names.

@@ -68,6 +68,13 @@ fn what_says_nothing_of_the_image_stays_unknown() {
     assert!(
         problems(r#"[{"data":{"image":"b.jpg"},"annotations":[{"result":3}]}]"#)[0].contains("not an array")
     );
+
+    let min = format!(
+        r#"[{{"image":"a.jpg","tags":{{"choices":["cat"]}}}},{{"image":"b.jpg","tags":[{{{value},"choices":["cat"]}}]}}]"#
+    );
+    let Reading { annotations, notes } = parse(min, Unlisted::Unknown).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0]);
+    assert!(notes.iter().any(|note| note.starts_with("1 choices of a region are not read")), "{notes:?}");
 }
 
 #[test]
