@@ -21,6 +21,8 @@ use sarb_labels::LabelMatrix;
 use super::centered::{Centered, Table, single};
 use super::{CategoryFit, Group, MIN_FREEDOM, Ridge, Targets, groups};
 
+/// What rounding in single precision may leave of centered products, as a share of a row's squared length.
+const ROUNDING: f64 = 1e-4;
 /// Rows up to which the products of all with all are kept: 1.6 GB.
 const MOST_SHARED: usize = 20_000;
 
@@ -69,7 +71,7 @@ impl Solved {
             Some(all) => doubly_centered(all, x.rows),
             None => single(x.row_gram().as_ref()),
         };
-        let lambda = penalty(&kernel, n, factor);
+        let lambda = penalty(&kernel, n, x.dim(), factor);
         (0..n).for_each(|row| kernel[(row, row)] += lambda as f32);
         let cholesky = decomposed(&kernel);
         let solution = cholesky.solve(single(targets.centered.as_ref()).as_ref());
@@ -92,7 +94,7 @@ impl Solved {
     fn by_features(x: &Centered, targets: &Targets, factor: f64) -> Self {
         let (n, dim) = (x.rows.len(), x.dim());
         let mut gram = single(x.gram().as_ref());
-        let lambda = penalty(&gram, n, factor);
+        let lambda = penalty(&gram, n, dim, factor);
         (0..dim).for_each(|feature| gram[(feature, feature)] += lambda as f32);
         let cholesky = decomposed(&gram);
         let solution =
@@ -128,11 +130,11 @@ impl Solved {
     }
 }
 
-/// λ of centered products, whose trace is the squared length of `rows` rows.
-fn penalty(products: &Mat<f32>, rows: usize, factor: f64) -> f64 {
+/// λ of centered products, whose trace is the squared length of `rows` rows of `dim` scaled features.
+fn penalty(products: &Mat<f32>, rows: usize, dim: usize, factor: f64) -> f64 {
     let trace: f64 = (0..products.nrows()).map(|at| f64::from(products[(at, at)])).sum();
-    // Rows that are all alike leave nothing to decompose; any penalty gives weights of 0.
-    if trace > 0.0 { factor * trace / rows as f64 } else { 1.0 }
+    // Of rows that are all alike only rounding is left, which may be negative.
+    (factor * trace / rows as f64).max(ROUNDING * dim as f64)
 }
 
 fn decomposed(products: &Mat<f32>) -> Llt<f32> {

@@ -298,6 +298,32 @@ fn blocks_count_alike_whatever_their_scale() {
 }
 
 #[test]
+fn a_fixed_penalty_survives_known_rows_that_are_all_alike() {
+    let (features, labels) = random_data(7, 80, 200, 1, 1.0);
+    let alike: Vec<f32> = features
+        .chunks(200)
+        .enumerate()
+        .flat_map(|(row, values)| if row < 60 { &features[..200] } else { values })
+        .copied()
+        .collect();
+    let values: Vec<i8> = (0..80)
+        .map(|row| {
+            if row >= 60 {
+                0
+            } else if row % 3 == 0 {
+                1
+            } else {
+                -1
+            }
+        })
+        .collect();
+    assert_eq!(labels.images(), values.len());
+    let ridge = fit_fixed(&alike, &[200], &LabelMatrix::from_values(1, &values), 2.0);
+    assert!(ridge.weights.iter().all(|weight| weight.abs() < 1e-2), "there is nothing to tell them by");
+    assert!(ridge.loo_scores[0].iter().all(|score| score.is_finite() && score.abs() < 1.0));
+}
+
+#[test]
 fn a_fixed_penalty_leaves_categories_without_both_labels_at_their_prior() {
     let labels = LabelMatrix::from_values(3, &[1, 0, 1, 1, 0, -1, 1, 0, -1]);
     let ridge = fit_fixed(&[0.5, 0.5, 0.5], &[1], &labels, 2.0);
