@@ -67,6 +67,16 @@ impl<'a> Fixture<'a> {
         self.0.names().iter().filter(|name| name.starts_with(prefix)).count()
     }
 
+    /// Fails unless a loss of the file's `logits` and labels `target`, and its gradient, are the file's `loss.NAME`
+    /// and `grad.NAME`.
+    pub fn assert_loss(&self, name: &str, loss: impl FnOnce(Tensor<2>, &LabelMatrix) -> Tensor<1>) {
+        let logits = self.tensor::<2>("logits", &Device::flex().autodiff()).require_grad();
+        let loss = loss(logits.clone(), &self.labels("target"));
+        let gradients = loss.backward();
+        self.assert_equals(&format!("loss.{name}"), loss);
+        self.assert_equals(&format!("grad.{name}"), logits.grad(&gradients).expect("tracked"));
+    }
+
     /// Fails unless `ours` is the file's tensor.
     pub fn assert_equals<const R: usize>(&self, name: &str, ours: Tensor<R>) {
         let ours = ours.into_data().try_into_vec::<f32>().expect("f32");

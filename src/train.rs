@@ -78,8 +78,10 @@ impl Trainer<'_> {
         let telling = Telling { log: StepLog::open(self.run, &training.state)?, labels };
         if training.state.history.is_empty() {
             (self.events)(Event::Phase("what comes before the first epoch"));
-            let model = Inference::new(&training.model.valid());
+            let (model, clock) = (Inference::new(&training.model.valid()), Instant::now());
             training.model.head.before_training(&self.pass(&model))?;
+            // All that a closed form takes.
+            training.state.seconds += clock.elapsed().as_secs_f64();
             self.finish_epoch(training, &telling, 0.0)?;
         }
         let epochs = if training.model.head.closed_form() { 0 } else { self.recipe.train.epochs };

@@ -223,6 +223,16 @@ fn a_signal_stops_the_children_and_the_same_command_goes_on() {
 }
 
 #[test]
+fn at_the_end_of_its_time_a_sweep_stops_and_goes_on_from_there() {
+    let fixture = two_rows();
+    let stderr = fixture.expect(75, &["--max-time", "0.1s"]);
+    assert!(stderr.contains("the same command continues"), "{stderr}");
+    assert_ne!(fixture.statuses()[1], "done", "the time came too late to test anything");
+    fixture.expect(0, &[]);
+    assert!(fixture.scores() == uninterrupted(), "the resumed sweep took another way");
+}
+
+#[test]
 fn what_is_trained_but_not_evaluated_is_only_evaluated() {
     let fixture = Fixture::new("known = [0.5]", &[LINEAR]);
     fixture.expect(0, &[]);

@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::images::transform::{PixelStatistics, Transform};
 
+use crate::backbone::descriptor::Descriptor;
 use crate::backbone::{Backbone, FoldedBackbone, Freeze, weights};
 use crate::cache::mixtures::with_mixtures;
 use crate::cache::{CacheSpec, cached_maps};
@@ -21,7 +22,6 @@ use crate::onnx::OnnxNetwork;
 use crate::recipe::{BackboneRecipe, Recipe};
 use crate::{Error, Result};
 
-use crate::backbone::descriptor::Descriptor;
 pub use onnx::NetworkOrigin;
 
 /// Where the feature maps that a head reads come from.

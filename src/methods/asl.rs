@@ -5,18 +5,16 @@
 //! the sum is divided as every other loss, each supervised entry counting as one whatever its focusing
 //! weight. Focal loss is `gamma_negative = gamma_positive = 2, clip = 0`; BCE is 0 for all three.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use sarb_labels::LabelMatrix;
-use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::head::{HEAD, Head, HeadRecipe};
+use super::head::{HEAD, HeadRecipe};
+use super::head_loss::{HeadLoss, OnHead};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Settings, ranges};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress};
 use crate::loss::asymmetric;
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
@@ -67,6 +65,9 @@ impl Default for AslRecipe {
     }
 }
 
+/// A head trained with the asymmetric loss.
+pub type Asl = OnHead<AslRecipe>;
+
 impl Settings for AslRecipe {
     type Head = Asl;
 
@@ -87,7 +88,7 @@ impl Settings for AslRecipe {
     ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Asl {
-        Asl { scorer: self.head.init(channels, knowledge, seed, device), recipe: self.clone() }
+        OnHead::new(self, channels, knowledge, seed, device)
     }
 
     fn check(&self) -> Result<()> {
@@ -110,9 +111,20 @@ impl Settings for AslRecipe {
     }
 }
 
-impl AslRecipe {
-    /// The loss of logits `[B, C]`, `-> [1]`.
-    fn loss(&self, logits: Tensor<2>, labels: &LabelMatrix, normalization: Normalization) -> Tensor<1> {
+impl HeadLoss for AslRecipe {
+    const NAME: &'static str = "asl";
+
+    fn head(&self) -> &HeadRecipe {
+        &self.head
+    }
+
+    fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &LabelMatrix,
+        normalization: Normalization,
+        _epoch: usize,
+    ) -> Tensor<1> {
         let masks = Masks::new(labels, &logits.device());
         let negative = match self.unknown {
             Unknown::Ignore => masks.negative,
@@ -121,34 +133,6 @@ impl AslRecipe {
         let losses = masks.positive.clone() * asymmetric::positive(logits.clone(), self.gamma_positive)
             + negative.clone() * asymmetric::negative(logits, self.gamma_negative, self.clip);
         normalization.reduce(losses, masks.positive + negative)
-    }
-}
-
-/// A head trained with the asymmetric loss.
-#[derive(Module, Debug)]
-pub struct Asl {
-    /// The head.
-    pub scorer: Head,
-    #[module(skip)]
-    recipe: AslRecipe,
-}
-
-impl Method for Asl {
-    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.scorer.forward(maps)
-    }
-
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
-        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("asl", 1.0, self.recipe.loss(logits, &batch.labels, normalization))
-    }
-
-    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        self.scorer.attention(maps)
-    }
-
-    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        self.scorer.before_training(train)
     }
 }
 
@@ -161,7 +145,6 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_their_restatement_in_pytorch() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/asl.safetensors"));
-        let device = Device::flex().autodiff();
         let focal = AslRecipe { gamma_negative: 2.0, gamma_positive: 2.0, clip: 0.0, ..AslRecipe::default() };
         let negative = AslRecipe { gamma_positive: 1.0, unknown: Unknown::Negative, ..AslRecipe::default() };
         for (name, recipe, normalization) in [
@@ -170,11 +153,7 @@ mod tests {
             ("focal", focal, Normalization::Supervised),
             ("sum", negative, Normalization::Sum),
         ] {
-            let logits = fixture.tensor::<2>("logits", &device).require_grad();
-            let loss = recipe.loss(logits.clone(), &fixture.labels("target"), normalization);
-            let gradients = loss.backward();
-            fixture.assert_equals(&format!("loss.{name}"), loss);
-            fixture.assert_equals(&format!("grad.{name}"), logits.grad(&gradients).expect("tracked"));
+            fixture.assert_loss(name, |logits, labels| recipe.loss(logits, labels, normalization, 0));
         }
         assert_eq!(fixture.count(""), 2 + 2 * 4, "every tensor of the file is compared");
     }
@@ -187,7 +166,7 @@ mod tests {
         let logits = Tensor::<2>::from_data([[0.5, 2.0, 7.0]], &device);
         let targets = crate::batch::targets(&labels, &device);
         let bce = partial_bce(logits.clone(), targets, Normalization::Supervised).into_scalar::<f32>();
-        let asl = recipe.loss(logits, &labels, Normalization::Supervised).into_scalar::<f32>();
+        let asl = recipe.loss(logits, &labels, Normalization::Supervised, 0).into_scalar::<f32>();
         assert!((asl - bce).abs() < 1e-6, "{asl}, not {bce}");
     }
 
@@ -197,7 +176,7 @@ mod tests {
         let of = |unknown| {
             let recipe = AslRecipe { unknown, ..AslRecipe::default() };
             let labels = LabelMatrix::unknown(1, 2);
-            recipe.loss(logits.clone(), &labels, Normalization::Supervised).into_scalar::<f32>()
+            recipe.loss(logits.clone(), &labels, Normalization::Supervised, 0).into_scalar::<f32>()
         };
         assert_eq!(of(Unknown::Ignore), 0.0);
         // p = 1/2, q = 0.45.

@@ -1,17 +1,17 @@
 //! `bce`: BCE over the known labels, on the plain head or on SSGRL's. With the plain head a backbone
 //! can be trained from scratch, as `sarb quickstart` does.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use sarb_labels::random::Stream;
+use sarb_labels::LabelMatrix;
 use serde::{Deserialize, Serialize};
 
-use super::head::{HEAD, Head, HeadRecipe};
+use super::Settings;
+use super::head::{HEAD, HeadRecipe};
+use super::head_loss::{HeadLoss, OnHead};
 use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress};
+use crate::batch::targets;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 
@@ -23,13 +23,16 @@ pub struct BceRecipe {
     pub head: HeadRecipe,
 }
 
+/// A head trained with the mean over its known labels.
+pub type Bce = OnHead<BceRecipe>;
+
 impl Settings for BceRecipe {
     type Head = Bce;
 
     const KEYS: &'static [Key] = &[HEAD];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Bce {
-        Bce { scorer: self.head.init(channels, knowledge, seed, device) }
+        OnHead::new(self, channels, knowledge, seed, device)
     }
 
     fn check(&self) -> Result<()> {
@@ -41,29 +44,21 @@ impl Settings for BceRecipe {
     }
 }
 
-/// A head trained with the mean over its known labels.
-#[derive(Module, Debug)]
-pub struct Bce {
-    /// The head.
-    pub scorer: Head,
-}
+impl HeadLoss for BceRecipe {
+    const NAME: &'static str = "bce";
 
-impl Method for Bce {
-    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.scorer.forward(maps)
+    fn head(&self) -> &HeadRecipe {
+        &self.head
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
-        let targets = batch.targets(&maps.device());
-        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, partial_bce(logits, targets, normalization))
-    }
-
-    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        self.scorer.attention(maps)
-    }
-
-    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        self.scorer.before_training(train)
+    fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &LabelMatrix,
+        normalization: Normalization,
+        _epoch: usize,
+    ) -> Tensor<1> {
+        let targets = targets(labels, &logits.device());
+        partial_bce(logits, targets, normalization)
     }
 }

@@ -9,19 +9,17 @@
 //! `mode = "ignore"`, is above η. This is not built; without a prior the published code does the same as here.
 //! The paper sums over the batch: `train.normalization = "sum"`.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use sarb_labels::random::Stream;
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
 use super::asl::CLIP;
-use super::head::{HEAD, Head, HeadRecipe};
+use super::head::{HEAD, HeadRecipe};
+use super::head_loss::{HeadLoss, OnHead};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Settings, ranges};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress};
 use crate::loss::asymmetric;
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
@@ -73,6 +71,9 @@ impl Default for CslRecipe {
     }
 }
 
+/// A head trained with the partial asymmetric loss.
+pub type Csl = OnHead<CslRecipe>;
+
 impl Settings for CslRecipe {
     type Head = Csl;
 
@@ -99,7 +100,7 @@ impl Settings for CslRecipe {
     ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Csl {
-        Csl { scorer: self.head.init(channels, knowledge, seed, device), recipe: self.clone() }
+        OnHead::new(self, channels, knowledge, seed, device)
     }
 
     fn check(&self) -> Result<()> {
@@ -123,9 +124,20 @@ impl Settings for CslRecipe {
     }
 }
 
-impl CslRecipe {
-    /// The loss of logits `[B, C]`, `-> [1]`.
-    fn loss(&self, logits: Tensor<2>, labels: &LabelMatrix, normalization: Normalization) -> Tensor<1> {
+impl HeadLoss for CslRecipe {
+    const NAME: &'static str = "csl";
+
+    fn head(&self) -> &HeadRecipe {
+        &self.head
+    }
+
+    fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &LabelMatrix,
+        normalization: Normalization,
+        _epoch: usize,
+    ) -> Tensor<1> {
         let device = logits.device();
         let masks = Masks::new(labels, &device);
         let unknown = match self.mode {
@@ -157,34 +169,6 @@ fn kept(logits: &[f32], labels: &LabelMatrix, left_out: usize) -> Vec<f32> {
     kept
 }
 
-/// A head trained with the partial asymmetric loss.
-#[derive(Module, Debug)]
-pub struct Csl {
-    /// The head.
-    pub scorer: Head,
-    #[module(skip)]
-    recipe: CslRecipe,
-}
-
-impl Method for Csl {
-    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.scorer.forward(maps)
-    }
-
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
-        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("csl", 1.0, self.recipe.loss(logits, &batch.labels, normalization))
-    }
-
-    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        self.scorer.attention(maps)
-    }
-
-    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        self.scorer.before_training(train)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +177,6 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_their_restatement_in_pytorch() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/csl.safetensors"));
-        let device = Device::flex().autodiff();
         let of = |mode| CslRecipe { mode, left_out: 1, ..CslRecipe::default() };
         let clipped = CslRecipe { clip: 0.05, gamma_negative: 3.0, ..of(Mode::Selective) };
         for (name, recipe, normalization) in [
@@ -202,11 +185,7 @@ mod tests {
             ("selective", of(Mode::Selective), Normalization::Supervised),
             ("clipped_sum", clipped, Normalization::Sum),
         ] {
-            let logits = fixture.tensor::<2>("logits", &device).require_grad();
-            let loss = recipe.loss(logits.clone(), &fixture.labels("target"), normalization);
-            let gradients = loss.backward();
-            fixture.assert_equals(&format!("loss.{name}"), loss);
-            fixture.assert_equals(&format!("grad.{name}"), logits.grad(&gradients).expect("tracked"));
+            fixture.assert_loss(name, |logits, labels| recipe.loss(logits, labels, normalization, 0));
         }
         assert_eq!(fixture.count(""), 2 + 2 * 4, "every tensor of the file is compared");
     }
@@ -226,7 +205,7 @@ mod tests {
         let of = |mode| {
             let recipe = CslRecipe { mode, left_out: 1, ..CslRecipe::default() };
             let logits = Tensor::<2>::zeros([1, 3], &Device::flex());
-            recipe.loss(logits, &labels, Normalization::Sum).into_scalar::<f32>()
+            recipe.loss(logits, &labels, Normalization::Sum, 0).into_scalar::<f32>()
         };
         // p = 1/2: ln 2 · (1 + 1/2 + 1/16).
         assert!((of(Mode::Negative) - 1.5625 * 2f32.ln()).abs() < 1e-6);

@@ -17,7 +17,7 @@ use super::head::{HEAD, Head, HeadRecipe};
 use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::partial_bce::{KnownShareWeight, WEIGHT};
-use super::pseudo_labels::{STRATEGY, Spread, Strategy};
+use super::pseudo_labels::{STRATEGY, Spread, Strategy, logits};
 use super::{Method, Reading, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
 use crate::loss::normalization::Normalization;
@@ -183,24 +183,6 @@ impl Method for Curriculum {
             ("believed_positive", share(positive, believed)),
         ]
     }
-}
-
-/// Logits of all training examples, row by row, `N · C` values.
-pub(super) fn logits(
-    train: &dyn TrainSet,
-    mut score: impl FnMut(Tensor<4>) -> Tensor<2>,
-) -> Result<Vec<f32>> {
-    let categories = train.labels().categories();
-    let mut logits = vec![0.0; train.labels().images() * categories];
-    train.for_each_maps(Reading::Clean, &mut |rows, maps| {
-        let scores = score(maps.without_autodiff()).into_data();
-        let scores = scores.as_slice::<f32>().expect("f32 tensors hold f32");
-        for (&row, scores) in rows.iter().zip(scores.chunks_exact(categories)) {
-            logits[row * categories..][..categories].copy_from_slice(scores);
-        }
-        Ok(())
-    })?;
-    Ok(logits)
 }
 
 /// Takes in `passes` passes with dropout: every map is read once and scored that often.

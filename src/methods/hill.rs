@@ -5,19 +5,17 @@
 //! missed. The loss was published for data without known negatives and shifts positives by a margin. Here known
 //! labels, positive and negative, cost their plain BCE with weight 1; only the unknown ones have the hill.
 
-use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use sarb_labels::LabelMatrix;
-use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::head::{HEAD, Head, HeadRecipe};
+use super::head::{HEAD, HeadRecipe};
+use super::head_loss::{HeadLoss, OnHead};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Settings, ranges};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 
@@ -40,6 +38,9 @@ impl Default for HillRecipe {
 /// At λ = 1 a sure score costs nothing; below, it would be rewarded.
 const LAMBDA: Interval = Interval { from: 1.0, ..Interval::FROM_0 };
 
+/// A head trained with the hill loss.
+pub type Hill = OnHead<HillRecipe>;
+
 impl Settings for HillRecipe {
     type Head = Hill;
 
@@ -49,7 +50,7 @@ impl Settings for HillRecipe {
     ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Hill {
-        Hill { scorer: self.head.init(channels, knowledge, seed, device), lambda: self.lambda }
+        OnHead::new(self, channels, knowledge, seed, device)
     }
 
     fn check(&self) -> Result<()> {
@@ -71,39 +72,26 @@ impl Settings for HillRecipe {
     }
 }
 
-/// The loss of logits `[B, C]`, `-> [1]`; every entry is supervised.
-fn loss(logits: Tensor<2>, labels: &LabelMatrix, lambda: f64, normalization: Normalization) -> Tensor<1> {
-    let masks = Masks::new(labels, &logits.device());
-    let p = sigmoid(logits.clone());
-    let hill = (-p.clone()).add_scalar(lambda) * p.clone() * p;
-    let losses = masks.known_bce(&logits) + masks.unknown * hill;
-    normalization.reduce(losses, logits.detach().ones_like())
-}
+impl HeadLoss for HillRecipe {
+    const NAME: &'static str = "hill";
 
-/// A head trained with the hill loss.
-#[derive(Module, Debug)]
-pub struct Hill {
-    /// The head.
-    pub scorer: Head,
-    lambda: f64,
-}
-
-impl Method for Hill {
-    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.scorer.forward(maps)
+    fn head(&self) -> &HeadRecipe {
+        &self.head
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
-        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("hill", 1.0, loss(logits, &batch.labels, self.lambda, normalization))
-    }
-
-    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        self.scorer.attention(maps)
-    }
-
-    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        self.scorer.before_training(train)
+    /// Every entry is supervised.
+    fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &LabelMatrix,
+        normalization: Normalization,
+        _epoch: usize,
+    ) -> Tensor<1> {
+        let masks = Masks::new(labels, &logits.device());
+        let p = sigmoid(logits.clone());
+        let hill = (-p.clone()).add_scalar(self.lambda) * p.clone() * p;
+        let losses = masks.known_bce(&logits) + masks.unknown * hill;
+        normalization.reduce(losses, logits.detach().ones_like())
     }
 }
 
@@ -115,15 +103,12 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_their_restatement_in_pytorch() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/hill.safetensors"));
-        let device = Device::flex().autodiff();
         for (name, lambda, normalization) in
             [("supervised", 1.5, Normalization::Supervised), ("sum", 2.0, Normalization::Sum)]
         {
-            let logits = fixture.tensor::<2>("logits", &device).require_grad();
-            let loss = loss(logits.clone(), &fixture.labels("target"), lambda, normalization);
-            let gradients = loss.backward();
-            fixture.assert_equals(&format!("loss.{name}"), loss);
-            fixture.assert_equals(&format!("grad.{name}"), logits.grad(&gradients).expect("tracked"));
+            fixture.assert_loss(name, |logits, labels| {
+                HillRecipe { lambda, ..HillRecipe::default() }.loss(logits, labels, normalization, 0)
+            });
         }
         assert_eq!(fixture.count(""), 2 + 2 * 2, "every tensor of the file is compared");
     }
@@ -132,7 +117,7 @@ mod tests {
     fn an_unknown_label_costs_the_hill_and_known_ones_their_plain_loss() {
         let logits = Tensor::<2>::from_data([[0.0, 0.0, 0.0, 1e4, -1e4]], &Device::flex());
         let labels = LabelMatrix::from_values(5, &[0, 1, -1, 0, 0]);
-        let loss = loss(logits, &labels, 1.5, Normalization::Sum).into_scalar::<f32>();
+        let loss = HillRecipe::default().loss(logits, &labels, Normalization::Sum, 0).into_scalar::<f32>();
         // (1.5 − 0.5) 0.5² + 2 ln 2 + (1.5 − 1) 1² + 0.
         assert!((loss - (0.25 + 2.0 * 2f32.ln() + 0.5)).abs() < 1e-6, "{loss}");
     }

@@ -11,6 +11,7 @@ pub mod curriculum;
 pub mod em;
 pub mod fm_mixup;
 pub mod head;
+pub mod head_loss;
 pub mod hill;
 pub mod ip_mixup;
 pub mod keys;

@@ -5,17 +5,16 @@
 //! by the weight of the batch's supervised entries; then γ, α and β only say how images weigh against
 //! each other. The head under it is in no source.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use sarb_labels::random::Stream;
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::head::{HEAD, Head, HeadRecipe};
+use super::Settings;
+use super::head::{HEAD, HeadRecipe};
+use super::head_loss::{HeadLoss, OnHead};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet};
-use crate::batch::{Batch, Losses, Progress, targets};
+use crate::batch::targets;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::{entries, supervised};
 use crate::{Error, Result};
@@ -30,14 +29,16 @@ pub struct PartialBceRecipe {
     pub weight: KnownShareWeight,
 }
 
+/// A head trained with partial-BCE.
+pub type PartialBce = OnHead<PartialBceRecipe>;
+
 impl Settings for PartialBceRecipe {
     type Head = PartialBce;
 
     const KEYS: &'static [Key] = &[HEAD, WEIGHT];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> PartialBce {
-        let scorer = self.head.init(channels, knowledge, seed, device);
-        PartialBce { scorer, weight: self.weight.clone() }
+        OnHead::new(self, channels, knowledge, seed, device)
     }
 
     fn check(&self) -> Result<()> {
@@ -117,31 +118,21 @@ impl KnownShareWeight {
     }
 }
 
-/// A head trained with partial-BCE.
-#[derive(Module, Debug)]
-pub struct PartialBce {
-    /// The head.
-    pub scorer: Head,
-    #[module(skip)]
-    weight: KnownShareWeight,
-}
+impl HeadLoss for PartialBceRecipe {
+    const NAME: &'static str = "bce";
 
-impl Method for PartialBce {
-    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.scorer.forward(maps)
+    fn head(&self) -> &HeadRecipe {
+        &self.head
     }
 
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
-        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("bce", 1.0, self.weight.loss(logits, &batch.labels, normalization))
-    }
-
-    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        self.scorer.attention(maps)
-    }
-
-    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        self.scorer.before_training(train)
+    fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &LabelMatrix,
+        normalization: Normalization,
+        _epoch: usize,
+    ) -> Tensor<1> {
+        self.weight.loss(logits, labels, normalization)
     }
 }
 

@@ -1,9 +1,11 @@
 //! How curriculum labeling chooses the unknown labels it believes (Durand et al. CVPR 2019, Sec. 3.4).
 
+use burn::tensor::Tensor;
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Interval, Key, Kind, Variant};
+use super::{Reading, TrainSet};
 use crate::{Error, Result};
 
 /// Which scores of unknown labels are believed; known labels always stay as they are.
@@ -214,6 +216,24 @@ impl Spread {
     pub fn variance(&self) -> Vec<f32> {
         self.squares.iter().map(|&squares| (squares / self.passes.max(1) as f64) as f32).collect()
     }
+}
+
+/// Logits of all training examples, row by row, `N · C` values.
+pub(super) fn logits(
+    train: &dyn TrainSet,
+    mut score: impl FnMut(Tensor<4>) -> Tensor<2>,
+) -> Result<Vec<f32>> {
+    let categories = train.labels().categories();
+    let mut logits = vec![0.0; train.labels().images() * categories];
+    train.for_each_maps(Reading::Clean, &mut |rows, maps| {
+        let scores = score(maps.without_autodiff()).into_data();
+        let scores = scores.as_slice::<f32>().expect("f32 tensors hold f32");
+        for (&row, scores) in rows.iter().zip(scores.chunks_exact(categories)) {
+            logits[row * categories..][..categories].copy_from_slice(scores);
+        }
+        Ok(())
+    })?;
+    Ok(logits)
 }
 
 #[cfg(test)]

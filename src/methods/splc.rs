@@ -8,19 +8,17 @@
 //! The loss was published for data without known negatives, focuses every entry and shifts known positives by
 //! a margin of 1. Here known labels, positive and negative, cost their plain BCE with weight 1.
 
-use burn::module::Module;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Tensor};
 use sarb_labels::LabelMatrix;
-use sarb_labels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::head::{HEAD, Head, HeadRecipe};
+use super::head::{HEAD, HeadRecipe};
+use super::head_loss::{HeadLoss, OnHead};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Settings, ranges};
 use crate::Result;
-use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::{Masks, as_negative, as_positive};
 use crate::loss::normalization::Normalization;
 
@@ -44,6 +42,9 @@ impl Default for SplcRecipe {
     }
 }
 
+/// A head trained with self-paced loss correction.
+pub type Splc = OnHead<SplcRecipe>;
+
 impl Settings for SplcRecipe {
     type Head = Splc;
 
@@ -63,7 +64,7 @@ impl Settings for SplcRecipe {
     ];
 
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Splc {
-        Splc { scorer: self.head.init(channels, knowledge, seed, device), recipe: self.clone() }
+        OnHead::new(self, channels, knowledge, seed, device)
     }
 
     fn check(&self) -> Result<()> {
@@ -85,8 +86,14 @@ impl Settings for SplcRecipe {
     }
 }
 
-impl SplcRecipe {
-    /// The loss of logits `[B, C]` in an epoch, `-> [1]`; every entry is supervised.
+impl HeadLoss for SplcRecipe {
+    const NAME: &'static str = "splc";
+
+    fn head(&self) -> &HeadRecipe {
+        &self.head
+    }
+
+    /// Every entry is supervised.
     fn loss(
         &self,
         logits: Tensor<2>,
@@ -107,34 +114,6 @@ impl SplcRecipe {
     }
 }
 
-/// A head trained with self-paced loss correction.
-#[derive(Module, Debug)]
-pub struct Splc {
-    /// The head.
-    pub scorer: Head,
-    #[module(skip)]
-    recipe: SplcRecipe,
-}
-
-impl Method for Splc {
-    fn forward(&self, maps: Tensor<4>) -> Tensor<2> {
-        self.scorer.forward(maps)
-    }
-
-    fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
-        let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
-        Losses::default().with("splc", 1.0, self.recipe.loss(logits, &batch.labels, normalization, at.epoch))
-    }
-
-    fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
-        self.scorer.attention(maps)
-    }
-
-    fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        self.scorer.before_training(train)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,18 +122,14 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_their_restatement_in_pytorch() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/splc.safetensors"));
-        let device = Device::flex().autodiff();
         for (name, epoch, normalization) in [
             ("first_epoch", 0, Normalization::Supervised),
             ("corrected", 1, Normalization::Supervised),
             ("sum", 1, Normalization::Sum),
         ] {
-            let logits = fixture.tensor::<2>("logits", &device).require_grad();
-            let recipe = SplcRecipe::default();
-            let loss = recipe.loss(logits.clone(), &fixture.labels("target"), normalization, epoch);
-            let gradients = loss.backward();
-            fixture.assert_equals(&format!("loss.{name}"), loss);
-            fixture.assert_equals(&format!("grad.{name}"), logits.grad(&gradients).expect("tracked"));
+            fixture.assert_loss(name, |logits, labels| {
+                SplcRecipe::default().loss(logits, labels, normalization, epoch)
+            });
         }
         assert_eq!(fixture.count(""), 2 + 2 * 3, "every tensor of the file is compared");
     }

@@ -133,13 +133,20 @@ impl<'a> Centered<'a> {
 
     /// X̃X̃ᵀ, `n × n`, the lower half only.
     pub fn row_gram(&self) -> Mat<f64> {
+        let products = self.row_products();
+        let mut gram = Mat::zeros(products.nrows(), products.ncols());
+        add_lower(&mut gram, &products);
+        gram
+    }
+
+    /// [`row_gram`](Self::row_gram) in single precision, in which it is computed.
+    pub fn row_products(&self) -> Mat<f32> {
         let n = self.rows.len();
         let values = self.block(0..n);
         let rows = MatRef::from_row_major_slice(&values, n, self.dim());
-        let (mut gram, mut part) = (Mat::zeros(n, n), Mat::zeros(n, n));
-        lower_product(&mut part, rows, rows.transpose(), self.par);
-        add_lower(&mut gram, &part);
-        gram
+        let mut products = Mat::zeros(n, n);
+        lower_product(&mut products, rows, rows.transpose(), self.par);
+        products
     }
 
     /// X̃ᵀA of `a`, `n × c`: `F × c`.

@@ -39,7 +39,7 @@ pub fn fit_fixed(features: &[f32], blocks: &[usize], labels: &LabelMatrix, facto
     let by_rows = groups.iter().any(|group| group.rows.len() <= table.dim());
     let all: Vec<usize> = (0..labels.images()).collect();
     let products = (by_rows && all.len() <= MOST_SHARED)
-        .then(|| single(Centered::new(&table, &all, Par::rayon(0)).row_gram().as_ref()));
+        .then(|| Centered::new(&table, &all, Par::rayon(0)).row_products());
     for group in &groups {
         let x = Centered::new(&table, &group.rows, Par::rayon(0));
         let targets = Targets::new(group, labels);
@@ -69,7 +69,7 @@ impl Solved {
         let n = x.rows.len();
         let mut kernel = match products {
             Some(all) => doubly_centered(all, x.rows),
-            None => single(x.row_gram().as_ref()),
+            None => x.row_products(),
         };
         let lambda = penalty(&kernel, n, x.dim(), factor);
         (0..n).for_each(|row| kernel[(row, row)] += lambda as f32);

@@ -174,6 +174,11 @@ fn images_of_one_name_in_two_tasks_are_counted_or_refused() {
         project(&[("frame_000001", "default", "1", 4, "cat"), ("frame_000001", "default", "2", 4, "dog")]);
     let expected = "frames of two videos are two images: export and read each task alone";
     assert_eq!(problems(frames), [format!("3: image \"frame_000001\" is in two tasks; {expected}")]);
+    // Only CVAT's own names are those of frames.
+    for name in ["frame_000001.jpg", "frame_1"] {
+        let photograph = project(&[(name, "default", "1", 4, "cat"), (name, "default", "2", 4, "dog")]);
+        assert_eq!(parse(photograph).unwrap().annotations.images.len(), 1, "{name}");
+    }
 }
 
 #[test]

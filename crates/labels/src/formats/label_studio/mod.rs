@@ -249,10 +249,14 @@ impl Export {
             (empty, "submitted annotations chose nothing: every category negative".to_owned()),
             (self.repeated, "tasks name an image again: read as further annotations of it".to_owned()),
             (self.remote, "images are URLs: looked for by their path below the host".to_owned()),
-            (self.of_regions, "choices of a region are not read: they do not say it of the image".to_owned()),
+            (
+                self.of_regions,
+                "choices of a region are not read: they are not about the whole image".to_owned(),
+            ),
             (
                 self.without_choices,
-                "annotations have results of other types alone: they say nothing of the choices".to_owned(),
+                "annotations have other results and no choice for the whole image: every category unknown"
+                    .to_owned(),
             ),
             (self.other.values().sum(), format!("results of other types are not read: {others}")),
         ];

@@ -57,7 +57,7 @@ fn what_says_nothing_of_the_image_stays_unknown() {
         annotated(&boxes)
             .notes
             .iter()
-            .any(|note| note.starts_with("1 annotations have results of other types"))
+            .any(|note| note.starts_with("1 annotations have other results and no choice"))
     );
     let region =
         format!(r#"[{{"from_name":"tags","type":"choices","value":{{{value},"choices":["cat"]}}}}]"#);

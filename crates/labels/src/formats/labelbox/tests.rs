@@ -86,6 +86,13 @@ fn what_nobody_answered_stays_unknown_where_the_rest_is_negative() {
 }
 
 #[test]
+fn an_answer_is_found_behind_one_that_is_null() {
+    let list = r#"{"name": "ground", "radio_answer": null, "checklist_answers": [{"name": "sand"}]}"#;
+    let annotations = parse(row("a.jpg", &[list]), Unlisted::Unknown).unwrap().annotations;
+    assert_eq!((annotations.categories.len(), annotations.labels.to_floats()), (1, vec![1.0]));
+}
+
+#[test]
 fn export_v1_has_a_row_for_each_label() {
     let Reading { annotations, notes } = fixture("v1.json", Unlisted::Negative);
     assert_eq!(

@@ -169,6 +169,15 @@ fn splits_in_one_table_are_not_joined() {
 }
 
 #[test]
+fn rows_of_r_are_named_whatever_their_cells_hold() {
+    // As write.csv of R writes a data frame whose rows are named, without a name above them.
+    let annotations =
+        with("cat,dog\na.jpg,NA,TRUE\nb.jpg,FALSE,NA\n", &Options::default()).unwrap().annotations;
+    assert_eq!(annotations.categories, ["cat", "dog"]);
+    assert_eq!(annotations.labels.to_floats(), [0.0, 1.0, -1.0, 0.0]);
+}
+
+#[test]
 fn splits_of_names_of_their_own_are_not_joined_either() {
     for column in ["split", "Subset", "partition"] {
         let text = format!("image,cat,{column}\na.jpg,yes,train\nb.jpg,no,unseen city\nc.jpg,yes,\n");
