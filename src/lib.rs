@@ -39,6 +39,7 @@
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
+//! - [`tune`]: which settings of a recipe do best, judged on training images alone.
 //! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
 //!
@@ -112,6 +113,7 @@ pub mod synthetic;
 mod tally;
 mod tensorboard;
 mod train;
+pub mod tune;
 pub mod weights;
 
 pub use burn::tensor::Device;

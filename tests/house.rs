@@ -43,7 +43,7 @@ const FLOORS: [&[&str]; 9] = [
         "train",
     ],
     &["evaluation", "experiment"],
-    &["key_page", "report", "sweep"],
+    &["key_page", "report", "sweep", "tune"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.

@@ -22,4 +22,5 @@ mod sweep_validation;
 mod tarred;
 mod telling;
 mod train;
+mod tune;
 mod validation;

@@ -109,7 +109,7 @@ impl Sweep {
     }
 
     /// What cells are trained on; the cache is not used here.
-    fn inputs(&self) -> Inputs {
+    pub(super) fn inputs(&self) -> Inputs {
         Inputs {
             data: self.data.clone(),
             weights: self.weights.clone(),

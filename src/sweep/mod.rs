@@ -14,8 +14,8 @@
 //! (`claim`): a sweep may be killed at any point, and several may share one folder.
 
 mod begin;
-mod child;
-mod claim;
+pub(crate) mod child;
+pub(crate) mod claim;
 mod evaluation;
 mod features;
 mod labels;
@@ -28,6 +28,8 @@ mod status;
 
 pub(crate) use plan::{Cell, Table};
 pub(crate) use plan_keys::{MORE_SEEDS, PLAN, ROW};
+pub(crate) use runner::how_to_begin;
+pub(crate) use state::{Failure, same_file, write_with_folder};
 
 pub use child::stop_with_parent;
 pub use plan::Plan;
