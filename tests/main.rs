@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod descriptor;
+mod dry_run;
 mod evaluate;
 mod fetch;
 mod frozen;

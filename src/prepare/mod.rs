@@ -83,22 +83,8 @@ pub fn prepare(
     let val = val_file::open(recipe, inputs, &annotations)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     let words = word_vectors(inputs, &annotations)?;
-    let mut notes = notes(&annotations, words.is_none(), &recipe.data);
-    let mut warnings = Vec::new();
-    match annotations.labels.count(Label::Negative) {
-        0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(&annotations)),
-        0 => warnings.push(positives_only::warning(&annotations)),
-        _ => {}
-    }
-    if let Some(words) = &words {
-        notes.extend(words.warnings.iter().cloned());
-    }
-    notes.extend(match &val {
-        Some(val) => Some(val_file::note(val, &annotations, recipe)),
-        None => val_file::unused_note(recipe, inputs, held_out.len())?,
-    });
-    warnings.extend(val_file::bce_misleads(recipe));
-    warnings.extend(val.as_ref().and_then(|val| val_file::warning(val, recipe.train.select)));
+    let (mut notes, warnings) =
+        told(recipe, inputs, &annotations, words.as_ref(), val.as_ref(), held_out.len())?;
     let categories = Categories::new(
         annotations.categories.clone(),
         words,
@@ -161,6 +147,36 @@ pub fn prepare(
         notes,
         warnings,
     })
+}
+
+/// What a person should know of the labels, and what makes a training on them worth little: of `annotations` with
+/// what stays known, the `val.csv` that is selected on, and so many rows that are held out.
+///
+/// # Errors
+/// If the data folder cannot be read.
+pub fn told(
+    recipe: &Recipe,
+    inputs: &Inputs,
+    annotations: &Annotations,
+    words: Option<&Words>,
+    val: Option<&Annotations>,
+    held_out: usize,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let mut notes = notes(annotations, words.is_none(), &recipe.data);
+    let mut warnings = Vec::new();
+    match annotations.labels.count(Label::Negative) {
+        0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(annotations)),
+        0 => warnings.push(positives_only::warning(annotations)),
+        _ => {}
+    }
+    notes.extend(words.iter().flat_map(|words| words.warnings.iter().cloned()));
+    notes.extend(match val {
+        Some(val) => Some(val_file::note(val, annotations, recipe)),
+        None => val_file::unused_note(recipe, inputs, held_out)?,
+    });
+    warnings.extend(val_file::bce_misleads(recipe));
+    warnings.extend(val.and_then(|val| val_file::warning(val, recipe.train.select)));
+    Ok((notes, warnings))
 }
 
 /// Refuses features and a backbone's weights together.
@@ -232,6 +248,20 @@ pub fn mixing<'a>(recipe: &'a Recipe, inputs: &Inputs) -> Result<Option<&'a Mixi
     Ok(Some(mixing))
 }
 
+/// Who of the training `rows` is mixed with whom, for a method that mixes images before the backbone.
+///
+/// # Errors
+/// Those of [`mixing`].
+pub fn mixtures(recipe: &Recipe, inputs: &Inputs, rows: &[usize]) -> Result<Option<MixtureDraw>> {
+    let Some(mixing) = mixing(recipe, inputs)? else { return Ok(None) };
+    Ok(Some(MixtureDraw {
+        rows: rows.to_vec(),
+        seed: recipe.seed,
+        from_epoch: mixing.from_epoch as u64,
+        concentration: mixing.concentration,
+    }))
+}
+
 /// Refuses to select on the test images where there are features in place of images.
 pub fn selectable(recipe: &Recipe, inputs: &Inputs) -> Result<()> {
     let impossible = recipe.train.select == Select::Test && inputs.features.is_some();
@@ -259,7 +289,7 @@ impl Opening<'_> {
     /// the training `rows`, mixed ones where the method mixes images.
     fn open(&self, paths: &[PathBuf], rows: &[usize]) -> Result<(MapSource, Arc<dyn Examples>)> {
         let Self { recipe, inputs, .. } = self;
-        let draw = self.mixtures(rows)?;
+        let draw = mixtures(recipe, inputs, rows)?;
         if let Some(file) = &inputs.features {
             let features = Features::open(file, paths.len())?;
             return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
@@ -282,17 +312,6 @@ impl Opening<'_> {
         let extractor = Extractor::new(&backbone, &recipe.backbone, weights)?;
         let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
         Ok((MapSource::Frozen(extractor), maps))
-    }
-
-    /// Who is mixed with whom, for a method that mixes images before the backbone.
-    fn mixtures(&self, rows: &[usize]) -> Result<Option<MixtureDraw>> {
-        let Some(mixing) = mixing(self.recipe, self.inputs)? else { return Ok(None) };
-        Ok(Some(MixtureDraw {
-            rows: rows.to_vec(),
-            seed: self.recipe.seed,
-            from_epoch: mixing.from_epoch as u64,
-            concentration: mixing.concentration,
-        }))
     }
 
     fn maps_of(

@@ -16,6 +16,7 @@
 mod begin;
 pub(crate) mod child;
 pub(crate) mod claim;
+mod dry_run;
 mod evaluation;
 mod features;
 mod labels;
@@ -32,6 +33,7 @@ pub(crate) use runner::how_to_begin;
 pub(crate) use state::{Failure, same_file, write_with_folder};
 
 pub use child::stop_with_parent;
+pub use dry_run::{Planned, Total, dry_run, planned_to_table};
 pub use plan::Plan;
 pub use runner::{Options, run};
 pub use shard::Shard;

@@ -3,22 +3,17 @@
 //! Labels are hidden first, as a training hides them; then images are held out so that each category has its
 //! share of the known labels on both sides.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use sarb_labels::arrays::npy;
 use sarb_labels::formats::csv;
 use sarb_labels::text::listed;
 use sarb_labels::{Annotations, Split, dataset, stratified};
 
+use crate::data_part::save;
 use crate::inputs::Inputs;
-use crate::loader::features::Features;
-use crate::loader::{Examples, View};
 use crate::prepare::{known_labels, val_file};
 use crate::recipe::Recipe;
 use crate::{Error, Result};
-
-/// The features of a part, beside its labels.
-const FEATURES: &str = "features.npy";
 
 /// The training images of a data folder, with what stays known of their labels, in two.
 pub struct Parts {
@@ -128,34 +123,6 @@ impl Parts {
             None => Ok(()),
         }
     }
-}
-
-/// Where [`Parts`] keeps the features of the part in `folder`, of trainings on features.
-pub fn features_of(folder: &Path, inputs: &Inputs) -> Option<PathBuf> {
-    inputs.features.as_ref().map(|_| folder.join(FEATURES))
-}
-
-fn save(
-    folder: &Path,
-    split: Split,
-    all: &Annotations,
-    rows: &[usize],
-    features: Option<&Path>,
-) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    csv::write(&folder.join(split.file_name()), &all.select(rows))?;
-    let Some(path) = features else { return Ok(()) };
-    let features = Features::open(path, all.images.len())?;
-    let [channels, height, width] = features.shape();
-    let size = channels * height * width;
-    let mut values = vec![0.0; rows.len() * size];
-    for (row, into) in rows.iter().zip(values.chunks_exact_mut(size)) {
-        features.read(*row, View::Clean, into)?;
-    }
-    let shape = [rows.len(), channels, height, width];
-    // Vectors, where there were vectors; maps of 1 × 1 are the same to every reader.
-    let shape = if height * width == 1 { &shape[..2] } else { &shape[..] };
-    Ok(npy::write(&folder.join(FEATURES), &values, shape)?)
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use sarb_labels::words::Words;
 use serde::{Deserialize, Serialize};
 
 use super::halving::Rung;
-use super::held_out::{Parts, features_of};
+use super::held_out::Parts;
 use super::space::{Setting, Space};
+use crate::data_part::features_of;
 use crate::inputs::{Cache, Inputs};
 use crate::lock::{FolderLock, entries};
 use crate::methods;

@@ -77,7 +77,7 @@ pub(super) fn described(trial: &Trial) -> String {
     match trial.settings.is_empty() {
         true => "the recipe's own setting".into(),
         false => {
-            let of = |(key, value): &(String, toml::Value)| format!("{key} = {value}");
+            let of = |(key, value): &(String, toml::Value)| format!("{key} = {}", plain(value));
             trial.settings.iter().map(of).collect::<Vec<_>>().join(", ")
         }
     }
