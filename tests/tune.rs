@@ -142,26 +142,32 @@ fn a_tuning_that_is_stopped_goes_on_to_the_same_numbers() {
     assert!(text.contains("is the best") || text.contains("no setting is better"), "{text}");
     assert_eq!(parts.trials(), whole.trials());
 
+    let plan = parts.out().join("plan.json");
     // What was begun is not continued with something else.
     for (more, what) in [
         (&["--budget", "20m", "--set", "train.epochs=50"][..], "another recipe"),
         (&["--budget", "20m", "--set", "train.epochs=60", "--seed", "1"], "another --seed"),
-        (&["--budget", "30m", "--set", "train.epochs=60"], "planned for a --budget of 20 min"),
+        (&["--budget", "30m", "--set", "train.epochs=60"], "planned for --budget 20 min"),
+        (
+            &["--budget", "20m", "--set", "train.epochs=60", "--settings", "1"],
+            "planned for --settings 200, not 1",
+        ),
     ] {
         let stderr = sarb_fails(2, &borrow(&parts.args("bce", more)));
         assert!(stderr.contains(what), "{stderr}");
     }
+    let text = std::fs::read_to_string(&plan).unwrap();
+    std::fs::write(&plan, text.replace("        3\n", "        300\n")).unwrap();
+    let stderr = sarb_fails(7, &borrow(&parts.args("bce", &more)));
+    assert!(stderr.contains("plan.json: not the plan of this tuning"), "{stderr}");
 }
 
 #[test]
 fn a_budget_for_less_than_two_trials_is_refused_and_a_larger_one_continues() {
     let fixture = Fixture::new(RATES);
     let more = |budget| ["--budget", budget, "--set", "train.epochs=2", "--settings", "1"];
-    let stderr = sarb_fails(2, &borrow(&fixture.args("bce", &more("0.2s"))));
-    assert!(
-        stderr.contains("does not suffice to compare") && stderr.contains("that takes about"),
-        "{stderr}"
-    );
+    let stderr = sarb_fails(2, &borrow(&fixture.args("bce", &more("0.05s"))));
+    assert!(stderr.contains("does not suffice to compare") && stderr.contains("; that takes "), "{stderr}");
     let text = sarb_ok(&borrow(&fixture.args("bce", &more("20m"))));
     assert!(text.contains("1 other setting tried"), "{text}");
 }

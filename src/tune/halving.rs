@@ -31,6 +31,15 @@ impl Rung {
         }
     }
 
+    /// How long its trials are, as people say it.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Rung::Ninth => "for a ninth of a training",
+            Rung::Third => "for a third of a training",
+            Rung::Full => "in full",
+        }
+    }
+
     /// Which part of a training it is: one of so many.
     pub fn divisor(self) -> usize {
         match self {
@@ -93,6 +102,17 @@ impl Plan {
         })
     }
 
+    /// Whether it is a plan for these rungs and so many settings at most.
+    pub fn fits(&self, rungs: &[Rung], most: usize) -> bool {
+        let own: Vec<Rung> = self.rungs.iter().map(|(rung, _)| *rung).collect();
+        let counts = self.rungs.iter().map(|(_, count)| *count);
+        let falls = counts.clone().zip(counts.clone().skip(1)).all(|(more, fewer)| fewer <= more);
+        !own.is_empty()
+            && rungs.ends_with(&own)
+            && falls
+            && counts.clone().all(|count| (1..=most).contains(&count))
+    }
+
     /// Settings on the first rung.
     pub fn settings(&self) -> usize {
         self.rungs[0].1
@@ -146,7 +166,10 @@ mod tests {
         // No more settings than there are, and then no rung that drops none.
         assert_eq!(rungs(plan(1e9, 2)), [(Rung::Full, 2)]);
         assert_eq!(rungs(plan(1e9, 30)), [(Rung::Ninth, 30), (Rung::Third, 10), (Rung::Full, 3)]);
-        assert_eq!(plan(40.0, 200).unwrap().takes(COST, &[1.0; 200]), 40.0);
+        let three = plan(40.0, 200).unwrap();
+        assert_eq!(three.takes(COST, &[1.0; 200]), 40.0);
+        assert!(three.fits(&Rung::ALL, 9) && !three.fits(&Rung::ALL, 8) && !three.fits(&[Rung::Full], 9));
+        assert!(!Plan { rungs: Vec::new() }.fits(&Rung::ALL, 9));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod space;
 mod state;
 mod table;
 mod trial;
+mod values;
 
 use std::ffi::OsString;
 use std::path::Path;

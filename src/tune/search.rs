@@ -24,6 +24,7 @@ const TOLERANCE: f64 = 1.1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Decided {
     budget_seconds: f64,
+    most_settings: usize,
     fixed_seconds: f64,
     full_seconds: f64,
     plan: Plan,
@@ -70,12 +71,23 @@ impl Search<'_, '_> {
             return Ok(None);
         }
         let decided: Decided = read_json(&path)?;
+        let dir = self.begun.state.dir.display();
+        let differs = |flag: &str, was: String, now: String| {
+            Err(Error::Usage(format!(
+                "{dir}: the tuning in it was planned for {flag} {was}, not {now}; give the same, or another --out"
+            )))
+        };
         if decided.budget_seconds != self.budget() {
-            return Err(Error::Usage(format!(
-                "{}: the tuning in it was planned for a --budget of {}, not {}; give the same, or another --out",
-                self.begun.state.dir.display(),
-                duration(decided.budget_seconds),
-                duration(self.budget())
+            return differs("--budget", duration(decided.budget_seconds), duration(self.budget()));
+        }
+        if decided.most_settings != self.options.most_settings {
+            let (was, now) = (decided.most_settings, self.options.most_settings);
+            return differs("--settings", was.to_string(), now.to_string());
+        }
+        if !decided.plan.fits(&self.begun.rungs, self.begun.trials.len() - 1) {
+            return Err(Error::Incompatible(format!(
+                "{}: not the plan of this tuning; delete it to plan anew",
+                path.display()
             )));
         }
         Ok(Some(decided))
@@ -97,7 +109,7 @@ impl Search<'_, '_> {
             let full = record.training_seconds * of_full / of_short;
             let more = if short == Rung::Full { full } else { 2.0 * full };
             if self.trials.spent() + more > TOLERANCE * self.budget() {
-                return Err(self.too_little(self.trials.spent() + more));
+                return Err(self.too_little("about", self.trials.spent() + more));
             }
             self.measure(Rung::Full)?
         };
@@ -105,11 +117,14 @@ impl Search<'_, '_> {
         let cost =
             Cost { fixed: (timed.seconds - timed.training_seconds).max(0.0), full: full.training_seconds };
         let spent = self.trials.spent();
-        let Some(plan) = Plan::new(&self.begun.rungs, cost, &self.lengths(), self.budget() - spent) else {
-            return Err(self.too_little(spent + cost.of(Rung::Full, self.lengths()[0])));
+        let mut lengths = self.lengths();
+        lengths.truncate(self.options.most_settings);
+        let Some(plan) = Plan::new(&self.begun.rungs, cost, &lengths, self.budget() - spent) else {
+            return Err(self.too_little("about", spent + cost.of(Rung::Full, lengths[0])));
         };
         let decided = Decided {
             budget_seconds: self.budget(),
+            most_settings: self.options.most_settings,
             fixed_seconds: cost.fixed,
             full_seconds: cost.full,
             plan,
@@ -120,7 +135,7 @@ impl Search<'_, '_> {
 
     /// Trains the recipe's own setting on a rung, within the budget.
     fn measure(&mut self, rung: Rung) -> Result<Record> {
-        (self.say)(&format!("the recipe's own setting, {} training, to see what a trial takes", rung.name()));
+        (self.say)(&format!("the recipe's own setting {}, to see what a trial takes", rung.shown()));
         let (begun, spent) = (std::time::Instant::now(), self.trials.spent());
         let (budget, cancel) = (self.budget(), self.cancel);
         let over = || spent + begun.elapsed().as_secs_f64() > budget;
@@ -140,10 +155,17 @@ impl Search<'_, '_> {
                 })
             }
             _ if cancel.is_cancelled() => Err(self.stopped()),
-            _ => {
-                let done = record.epochs.max(1) as f64;
-                let full = record.seconds * (self.epochs(Rung::Full) / done).max(1.0);
-                Err(self.too_little(2.0 * full))
+            _ => Err(self.too_little_for_one(&record)),
+        }
+    }
+
+    /// The budget ended within the first trial, which has done so many of its epochs.
+    fn too_little_for_one(&self, record: &Record) -> Error {
+        match record.epochs {
+            0 => self.too_little("more than", 2.0 * record.seconds),
+            done => {
+                let full = record.seconds * (self.epochs(Rung::Full) / done as f64).max(1.0);
+                self.too_little("about", 2.0 * full)
             }
         }
     }
@@ -152,12 +174,12 @@ impl Search<'_, '_> {
         rung.of(self.begun.state.recipe.train.epochs) as f64
     }
 
-    fn too_little(&self, takes: f64) -> Error {
+    fn too_little(&self, about: &str, takes: f64) -> Error {
         Error::Usage(format!(
-            "a --budget of {} does not suffice to compare the recipe's own setting with another; that takes about {}. \
+            "a --budget of {} does not suffice to compare the recipe's own setting with another; that takes {about} {}. \
              What was done is kept: the same command with a larger --budget continues",
-            duration(self.budget()),
-            duration(takes)
+            time(self.budget()),
+            time(takes)
         ))
     }
 
@@ -169,22 +191,25 @@ impl Search<'_, '_> {
         }
     }
 
-    /// How long the trainings of the settings are, relative to that of the recipe's own.
+    /// How long the trainings of all settings are, relative to that of the recipe's own.
     fn lengths(&self) -> Vec<f64> {
         let own = self.begun.state.recipe.train.epochs;
         let length = |epochs: usize| if own == 0 { 1.0 } else { epochs as f64 / own as f64 };
         let closed = is_closed_form(&self.begun.state.recipe);
-        let others = self.begun.trials[1..].iter().take(self.options.most_settings);
-        others.map(|trial| if closed { 1.0 } else { length(trial.recipe.train.epochs) }).collect()
+        self.begun.trials[1..]
+            .iter()
+            .map(|trial| if closed { 1.0 } else { length(trial.recipe.train.epochs) })
+            .collect()
     }
 
     fn announce(&self, decided: &Decided) {
         let Decided { plan, fixed_seconds: fixed, full_seconds: full, .. } = decided;
         let takes = plan.takes(Cost { fixed: *fixed, full: *full }, &self.lengths());
         let rungs: Vec<String> =
-            plan.rungs.iter().map(|(rung, count)| format!("{count} {}", rung.name())).collect();
+            plan.rungs.iter().map(|(rung, count)| format!("{count} {}", rung.shown())).collect();
+        let settings = if plan.settings() == 1 { "setting" } else { "settings" };
         (self.say)(&format!(
-            "{} settings beside the recipe's own: {}; about {} in all, of a budget of {} of which {} were spent before",
+            "{} {settings} beside the recipe's own, {}; about {} in all, of a budget of {} of which {} were spent before",
             plan.settings(),
             rungs.join(", then "),
             duration(takes),
@@ -267,4 +292,9 @@ impl Search<'_, '_> {
         done.sort_by(|(a, first), (b, second)| b.total_cmp(a).then(first.cmp(second)));
         done.into_iter().map(|(_, number)| number).collect()
     }
+}
+
+/// A time for people, with a digit more where it is short.
+fn time(seconds: f64) -> String {
+    if seconds < 10.0 { format!("{seconds:.1} s") } else { duration(seconds) }
 }
