@@ -254,7 +254,8 @@ mod tests {
         };
         assert_eq!(alike(&recipe(&["data.known=0.1", "seed=3"])), alike(&recipe(&[])));
         assert_ne!(alike(&recipe(&["train.epochs=3"])), alike(&recipe(&[])));
-        assert_eq!(store(&recipe(&["backbone.views=3"])), store(&recipe(&[])));
+        let frozen = "backbone.freeze=all";
+        assert_eq!(store(&recipe(&[frozen, "backbone.views=3"])), store(&recipe(&[frozen])));
         assert_ne!(store(&recipe(&["data.size_px=64"])), store(&recipe(&[])));
     }
 }
