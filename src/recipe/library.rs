@@ -63,6 +63,7 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/linear"
     "coco18/ml-gcn"
     "coco18/partial-bce"
+    "coco18/role"
     "coco18/sarb"
     "coco18/sarb-attention"
     "coco18/sarb-contrastive"
