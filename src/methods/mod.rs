@@ -28,6 +28,7 @@ pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
 pub mod pseudo_labels;
+pub mod quadrants;
 pub mod ranges;
 pub mod role;
 pub mod sarb;
