@@ -149,6 +149,7 @@ fn positives_alone_are_warned_of_unless_the_method_learns_from_unknown_labels() 
         ("asl", vec!["method.unknown=negative"], false),
         ("csl", vec![], false),
         ("csl", vec!["method.mode=ignore"], true),
+        ("csl", vec!["method.prior_epochs=2"], true),
         ("splc", vec![], false),
         ("role", vec![], false),
     ] {
