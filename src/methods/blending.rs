@@ -55,9 +55,21 @@ pub fn blend_instances(representations: &Tensor<3>, labels: &LabelMatrix, alpha:
     blend(own.clone(), own, across, &instance_mask(labels), labels, alpha)
 }
 
-/// Prototype level: where `mask` (`B · C` values) holds, f^ = β f + (1 − β) p with target 1 − β; representations
-/// `[B, C, D]`, `prototypes` `[K, D]`, of which cell b · C + c takes the row that `row` says, `beta` `[1]`.
+/// Prototype level: where `mask` (`B · C` values) holds, f^ = β f + (1 − β) p_c with target 1 − β;
+/// representations `[B, C, D]`, `prototypes` one per category, `[C, D]`, `beta` `[1]`.
 pub fn blend_prototypes(
+    representations: &Tensor<3>,
+    labels: &LabelMatrix,
+    mask: &[bool],
+    prototypes: Tensor<2>,
+    beta: Tensor<1>,
+) -> Blended {
+    let categories = labels.categories();
+    blend_rows(representations, labels, mask, prototypes, |cell| cell % categories, beta)
+}
+
+/// [`blend_prototypes`] of several prototypes a category, `[K, D]`: cell b · C + c takes the row that `row` says.
+pub fn blend_rows(
     representations: &Tensor<3>,
     labels: &LabelMatrix,
     mask: &[bool],
@@ -188,7 +200,7 @@ mod tests {
         let prototypes = Tensor::<2>::from_data([[10.0, 20.0], [30.0, 40.0]], &device);
         let f = Tensor::<3>::zeros([2, 2, 2], &device);
         let mask = [false, true, false, false];
-        let blended = blend_prototypes(&f, &labels, &mask, prototypes, |cell| cell % 2, scalar(0.5, &device));
+        let blended = blend_prototypes(&f, &labels, &mask, prototypes, scalar(0.5, &device));
         let expected = TensorData::from([[[0.0, 0.0], [15.0, 20.0]], [[0.0, 0.0], [0.0, 0.0]]]);
         representations(&f, &blended).into_data().assert_eq(&expected, false);
         assert_eq!(blended.targets.into_data().try_to_vec::<f32>().expect("f32"), [0.0, 0.5, -1.0, 0.0]);
@@ -214,8 +226,7 @@ mod tests {
         assert_eq!(mask, [true, false, true, false, true, false]);
         let device = Device::flex();
         let ones = Tensor::<2>::ones([2, 2], &device);
-        let ramp = ramp(3, 2, &device);
-        let blended = blend_prototypes(&ramp, &labels, &mask, ones, |cell| cell % 2, scalar(0.75, &device));
+        let blended = blend_prototypes(&ramp(3, 2, &device), &labels, &mask, ones, scalar(0.75, &device));
         let targets = [[0.25, -1.0], [0.25, -1.0], [0.25, 1.0]];
         blended.targets.into_data().assert_eq(&TensorData::from(targets), false);
         let mut none = vec![false; 6];

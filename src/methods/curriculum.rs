@@ -2,7 +2,8 @@
 //! labels, let the network fill the unknown ones it is sure of, train on with both.
 //!
 //! With `strategy.name = "class-proportion"` the labels are filled by the rule of CAP (Xie et al., NeurIPS 2023)
-//! in place of a threshold; CAP's images are labeled wholly or not at all and filled anew in every step.
+//! in place of a threshold. CAP's images are labeled wholly or not at all, and its shares are those of whole
+//! images; here they are those of the known labels.
 //!
 //! Weights carry over from step to step. By default pseudo-labels are made anew at every step
 //! (`keep = true`: once given they stay, as in lcalem/partial-labels). They are part of the checkpoint.

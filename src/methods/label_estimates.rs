@@ -156,7 +156,7 @@ impl Row {
     /// Moves it by momentum until `step` is done.
     fn catch_up(&mut self, step: u64) {
         let last = self.step.saturating_add(TAIL).min(step);
-        (self.step + 1..=last).for_each(|step| self.advance(step, None));
+        (self.step.saturating_add(1)..=last).for_each(|step| self.advance(step, None));
         let forgotten = step.saturating_sub(self.step).min(i32::MAX as u64) as i32;
         let (keep_mean, keep_squares, _) = ADAM;
         self.mean.iter_mut().for_each(|mean| *mean *= keep_mean.powi(forgotten) as f32);

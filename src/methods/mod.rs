@@ -6,6 +6,7 @@
 pub mod asl;
 pub mod bce;
 pub mod blending;
+pub mod category_priors;
 pub mod csl;
 pub mod curriculum;
 pub mod em;

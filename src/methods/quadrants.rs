@@ -118,7 +118,7 @@ mod tests {
     use burn::tensor::activation::softmax;
     use sarb_labels::LabelMatrix;
 
-    use super::super::blending::{blend_prototypes, one_unknown_mask, shared_by};
+    use super::super::blending::{blend_rows, one_unknown_mask, shared_by};
     use super::super::prototypes::tests::Memory;
     use super::*;
     use crate::fixture::{Fixture, TOLERANCE, assert_close};
@@ -166,7 +166,7 @@ mod tests {
         let mask = one_unknown_mask(&labels, &has, &fixture.values("priority"));
         let table = fixture.tensor::<3>("prototypes", &device).flatten(0, 1);
         let row = |cell: usize| cell % categories * QUADRANTS + numbers[cell];
-        let blended = blend_prototypes(&clean, &labels, &mask, table, row, beta.clone());
+        let blended = blend_rows(&clean, &labels, &mask, table, row, beta.clone());
         fixture.assert_equals("targets", blended.targets.clone());
         let states = shared_by(&clean, [&blended]).to_tensor();
         fixture.assert_equals("representations", states.clone());

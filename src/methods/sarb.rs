@@ -20,7 +20,7 @@ use sarb_labels::LabelMatrix;
 use sarb_labels::random::Stream;
 
 use super::blending::{
-    Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
+    Blended, blend_instances, blend_rows, every_unknown_mask, first_of_known_rows, one_unknown_mask,
     shared_by,
 };
 use super::keys::Key;
@@ -192,7 +192,7 @@ impl Sarb {
                 cell % labels.categories() * self.recipe.prototypes_each() + numbers[cell]
             }),
         };
-        blend_prototypes(representations, labels, &mask, prototypes, row, beta)
+        blend_rows(representations, labels, &mask, prototypes, row, beta)
     }
 
     fn with_target_rule(&self, blended: Blended) -> Blended {
