@@ -76,6 +76,11 @@ impl Prototypes {
         filled.iter::<f32>().map(|count| count as usize).collect()
     }
 
+    /// All prototypes, `[C · K, D]`, those of a category one after the other.
+    pub fn all(&self, device: &Device) -> Tensor<2> {
+        self.centres.value().to_device(device).flatten(0, 1)
+    }
+
     /// Prototype number `index` modulo K_c of every category, `[C, D]`; zeros where there is none.
     pub fn pick(&self, index: usize, filled: &[usize], device: &Device) -> Tensor<2> {
         let centers = self.centres.value().to_device(device);
