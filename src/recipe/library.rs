@@ -94,6 +94,8 @@ pub const ALL: &[BuiltIn] = built_in![
     "paper/sarb-prototype-fixed"
     "paper/ssgrl"
     "plans/coco18"
+    "plans/coco18-320"
+    "plans/coco18-descriptor"
     "plans/coco18-losses"
     "plans/coco18-reference"
     "plans/paper"
