@@ -126,7 +126,7 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
     } else {
         sets.push("train.epochs=4");
     }
-    if ["ssgrl", "kggr", "fm-mixup", "sarb"].contains(&method) {
+    if ["ssgrl", "kggr", "fm-mixup", "sarb", "sst"].contains(&method) {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
     match method {
@@ -135,6 +135,8 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
             "method.prototype_interval=2",
             "method.prototypes_per_category=3",
         ]),
+        // A low threshold, so that the few steps believe something.
+        "sst" => sets.extend(["method.from_epoch=1", "method.pairs.width=8", "method.threshold=0.6", "method.threshold_min=0.5"]),
         "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
         "curriculum" => sets.push("method.relabel_before=[1, 3]"),
         // Focusing makes gradients small, and its lowest BCE is not its best epoch.

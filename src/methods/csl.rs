@@ -20,7 +20,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::{Settings, ranges};
 use crate::Result;
-use crate::loss::asymmetric;
+use crate::loss::asymmetric::{self, Focus};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 
@@ -150,9 +150,11 @@ impl HeadLoss for CslRecipe {
                 Tensor::from_data(TensorData::new(kept, [labels.images(), labels.categories()]), &device)
             }
         };
-        let losses = masks.positive.clone() * asymmetric::positive(logits.clone(), self.gamma_positive)
-            + masks.negative.clone() * asymmetric::negative(logits.clone(), self.gamma_negative, self.clip)
-            + unknown.clone() * asymmetric::negative(logits, self.gamma_unknown, self.clip);
+        let losses = masks.positive.clone()
+            * asymmetric::positive(logits.clone(), self.gamma_positive, Focus::Weight)
+            + masks.negative.clone()
+                * asymmetric::negative(logits.clone(), self.gamma_negative, self.clip, Focus::Weight)
+            + unknown.clone() * asymmetric::negative(logits, self.gamma_unknown, self.clip, Focus::Weight);
         normalization.reduce(losses, masks.positive + masks.negative + unknown)
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod asl;
 pub mod bce;
+pub mod believed;
 pub mod blending;
 pub mod csl;
 pub mod curriculum;
@@ -22,11 +23,13 @@ pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
 pub mod network_recipe;
+pub mod pairs;
 pub mod partial_bce;
 pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
 pub mod pseudo_labels;
+pub mod queue;
 pub mod ranges;
 pub mod sarb;
 pub mod sarb_recipe;
@@ -35,6 +38,7 @@ pub mod soft_negatives;
 pub mod splc;
 pub mod sr;
 pub mod ssgrl;
+pub mod sst;
 
 #[cfg(test)]
 mod parity;
@@ -340,6 +344,7 @@ methods! {
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
     Kggr:       kggr::Kggr,             "kggr",        kggr::KggrRecipe;
+    Sst:        sst::Sst,               "sst",         sst::SstRecipe;
     IpMixup:    ip_mixup::IpMixup,      "ip-mixup",    ip_mixup::IpMixupRecipe;
     FmMixup:    fm_mixup::FmMixup,      "fm-mixup",    fm_mixup::FmMixupRecipe;
     Sarb:       sarb::Sarb,             "sarb",        sarb_recipe::SarbRecipe;

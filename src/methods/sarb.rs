@@ -188,10 +188,7 @@ impl Sarb {
 
     /// The contrastive weight, which grows from 0 in the first epoch.
     fn contrastive_weight(&self, at: Progress) -> f64 {
-        let share = match self.recipe.contrastive_warm_up && at.epoch == 0 {
-            true => at.step as f64 / at.steps as f64,
-            false => 1.0,
-        };
+        let share = if self.recipe.contrastive_warm_up { at.warm_up() } else { 1.0 };
         self.recipe.contrastive_weight * share
     }
 }

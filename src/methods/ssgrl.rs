@@ -150,7 +150,12 @@ impl Ssgrl {
 
     /// [`represent`](Self::represent) with dropout, for training.
     pub fn represent_dropped(&self, maps: Tensor<4>, rng: &mut impl Rng) -> Tensor<3> {
-        dropout(self.represent(maps), self.dropout, rng)
+        self.drop(self.represent(maps), rng)
+    }
+
+    /// Representations with the dropout of training, `[B, C, D] -> [B, C, D]`.
+    pub fn drop(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<3> {
+        dropout(representations, self.dropout, rng)
     }
 
     /// [`classify`](Self::classify) with dropout, for training.
