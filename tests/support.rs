@@ -136,7 +136,12 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
             "method.prototypes_per_category=3",
         ]),
         // A low threshold, so that the few steps believe something.
-        "sst" => sets.extend(["method.from_epoch=1", "method.pairs.width=8", "method.threshold=0.6", "method.threshold_min=0.5"]),
+        "sst" => sets.extend([
+            "method.from_epoch=1",
+            "method.pairs.width=8",
+            "method.threshold=0.6",
+            "method.threshold_min=0.5",
+        ]),
         "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
         "curriculum" => sets.push("method.relabel_before=[1, 3]"),
         // Focusing makes gradients small, and its lowest BCE is not its best epoch.
