@@ -111,6 +111,12 @@ impl Losses {
         self
     }
 
+    /// Adds the terms of `others`.
+    pub fn and(mut self, others: Self) -> Self {
+        self.terms.extend(others.terms);
+        self
+    }
+
     /// The weighted sum, `[1]`.
     ///
     /// # Panics

@@ -126,7 +126,7 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
     } else {
         sets.push("train.epochs=4");
     }
-    if ["ssgrl", "kggr", "fm-mixup", "sarb", "sst"].contains(&method) {
+    if ["ssgrl", "kggr", "fm-mixup", "sarb", "sst", "hst"].contains(&method) {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
     match method {
@@ -141,6 +141,15 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
             "method.pairs.width=8",
             "method.threshold=0.6",
             "method.threshold_min=0.5",
+        ]),
+        "hst" => sets.extend([
+            "method.from_epoch=1",
+            "method.pairs.width=8",
+            "method.intra_margin=0.6",
+            "method.inter_margin=0.6",
+            "method.margin_learning_rate=1",
+            "method.prototype_interval=2",
+            "method.prototypes_per_category=3",
         ]),
         "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
         "curriculum" => sets.push("method.relabel_before=[1, 3]"),

@@ -14,6 +14,8 @@ pub mod fm_mixup;
 pub mod head;
 pub mod head_loss;
 pub mod hill;
+pub mod hst;
+pub mod hst_recipe;
 pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
@@ -345,6 +347,7 @@ methods! {
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
     Kggr:       kggr::Kggr,             "kggr",        kggr::KggrRecipe;
     Sst:        sst::Sst,               "sst",         sst::SstRecipe;
+    Hst:        hst::Hst,               "hst",         hst_recipe::HstRecipe;
     IpMixup:    ip_mixup::IpMixup,      "ip-mixup",    ip_mixup::IpMixupRecipe;
     FmMixup:    fm_mixup::FmMixup,      "fm-mixup",    fm_mixup::FmMixupRecipe;
     Sarb:       sarb::Sarb,             "sarb",        sarb_recipe::SarbRecipe;

@@ -20,10 +20,10 @@ use super::blending::{
 };
 use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
-use super::prototypes::Prototypes;
-use super::sarb_recipe::{self, Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
+use super::prototypes::{Prototypes, are_due};
+use super::sarb_recipe::{self, Blend, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Reading, Settings, TrainSet};
+use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::contrastive;
@@ -224,17 +224,13 @@ impl Method for Sarb {
     }
 
     fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
-        let first = self.recipe.blend_from_epoch;
-        let due = epoch >= first && (epoch - first).is_multiple_of(self.recipe.prototype_interval);
+        let due = are_due(epoch, self.recipe.blend_from_epoch, self.recipe.prototype_interval);
         if !(due && self.recipe.blends.contains(&Blend::Prototype)) {
             return Ok(());
         }
         let network = self.network.valid();
         let represent = |maps: Tensor<4>| network.represent(maps.without_autodiff());
-        let reading = match self.recipe.prototype_reading {
-            PrototypeReading::Clean => Reading::Clean,
-            PrototypeReading::AsTrained => Reading::AsTrained { epoch },
-        };
+        let reading = self.recipe.prototype_reading.of_epoch(epoch);
         self.prototypes.refresh(represent, train, reading, epoch, self.recipe.prototype_restarts)
     }
 

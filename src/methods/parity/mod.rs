@@ -1,7 +1,8 @@
 //! SSGRL's descendants against PyTorch: outputs, losses and every gradient. `sarb_head` was computed with
-//! the official modules, `sarb_attention`, `kggr` and `sst` with the restatements in
+//! the official modules, `sarb_attention`, `kggr`, `sst` and `hst` with the restatements in
 //! tests/fixtures/make_fixtures.py and make_sst_fixtures.py. Every size and number is read from the file.
 
+mod hst;
 mod kggr;
 mod sarb;
 mod sst;
