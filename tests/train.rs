@@ -95,6 +95,8 @@ fn variants_of_a_method_learn_too() {
         ("instance", "sarb", &["method.blends=['instance']", "method.learn_alpha=false"]),
         ("prototype", "sarb", &["method.blends=['prototype']", "method.learn_beta=false"]),
         ("double", "kggr", &["method.double=true"]),
+        ("zeros", "sst", &["method.queue_start=zeros", "method.pairs.unknown=negative"]),
+        ("push", "hst", &["method.prototype_sign=push", "method.learn_margins=false"]),
         ("proportion", "curriculum", &["method.strategy={name='score-proportion'}", "method.keep=true"]),
         ("positives", "curriculum", &["method.strategy={name='positives-only', threshold=2.0}"]),
         ("uncertainty", "curriculum", &uncertainty),

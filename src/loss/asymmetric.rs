@@ -2,8 +2,8 @@
 //! less, negatives in another way than positives.
 //!
 //! With p = σ(x) and (u)₊ = max(u, 0): a positive costs −(1 − p)^γ log p, a negative −q^γ log(1 − q) with
-//! q = (p − m)₊, so that negatives below the clip m cost nothing. In the published code the
-//! factor with γ is a weight without a gradient; in SST's it has one.
+//! q = (p − m)₊, so that negatives below the clip m cost nothing. In the published code the factor with γ is
+//! a weight without a gradient; in that of SST it has one.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, relu, sigmoid};

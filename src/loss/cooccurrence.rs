@@ -1,5 +1,5 @@
-//! Which pairs of categories are in an image together, as an asymmetric loss over all pairs (SST, Eq. of the
-//! intra-image branch; official `loss/SST.py`).
+//! Which pairs of categories are in an image together, as an asymmetric loss over all pairs (the
+//! intra-image branch of SST, AAAI 2022; official `loss/SST.py`).
 //!
 //! A pair is positive where both members are known positives and negative where one is a known negative. The
 //! official code takes every other pair for negative too, those with an unknown member included; here they
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asymmetric::{Focus, negative, positive};
 use super::normalization::Normalization;
+use crate::nn::pair_head::pair_count;
 
 /// What a pair is of which too little is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ fn masks(labels: &LabelMatrix, unknown: UnknownPairs, device: &Device) -> (Tenso
             }
         }
     }
-    let shape = [labels.images(), labels.categories() * (labels.categories() - 1) / 2];
+    let shape = [labels.images(), pair_count(labels.categories())];
     let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
     (tensor(there), tensor(not_there))
 }

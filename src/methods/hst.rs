@@ -11,8 +11,8 @@
 //! known are left out; the code pushes positives from their prototypes and pulls negatives, which looks like a
 //! slip of the sign, and counts unknown labels in that mean; the margins have a learning rate of their own,
 //! because the network's moves them by 0.009 in all of VOC's steps. Prototypes: [`super::prototypes`]; dropout:
-//! [`super::sst`]. A margin is kept within 0 and 1, outside of which every label or none exceeds it. Nothing
-//! exceeds a margin of 1, which then has no gradient: weight decay alone begins to move it.
+//! [`super::sst`]. A margin is kept within 0 and 1, outside of which every label or none exceeds it. A
+//! margin that nothing exceeds, as one of 1, has no gradient: weight decay alone moves it.
 
 use burn::module::{Module, Param, ParamGroup};
 use burn::tensor::activation::relu;
@@ -165,8 +165,8 @@ impl Hst {
         Losses::default()
             .with("intra", recipe.intra_weight, bce(&logits, believed.intra))
             .with("inter", recipe.inter_weight, bce(&logits, believed.inter))
-            .with("intra_margin", recipe.margin_weight, bce(&judged.intra, known.clone()))
-            .with("inter_margin", recipe.margin_weight, bce(&judged.inter, known.clone()))
+            .with("intra_excess", recipe.margin_weight, bce(&judged.intra, known.clone()))
+            .with("inter_excess", recipe.margin_weight, bce(&judged.inter, known.clone()))
             .with(
                 "prototype",
                 recipe.prototype_weight,
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(names(&model, 0), ["bce", "pairs", "contrastive"]);
         model.before_epoch(1, &train).expect("in memory");
         let all =
-            ["bce", "intra", "inter", "intra_margin", "inter_margin", "prototype", "pairs", "contrastive"];
+            ["bce", "intra", "inter", "intra_excess", "inter_excess", "prototype", "pairs", "contrastive"];
         assert_eq!(names(&model, 1), all);
         let filled = model.prototypes.filled();
         assert!(filled[2] == 0 && filled.iter().sum::<usize>() > 3, "{filled:?}");

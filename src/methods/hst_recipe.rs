@@ -100,12 +100,12 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "intra_margin",
         Number(Interval::SHARE),
-        "Where the margin of the score of the image's other categories starts; at 1 weight decay alone moves it",
+        "Where the margin of the score of the image's other categories starts; where nothing exceeds it, as at 1, weight decay alone moves it",
     ),
     Key::new(
         "inter_margin",
         Number(Interval::SHARE),
-        "Where the margin of the cosine with prototypes starts; at 1 weight decay alone moves it",
+        "Where the margin of the cosine with prototypes starts; where nothing exceeds it, as at 1, weight decay alone moves it",
     ),
     Key::new("learn_margins", Flag, "Whether the margins are trained"),
     Key::new(
