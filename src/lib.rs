@@ -69,6 +69,7 @@ mod checkpoint;
 pub mod compare;
 pub mod datasets;
 pub mod device;
+mod ensemble;
 mod error;
 mod evaluation;
 mod events;
@@ -116,6 +117,7 @@ pub mod weights;
 
 pub use burn::tensor::Device;
 pub use cancel::Cancel;
+pub use ensemble::Ensemble;
 pub use error::{Error, Result};
 pub use evaluation::{Evaluated, Evaluation, evaluate, measure};
 pub use events::Event;

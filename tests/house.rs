@@ -42,7 +42,7 @@ const FLOORS: [&[&str]; 9] = [
         "tally",
         "train",
     ],
-    &["evaluation", "experiment"],
+    &["ensemble", "evaluation", "experiment"],
     &["key_page", "report", "sweep"],
 ];
 

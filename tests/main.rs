@@ -21,5 +21,6 @@ mod sweep_inputs;
 mod sweep_validation;
 mod tarred;
 mod telling;
+mod together;
 mod train;
 mod validation;

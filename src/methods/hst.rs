@@ -190,7 +190,7 @@ impl Method for Hst {
     fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let (labels, recipe, mut drops) = (&batch.labels, &self.recipe, at.rng(Stream::Dropout));
         let representations = self.network.represent(maps);
-        let dropped = self.network.drop(representations.clone(), &mut drops);
+        let dropped = self.network.drop_from(representations.clone(), &mut drops);
         let logits = self.network.classify_dropped(&SharedStates::all(dropped), &mut drops);
         let pairs = self.pairs.as_ref().map(|head| head.forward(representations.clone()));
 

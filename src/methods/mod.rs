@@ -7,6 +7,7 @@ pub mod asl;
 pub mod bce;
 pub mod believed;
 pub mod blending;
+pub mod category_priors;
 pub mod csl;
 pub mod curriculum;
 pub mod em;
@@ -20,6 +21,7 @@ pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
 pub mod knowledge;
+pub mod label_estimates;
 pub mod large_loss;
 pub mod linear;
 pub mod mixup;
@@ -31,8 +33,10 @@ pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
 pub mod pseudo_labels;
+pub mod quadrants;
 pub mod queue;
 pub mod ranges;
+pub mod role;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
@@ -135,6 +139,10 @@ pub trait Method: Module {
 
     /// What must hold after every step, such as 0 ≤ α ≤ 1.
     fn after_step(&mut self) {}
+
+    /// A step, at this learning rate, of what is trained and in no optimizer, such as numbers of single examples;
+    /// its gradients are those of the last [`loss`](Self::loss).
+    fn own_step(&mut self, _learning_rate: f64) {}
 
     /// Learning-rate factors of parameter groups.
     fn groups(&self) -> Vec<(ParamGroup, f64)> {
@@ -321,6 +329,9 @@ macro_rules! methods {
             fn after_step(&mut self) {
                 match self { $(Self::$variant(head) => head.after_step()),+ }
             }
+            fn own_step(&mut self, learning_rate: f64) {
+                match self { $(Self::$variant(head) => head.own_step(learning_rate)),+ }
+            }
             fn groups(&self) -> Vec<(ParamGroup, f64)> {
                 match self { $(Self::$variant(head) => head.groups()),+ }
             }
@@ -339,6 +350,7 @@ methods! {
     Hill:       hill::Hill,             "hill",        hill::HillRecipe;
     Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
     LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
+    Role:       role::Role,             "role",        role::RoleRecipe;
     Em:         em::Em,                 "em",          em::EmRecipe;
     Sr:         sr::Sr,                 "sr",          sr::SrRecipe;
     Csl:        csl::Csl,               "csl",         csl::CslRecipe;

@@ -77,6 +77,11 @@ impl Prototypes {
         filled.iter::<f32>().map(|count| count as usize).collect()
     }
 
+    /// All prototypes, `[C · K, D]`, those of a category one after the other.
+    pub fn all(&self, device: &Device) -> Tensor<2> {
+        self.centres.value().to_device(device).flatten(0, 1)
+    }
+
     /// The mean of every category's prototypes at length 1, `[C, D]`, with which a unit vector's product is its
     /// mean cosine with them; zeros where there is none.
     pub fn mean_directions(&self, device: &Device) -> Tensor<2> {
