@@ -126,12 +126,28 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
     } else {
         sets.push("train.epochs=4");
     }
-    if ["ssgrl", "kggr", "fm-mixup", "sarb"].contains(&method) {
+    if ["ssgrl", "kggr", "fm-mixup", "sarb", "sst", "hst"].contains(&method) {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
     match method {
         "sarb" => sets.extend([
             "method.blend_from_epoch=1",
+            "method.prototype_interval=2",
+            "method.prototypes_per_category=3",
+        ]),
+        // A low threshold, so that the few steps believe something.
+        "sst" => sets.extend([
+            "method.from_epoch=1",
+            "method.pairs.width=8",
+            "method.threshold=0.6",
+            "method.threshold_min=0.5",
+        ]),
+        "hst" => sets.extend([
+            "method.from_epoch=1",
+            "method.pairs.width=8",
+            "method.intra_margin=0.6",
+            "method.inter_margin=0.6",
+            "method.margin_learning_rate=1",
             "method.prototype_interval=2",
             "method.prototypes_per_category=3",
         ]),

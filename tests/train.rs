@@ -98,6 +98,8 @@ fn variants_of_a_method_learn_too() {
         ("prototype", "sarb", &["method.blends=['prototype']", "method.learn_beta=false"]),
         ("quadrants", "sarb", &["method.prototypes=quadrants", "method.prototypes_per_category=10"]),
         ("double", "kggr", &["method.double=true"]),
+        ("zeros", "sst", &["method.queue_start=zeros", "method.pairs.unknown=negative"]),
+        ("push", "hst", &["method.prototype_sign=push", "method.learn_margins=false"]),
         ("proportion", "curriculum", &["method.strategy={name='score-proportion'}", "method.keep=true"]),
         ("positives", "curriculum", &["method.strategy={name='positives-only', threshold=2.0}"]),
         ("class-proportion", "curriculum", &class_proportion),

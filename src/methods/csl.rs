@@ -29,7 +29,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::{Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
-use crate::loss::asymmetric;
+use crate::loss::asymmetric::{self, Focus};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 use crate::{Error, Result};
@@ -177,9 +177,11 @@ impl CslRecipe {
                 Tensor::from_data(TensorData::new(kept, [labels.images(), labels.categories()]), &device)
             }
         };
-        let losses = masks.positive.clone() * asymmetric::positive(logits.clone(), self.gamma_positive)
-            + masks.negative.clone() * asymmetric::negative(logits.clone(), self.gamma_negative, self.clip)
-            + unknown.clone() * asymmetric::negative(logits, self.gamma_unknown, self.clip);
+        let losses = masks.positive.clone()
+            * asymmetric::positive(logits.clone(), self.gamma_positive, Focus::Weight)
+            + masks.negative.clone()
+                * asymmetric::negative(logits.clone(), self.gamma_negative, self.clip, Focus::Weight)
+            + unknown.clone() * asymmetric::negative(logits, self.gamma_unknown, self.clip, Focus::Weight);
         normalization.reduce(losses, masks.positive + masks.negative + unknown)
     }
 }

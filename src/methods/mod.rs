@@ -5,6 +5,7 @@
 
 pub mod asl;
 pub mod bce;
+pub mod believed;
 pub mod blending;
 pub mod category_priors;
 pub mod csl;
@@ -14,6 +15,8 @@ pub mod fm_mixup;
 pub mod head;
 pub mod head_loss;
 pub mod hill;
+pub mod hst;
+pub mod hst_recipe;
 pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
@@ -24,12 +27,14 @@ pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
 pub mod network_recipe;
+pub mod pairs;
 pub mod partial_bce;
 pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
 pub mod pseudo_labels;
 pub mod quadrants;
+pub mod queue;
 pub mod ranges;
 pub mod role;
 pub mod sarb;
@@ -39,6 +44,7 @@ pub mod soft_negatives;
 pub mod splc;
 pub mod sr;
 pub mod ssgrl;
+pub mod sst;
 
 #[cfg(test)]
 mod parity;
@@ -352,6 +358,8 @@ methods! {
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
     Kggr:       kggr::Kggr,             "kggr",        kggr::KggrRecipe;
+    Sst:        sst::Sst,               "sst",         sst::SstRecipe;
+    Hst:        hst::Hst,               "hst",         hst_recipe::HstRecipe;
     IpMixup:    ip_mixup::IpMixup,      "ip-mixup",    ip_mixup::IpMixupRecipe;
     FmMixup:    fm_mixup::FmMixup,      "fm-mixup",    fm_mixup::FmMixupRecipe;
     Sarb:       sarb::Sarb,             "sarb",        sarb_recipe::SarbRecipe;

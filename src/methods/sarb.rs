@@ -25,13 +25,11 @@ use super::blending::{
 };
 use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
-use super::prototypes::Prototypes;
+use super::prototypes::{Prototypes, are_due};
 use super::quadrants::{self, ByPosition};
-use super::sarb_recipe::{
-    self, Blend, PrototypeKind, PrototypeReading, PrototypeScope, Representation, SarbRecipe,
-};
+use super::sarb_recipe::{self, Blend, PrototypeKind, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Reading, Settings, TrainSet};
+use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::contrastive;
@@ -237,10 +235,7 @@ impl Sarb {
 
     /// The contrastive weight, which grows from 0 in the first epoch.
     fn contrastive_weight(&self, at: Progress) -> f64 {
-        let share = match self.recipe.contrastive_warm_up && at.epoch == 0 {
-            true => at.step as f64 / at.steps as f64,
-            false => 1.0,
-        };
+        let share = if self.recipe.contrastive_warm_up { at.warm_up() } else { 1.0 };
         self.recipe.contrastive_weight * share
     }
 }
@@ -281,16 +276,12 @@ impl Method for Sarb {
     }
 
     fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
-        let first = self.recipe.blend_from_epoch;
-        let due = epoch >= first && (epoch - first).is_multiple_of(self.recipe.prototype_interval);
+        let due = are_due(epoch, self.recipe.blend_from_epoch, self.recipe.prototype_interval);
         if !(due && self.recipe.blends.contains(&Blend::Prototype)) {
             return Ok(());
         }
         let network = self.network.valid();
-        let reading = match self.recipe.prototype_reading {
-            PrototypeReading::Clean => Reading::Clean,
-            PrototypeReading::AsTrained => Reading::AsTrained { epoch },
-        };
+        let reading = self.recipe.prototype_reading.of_epoch(epoch);
         match self.recipe.prototypes {
             PrototypeKind::KMeans => {
                 let represent = |maps: Tensor<4>| network.represent(maps.without_autodiff());

@@ -6,7 +6,7 @@ use super::keys::Kind::{Flag, List, Number, Word};
 use super::keys::{Interval, Key, Kind};
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::quadrants::QUADRANTS;
-use super::ranges;
+use super::{Reading, ranges};
 use crate::Result;
 use crate::loss::contrastive::NegativePairs;
 use crate::nn::attention::Pooling;
@@ -265,6 +265,16 @@ pub enum PrototypeReading {
     Clean,
     /// The epoch's own: augmented, shuffled, without the last batch where `train.drop_last` says so.
     AsTrained,
+}
+
+impl PrototypeReading {
+    /// The reading before this epoch.
+    pub fn of_epoch(self, epoch: usize) -> Reading {
+        match self {
+            Self::Clean => Reading::Clean,
+            Self::AsTrained => Reading::AsTrained { epoch },
+        }
+    }
 }
 
 /// What an unknown label is blended with.
