@@ -91,6 +91,11 @@ impl Progress {
     pub fn rng(&self, stream: Stream) -> ChaCha8Rng {
         rng(self.seed, stream, self.epoch as u64, self.step as u64)
     }
+
+    /// The share of a weight that grows from 0 over the first epoch.
+    pub fn warm_up(&self) -> f64 {
+        if self.epoch == 0 { self.step as f64 / self.steps as f64 } else { 1.0 }
+    }
 }
 
 /// Named, weighted loss terms.
@@ -103,6 +108,12 @@ impl Losses {
     /// Adds a term: `value` is `[1]`, unweighted.
     pub fn with(mut self, name: &'static str, weight: f64, value: Tensor<1>) -> Self {
         self.terms.push((name, weight, value));
+        self
+    }
+
+    /// Adds the terms of `others`.
+    pub fn and(mut self, others: Self) -> Self {
+        self.terms.extend(others.terms);
         self
     }
 

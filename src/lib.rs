@@ -72,6 +72,7 @@ pub mod compare;
 mod data_part;
 pub mod datasets;
 pub mod device;
+mod ensemble;
 mod error;
 mod evaluation;
 mod events;
@@ -121,6 +122,7 @@ pub mod weights;
 
 pub use burn::tensor::Device;
 pub use cancel::Cancel;
+pub use ensemble::Ensemble;
 pub use error::{Error, Result};
 pub use evaluation::{Evaluated, Evaluation, evaluate, measure};
 pub use events::Event;

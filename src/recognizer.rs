@@ -87,7 +87,7 @@ impl<'a> From<&'a Rgb8> for Picture<'a> {
 }
 
 impl Picture<'_> {
-    fn pixels(&self) -> Result<Cow<'_, Rgb8>> {
+    pub(crate) fn pixels(&self) -> Result<Cow<'_, Rgb8>> {
         Ok(match self {
             Picture::File(path) => Cow::Owned(decode(path)?),
             Picture::Bytes(bytes) => Cow::Owned(decode_bytes(bytes, "the image")?),
@@ -104,7 +104,7 @@ pub struct Recognition<'a> {
     /// Logit of each category.
     pub logits: Vec<f32>,
     /// The feature map, `[1, F, H, W]`, for [`Recognizer::attention`].
-    maps: Tensor<4>,
+    pub(crate) maps: Tensor<4>,
 }
 
 /// Where each category is seen in an image.
@@ -122,6 +122,12 @@ impl Attention {
     /// Rows and columns of a category's map.
     pub fn grid(&self) -> [usize; 2] {
         [self.height, self.width]
+    }
+
+    /// The maps of some categories, or of all in another order.
+    pub(crate) fn of_categories(&self, categories: &[usize]) -> Self {
+        let values = categories.iter().flat_map(|&category| self.of(category).iter().copied()).collect();
+        Self { values, ..*self }
     }
 
     /// The map of one category, row by row.

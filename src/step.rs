@@ -51,6 +51,7 @@ pub fn step(
         rates = rates.with_group(group, rate * factor);
     }
     *model = optimizer.step(rates.step(), model.clone(), gradients);
+    model.head.own_step(rate);
     model.head.after_step();
     Stepped { losses, gradient_norm }
 }

@@ -43,7 +43,7 @@ const FLOORS: [&[&str]; 9] = [
         "tally",
         "train",
     ],
-    &["evaluation", "experiment"],
+    &["ensemble", "evaluation", "experiment"],
     &["forecast", "key_page", "report", "sweep", "tune"],
 ];
 

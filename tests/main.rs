@@ -22,6 +22,7 @@ mod sweep_inputs;
 mod sweep_validation;
 mod tarred;
 mod telling;
+mod together;
 mod train;
 mod tune;
 mod validation;

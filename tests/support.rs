@@ -126,7 +126,7 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
     } else {
         sets.push("train.epochs=4");
     }
-    if ["ssgrl", "kggr", "fm-mixup", "sarb"].contains(&method) {
+    if ["ssgrl", "kggr", "fm-mixup", "sarb", "sst", "hst"].contains(&method) {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
     match method {
@@ -135,11 +135,28 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
             "method.prototype_interval=2",
             "method.prototypes_per_category=3",
         ]),
+        // A low threshold, so that the few steps believe something.
+        "sst" => sets.extend([
+            "method.from_epoch=1",
+            "method.pairs.width=8",
+            "method.threshold=0.6",
+            "method.threshold_min=0.5",
+        ]),
+        "hst" => sets.extend([
+            "method.from_epoch=1",
+            "method.pairs.width=8",
+            "method.intra_margin=0.6",
+            "method.inter_margin=0.6",
+            "method.margin_learning_rate=1",
+            "method.prototype_interval=2",
+            "method.prototypes_per_category=3",
+        ]),
         "fm-mixup" => sets.push("method.mixing.from_epoch=1"),
         "curriculum" => sets.push("method.relabel_before=[1, 3]"),
         // Focusing makes gradients small, and its lowest BCE is not its best epoch.
         "asl" => sets.extend(["train.select=last", "train.learning_rate=0.01"]),
-        "csl" => sets.push("train.select=last"),
+        // Five an image would be all unknown labels.
+        "csl" => sets.extend(["train.select=last", "method.left_out=1", "method.prior_epochs=1"]),
         "em" => sets.push("method.soft_negatives={share=0.9, from_epoch=1, epochs=2}"),
         "large-loss" => {
             sets.extend(["method.variant=correct-permanently", "method.delta_rel=2", "train.select=last"])

@@ -90,13 +90,19 @@ fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
 fn variants_of_a_method_learn_too() {
     let dir = tempfile::tempdir().unwrap();
     let uncertainty = ["method.head.dropout=0.2", "method.strategy={name='uncertainty', passes=5}"];
+    // It believes as many labels of an untrained model as of a trained one.
+    let class_proportion = ["method.strategy={name='class-proportion'}", "method.relabel_before=[10, 15]"];
     let cases: &[(&str, &str, &[&str])] = &[
         ("attention", "sarb", &["method.representation=attention"]),
         ("instance", "sarb", &["method.blends=['instance']", "method.learn_alpha=false"]),
         ("prototype", "sarb", &["method.blends=['prototype']", "method.learn_beta=false"]),
+        ("quadrants", "sarb", &["method.prototypes=quadrants", "method.prototypes_per_category=10"]),
         ("double", "kggr", &["method.double=true"]),
+        ("zeros", "sst", &["method.queue_start=zeros", "method.pairs.unknown=negative"]),
+        ("push", "hst", &["method.prototype_sign=push", "method.learn_margins=false"]),
         ("proportion", "curriculum", &["method.strategy={name='score-proportion'}", "method.keep=true"]),
         ("positives", "curriculum", &["method.strategy={name='positives-only', threshold=2.0}"]),
+        ("class-proportion", "curriculum", &class_proportion),
         ("uncertainty", "curriculum", &uncertainty),
         ("weighted", "curriculum", &["method.weight={alpha=-4.45}"]),
         ("negative", "asl", &["method.unknown=negative"]),
@@ -104,7 +110,8 @@ fn variants_of_a_method_learn_too() {
         ("correct", "large-loss", &["method.variant=correct"]),
         ("entropy", "em", &["method.soft_negatives.share=0"]),
         ("saliency", "sr", &["method.pseudo_labels=false"]),
-        ("unselective", "csl", &["method.mode=negative"]),
+        ("unselective", "csl", &["method.mode=negative", "method.prior_epochs=0"]),
+        ("by-prior", "csl", &["method.prior_epochs=5", "method.eta=0.3"]),
         ("on-ssgrl", "partial-bce", &["method.head={kind='ssgrl', dim=32, joint=16, word_width=8}"]),
         ("all", "partial-bce", &["train.normalization=all"]),
         ("image", "ssgrl", &["train.normalization=image"]),

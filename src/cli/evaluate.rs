@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sarb::compare::{Comparison, compare};
-use sarb::labels::Split;
+use sarb::compare::{Comparison, System, compare};
 use sarb::labels::text::{aligned, percent};
+use sarb::labels::{LabelMatrix, Split, metrics};
 use sarb::{Cancel, Error, Result, Which};
 use serde_json::json;
 
@@ -35,6 +35,10 @@ pub struct Evaluate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub others: ScoreArgs,
+    /// Measure the mean of the systems' scores too, as of one system; of scores that are all logits, or all
+    /// probabilities
+    #[arg(long)]
+    pub together: bool,
     /// Print one JSON object, fractions in 0…1
     #[arg(long)]
     pub json: bool,
@@ -59,7 +63,15 @@ const PLAIN: &str = "plain: average precision without interpolation, as scikit-l
 impl Evaluate {
     /// Measures, and prints tables or JSON.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
-        let Systems { systems, anchors, labels } = self.systems(cancel)?;
+        let Systems { mut systems, anchors, labels } = self.systems(cancel)?;
+        if self.together {
+            if self.others.probabilities && !self.runs.is_empty() {
+                return Err(Error::Usage(
+                    "--together: runs give logits and --probabilities says that the files do not; convert them first".into(),
+                ));
+            }
+            systems.push(together(&systems, &labels, self.others.threshold())?);
+        }
         let all = [&systems[..], &anchors].concat();
         let comparison = compare(&all, &labels, self.bootstrap.options())?;
         match (self.json, systems.len()) {
@@ -87,6 +99,19 @@ impl Evaluate {
             }
         }
     }
+}
+
+/// The mean of several systems' scores as a system of its own.
+fn together(systems: &[System], labels: &LabelMatrix, threshold: f32) -> Result<System> {
+    let [first, _, ..] = systems else {
+        return Err(Error::Usage("--together needs at least two runs or files of scores".into()));
+    };
+    let share = 1.0 / systems.len() as f32;
+    let mean = |cell: usize| systems.iter().map(|system| system.values[cell] * share).sum();
+    let values: Vec<f32> = (0..first.values.len()).map(mean).collect();
+    let categories: Vec<String> = first.scores.per_category.iter().map(|c| c.name.clone()).collect();
+    let scores = metrics::evaluate(&values, labels, &categories, threshold)?;
+    Ok(System { name: "the mean of their scores".into(), values, scores })
 }
 
 /// One object; of a single system its scores at the top, as before there could be several.

@@ -56,10 +56,15 @@ pub fn contrastive(
 
 /// Cosines of all pairs of images, category by category, `[B, C, D] -> [C, B, B]`.
 fn cosines(representations: Tensor<3>) -> Tensor<3> {
-    let squares = (representations.clone() * representations.clone()).sum_dim(2); // [B, C, 1]
-    // Norms from 1e-9, torch's `eps` here; the bound is inside the root, whose slope at 0 is infinite.
-    let unit = (representations / squares.clamp_min(1e-18).sqrt()).swap_dims(0, 1); // [C, B, D]
+    let unit = unit(representations).swap_dims(0, 1); // [C, B, D]
     unit.clone().matmul(unit.swap_dims(1, 2))
+}
+
+/// The vectors along the last axis at length 1; zero vectors stay as they are.
+pub fn unit(vectors: Tensor<3>) -> Tensor<3> {
+    let squares = (vectors.clone() * vectors.clone()).sum_dim(2); // [.., .., 1]
+    // Norms from 1e-9, torch's `eps` here; the bound is inside the root, whose slope at 0 is infinite.
+    vectors / squares.clamp_min(1e-18).sqrt()
 }
 
 /// Pairs (i, j) with i < j of images in each category, as places in `[C, B, B]`.

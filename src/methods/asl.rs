@@ -15,7 +15,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::{Settings, ranges};
 use crate::Result;
-use crate::loss::asymmetric;
+use crate::loss::asymmetric::{self, Focus};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 
@@ -130,8 +130,9 @@ impl HeadLoss for AslRecipe {
             Unknown::Ignore => masks.negative,
             Unknown::Negative => masks.negative + masks.unknown,
         };
-        let losses = masks.positive.clone() * asymmetric::positive(logits.clone(), self.gamma_positive)
-            + negative.clone() * asymmetric::negative(logits, self.gamma_negative, self.clip);
+        let losses = masks.positive.clone()
+            * asymmetric::positive(logits.clone(), self.gamma_positive, Focus::Weight)
+            + negative.clone() * asymmetric::negative(logits, self.gamma_negative, self.clip, Focus::Weight);
         normalization.reduce(losses, masks.positive + negative)
     }
 }

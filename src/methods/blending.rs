@@ -64,9 +64,22 @@ pub fn blend_prototypes(
     prototypes: Tensor<2>,
     beta: Tensor<1>,
 ) -> Blended {
+    let categories = labels.categories();
+    blend_rows(representations, labels, mask, prototypes, |cell| cell % categories, beta)
+}
+
+/// [`blend_prototypes`] of several prototypes a category, `[K, D]`: cell b · C + c takes the row that `row` says.
+pub fn blend_rows(
+    representations: &Tensor<3>,
+    labels: &LabelMatrix,
+    mask: &[bool],
+    prototypes: Tensor<2>,
+    row: impl Fn(usize) -> usize,
+    beta: Tensor<1>,
+) -> Blended {
     let [images, categories, dim] = representations.dims();
     let own = representations.clone().reshape([images * categories, dim]);
-    blend(own, prototypes, |cell| cell % categories, mask, labels, beta)
+    blend(own, prototypes, row, mask, labels, beta)
 }
 
 /// One unknown label an image: that of the highest `priority` (`B · C` values) among the categories

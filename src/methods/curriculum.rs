@@ -1,6 +1,10 @@
 //! `curriculum`: curriculum labeling (Durand, Mehrasa, Mori; CVPR 2019, Sec. 3.4): train on the known
 //! labels, let the network fill the unknown ones it is sure of, train on with both.
 //!
+//! With `strategy.name = "class-proportion"` the labels are filled by the rule of CAP (Xie et al., NeurIPS 2023)
+//! in place of a threshold. CAP's images are labeled wholly or not at all, and its shares are those of whole
+//! images; here they are those of the known labels.
+//!
 //! Weights carry over from step to step. By default pseudo-labels are made anew at every step
 //! (`keep = true`: once given they stay, as in lcalem/partial-labels). They are part of the checkpoint.
 
@@ -242,6 +246,7 @@ mod tests {
             Strategy::ScoreThreshold { threshold: 0.1 },
             Strategy::ScoreProportion { proportion: 0.5 },
             Strategy::PositivesOnly { threshold: 0.0 },
+            Strategy::ClassProportion { proportion: 0.8 },
             Strategy::Uncertainty { variance: 0.05, passes: 4 },
         ] {
             let mut model = curriculum(strategy.clone(), 0.5, false);

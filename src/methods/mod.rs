@@ -5,7 +5,9 @@
 
 pub mod asl;
 pub mod bce;
+pub mod believed;
 pub mod blending;
+pub mod category_priors;
 pub mod csl;
 pub mod curriculum;
 pub mod em;
@@ -13,21 +15,28 @@ pub mod fm_mixup;
 pub mod head;
 pub mod head_loss;
 pub mod hill;
+pub mod hst;
+pub mod hst_recipe;
 pub mod ip_mixup;
 pub mod keys;
 pub mod kggr;
 pub mod knowledge;
+pub mod label_estimates;
 pub mod large_loss;
 pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
 pub mod network_recipe;
+pub mod pairs;
 pub mod partial_bce;
 pub mod plain_head;
 pub mod pooled;
 pub mod prototypes;
 pub mod pseudo_labels;
+pub mod quadrants;
+pub mod queue;
 pub mod ranges;
+pub mod role;
 pub mod sarb;
 pub mod sarb_recipe;
 pub mod score_start;
@@ -35,6 +44,7 @@ pub mod soft_negatives;
 pub mod splc;
 pub mod sr;
 pub mod ssgrl;
+pub mod sst;
 
 #[cfg(test)]
 mod parity;
@@ -129,6 +139,10 @@ pub trait Method: Module {
 
     /// What must hold after every step, such as 0 ≤ α ≤ 1.
     fn after_step(&mut self) {}
+
+    /// A step, at this learning rate, of what is trained and in no optimizer, such as numbers of single examples;
+    /// its gradients are those of the last [`loss`](Self::loss).
+    fn own_step(&mut self, _learning_rate: f64) {}
 
     /// Learning-rate factors of parameter groups.
     fn groups(&self) -> Vec<(ParamGroup, f64)> {
@@ -315,6 +329,9 @@ macro_rules! methods {
             fn after_step(&mut self) {
                 match self { $(Self::$variant(head) => head.after_step()),+ }
             }
+            fn own_step(&mut self, learning_rate: f64) {
+                match self { $(Self::$variant(head) => head.own_step(learning_rate)),+ }
+            }
             fn groups(&self) -> Vec<(ParamGroup, f64)> {
                 match self { $(Self::$variant(head) => head.groups()),+ }
             }
@@ -333,6 +350,7 @@ methods! {
     Hill:       hill::Hill,             "hill",        hill::HillRecipe;
     Splc:       splc::Splc,             "splc",        splc::SplcRecipe;
     LargeLoss:  large_loss::LargeLoss,  "large-loss",  large_loss::LargeLossRecipe;
+    Role:       role::Role,             "role",        role::RoleRecipe;
     Em:         em::Em,                 "em",          em::EmRecipe;
     Sr:         sr::Sr,                 "sr",          sr::SrRecipe;
     Csl:        csl::Csl,               "csl",         csl::CslRecipe;
@@ -340,6 +358,8 @@ methods! {
     MlGcn:      ml_gcn::MlGcn,          "ml-gcn",      ml_gcn::MlGcnRecipe;
     Ssgrl:      ssgrl::Ssgrl,           "ssgrl",       ssgrl::SsgrlRecipe;
     Kggr:       kggr::Kggr,             "kggr",        kggr::KggrRecipe;
+    Sst:        sst::Sst,               "sst",         sst::SstRecipe;
+    Hst:        hst::Hst,               "hst",         hst_recipe::HstRecipe;
     IpMixup:    ip_mixup::IpMixup,      "ip-mixup",    ip_mixup::IpMixupRecipe;
     FmMixup:    fm_mixup::FmMixup,      "fm-mixup",    fm_mixup::FmMixupRecipe;
     Sarb:       sarb::Sarb,             "sarb",        sarb_recipe::SarbRecipe;

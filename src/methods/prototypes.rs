@@ -15,6 +15,7 @@ use sarb_labels::random::{Stream, rng};
 use super::{Reading, TrainSet};
 use crate::Result;
 use crate::kmeans::{Clusters, kmeans_of_restarts};
+use crate::loss::contrastive::unit;
 
 /// Prototypes of all categories; none until the first [`refresh`](Self::refresh).
 #[derive(Module, Debug)]
@@ -76,6 +77,20 @@ impl Prototypes {
         filled.iter::<f32>().map(|count| count as usize).collect()
     }
 
+    /// All prototypes, `[C · K, D]`, those of a category one after the other.
+    pub fn all(&self, device: &Device) -> Tensor<2> {
+        self.centres.value().to_device(device).flatten(0, 1)
+    }
+
+    /// The mean of every category's prototypes at length 1, `[C, D]`, with which a unit vector's product is its
+    /// mean cosine with them; zeros where there is none.
+    pub fn mean_directions(&self, device: &Device) -> Tensor<2> {
+        let centers = self.centres.value().to_device(device);
+        let [categories, _, dim] = centers.dims();
+        let filled = self.filled.value().to_device(device).clamp_min(1.0);
+        unit(centers).sum_dim(1).reshape([categories, dim]) / filled.reshape([categories, 1])
+    }
+
     /// Prototype number `index` modulo K_c of every category, `[C, D]`; zeros where there is none.
     pub fn pick(&self, index: usize, filled: &[usize], device: &Device) -> Tensor<2> {
         let centers = self.centres.value().to_device(device);
@@ -86,6 +101,11 @@ impl Prototypes {
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), device);
         centers.reshape([categories * per_category, dim]).select(0, rows)
     }
+}
+
+/// Whether prototypes are computed before this epoch: in the first that uses them and every `interval` after it.
+pub fn are_due(epoch: usize, first: usize, interval: usize) -> bool {
+    epoch >= first && (epoch - first).is_multiple_of(interval)
 }
 
 /// At most `per_category` clusters of every category's points, `n_c · D` values each: the best of

@@ -31,6 +31,15 @@ pub enum Strategy {
         #[serde(default = "five")]
         threshold: f64,
     },
+    /// By category: the share of its unknown labels with the highest logits that is its share of positives among
+    /// known labels is positive, and that of negatives with the lowest negative (CAP: Xie et al.,
+    /// "Class-Distribution-Aware Pseudo-Labeling for Semi-Supervised Multi-Label Learning", NeurIPS 2023). Nothing
+    /// of categories without known labels of both kinds.
+    ClassProportion {
+        /// The share of both that is believed, 0 to 1.
+        #[serde(default = "one")]
+        proportion: f64,
+    },
     /// [e] Logits that vary little over passes with dropout get the sign of their mean.
     Uncertainty {
         /// The variance below which a logit is believed.
@@ -50,6 +59,10 @@ impl Default for Strategy {
 
 fn two() -> f64 {
     2.0
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 fn four_fifths() -> f64 {
@@ -90,6 +103,15 @@ pub const STRATEGY: Key = Key::new(
                 keys: &[Key::new("threshold", Kind::Number(Interval::FROM_0), "The logit θ")],
             },
             Variant {
+                name: "class-proportion",
+                meaning: "In each category the highest logits are positive and the lowest negative, as many of its unknown labels as of its known ones",
+                keys: &[Key::new(
+                    "proportion",
+                    Kind::Number(Interval::SHARE),
+                    "The share of these that is believed",
+                )],
+            },
+            Variant {
                 name: "uncertainty",
                 meaning: "Logits that vary little over passes with dropout get the sign of their mean",
                 keys: &[
@@ -113,7 +135,7 @@ impl Strategy {
             Self::ScoreThreshold { threshold } | Self::PositivesOnly { threshold } => {
                 ("threshold", threshold, threshold >= 0.0 && threshold.is_finite())
             }
-            Self::ScoreProportion { proportion } => {
+            Self::ScoreProportion { proportion } | Self::ClassProportion { proportion } => {
                 ("proportion", proportion, (0.0..=1.0).contains(&proportion))
             }
             Self::Uncertainty { passes, .. } if passes < 2 => ("passes", passes as f64, false),
@@ -130,7 +152,7 @@ impl Strategy {
     fn expected(&self) -> &'static str {
         match self {
             Self::ScoreThreshold { .. } | Self::PositivesOnly { .. } => "a logit of 0 or more",
-            Self::ScoreProportion { .. } => "0 to 1",
+            Self::ScoreProportion { .. } | Self::ClassProportion { .. } => "0 to 1",
             Self::Uncertainty { .. } => "a variance above 0 and at least 2 passes",
         }
     }
@@ -161,6 +183,9 @@ impl Strategy {
                 ranked.sort_by(|&a, &b| logits[b].abs().total_cmp(&logits[a].abs()).then(a.cmp(&b)));
                 ranked.into_iter().take(count).map(|cell| (cell, sign(logits[cell]))).collect()
             }
+            Self::ClassProportion { proportion } => (0..labels.categories())
+                .flat_map(|category| by_class_proportion(labels, logits, category, proportion))
+                .collect(),
             Self::Uncertainty { variance: bound, .. } => {
                 let sure = unknown.into_iter().filter(|&cell| f64::from(variance[cell]) < bound);
                 sure.map(|cell| (cell, sign(logits[cell]))).collect()
@@ -172,6 +197,32 @@ impl Strategy {
         }
         filled
     }
+}
+
+/// The cells of a category that are believed: positives ⌊proportion · γ⁺ U⌋, γ⁺ the share of positives among the
+/// known labels and U the unknown ones, negatives ⌊proportion · γ⁻ U⌋.
+fn by_class_proportion(
+    labels: &LabelMatrix,
+    logits: &[f32],
+    category: usize,
+    proportion: f64,
+) -> Vec<(usize, Label)> {
+    let of = |wanted: Label| labels.column(category).filter(|label| *label == wanted).count();
+    let (positives, negatives) = (of(Label::Positive), of(Label::Negative));
+    if positives == 0 || negatives == 0 {
+        return Vec::new();
+    }
+    let column = labels.column(category).enumerate().filter(|(_, label)| *label == Label::Unknown);
+    let mut ranked: Vec<usize> = column.map(|(image, _)| image * labels.categories() + category).collect();
+    ranked.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    // What rounding takes from a whole number is no entry less; both shares together never exceed U.
+    let count = |known: usize| {
+        let share = known as f64 / (positives + negatives) as f64;
+        (proportion * share * ranked.len() as f64 + 1e-9) as usize
+    };
+    let highest = ranked.iter().take(count(positives)).map(|&cell| (cell, Label::Positive));
+    let lowest = ranked.iter().rev().take(count(negatives)).map(|&cell| (cell, Label::Negative));
+    highest.chain(lowest).collect()
 }
 
 fn label(labels: &LabelMatrix, cell: usize) -> Label {
@@ -254,11 +305,28 @@ mod tests {
             ("threshold", Strategy::ScoreThreshold { threshold: 2.0 }, &logits),
             ("proportion", Strategy::ScoreProportion { proportion: 0.8 }, &logits),
             ("positives", Strategy::PositivesOnly { threshold: 5.0 }, &logits),
+            ("class_proportion", Strategy::ClassProportion { proportion: 0.7 }, &logits),
             ("uncertainty", Strategy::Uncertainty { variance: 0.3, passes }, &spread.mean()),
         ] {
             let filled = strategy.fill(&labels, logits, &spread.variance());
             assert!(filled == fixture.labels(name), "{name}");
         }
+    }
+
+    #[test]
+    fn class_proportions_are_those_of_known_labels_and_need_both_kinds() {
+        // Category 0: one positive and three negatives of four known; category 1 has no known negative.
+        let labels = LabelMatrix::from_values(2, &[1, 1, -1, 0, -1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let logits = [9.0, 9.0, 9.0, 3.0, 9.0, 2.0, 9.0, 1.0, -1.0, 0.0, -4.0, 0.0, -2.0, 0.0, -3.0, 0.0];
+        let filled = |proportion| {
+            let filled = Strategy::ClassProportion { proportion }.fill(&labels, &logits, &[]);
+            assert!(filled.column(1).eq(labels.column(1)), "nothing is believed of category 1");
+            filled.column(0).skip(4).collect::<Vec<_>>()
+        };
+        let (p, n, u) = (Label::Positive, Label::Negative, Label::Unknown);
+        assert_eq!(filled(1.0), [p, n, n, n], "all scores are below 0, and the highest is still positive");
+        assert_eq!(filled(0.7), [u, n, u, n], "⌊0.7⌋ positives, ⌊2.1⌋ negatives");
+        assert_eq!(filled(0.0), [u; 4]);
     }
 
     #[test]

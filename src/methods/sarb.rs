@@ -4,6 +4,11 @@
 //! blended towards a known positive where a label is unknown: with another image of the batch
 //! (instance level, α) and with a prototype of the category (prototype level, β).
 //!
+//! With `prototypes = "quadrants"` it is DSRB, whose published code does not run: a prototype is the mean of a
+//! category where it is seen in one quadrant of the image, and a label is blended with one of the three quadrants
+//! in which its category is not seen ([`super::quadrants`]). DSRB blends position by position and adds up; that is
+//! linear, so its instance level is SARB's.
+//!
 //! Deviations from the official code: images without an unknown label (`overwrite_known`) and
 //! categories without a prototype are skipped; see [`super::prototypes`]. The official settings are the
 //! defaults.
@@ -15,15 +20,16 @@ use sarb_labels::LabelMatrix;
 use sarb_labels::random::Stream;
 
 use super::blending::{
-    Blended, blend_instances, blend_prototypes, every_unknown_mask, first_of_known_rows, one_unknown_mask,
+    Blended, blend_instances, blend_rows, every_unknown_mask, first_of_known_rows, one_unknown_mask,
     shared_by,
 };
 use super::keys::Key;
 use super::knowledge::CategoryKnowledge;
-use super::prototypes::Prototypes;
-use super::sarb_recipe::{self, Blend, PrototypeReading, PrototypeScope, Representation, SarbRecipe};
+use super::prototypes::{Prototypes, are_due};
+use super::quadrants::{self, ByPosition};
+use super::sarb_recipe::{self, Blend, PrototypeKind, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Reading, Settings, TrainSet};
+use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::contrastive;
@@ -66,10 +72,19 @@ pub struct Sarb {
 /// What a step draws for prototype-level blending.
 #[derive(Debug, Clone)]
 pub(super) struct PrototypeDraw {
-    /// Which prototype, taken modulo each category's number of them.
-    pub index: usize,
+    /// Which prototype an unknown label is blended with.
+    pub number: Number,
     /// Which unknown label an image gets it: the one with the highest value; `B · C` values.
     pub priority: Vec<f32>,
+}
+
+/// Which of its category's prototypes an unknown label is blended with.
+#[derive(Debug, Clone)]
+pub(super) enum Number {
+    /// The same for all, taken modulo each category's number of them.
+    Same(usize),
+    /// That of each label, `B · C` values.
+    Each(Vec<usize>),
 }
 
 /// One of the three ways representations are trained.
@@ -100,7 +115,7 @@ impl Sarb {
         Self {
             alpha: share(recipe.alpha, recipe.learn_alpha),
             beta: share(recipe.beta, recipe.learn_beta),
-            prototypes: Prototypes::empty(categories, recipe.prototypes_per_category, dim, device),
+            prototypes: Prototypes::empty(categories, recipe.prototypes_each(), dim, device),
             network,
             recipe: recipe.clone(),
         }
@@ -166,8 +181,16 @@ impl Sarb {
         if self.recipe.overwrite_known {
             first_of_known_rows(labels, &with_prototype, &mut mask);
         }
-        let prototypes = self.prototypes.pick(draw.index, &filled, &representations.device());
-        blend_prototypes(representations, labels, &mask, prototypes, self.beta.val())
+        let (device, beta) = (representations.device(), self.beta.val());
+        let (prototypes, row): (_, &dyn Fn(usize) -> usize) = match &draw.number {
+            Number::Same(index) => {
+                (self.prototypes.pick(*index, &filled, &device), &|cell| cell % labels.categories())
+            }
+            Number::Each(numbers) => (self.prototypes.all(&device), &|cell| {
+                cell % labels.categories() * self.recipe.prototypes_each() + numbers[cell]
+            }),
+        };
+        blend_rows(representations, labels, &mask, prototypes, row, beta)
     }
 
     fn with_target_rule(&self, blended: Blended) -> Blended {
@@ -177,23 +200,49 @@ impl Sarb {
         }
     }
 
-    fn draw(&self, labels: &LabelMatrix, at: Progress) -> PrototypeDraw {
+    /// Representations of a batch, and with `prototypes = "quadrants"`, once they are blended, where each category
+    /// is seen, `B · C` values.
+    fn represent(
+        &self,
+        maps: Tensor<4>,
+        epoch: usize,
+        drops: &mut impl Rng,
+    ) -> (Tensor<3>, Option<Vec<usize>>) {
+        let blends = self.recipe.blends.contains(&Blend::Prototype) && epoch >= self.recipe.blend_from_epoch;
+        if self.recipe.prototypes != PrototypeKind::Quadrants || !blends {
+            return (self.network.represent_dropped(maps, drops), None);
+        }
+        let [_, _, height, width] = maps.dims();
+        let (representations, added) = by_position(&self.network, maps);
+        let quadrants = quadrants::seen_in(added, [height, width]);
+        (self.network.drop_from(representations, drops), Some(quadrants))
+    }
+
+    fn draw(&self, labels: &LabelMatrix, seen_in: Option<Vec<usize>>, at: Progress) -> PrototypeDraw {
         let mut rng = at.rng(Stream::PrototypeBlend);
         let cells = labels.images() * labels.categories();
-        PrototypeDraw {
-            index: rng.random_range(0..self.recipe.prototypes_per_category),
-            priority: (0..cells).map(|_| rng.random()).collect(),
-        }
+        let number = match seen_in {
+            None => Number::Same(rng.random_range(0..self.recipe.prototypes_each())),
+            Some(seen_in) => Number::Each(
+                seen_in
+                    .into_iter()
+                    .map(|quadrant| quadrants::other(quadrant, rng.random_range(0..3)))
+                    .collect(),
+            ),
+        };
+        PrototypeDraw { number, priority: (0..cells).map(|_| rng.random()).collect() }
     }
 
     /// The contrastive weight, which grows from 0 in the first epoch.
     fn contrastive_weight(&self, at: Progress) -> f64 {
-        let share = match self.recipe.contrastive_warm_up && at.epoch == 0 {
-            true => at.step as f64 / at.steps as f64,
-            false => 1.0,
-        };
+        let share = if self.recipe.contrastive_warm_up { at.warm_up() } else { 1.0 };
         self.recipe.contrastive_weight * share
     }
+}
+
+/// Representations and what each position adds to them.
+fn by_position(network: &Ssgrl, maps: Tensor<4>) -> ByPosition {
+    network.represent_by_position(maps).expect("the recipe refuses quadrants with semantic attention")
 }
 
 impl Method for Sarb {
@@ -204,8 +253,8 @@ impl Method for Sarb {
     fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let labels = &batch.labels;
         let mut drops = at.rng(Stream::Dropout);
-        let representations = self.network.represent_dropped(maps, &mut drops);
-        let draw = self.draw(labels, at);
+        let (representations, seen_in) = self.represent(maps, at.epoch, &mut drops);
+        let draw = self.draw(labels, seen_in, at);
         let losses = {
             let clean = representations.clone();
             self.supervised(clean, labels, at.epoch, &draw, normalization, &mut drops)
@@ -227,18 +276,25 @@ impl Method for Sarb {
     }
 
     fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
-        let first = self.recipe.blend_from_epoch;
-        let due = epoch >= first && (epoch - first).is_multiple_of(self.recipe.prototype_interval);
+        let due = are_due(epoch, self.recipe.blend_from_epoch, self.recipe.prototype_interval);
         if !(due && self.recipe.blends.contains(&Blend::Prototype)) {
             return Ok(());
         }
         let network = self.network.valid();
-        let represent = |maps: Tensor<4>| network.represent(maps.without_autodiff());
-        let reading = match self.recipe.prototype_reading {
-            PrototypeReading::Clean => Reading::Clean,
-            PrototypeReading::AsTrained => Reading::AsTrained { epoch },
-        };
-        self.prototypes.refresh(represent, train, reading, epoch, self.recipe.prototype_restarts)
+        let reading = self.recipe.prototype_reading.of_epoch(epoch);
+        match self.recipe.prototypes {
+            PrototypeKind::KMeans => {
+                let represent = |maps: Tensor<4>| network.represent(maps.without_autodiff());
+                self.prototypes.refresh(represent, train, reading, epoch, self.recipe.prototype_restarts)
+            }
+            PrototypeKind::Quadrants => {
+                let represent = |maps: Tensor<4>| by_position(&network, maps.without_autodiff());
+                let sizes = [network.categories(), network.dim()];
+                let (means, filled) = quadrants::prototypes(represent, train, reading, sizes)?;
+                self.prototypes.set(means, &filled);
+                Ok(())
+            }
+        }
     }
 
     fn after_step(&mut self) {
@@ -264,159 +320,16 @@ impl Method for Sarb {
         }
         if self.recipe.blends.contains(&Blend::Prototype) {
             scalars.push(("beta", value(&self.beta)));
-            scalars.push(("prototypes", self.prototypes.filled().iter().sum::<usize>() as f64));
+            let filled = self.prototypes.filled();
+            scalars.push(("prototypes", filled.iter().sum::<usize>() as f64));
+            if self.recipe.prototypes == PrototypeKind::Quadrants {
+                let without = filled.iter().filter(|&&count| count == 0).count();
+                scalars.push(("categories_without_prototype", without as f64));
+            }
         }
         scalars
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::prototypes::tests::Memory;
-    use super::super::ssgrl::tests::{batch, knowledge, maps, small};
-    use super::*;
-    use burn::optim::{AdamConfig, GradientsParams};
-    use sarb_labels::Label;
-
-    fn recipe() -> SarbRecipe {
-        SarbRecipe {
-            network: small(),
-            blend_from_epoch: 1,
-            prototype_interval: 2,
-            prototypes_per_category: 3,
-            ..SarbRecipe::default()
-        }
-    }
-
-    fn sarb(recipe: &SarbRecipe) -> Sarb {
-        Sarb::new(recipe, 8, &knowledge(), 0, &Device::flex().autodiff())
-    }
-
-    /// Eight images, a third of the labels of each kind; category 2 never positive.
-    fn train() -> Memory {
-        let mut random = sarb_labels::random::rng(3, Stream::Synthetic, 0, 0);
-        let values: Vec<i8> = (0..40).map(|_| random.random_range(-1..=1)).collect();
-        let mut labels = LabelMatrix::from_values(5, &values);
-        (0..8).for_each(|image| labels.set(image, 2, Label::Unknown));
-        Memory { maps: maps(8, &Device::flex().autodiff()), labels }
-    }
-
-    fn names(sarb: &Sarb, train: &Memory, epoch: usize) -> Vec<&'static str> {
-        let at = Progress { seed: 0, epoch, step: 1, steps: 4 };
-        let losses = sarb.loss(
-            train.maps.clone(),
-            &batch(&train.maps, train.labels.clone()),
-            Normalization::default(),
-            at,
-        );
-        losses.terms().map(|(name, _)| name).collect()
-    }
-
-    #[test]
-    fn blended_branches_start_at_their_epoch() {
-        let train = train();
-        let mut model = sarb(&recipe());
-        assert_eq!(names(&model, &train, 0), ["bce", "contrastive"]);
-        model.before_epoch(1, &train).expect("in memory");
-        assert_eq!(names(&model, &train, 1), ["bce", "instance", "prototype", "contrastive"]);
-        let plain = SarbRecipe { blends: vec![], contrastive_weight: 0.0, ..recipe() };
-        assert_eq!(names(&sarb(&plain), &train, 1), ["bce"]);
-    }
-
-    #[test]
-    fn prototypes_are_computed_on_schedule_and_survive_a_resume() {
-        let train = train();
-        let mut model = sarb(&recipe());
-        model.before_epoch(0, &train).expect("in memory");
-        assert_eq!(model.prototypes.filled(), [0; 5]);
-        model.before_epoch(1, &train).expect("in memory");
-        let filled = model.prototypes.filled();
-        assert!(filled[2] == 0 && filled.iter().filter(|&&count| count > 0).count() == 4, "{filled:?}");
-
-        let centers = |model: &Sarb| model.prototypes.centres.value().into_data();
-        let mut resumed = sarb(&recipe()).load_record(model.clone().into_record());
-        resumed.before_epoch(2, &train).expect("in memory");
-        centers(&resumed).assert_eq(&centers(&model), true);
-        assert_eq!(resumed.prototypes.filled(), filled);
-    }
-
-    #[test]
-    fn the_contrastive_weight_grows_over_the_first_epoch() {
-        let at = |epoch, step| Progress { seed: 0, epoch, step, steps: 4 };
-        let model = sarb(&recipe());
-        let weights = [at(0, 0), at(0, 2), at(1, 0)].map(|at| model.contrastive_weight(at));
-        assert_eq!(weights, [0.0, 0.025, 0.05]);
-        let steady = sarb(&SarbRecipe { contrastive_warm_up: false, ..recipe() });
-        assert_eq!(steady.contrastive_weight(at(0, 0)), 0.05);
-    }
-
-    #[test]
-    fn a_last_batch_of_one_image_trains() {
-        let mut train = train();
-        let model = sarb(&SarbRecipe { blend_from_epoch: 0, ..recipe() });
-        train.maps = train.maps.narrow(0, 0, 1);
-        train.labels = train.labels.select(&[0]);
-        let at = Progress { seed: 0, epoch: 0, step: 3, steps: 4 };
-        let losses =
-            model.loss(train.maps.clone(), &batch(&train.maps, train.labels), Normalization::default(), at);
-        assert!(losses.total().into_scalar::<f32>().is_finite());
-    }
-
-    /// α after steps at a rate that would carry it far outside 0…1.
-    fn alpha_after_training(recipe: &SarbRecipe) -> f32 {
-        let train = train();
-        let mut model = sarb(recipe);
-        let mut optimizer = AdamConfig::new().init();
-        for step in 0..3 {
-            let at = Progress { seed: 0, epoch: 1, step, steps: 3 };
-            let loss = model.loss(
-                train.maps.clone(),
-                &batch(&train.maps, train.labels.clone()),
-                Normalization::default(),
-                at,
-            );
-            let gradients = GradientsParams::from_grads(loss.total().backward(), &model);
-            model = optimizer.step(3.0, model, gradients);
-            model.after_step();
-        }
-        model.alpha.val().into_scalar()
-    }
-
-    #[test]
-    fn alpha_stays_between_0_and_1_while_it_is_learned_and_where_it_is_when_not() {
-        let learned = alpha_after_training(&recipe());
-        assert!(learned == 0.0 || learned == 1.0, "{learned}");
-        let fixed = SarbRecipe { learn_alpha: false, alpha: 0.25, ..recipe() };
-        assert_eq!(alpha_after_training(&fixed), 0.25);
-    }
-
-    #[test]
-    fn it_reports_what_its_blends_learn() {
-        let train = train();
-        let mut model = sarb(&SarbRecipe { alpha: 0.25, beta: 0.75, ..recipe() });
-        assert_eq!(model.scalars(&train.labels), [("alpha", 0.25), ("beta", 0.75), ("prototypes", 0.0)]);
-        model.before_epoch(1, &train).expect("in memory");
-        let prototypes = model.scalars(&train.labels)[2].1;
-        assert!(prototypes > 4.0 && prototypes <= 12.0, "{prototypes} of four categories, three each");
-        let instance = SarbRecipe { blends: vec![Blend::Instance], ..recipe() };
-        assert_eq!(sarb(&instance).scalars(&train.labels).len(), 1);
-    }
-
-    #[test]
-    fn a_detached_target_changes_alphas_gradient() {
-        let train = train();
-        let gradient = |detach_blend_targets| {
-            let model = sarb(&SarbRecipe { detach_blend_targets, ..recipe() });
-            let at = Progress { seed: 0, epoch: 1, step: 0, steps: 1 };
-            let loss = model.loss(
-                train.maps.clone(),
-                &batch(&train.maps, train.labels.clone()),
-                Normalization::default(),
-                at,
-            );
-            let gradients = loss.total().backward();
-            model.alpha.val().grad(&gradients).expect("learned").into_scalar::<f32>()
-        };
-        assert_ne!(gradient(false), gradient(true));
-    }
-}
+mod tests;

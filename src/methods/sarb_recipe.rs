@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::keys::Kind::{Flag, List, Number, Word};
 use super::keys::{Interval, Key, Kind};
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
-use super::ranges;
+use super::quadrants::QUADRANTS;
+use super::{Reading, ranges};
 use crate::Result;
 use crate::loss::contrastive::NegativePairs;
 use crate::nn::attention::Pooling;
@@ -38,6 +39,8 @@ pub struct SarbRecipe {
     pub detach_blend_targets: bool,
     /// Which unknown labels are filled at prototype level.
     pub prototype_scope: PrototypeScope,
+    /// What a category's prototypes are.
+    pub prototypes: PrototypeKind,
     /// Prototypes K of a category, at most.
     pub prototypes_per_category: usize,
     /// Epochs between two computations of the prototypes.
@@ -76,6 +79,7 @@ impl Default for SarbRecipe {
             blend_from_epoch: 5,
             detach_blend_targets: false,
             prototype_scope: PrototypeScope::One,
+            prototypes: PrototypeKind::KMeans,
             prototypes_per_category: 10,
             prototype_interval: 5,
             prototype_reading: PrototypeReading::Clean,
@@ -128,14 +132,27 @@ pub const KEYS: &[Key] = &[
         Word(&["one", "all"]),
         "Which unknown labels are filled at prototype level: a random one an image, every one",
     ),
-    Key::new("prototypes_per_category", Kind::AT_LEAST_1, "Prototypes K of a category, at most"),
+    Key::new(
+        "prototypes",
+        Word(&["k-means", "quadrants"]),
+        "What a category's prototypes are: centers of its representations, their means by the quadrant in which it is seen (DSRB)",
+    ),
+    Key::new(
+        "prototypes_per_category",
+        Kind::AT_LEAST_1,
+        "Prototypes K of a category, at most; not with quadrants",
+    ),
     Key::new("prototype_interval", Kind::AT_LEAST_1, "Epochs between two computations of the prototypes"),
     Key::new(
         "prototype_reading",
         Word(&["clean", "as-trained"]),
         "How images are read for prototypes: through the test-time transform, as the epoch reads them",
     ),
-    Key::new("prototype_restarts", Kind::AT_LEAST_1, "Clusterings of which a category's best is kept"),
+    Key::new(
+        "prototype_restarts",
+        Kind::AT_LEAST_1,
+        "Clusterings of which a category's best is kept; not with quadrants",
+    ),
     Key::new(
         "overwrite_known",
         Flag,
@@ -165,6 +182,9 @@ impl SarbRecipe {
         ranges::at_least_one("prototypes_per_category", self.prototypes_per_category)?;
         ranges::at_least_one("prototype_interval", self.prototype_interval)?;
         ranges::at_least_one("prototype_restarts", self.prototype_restarts)?;
+        if self.prototypes == PrototypeKind::Quadrants {
+            self.check_quadrants()?;
+        }
         let attention = self.representation == Representation::Attention;
         ranges::check(
             !(attention && self.network.start == Start::Ridge),
@@ -180,11 +200,38 @@ impl SarbRecipe {
         )
     }
 
+    /// Refuses what says nothing of quadrants.
+    fn check_quadrants(&self) -> Result<()> {
+        let (key, plain) = ("prototypes", "\"quadrants\"");
+        let decoupling = self.representation == Representation::Decoupling;
+        ranges::check(decoupling, key, plain, "representation = \"decoupling\" with it")?;
+        let blends = self.blends.contains(&Blend::Prototype);
+        ranges::check(blends, key, plain, "\"prototype\" among blends with it")?;
+        let default = Self::default();
+        let each = (self.prototypes_per_category, self.prototype_restarts);
+        ranges::check(
+            each == (default.prototypes_per_category, default.prototype_restarts),
+            key,
+            plain,
+            "prototypes_per_category and prototype_restarts left out with it; there are four, and nothing is clustered",
+        )
+    }
+
+    /// Prototypes of a category, at most.
+    pub fn prototypes_each(&self) -> usize {
+        match self.prototypes {
+            PrototypeKind::KMeans => self.prototypes_per_category,
+            PrototypeKind::Quadrants => QUADRANTS,
+        }
+    }
+
     /// Chooses what the official code does wherever ours differs.
     pub fn follow_reference(&mut self) {
         self.network.follow_reference();
         self.prototype_reading = PrototypeReading::AsTrained;
-        self.prototype_restarts = 10;
+        if self.prototypes == PrototypeKind::KMeans {
+            self.prototype_restarts = 10;
+        }
         self.overwrite_known = true;
     }
 }
@@ -199,6 +246,17 @@ pub enum Representation {
     Attention,
 }
 
+/// What a category's prototypes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrototypeKind {
+    /// Centers of k-means over the representations of its known positives.
+    #[serde(rename = "k-means")]
+    KMeans,
+    /// Their means by the quadrant of the image in which it is seen.
+    Quadrants,
+}
+
 /// Which reading of the training images prototypes are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -207,6 +265,16 @@ pub enum PrototypeReading {
     Clean,
     /// The epoch's own: augmented, shuffled, without the last batch where `train.drop_last` says so.
     AsTrained,
+}
+
+impl PrototypeReading {
+    /// The reading before this epoch.
+    pub fn of_epoch(self, epoch: usize) -> Reading {
+        match self {
+            Self::Clean => Reading::Clean,
+            Self::AsTrained => Reading::AsTrained { epoch },
+        }
+    }
 }
 
 /// What an unknown label is blended with.

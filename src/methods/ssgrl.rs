@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::Key;
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
+use super::quadrants::ByPosition;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -143,6 +144,18 @@ impl Ssgrl {
         }
     }
 
+    /// [`represent`](Self::represent), and what each position adds to a representation in all: Σ_d a_cp f_pd
+    /// without a gradient, `[B, C, P]`; with semantic decoupling alone.
+    pub fn represent_by_position(&self, maps: Tensor<4>) -> Option<ByPosition> {
+        let Represent::Decoupling(decoupling) = &self.pool else { return None };
+        let (words, maps) = (self.words.vectors(&maps.device()), by_position(maps));
+        let reduced = self.reduced(maps); // [B, P, D]
+        let attention = decoupling.attention(reduced.clone(), words); // [B, C, P]
+        let of_positions = reduced.clone().detach().sum_dim(2).swap_dims(1, 2); // [B, 1, P]
+        let added = attention.clone().detach() * of_positions;
+        Some((attention.matmul(reduced), added))
+    }
+
     /// Scores of `[B, C, D]` representations after propagation over the co-occurrence graph, `[B, C]`.
     pub fn classify(&self, representations: &SharedStates) -> Tensor<2> {
         self.classifiers.forward(self.propagate(representations))
@@ -150,7 +163,12 @@ impl Ssgrl {
 
     /// [`represent`](Self::represent) with dropout, for training.
     pub fn represent_dropped(&self, maps: Tensor<4>, rng: &mut impl Rng) -> Tensor<3> {
-        dropout(self.represent(maps), self.dropout, rng)
+        self.drop_from(self.represent(maps), rng)
+    }
+
+    /// Representations with dropout, for training.
+    pub fn drop_from(&self, representations: Tensor<3>, rng: &mut impl Rng) -> Tensor<3> {
+        dropout(representations, self.dropout, rng)
     }
 
     /// [`classify`](Self::classify) with dropout, for training.
@@ -239,6 +257,7 @@ pub(super) mod tests {
     use crate::batch::Input;
     use crate::nn::linear::uniform;
     use burn::optim::{AdamConfig, GradientsParams};
+    use burn::tensor::Tolerance;
     use sarb_labels::LabelMatrix;
 
     pub fn small() -> NetworkRecipe {
@@ -276,6 +295,20 @@ pub(super) mod tests {
         let expected = [(1., 20.), (3., 20.), (0., 0.), (9., 18.), (2., 4.)].map(|(a, b)| prior(a, b));
         assert!(bias.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{bias:?}");
         assert_eq!(bias[2], 0.0, "nothing known is even odds");
+    }
+
+    #[test]
+    fn what_positions_add_is_the_representation_in_all() {
+        let device = Device::flex();
+        let network = Ssgrl::new(&small(), 8, &knowledge(), 0, &device);
+        let (representations, added) =
+            network.represent_by_position(maps(3, &device)).expect("semantic decoupling");
+        let whole = network.represent(maps(3, &device));
+        representations.clone().into_data().assert_eq(&whole.into_data(), true);
+        let (sums, of_positions) = (representations.sum_dim(2), added.sum_dim(2));
+        sums.into_data().assert_approx_eq::<f32>(&of_positions.into_data(), Tolerance::absolute(1e-5));
+        let attention = network.with_attention(Pooling::Mean, 0, &device);
+        assert!(attention.represent_by_position(maps(3, &device)).is_none());
     }
 
     #[test]

@@ -7,4 +7,5 @@ pub mod dropout;
 pub mod gated_graph;
 pub mod graph_convolution;
 pub mod linear;
+pub mod pair_head;
 pub mod per_class_linear;

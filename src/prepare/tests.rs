@@ -149,7 +149,9 @@ fn positives_alone_are_warned_of_unless_the_method_learns_from_unknown_labels() 
         ("asl", vec!["method.unknown=negative"], false),
         ("csl", vec![], false),
         ("csl", vec!["method.mode=ignore"], true),
+        ("csl", vec!["method.prior_epochs=2"], true),
         ("splc", vec![], false),
+        ("role", vec![], false),
     ] {
         let sets: Vec<String> = sets.into_iter().map(String::from).collect();
         let recipe = Recipe::read(None, Some(method), &sets).unwrap().settled(folder.path()).unwrap();

@@ -33,8 +33,10 @@ pub enum Stream {
     Uncertainty = 11,
     /// Partners and shares of cached mixed views.
     MixedView = 12,
+    /// Where the estimates of unknown labels start.
+    LabelEstimates = 13,
     /// Settings that a tuning tries.
-    Tuning = 13,
+    Tuning = 14,
 }
 
 /// A generator seeded by (seed, stream, a, b): value-stable and independent of every other one.

@@ -5,7 +5,7 @@ use std::io::{BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::{Cancel, Error, Recognition, Recognizer, Result, Which};
+use sarb::{Cancel, Ensemble, Error, Recognition, Result, Which};
 
 use super::console::fail;
 use super::numbers::proportion;
@@ -31,6 +31,10 @@ pub struct Predict {
     /// answered as it comes
     #[arg(required_unless_present = "features")]
     pub paths: Vec<String>,
+    /// Another run on the same categories, such as one on descriptors beside one on maps; the scores are the mean
+    /// of the runs' logits. May be repeated
+    #[arg(long, value_name = "RUN", conflicts_with = "features")]
+    pub with: Vec<PathBuf>,
     /// Features in place of images, for a run trained with --features (.npy, .safetensors). PATHS, if given,
     /// are the names of the rows; without them they are numbered from 0
     #[arg(long, value_name = "FILE", conflicts_with = "maps")]
@@ -69,10 +73,11 @@ impl Predict {
             Some(features) => Source::Features(features),
             None => Source::Images(Files::of(&self.paths, cancel)?),
         };
-        let recognizer = Recognizer::open(&self.run, self.checkpoint, &sarb::device::open(&self.device)?)?;
+        let runs = [std::slice::from_ref(&self.run), &self.with].concat();
+        let recognizer = Ensemble::open(&runs, self.checkpoint, &sarb::device::open(&self.device)?)?;
         if self.maps.is_some() && !recognizer.sees_places() {
             return Err(Error::Usage(format!(
-                "{}: the backbone gives one descriptor for each image, which has no places to show; leave --maps out",
+                "{}: the backbone gives one descriptor for each image, which has no places to show; leave --maps out, or name a run on maps --with it",
                 self.run.display()
             )));
         }
@@ -87,7 +92,7 @@ impl Predict {
         out.flush()
     }
 
-    fn images(&self, recognizer: &Recognizer, files: Files, lines: Lines, out: &mut Output) -> Result<()> {
+    fn images(&self, recognizer: &Ensemble, files: Files, lines: Lines, out: &mut Output) -> Result<()> {
         if let Some(dir) = &self.maps {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -129,12 +134,13 @@ impl Predict {
 
     fn rows(
         &self,
-        recognizer: &Recognizer,
+        recognizer: &Ensemble,
         path: &Path,
         lines: Lines,
         out: &mut Output,
         cancel: &Cancel,
     ) -> Result<()> {
+        let recognizer = recognizer.first();
         let features = recognizer.features(path)?;
         let names = self.names_of_rows(path, features.rows(), cancel)?;
         let progress = Progress::beside_results();
@@ -204,7 +210,7 @@ fn ignore_closed_pipe(error: std::io::Error) -> Result<()> {
 fn heat_maps(
     prefix: &Path,
     file: &Path,
-    recognizer: &Recognizer,
+    recognizer: &Ensemble,
     recognition: &Recognition,
     categories: &[usize],
 ) -> Result<()> {

@@ -1,9 +1,11 @@
 //! SSGRL's descendants against PyTorch: outputs, losses and every gradient. `sarb_head` was computed with
-//! the official modules, `sarb_attention` and `kggr` with the restatement in
-//! tests/fixtures/make_fixtures.py. Every size and number is read from the file.
+//! the official modules, `sarb_attention`, `kggr`, `sst` and `hst` with the restatements in
+//! tests/fixtures/make_fixtures.py and make_sst_fixtures.py. Every size and number is read from the file.
 
+mod hst;
 mod kggr;
 mod sarb;
+mod sst;
 
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor};
@@ -15,6 +17,7 @@ use crate::fixture::{Fixture, TOLERANCE, assert_close};
 use crate::nn::batch_norm::set_running;
 use crate::nn::gated_graph::{Gate, GatedGraph};
 use crate::nn::linear::{Linear, set};
+use crate::nn::pair_head::PairHead;
 
 /// The widths of a fixture; one with semantic attention has no joint space. The official graph takes three
 /// steps.
@@ -91,16 +94,30 @@ fn load_network(fixture: &Fixture, network: &mut Ssgrl) {
     set(&mut network.classifiers.bias, fixture.values("weights.classifiers.bias"));
 }
 
+fn load_pairs(fixture: &Fixture, head: &mut PairHead) {
+    load(fixture, &mut head.embed, "pairs.embed");
+    load(fixture, &mut head.join, "pairs.join");
+    load(fixture, &mut head.mix, "pairs.mix");
+    set(&mut head.pairs.weight, fixture.values("weights.pairs.classifiers.weight"));
+    set(&mut head.pairs.bias, fixture.values("weights.pairs.classifiers.bias"));
+}
+
 /// Compares gradients with a fixture's and counts them, so that none is forgotten.
 struct GradientCheck<'a> {
     fixture: &'a Fixture<'a>,
     gradients: &'a Gradients,
+    prefix: &'static str,
     compared: usize,
 }
 
 impl<'a> GradientCheck<'a> {
     fn new(fixture: &'a Fixture<'a>, gradients: &'a Gradients) -> Self {
-        Self { fixture, gradients, compared: 0 }
+        Self::of(fixture, gradients, "grad.")
+    }
+
+    /// With the gradients whose names begin with `prefix`.
+    fn of(fixture: &'a Fixture, gradients: &'a Gradients, prefix: &'static str) -> Self {
+        Self { fixture, gradients, prefix, compared: 0 }
     }
 
     fn gradient<const R: usize>(&self, parameter: &Param<Tensor<R>>) -> Vec<f32> {
@@ -110,13 +127,13 @@ impl<'a> GradientCheck<'a> {
 
     /// A parameter in the layout of the file.
     fn parameter<const R: usize>(&mut self, name: &str, parameter: &Param<Tensor<R>>) {
-        let official = self.fixture.values(&format!("grad.{name}"));
+        let official = self.fixture.values(&format!("{}{name}", self.prefix));
         assert_close(name, &self.gradient(parameter), &official, TOLERANCE);
         self.compared += 1;
     }
 
     fn linear(&mut self, name: &str, layer: &Linear) {
-        let official = self.fixture.transposed(&format!("grad.{name}.weight"));
+        let official = self.fixture.transposed(&format!("{}{name}.weight", self.prefix));
         assert_close(name, &self.gradient(&layer.weight), &official, TOLERANCE);
         self.compared += 1;
         if let Some(bias) = &layer.bias {
@@ -150,9 +167,17 @@ impl<'a> GradientCheck<'a> {
         self.parameter("classifiers.bias", &network.classifiers.bias);
     }
 
+    fn pairs(&mut self, head: &PairHead) {
+        self.linear("pairs.embed", &head.embed);
+        self.linear("pairs.join", &head.join);
+        self.linear("pairs.mix", &head.mix);
+        self.parameter("pairs.classifiers.weight", &head.pairs.weight);
+        self.parameter("pairs.classifiers.bias", &head.pairs.bias);
+    }
+
     /// Fails unless every gradient of the file was compared.
     fn finish(self) {
-        assert_eq!(self.compared, self.fixture.count("grad."), "every gradient of the file");
+        assert_eq!(self.compared, self.fixture.count(self.prefix), "every gradient of the file");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::kernels::shared_states::SharedStates;
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
 use crate::methods::blending::shared_by;
-use crate::methods::sarb::{PrototypeDraw, Sarb};
+use crate::methods::sarb::{Number, PrototypeDraw, Sarb};
 use crate::methods::sarb_recipe::{Representation, SarbRecipe};
 use crate::nn::attention::Pooling;
 
@@ -53,7 +53,7 @@ fn loaded((fixture, recipe): &(Fixture, SarbRecipe), device: &Device) -> Sarb {
 
 fn draw(fixture: &Fixture) -> PrototypeDraw {
     let index = fixture.integers("prototype_index")[0] as usize;
-    PrototypeDraw { index, priority: fixture.values("prototype_priority") }
+    PrototypeDraw { number: Number::Same(index), priority: fixture.values("prototype_priority") }
 }
 
 fn losses(sarb: &Sarb, fixture: &Fixture, device: &Device) -> Losses {

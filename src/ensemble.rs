@@ -1,0 +1,124 @@
+//! Several runs as one: the mean of their logits.
+//!
+//! Runs that look at an image in different ways, such as ridge regression on descriptors and SARB on maps, err on
+//! different images; their mean is better than each where none is much worse than the others. Logits, not
+//! probabilities, so that a run that is sure is heard.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use sarb_labels::categories::did_you_mean;
+
+use crate::recognizer::{Attention, Picture, Recognition, Recognizer};
+use crate::run::Which;
+use crate::{Error, Result};
+
+/// Runs on the same categories, in any order of them.
+#[derive(Debug)]
+pub struct Ensemble {
+    members: Vec<Member>,
+    /// The member that says where a category is seen.
+    seer: usize,
+}
+
+#[derive(Debug)]
+struct Member {
+    recognizer: Recognizer,
+    /// Where the first member's categories are among its own.
+    columns: Vec<usize>,
+}
+
+impl Ensemble {
+    /// Opens the folders of one run or more.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] without a run; those of [`Recognizer::open`]; [`Error::Data`] if a run has other
+    /// categories than the first.
+    pub fn open(runs: &[PathBuf], which: Which, device: &Device) -> Result<Self> {
+        let mut members: Vec<Member> = Vec::with_capacity(runs.len());
+        for run in runs {
+            let recognizer = Recognizer::open(run, which, device)?;
+            let names = members.first().map_or(recognizer.names(), |first| first.recognizer.names());
+            let columns = columns(names, recognizer.names()).map_err(|why| {
+                Error::Data(format!("{}: {why}, unlike {}", run.display(), runs[0].display()))
+            })?;
+            members.push(Member { recognizer, columns });
+        }
+        if members.is_empty() {
+            return Err(Error::Usage("give a RUN".into()));
+        }
+        let seer = members.iter().position(|member| member.recognizer.sees_places()).unwrap_or(0);
+        Ok(Self { members, seer })
+    }
+
+    /// The run that was named first, whose order of the categories holds.
+    pub fn first(&self) -> &Recognizer {
+        &self.members[0].recognizer
+    }
+
+    /// Names of the categories.
+    pub fn names(&self) -> &[String] {
+        self.first().names()
+    }
+
+    /// Whether one of the runs tells places of an image apart.
+    pub fn sees_places(&self) -> bool {
+        self.members[self.seer].recognizer.sees_places()
+    }
+
+    /// What is in an image, with the mean of the runs' logits.
+    ///
+    /// # Errors
+    /// Those of [`Recognizer::recognize`].
+    pub fn recognize<'a>(&self, image: impl Into<Picture<'a>>) -> Result<Recognition<'_>> {
+        let image = image.into();
+        let pixels = image.pixels()?;
+        let mut mean = vec![0.0; self.names().len()];
+        let mut seen = None;
+        for (place, member) in self.members.iter().enumerate() {
+            let recognition = member.recognizer.recognize(&*pixels)?;
+            for (sum, &column) in mean.iter_mut().zip(&member.columns) {
+                *sum += recognition.logits[column] / self.members.len() as f32;
+            }
+            if place == self.seer {
+                seen = Some(recognition);
+            }
+        }
+        let seen = seen.expect("the seer is a member");
+        Ok(Recognition { names: self.names(), logits: mean, ..seen })
+    }
+
+    /// Where each category of a recognition is seen, by the first run that tells places apart.
+    pub fn attention(&self, recognition: &Recognition) -> Attention {
+        let Member { recognizer, columns } = &self.members[self.seer];
+        recognizer.attention(recognition).of_categories(columns)
+    }
+}
+
+/// Where each of `names` is among `others`.
+fn columns(names: &[String], others: &[String]) -> std::result::Result<Vec<usize>, String> {
+    if let Some(more) = others.iter().find(|other| !names.contains(other)) {
+        let hint = did_you_mean(more, names.iter().map(String::as_str));
+        return Err(format!("has a category {more:?}{hint}"));
+    }
+    let find = |name: &String| others.iter().position(|other| other == name);
+    names.iter().map(|name| find(name).ok_or_else(|| format!("has no category {name:?}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn categories_are_matched_by_name_and_must_be_the_same() {
+        assert_eq!(columns(&names("cat dog cow"), &names("dog cow cat")), Ok(vec![2, 0, 1]));
+        let missing = columns(&names("cat dog"), &names("cat")).unwrap_err();
+        assert!(missing.contains("has no category \"dog\""), "{missing}");
+        let more = columns(&names("cat dog"), &names("cat dog cows")).unwrap_err();
+        assert!(more.contains("has a category \"cows\""), "{more}");
+    }
+}
