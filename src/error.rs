@@ -54,12 +54,12 @@ pub enum Error {
     /// Stopped by SIGINT, SIGTERM or at the end of its time, where nothing has to be kept.
     #[error("stopped as asked; what was done is kept: run the same command again")]
     Stopped,
-    /// Cells of a sweep failed, or it was stopped before all were done.
+    /// Cells of a sweep or the first trial of a tuning failed, or it was stopped before all were done.
     #[error("{message}")]
     Sweep {
-        /// The exit code of the first cell that failed; 75 if it was stopped.
+        /// The exit code of the first that failed; 75 if it was stopped.
         code: i32,
-        /// What happened to which cells.
+        /// What happened to which.
         message: String,
     },
 }

@@ -161,7 +161,7 @@ fn optimistic(
 }
 
 /// The images, maps or features of a split, as the run reads them.
-fn examples_of(
+pub(crate) fn examples_of(
     recognizer: &Recognizer,
     evaluation: &Evaluation,
     annotations: &Annotations,

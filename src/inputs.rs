@@ -1,5 +1,6 @@
 //! What a training reads beside its recipe.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::Result;
@@ -30,6 +31,19 @@ impl Inputs {
     pub fn new(data: impl Into<PathBuf>) -> Result<Self> {
         let cache = Cache::default_folder()?;
         Ok(Self { data: data.into(), weights: None, words: None, features: None, val_features: None, cache })
+    }
+
+    /// The arguments that say the same to another `sarb train`, but for the cache.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let files = [
+            ("--data", Some(&self.data)),
+            ("--weights", self.weights.as_ref()),
+            ("--words", self.words.as_ref()),
+            ("--features", self.features.as_ref()),
+            ("--val-features", self.val_features.as_ref()),
+        ];
+        let given = files.into_iter().filter_map(|(flag, path)| Some((flag, path?)));
+        given.flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
     }
 }
 

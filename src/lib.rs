@@ -39,6 +39,8 @@
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
+//! - [`forecast`]: what a training will cost, before it is begun.
+//! - [`tune`]: which settings of a recipe do best, judged on training images alone.
 //! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
 //!
@@ -67,6 +69,7 @@ mod calibration;
 mod cancel;
 mod checkpoint;
 pub mod compare;
+mod data_part;
 pub mod datasets;
 pub mod device;
 mod ensemble;
@@ -79,6 +82,7 @@ pub mod fetch;
 mod fit;
 #[cfg(test)]
 mod fixture;
+pub mod forecast;
 pub mod heat_map;
 mod inputs;
 mod kernels;
@@ -113,6 +117,7 @@ pub mod synthetic;
 mod tally;
 mod tensorboard;
 mod train;
+pub mod tune;
 pub mod weights;
 
 pub use burn::tensor::Device;

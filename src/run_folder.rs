@@ -42,11 +42,19 @@ pub enum Existing {
 /// [`Error::Usage`] if another process has the folder, if it holds something and `existing` refuses it, or if
 /// it is to be resumed or replaced and is not a run.
 pub fn claim(dir: &Path, existing: Existing) -> Result<Option<FolderLock>> {
-    if let Some(process) = FolderLock::holder(dir)? {
-        return Err(in_use(dir, process));
-    }
-    check(dir, existing)?;
+    check_free(dir, existing)?;
     if dir.is_dir() { FolderLock::take(dir).map(Some) } else { Ok(None) }
+}
+
+/// Whether a run may be written to `dir`, which is not touched.
+///
+/// # Errors
+/// Those of [`claim`].
+pub fn check_free(dir: &Path, existing: Existing) -> Result<()> {
+    match FolderLock::holder(dir)? {
+        Some(process) => Err(in_use(dir, process)),
+        None => check(dir, existing),
+    }
 }
 
 /// Makes the folder of a new run, or takes up an old one; of one that is replaced, what a run wrote is deleted

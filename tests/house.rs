@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 9] = [
     &[
         "anchor",
         "checkpoint",
+        "data_part",
         "events",
         "extractor",
         "fit",
@@ -43,7 +44,7 @@ const FLOORS: [&[&str]; 9] = [
         "train",
     ],
     &["ensemble", "evaluation", "experiment"],
-    &["key_page", "report", "sweep"],
+    &["forecast", "key_page", "report", "sweep", "tune"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.

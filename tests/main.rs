@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod descriptor;
+mod dry_run;
 mod evaluate;
 mod fetch;
 mod frozen;
@@ -23,4 +24,5 @@ mod tarred;
 mod telling;
 mod together;
 mod train;
+mod tune;
 mod validation;

@@ -64,7 +64,7 @@ impl Fixture {
         command
     }
 
-    fn run(&self, more: &[&str]) -> Output {
+    pub fn run(&self, more: &[&str]) -> Output {
         self.command(more).output().unwrap()
     }
 

@@ -119,18 +119,7 @@ pub(crate) struct Wanted {
 /// # Errors
 /// [`Error::Usage`] with the bytes needed, when they are more than the limit allows.
 pub(crate) fn make_room(dir: &Path, limit_bytes: u64, wanted: &[Wanted]) -> Result<()> {
-    let refuse = |bytes: u64, why: &str| {
-        Err(Error::Usage(format!(
-            "{}: the feature maps need {}{why}, more than the limit of {}; give a larger --cache-limit",
-            dir.display(),
-            readable(bytes),
-            readable(limit_bytes)
-        )))
-    };
-    let needed: u64 = wanted.iter().map(|store| store.needed_bytes).sum();
-    if needed > limit_bytes {
-        return refuse(needed, "");
-    }
+    check_limit(dir, limit_bytes, wanted.iter().map(|store| store.needed_bytes).sum())?;
     let stores = list(dir)?;
     let missing: u64 = wanted.iter().map(|store| store.missing_bytes).sum();
     let mut total = missing + stores.iter().map(|store| store.bytes).sum::<u64>();
@@ -149,9 +138,26 @@ pub(crate) fn make_room(dir: &Path, limit_bytes: u64, wanted: &[Wanted]) -> Resu
     }
     // Headers and descriptions are not worth an error.
     if total > limit_bytes + wanted.len() as u64 * SMALL {
-        return refuse(total, " with what running processes hold");
+        return Err(too_much(dir, limit_bytes, total, " with what running processes hold"));
     }
     Ok(())
+}
+
+/// Refuses maps that do not fit the limit even if nothing else is kept.
+///
+/// # Errors
+/// [`Error::Usage`] with the bytes needed.
+pub(crate) fn check_limit(dir: &Path, limit_bytes: u64, needed: u64) -> Result<()> {
+    if needed > limit_bytes { Err(too_much(dir, limit_bytes, needed, "")) } else { Ok(()) }
+}
+
+fn too_much(dir: &Path, limit_bytes: u64, bytes: u64, why: &str) -> Error {
+    Error::Usage(format!(
+        "{}: the feature maps need {}{why}, more than the limit of {}; give a larger --cache-limit",
+        dir.display(),
+        readable(bytes),
+        readable(limit_bytes)
+    ))
 }
 
 /// Bytes that a store may have beside its maps: its header and its description.
@@ -171,7 +177,8 @@ fn remove_unused(dir: &Path, store: &StoreInfo) -> Result<bool> {
     }
 }
 
-fn readable(bytes: u64) -> String {
+/// A size as people write it.
+pub(crate) fn readable(bytes: u64) -> String {
     match bytes {
         1_000_000_000.. => format!("{:.1} GB", bytes as f64 / 1e9),
         1_000_000.. => format!("{:.1} MB", bytes as f64 / 1e6),

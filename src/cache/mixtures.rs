@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::cache::filling::{Extract, Filling, HashedImage, ToCache};
 use crate::cache::limit::make_room;
 use crate::cache::store::{ContentHash, MapStore, StorePlace};
-use crate::cache::{CacheSpec, CachedMaps, CachedView, content_hashes, drawn_view, want};
+use crate::cache::{CacheSpec, CachedMaps, CachedView, Survey, content_hashes, drawn_view, want};
 use crate::loader::mixing::MixtureDraw;
 use crate::loader::{Examples, View};
 use crate::{Error, Result};
@@ -66,23 +66,13 @@ pub fn with_mixtures(
     extract: &mut Extract,
     progress: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<MixedMaps> {
-    if spec.views == 0 {
-        return Err(Error::Recipe(
-            "backbone.views is 0; images are mixed before the backbone, so with freeze = \"all\" at least 1 mixed view must be cached".into(),
-        ));
-    }
+    check_views(spec)?;
     let hashes = content_hashes(paths, progress)?;
-    let image = |row: usize| HashedImage { hash: hashes[row], path: paths[row].clone() };
     let shape = plain.shape();
     let mut views = Vec::with_capacity(spec.views);
     for view in 1..=spec.views {
         let mixtures = draw.of_view(view as u64);
-        let wanted: Vec<ToCache> = draw
-            .rows
-            .iter()
-            .zip(&mixtures)
-            .map(|(&row, &(partner, kept))| ToCache::mixture(image(row), image(partner), kept))
-            .collect();
+        let wanted = mixed(draw, &mixtures, &hashes, paths);
         let place = place(spec, view, shape);
         make_room(&spec.dir, spec.limit_bytes, &[want(&place, &wanted)?])?;
         let store = MapStore::open(place)?;
@@ -94,6 +84,50 @@ pub fn with_mixtures(
         views.push(MixedView { maps: CachedView::new(store, &keys, spec)?, mixtures });
     }
     Ok(MixedMaps { plain, views, draw: draw.clone() })
+}
+
+/// What [`with_mixtures`] would compute beside the plain maps; the cache is not touched.
+///
+/// # Errors
+/// Those of [`survey`](crate::cache::survey); [`Error::Recipe`] if no view is asked for.
+pub fn survey_mixtures(
+    spec: &CacheSpec,
+    paths: &[PathBuf],
+    shape: [usize; 3],
+    draw: &MixtureDraw,
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<Survey> {
+    check_views(spec)?;
+    let hashes = content_hashes(paths, progress)?;
+    let mut survey = Survey::default();
+    for view in 1..=spec.views {
+        let wanted = mixed(draw, &draw.of_view(view as u64), &hashes, paths);
+        survey.add(&place(spec, view, shape), &wanted)?;
+    }
+    Ok(survey)
+}
+
+fn check_views(spec: &CacheSpec) -> Result<()> {
+    if spec.views == 0 {
+        return Err(Error::Recipe(
+            "backbone.views is 0; images are mixed before the backbone, so with freeze = \"all\" at least 1 mixed view must be cached".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The mixtures of a view, by the contents of both images.
+fn mixed(
+    draw: &MixtureDraw,
+    mixtures: &[(usize, f32)],
+    hashes: &[ContentHash],
+    paths: &[PathBuf],
+) -> Vec<ToCache> {
+    let image = |row: usize| HashedImage { hash: hashes[row], path: paths[row].clone() };
+    let mixture = |(&row, &(partner, kept)): (&usize, &(usize, f32))| {
+        ToCache::mixture(image(row), image(partner), kept)
+    };
+    draw.rows.iter().zip(mixtures).map(mixture).collect()
 }
 
 fn place(spec: &CacheSpec, view: usize, shape: [usize; 3]) -> StorePlace {

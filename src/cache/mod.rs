@@ -164,6 +164,48 @@ pub fn cached_maps(
     Ok(CachedMaps { shape, views })
 }
 
+/// What a cache holds of the maps that are wanted, and what it lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Maps in all views.
+    pub wanted: usize,
+    /// Those that are to be computed.
+    pub missing: usize,
+    /// Bytes that all of them take on disk.
+    pub bytes: u64,
+    /// Bytes that those to be computed will take.
+    pub missing_bytes: u64,
+}
+
+impl Survey {
+    /// Of one store.
+    fn add(&mut self, place: &StorePlace, images: &[ToCache]) -> Result<()> {
+        let Wanted { needed_bytes, missing_bytes, .. } = want(place, images)?;
+        self.wanted += images.len();
+        self.missing += (missing_bytes / place.bytes_each()) as usize;
+        self.bytes += needed_bytes;
+        self.missing_bytes += missing_bytes;
+        Ok(())
+    }
+}
+
+/// What [`cached_maps`] would compute; the cache is not touched.
+///
+/// # Errors
+/// If an image or the cache cannot be read; what `progress` says.
+pub fn survey(
+    spec: &CacheSpec,
+    paths: &[PathBuf],
+    shape: [usize; 3],
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<Survey> {
+    let hashes = content_hashes(paths, progress)?;
+    let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
+    let mut survey = Survey::default();
+    (0..=spec.views).try_for_each(|view| survey.add(&spec.place(view, shape), &images))?;
+    Ok(survey)
+}
+
 /// The hash of every file's bytes.
 pub(crate) fn content_hashes(
     paths: &[PathBuf],

@@ -20,6 +20,7 @@ pub mod sweep;
 mod systems;
 pub mod train;
 mod transfer;
+pub mod tune;
 pub mod weights;
 
 use std::ffi::OsString;
@@ -63,6 +64,8 @@ enum Command {
     Recipes(recipes::RecipesCommand),
     /// Train and measure methods × known proportions × seeds
     Sweep(sweep::Sweep),
+    /// Find better settings of a recipe on training images alone, within a time
+    Tune(tune::Tune),
     /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
     /// List, fetch and inspect pretrained weights
@@ -84,7 +87,8 @@ impl Command {
             | Command::Train(_)
             | Command::Evaluate(_)
             | Command::Predict(_)
-            | Command::Sweep(_) => true,
+            | Command::Sweep(_)
+            | Command::Tune(_) => true,
             Command::Data(command) => matches!(command, data::DataCommand::Fetch(_)),
             Command::Weights(command) => matches!(command, weights::Weights::Fetch(_)),
             Command::Recipes(_)
@@ -116,6 +120,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Data(command) => data::run(command),
         Command::Recipes(command) => recipes::run(&command),
         Command::Sweep(command) => command.run(cli.threads),
+        Command::Tune(command) => command.run(cli.threads, &signals::listen()),
         Command::Report(command) => command.run(),
         Command::Weights(command) => weights::run(command),
         Command::Doctor(command) => command.run(),

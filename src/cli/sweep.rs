@@ -66,6 +66,12 @@ pub struct Sweep {
     /// Stop after this time, such as 55m, with exit code 75 and everything kept that is done; the same command continues
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_time: Option<Duration>,
+    /// Check everything and say what each cell will cost in time, disk and memory; write nothing
+    #[arg(long, conflicts_with_all = ["shard", "retry_failed", "evaluate_again"])]
+    dry_run: bool,
+    /// With --dry-run: print one JSON object
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -128,6 +134,9 @@ impl Sweep {
             split: self.split,
             plan,
         };
+        if self.dry_run {
+            return self.forecast(&sweep, threads, cancel);
+        }
         let recipes = sweep.begin(self.evaluate_again)?;
         let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
         let mut cache = self.cache.arguments();
@@ -146,6 +155,20 @@ impl Sweep {
             print(&sweep::to_table(&sweep, &sweep.cells()?))?;
         }
         result
+    }
+
+    fn forecast(&self, sweep: &sweep::Sweep, threads: Option<NonZeroUsize>, cancel: &Cancel) -> Result<()> {
+        let recipes = sweep.check()?;
+        let mut arguments = self.cache.arguments();
+        if let Some(threads) = threads {
+            arguments.extend(["--threads".into(), threads.to_string().into()]);
+        }
+        let (cells, total) = sweep::dry_run(sweep, &recipes, &self.device, &arguments, &say, cancel)?;
+        if self.json {
+            let object = serde_json::json!({ "cells": cells, "total": total });
+            return print(&serde_json::to_string_pretty(&object).expect("plain data"));
+        }
+        print(&sweep::planned_to_table(&cells, &total))
     }
 }
 

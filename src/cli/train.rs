@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use sarb::forecast::forecast;
+use sarb::labels::Split;
 use sarb::labels::text::duration;
 use sarb::{Cancel, Existing, Inputs, Recipe, Result, RunInfo};
 
@@ -64,7 +66,13 @@ pub struct Train {
     /// Replace the run in --out
     #[arg(long)]
     pub force: bool,
-    /// Print one JSON object, run.json with the folder of the run
+    /// Check everything and say what the training will cost in time, disk and memory; write nothing
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
+    /// With --dry-run: count the evaluation on this split too: train, val or test
+    #[arg(long, value_name = "SPLIT", requires = "dry_run", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
+    pub then_evaluate: Option<Split>,
+    /// Print one JSON object, run.json with the folder of the run; with --dry-run what it will cost
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -82,6 +90,15 @@ impl Train {
         let recipe = self.read_recipe()?;
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);
+        if self.dry_run {
+            let out = (&*self.out, self.existing());
+            let found =
+                forecast(&recipe, &self.inputs()?, out, self.then_evaluate, &device, &events, cancel)?;
+            return print(&match self.json {
+                true => serde_json::to_string_pretty(&found).expect("plain data"),
+                false => found.to_text(),
+            });
+        }
         let run =
             sarb::train(&recipe, &self.inputs()?, (&self.out, self.existing()), &device, &events, cancel)?;
         let info = run.info()?;

@@ -11,8 +11,9 @@ use sarb_labels::images::transform::{PixelStatistics, Transform};
 
 use crate::backbone::descriptor::Descriptor;
 use crate::backbone::{Backbone, FoldedBackbone, Freeze, weights};
-use crate::cache::mixtures::with_mixtures;
-use crate::cache::{CacheSpec, cached_maps};
+use crate::cache::limit::check_limit;
+use crate::cache::mixtures::{survey_mixtures, with_mixtures};
+use crate::cache::{CacheSpec, Survey, cached_maps, survey};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::inputs::Cache;
@@ -265,14 +266,8 @@ impl Extractor {
         paths: &[std::path::PathBuf],
         reading: &MapReading<'_>,
     ) -> Result<Arc<dyn Examples>> {
-        let MapReading { size_px, views, mixing, cache, device, .. } = reading;
-        let spec = CacheSpec {
-            dir: cache.dir.clone(),
-            limit_bytes: cache.limit_bytes,
-            extractor: self.key.clone(),
-            transform: self.transform(*size_px),
-            views: *views,
-        };
+        let MapReading { size_px, mixing, device, .. } = reading;
+        let spec = self.cache_spec(reading);
         let mut extract = |pixels: &[f32], images: usize| self.extract(pixels, images, *size_px, device);
         let mut progress = |done: usize, total: usize| {
             (reading.events)(Event::Maps { done, total });
@@ -283,6 +278,36 @@ impl Extractor {
             Some(draw) => Arc::new(with_mixtures(maps, &spec, paths, draw, &mut extract, &mut progress)?),
             None => Arc::new(maps),
         })
+    }
+
+    /// What [`maps_of`](Self::maps_of) would compute; the cache is not touched.
+    ///
+    /// # Errors
+    /// If an image or the cache cannot be read; [`Error::Usage`] when the maps do not fit the cache's limit;
+    /// [`Error::Stopped`] once `cancel` asks for it.
+    pub fn survey(&self, paths: &[std::path::PathBuf], reading: &MapReading<'_>) -> Result<Survey> {
+        let (spec, shape) = (self.cache_spec(reading), self.map_shape(reading.size_px));
+        let mut progress = |_: usize, _: usize| reading.cancel.check();
+        let plain = survey(&spec, paths, shape, &mut progress)?;
+        check_limit(&spec.dir, spec.limit_bytes, plain.bytes)?;
+        let Some(draw) = reading.mixing else { return Ok(plain) };
+        let mixed = survey_mixtures(&spec, paths, shape, draw, &mut progress)?;
+        Ok(Survey {
+            wanted: plain.wanted + mixed.wanted,
+            missing: plain.missing + mixed.missing,
+            bytes: plain.bytes + mixed.bytes,
+            missing_bytes: plain.missing_bytes + mixed.missing_bytes,
+        })
+    }
+
+    fn cache_spec(&self, reading: &MapReading<'_>) -> CacheSpec {
+        CacheSpec {
+            dir: reading.cache.dir.clone(),
+            limit_bytes: reading.cache.limit_bytes,
+            extractor: self.key.clone(),
+            transform: self.transform(reading.size_px),
+            views: reading.views,
+        }
     }
 }
 

@@ -62,10 +62,13 @@ pub struct LoadedBatch {
     pub shape: [usize; 3],
 }
 
+/// Batches that a training reads ahead, in bytes.
+pub const QUEUE_BYTES: usize = 512 << 20;
+
 impl Default for Loader {
     /// A worker a thread that computes, and 512 MiB of batches ahead.
     fn default() -> Self {
-        Self::new(rayon::current_num_threads(), 512 << 20)
+        Self::new(rayon::current_num_threads(), QUEUE_BYTES)
     }
 }
 

@@ -2,7 +2,10 @@
 //! validation split is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
 
 mod positives_only;
+mod told;
 pub mod val_file;
+
+pub use told::told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,22 +86,8 @@ pub fn prepare(
     let val = val_file::open(recipe, inputs, &annotations)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     let words = word_vectors(inputs, &annotations)?;
-    let mut notes = notes(&annotations, words.is_none(), &recipe.data);
-    let mut warnings = Vec::new();
-    match annotations.labels.count(Label::Negative) {
-        0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(&annotations)),
-        0 => warnings.push(positives_only::warning(&annotations)),
-        _ => {}
-    }
-    if let Some(words) = &words {
-        notes.extend(words.warnings.iter().cloned());
-    }
-    notes.extend(match &val {
-        Some(val) => Some(val_file::note(val, &annotations, recipe)),
-        None => val_file::unused_note(recipe, inputs, held_out.len())?,
-    });
-    warnings.extend(val_file::bce_misleads(recipe));
-    warnings.extend(val.as_ref().and_then(|val| val_file::warning(val, recipe.train.select)));
+    let (mut notes, warnings) =
+        told(recipe, inputs, &annotations, words.as_ref(), val.as_ref(), held_out.len())?;
     let categories = Categories::new(
         annotations.categories.clone(),
         words,
@@ -232,6 +221,20 @@ pub fn mixing<'a>(recipe: &'a Recipe, inputs: &Inputs) -> Result<Option<&'a Mixi
     Ok(Some(mixing))
 }
 
+/// Who of the training `rows` is mixed with whom, for a method that mixes images before the backbone.
+///
+/// # Errors
+/// Those of [`mixing`].
+pub fn mixtures(recipe: &Recipe, inputs: &Inputs, rows: &[usize]) -> Result<Option<MixtureDraw>> {
+    let Some(mixing) = mixing(recipe, inputs)? else { return Ok(None) };
+    Ok(Some(MixtureDraw {
+        rows: rows.to_vec(),
+        seed: recipe.seed,
+        from_epoch: mixing.from_epoch as u64,
+        concentration: mixing.concentration,
+    }))
+}
+
 /// Refuses to select on the test images where there are features in place of images.
 pub fn selectable(recipe: &Recipe, inputs: &Inputs) -> Result<()> {
     let impossible = recipe.train.select == Select::Test && inputs.features.is_some();
@@ -259,7 +262,7 @@ impl Opening<'_> {
     /// the training `rows`, mixed ones where the method mixes images.
     fn open(&self, paths: &[PathBuf], rows: &[usize]) -> Result<(MapSource, Arc<dyn Examples>)> {
         let Self { recipe, inputs, .. } = self;
-        let draw = self.mixtures(rows)?;
+        let draw = mixtures(recipe, inputs, rows)?;
         if let Some(file) = &inputs.features {
             let features = Features::open(file, paths.len())?;
             return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
@@ -282,17 +285,6 @@ impl Opening<'_> {
         let extractor = Extractor::new(&backbone, &recipe.backbone, weights)?;
         let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
         Ok((MapSource::Frozen(extractor), maps))
-    }
-
-    /// Who is mixed with whom, for a method that mixes images before the backbone.
-    fn mixtures(&self, rows: &[usize]) -> Result<Option<MixtureDraw>> {
-        let Some(mixing) = mixing(self.recipe, self.inputs)? else { return Ok(None) };
-        Ok(Some(MixtureDraw {
-            rows: rows.to_vec(),
-            seed: self.recipe.seed,
-            from_epoch: mixing.from_epoch as u64,
-            concentration: mixing.concentration,
-        }))
     }
 
     fn maps_of(
@@ -344,43 +336,6 @@ pub fn fingerprint(annotations: &Annotations) -> String {
         hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
     }
     hash.finalize().to_hex()[..16].to_string()
-}
-
-fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {
-    let labels = &annotations.labels;
-    let mut notes = vec![format!(
-        "{} images, {} categories, {:.0} % of the labels kept: {} positive, {} negative, {} unknown",
-        labels.images(),
-        labels.categories(),
-        100.0 * recipe.known,
-        labels.count(Label::Positive),
-        labels.count(Label::Negative),
-        labels.count(Label::Unknown)
-    )];
-    let without = |pick: fn(&(usize, usize)) -> bool| -> Vec<&str> {
-        let counts = labels.counts();
-        counts
-            .iter()
-            .zip(&annotations.categories)
-            .filter(|(c, _)| pick(c))
-            .map(|(_, name)| name.as_str())
-            .collect()
-    };
-    let no_positive = without(|&(positive, _)| positive == 0);
-    if !no_positive.is_empty() {
-        notes.push(format!("no known positive, so these cannot be learned: {}", no_positive.join(", ")));
-    }
-    let no_negative = without(|&(positive, known)| positive == known && known > 0);
-    if !no_negative.is_empty() {
-        notes.push(format!(
-            "no known negative, so these are learned from positives alone: {}",
-            no_negative.join(", ")
-        ));
-    }
-    if words_learned {
-        notes.push("no word vectors given: they are learned with the rest".into());
-    }
-    notes
 }
 
 #[cfg(test)]

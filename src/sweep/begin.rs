@@ -45,17 +45,36 @@ impl Sweep {
             return Ok(recipes);
         }
         let begun = Sweep::open(&self.dir)?;
-        self.check_same_inputs(&begun)?;
-        self.check_dropped_cells(&begun)?;
-        self.check_labels(&recipes, &self.inputs())?;
-        self.check_settings(&recipes)?;
-        // After what changed: that explains why something may not fit any more.
-        self.check_inputs(&recipes)?;
+        self.check_begun(&begun, &recipes)?;
         evaluation::change(&begun, self, evaluate_again)?;
         if begun != *self {
             self.save()?;
         }
         Ok(recipes)
+    }
+
+    /// What [`begin`](Self::begin) finds wrong, without touching the folder; returns the recipe of each cell.
+    ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin), but for changes of what cells are evaluated on.
+    pub fn check(&self) -> Result<Vec<Recipe>> {
+        let recipes = self.recipes()?;
+        self.check_folder()?;
+        match self.dir.join(FILE).is_file() {
+            true => self.check_begun(&Sweep::open(&self.dir)?, &recipes)?,
+            false => self.check_inputs(&recipes)?,
+        }
+        Ok(recipes)
+    }
+
+    /// The sweep in the folder is this one, and its inputs are still there.
+    fn check_begun(&self, begun: &Sweep, recipes: &[Recipe]) -> Result<()> {
+        self.check_same_inputs(begun)?;
+        self.check_dropped_cells(begun)?;
+        self.check_labels(recipes, &self.inputs())?;
+        self.check_settings(recipes)?;
+        // After what changed: that explains why something may not fit any more.
+        self.check_inputs(recipes)
     }
 
     /// The recipe of each cell, settled for the data, or everything that is wrong with them.
@@ -109,7 +128,7 @@ impl Sweep {
     }
 
     /// What cells are trained on; the cache is not used here.
-    fn inputs(&self) -> Inputs {
+    pub(super) fn inputs(&self) -> Inputs {
         Inputs {
             data: self.data.clone(),
             weights: self.weights.clone(),

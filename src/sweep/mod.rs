@@ -14,8 +14,9 @@
 //! (`claim`): a sweep may be killed at any point, and several may share one folder.
 
 mod begin;
-mod child;
-mod claim;
+pub(crate) mod child;
+pub(crate) mod claim;
+mod dry_run;
 mod evaluation;
 mod features;
 mod labels;
@@ -28,8 +29,11 @@ mod status;
 
 pub(crate) use plan::{Cell, Table};
 pub(crate) use plan_keys::{MORE_SEEDS, PLAN, ROW};
+pub(crate) use runner::how_to_begin;
+pub(crate) use state::{Failure, same_file, write_with_folder};
 
 pub use child::stop_with_parent;
+pub use dry_run::{Planned, Total, dry_run, planned_to_table};
 pub use plan::Plan;
 pub use runner::{Options, run};
 pub use shard::Shard;

@@ -291,15 +291,8 @@ impl<'a> Runner<'a> {
     fn train_args(&self, cell: &Cell, how: Option<&str>) -> Vec<OsString> {
         let sweep = self.sweep;
         let mut args: Vec<OsString> = vec!["train".into(), sweep.recipe_file(cell).into()];
-        args.extend(["--data".into(), sweep.data.clone().into(), "--out".into(), sweep.folder(cell).into()]);
-        for (flag, path) in [
-            ("--weights", &sweep.weights),
-            ("--words", &sweep.words),
-            ("--features", &sweep.features),
-            ("--val-features", &sweep.val_features),
-        ] {
-            args.extend(path.iter().flat_map(|path| [flag.into(), path.into()]));
-        }
+        args.extend(["--out".into(), sweep.folder(cell).into()]);
+        args.extend(sweep.inputs().arguments());
         args.extend(["--device".into(), self.options.device.clone().into()]);
         args.extend(how.map(OsString::from));
         args.extend(self.options.cache.iter().cloned());
@@ -358,7 +351,7 @@ impl<'a> Runner<'a> {
 
 /// The flag of `sarb train` for what lies in a run's folder. What is neither a run nor the beginning of one is
 /// not the sweep's: `sarb train` refuses it.
-fn how_to_begin(folder: &Path) -> Option<&'static str> {
+pub(crate) fn how_to_begin(folder: &Path) -> Option<&'static str> {
     match Run::open(folder) {
         Ok(run) if run.has_checkpoint() => Some("--resume"),
         Ok(run) if run.path("checkpoints").is_dir() => Some("--force"),

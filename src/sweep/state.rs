@@ -240,7 +240,7 @@ pub(crate) fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Whether two paths lead to the same file; textually, if it is gone.
-pub(super) fn same_file(a: Option<&PathBuf>, b: Option<&PathBuf>) -> bool {
+pub(crate) fn same_file(a: Option<&PathBuf>, b: Option<&PathBuf>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => {
             let real = |path: &Path| path.canonicalize().ok();

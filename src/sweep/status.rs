@@ -10,7 +10,7 @@ const STATUSES: [CellStatus; 5] =
     [CellStatus::Done, CellStatus::Running, CellStatus::Interrupted, CellStatus::Failed, CellStatus::Waiting];
 
 impl CellStatus {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             CellStatus::Done => "done",
             CellStatus::Running => "running",

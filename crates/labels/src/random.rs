@@ -35,6 +35,8 @@ pub enum Stream {
     MixedView = 12,
     /// Where the estimates of unknown labels start.
     LabelEstimates = 13,
+    /// Settings that a tuning tries.
+    Tuning = 14,
 }
 
 /// A generator seeded by (seed, stream, a, b): value-stable and independent of every other one.

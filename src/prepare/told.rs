@@ -1,0 +1,76 @@
+//! What a person should know of the labels before they are trained on.
+
+use sarb_labels::words::Words;
+use sarb_labels::{Annotations, Label};
+
+use super::{positives_only, val_file};
+use crate::Result;
+use crate::inputs::Inputs;
+use crate::recipe::{DataRecipe, Recipe};
+
+/// What a person should know of the labels, and what makes a training on them worth little: of `annotations` with
+/// what stays known, the `val.csv` that is selected on, and so many rows that are held out.
+///
+/// # Errors
+/// If the data folder cannot be read.
+pub fn told(
+    recipe: &Recipe,
+    inputs: &Inputs,
+    annotations: &Annotations,
+    words: Option<&Words>,
+    val: Option<&Annotations>,
+    held_out: usize,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let mut notes = notes(annotations, words.is_none(), &recipe.data);
+    let mut warnings = Vec::new();
+    match annotations.labels.count(Label::Negative) {
+        0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(annotations)),
+        0 => warnings.push(positives_only::warning(annotations)),
+        _ => {}
+    }
+    notes.extend(words.iter().flat_map(|words| words.warnings.iter().cloned()));
+    notes.extend(match val {
+        Some(val) => Some(val_file::note(val, annotations, recipe)),
+        None => val_file::unused_note(recipe, inputs, held_out)?,
+    });
+    warnings.extend(val_file::bce_misleads(recipe));
+    warnings.extend(val.and_then(|val| val_file::warning(val, recipe.train.select)));
+    Ok((notes, warnings))
+}
+
+fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {
+    let labels = &annotations.labels;
+    let mut notes = vec![format!(
+        "{} images, {} categories, {:.0} % of the labels kept: {} positive, {} negative, {} unknown",
+        labels.images(),
+        labels.categories(),
+        100.0 * recipe.known,
+        labels.count(Label::Positive),
+        labels.count(Label::Negative),
+        labels.count(Label::Unknown)
+    )];
+    let without = |pick: fn(&(usize, usize)) -> bool| -> Vec<&str> {
+        let counts = labels.counts();
+        counts
+            .iter()
+            .zip(&annotations.categories)
+            .filter(|(c, _)| pick(c))
+            .map(|(_, name)| name.as_str())
+            .collect()
+    };
+    let no_positive = without(|&(positive, _)| positive == 0);
+    if !no_positive.is_empty() {
+        notes.push(format!("no known positive, so these cannot be learned: {}", no_positive.join(", ")));
+    }
+    let no_negative = without(|&(positive, known)| positive == known && known > 0);
+    if !no_negative.is_empty() {
+        notes.push(format!(
+            "no known negative, so these are learned from positives alone: {}",
+            no_negative.join(", ")
+        ));
+    }
+    if words_learned {
+        notes.push("no word vectors given: they are learned with the rest".into());
+    }
+    notes
+}
