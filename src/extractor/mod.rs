@@ -329,6 +329,26 @@ pub struct MapReading<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// The wholly frozen network of a recipe, whose maps are cached; none where its backbone is trained.
+///
+/// # Errors
+/// Those of [`Extractor::onnx`], [`load_backbone`] and [`Extractor::new`].
+pub fn frozen_extractor(
+    recipe: &Recipe,
+    weights: Option<&Path>,
+    device: &Device,
+) -> Result<Option<Extractor>> {
+    if let Some(file) = &recipe.backbone.onnx {
+        return Extractor::onnx(recipe, file).map(Some);
+    }
+    if recipe.backbone.freeze != Freeze::All {
+        return Ok(None);
+    }
+    let backbone = load_backbone(recipe, weights, device)?;
+    let weights = weights.expect("a frozen backbone has weights");
+    Extractor::new(&backbone, &recipe.backbone, weights).map(Some)
+}
+
 /// The recipe's backbone with initial weights that depend on its seed alone.
 pub fn initial_backbone(recipe: &Recipe, device: &Device) -> Backbone {
     // Burn draws weights from a generator of the device when they are first read.

@@ -6,7 +6,6 @@
 
 mod sample;
 mod shown;
-pub(crate) mod temporary;
 mod timing;
 
 use std::path::Path;
@@ -14,15 +13,15 @@ use std::path::Path;
 use burn::tensor::Device;
 use sarb_labels::{Annotations, Split, dataset};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use self::sample::Sample;
 use self::timing::Timing;
 use crate::Result;
-use crate::backbone::Freeze;
 use crate::cache::Survey;
 use crate::cancel::Cancel;
 use crate::events::Event;
-use crate::extractor::{Extractor, MapReading, load_backbone};
+use crate::extractor::{MapReading, frozen_extractor};
 use crate::inputs::Inputs;
 use crate::loader::{QUEUE_BYTES, epoch_batches};
 use crate::methods;
@@ -30,6 +29,12 @@ use crate::preflight::{self, Evaluated};
 use crate::prepare::{known_labels, mixtures, told, val_file, word_vectors};
 use crate::recipe::{Recipe, Select};
 use crate::run_folder::{Existing, check_free};
+
+/// A folder that is deleted with its value.
+pub(crate) fn temporary_folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("sarb-dry-run-").tempdir();
+    folder.map_err(|e| crate::Error::io(std::env::temp_dir(), e))
+}
 
 /// What a training will cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,7 +177,12 @@ struct Surveying<'a> {
 impl Surveying<'_> {
     /// What the cache has and lacks; none where no map is kept.
     fn survey(&self, data: &Data) -> Result<Option<Survey>> {
-        let Some(extractor) = self.extractor()? else { return Ok(None) };
+        let Self { recipe, inputs, device, .. } = self;
+        if inputs.features.is_some() {
+            return Ok(None);
+        }
+        let extractor = frozen_extractor(recipe, inputs.weights.as_deref(), device)?;
+        let Some(extractor) = extractor else { return Ok(None) };
         (self.events)(Event::Phase("which feature maps are cached"));
         let draw = mixtures(self.recipe, self.inputs, &data.rows)?;
         let reading = MapReading {
@@ -194,22 +204,6 @@ impl Surveying<'_> {
             survey.missing_bytes += more.missing_bytes;
         }
         Ok(Some(survey))
-    }
-
-    fn extractor(&self) -> Result<Option<Extractor>> {
-        let Self { recipe, inputs, .. } = self;
-        if inputs.features.is_some() {
-            return Ok(None);
-        }
-        if let Some(file) = &recipe.backbone.onnx {
-            return Extractor::onnx(recipe, file).map(Some);
-        }
-        if recipe.backbone.freeze != Freeze::All {
-            return Ok(None);
-        }
-        let backbone = load_backbone(recipe, inputs.weights.as_deref(), self.device)?;
-        let weights = inputs.weights.as_deref().expect("a frozen backbone has weights");
-        Extractor::new(&backbone, &recipe.backbone, weights).map(Some)
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use sarb_labels::formats::csv;
 use sarb_labels::words::Words;
 use sarb_labels::{Annotations, Label, Split};
+use tempfile::TempDir;
 
-use super::Data;
-use super::temporary::Temporary;
+use super::{Data, temporary_folder};
 use crate::Result;
 use crate::data_part::{features_of, save};
 use crate::inputs::{Cache, Inputs};
@@ -23,7 +23,7 @@ const EPOCHS: usize = 2;
 
 /// The sample, in a folder that is deleted with it.
 pub(super) struct Sample {
-    folder: Temporary,
+    folder: TempDir,
     /// What is trained on it.
     pub recipe: Recipe,
     /// What that reads; with a cache of its own.
@@ -36,7 +36,7 @@ pub(super) struct Sample {
 
 impl Sample {
     pub fn new(recipe: &Recipe, inputs: &Inputs, data: &Data) -> Result<Self> {
-        let folder = Temporary::new()?;
+        let folder = temporary_folder()?;
         let path = folder.path().join("data");
         let batch = recipe.train.batch_size;
         let wanted = batch * BATCHES.min(1 + MOST_IMAGES / batch.max(1));

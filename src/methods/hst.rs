@@ -27,15 +27,16 @@ use super::knowledge::CategoryKnowledge;
 use super::pairs::beside_positives;
 use super::prototypes::{Prototypes, are_due};
 use super::ssgrl::Ssgrl;
+use super::transfer::Pass;
 use super::{Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
-use crate::kernels::shared_states::SharedStates;
-use crate::loss::contrastive::{contrastive, unit};
+use crate::loss::contrastive::unit;
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::pair_head::PairHead;
+use crate::nn::share::{keep_within_bounds, share, value};
 
 impl Settings for HstRecipe {
     type Head = Hst;
@@ -95,10 +96,7 @@ impl Hst {
     ) -> Self {
         let network = Ssgrl::new(&recipe.network, channels, knowledge, seed, device);
         let (categories, dim) = (network.categories(), network.dim());
-        let margin = |value: f64| {
-            Param::from_tensor(Tensor::from_data([value as f32], device))
-                .set_require_grad(recipe.learn_margins)
-        };
+        let margin = |value| share(value, recipe.learn_margins, device);
         Self {
             network,
             pairs: recipe.pairs.init(dim, categories, seed, device),
@@ -189,29 +187,17 @@ impl Method for Hst {
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let (labels, recipe, mut drops) = (&batch.labels, &self.recipe, at.rng(Stream::Dropout));
-        let representations = self.network.represent(maps);
-        let dropped = self.network.drop_from(representations.clone(), &mut drops);
-        let logits = self.network.classify_dropped(&SharedStates::all(dropped), &mut drops);
-        let pairs = self.pairs.as_ref().map(|head| head.forward(representations.clone()));
+        let pass = Pass::new(&self.network, self.pairs.as_ref(), maps, &mut drops);
 
-        let targets = batch.targets(&logits.device());
-        let known = partial_bce(logits.clone(), targets, normalization);
+        let device = pass.logits.device();
+        let known = partial_bce(pass.logits.clone(), batch.targets(&device), normalization);
         let mut losses = Losses::default().with("bce", 1.0, known);
         if at.epoch >= recipe.from_epoch {
-            let positive = Masks::new(labels, &logits.device()).positive;
-            let judged = self.judge(representations.clone(), pairs.clone(), positive);
-            losses = losses.and(self.transferred(logits, judged, labels, normalization));
+            let positive = Masks::new(labels, &device).positive;
+            let judged = self.judge(pass.representations.clone(), pass.pairs.clone(), positive);
+            losses = losses.and(self.transferred(pass.logits.clone(), judged, labels, normalization));
         }
-        let grown = if recipe.warm_up { at.warm_up() } else { 1.0 };
-        if let Some(pairs) = pairs {
-            let loss = recipe.pairs.loss(pairs, labels, normalization);
-            losses = losses.with("pairs", recipe.pairs.weight * grown, loss);
-        }
-        if recipe.contrastive_weight == 0.0 {
-            return losses;
-        }
-        let distance = contrastive(representations, labels, recipe.neg_neg, &mut at.rng(Stream::Contrastive));
-        losses.with("contrastive", recipe.contrastive_weight * grown, distance)
+        recipe.structure().add_to(losses, pass, labels, normalization, at)
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
@@ -234,12 +220,7 @@ impl Method for Hst {
     }
 
     fn after_step(&mut self) {
-        for margin in [&mut self.intra_margin, &mut self.inter_margin] {
-            if margin.is_require_grad() {
-                let bounded = |m: Tensor<1>| Tensor::from_inner(m.inner().clamp(0.0, 1.0)).require_grad();
-                *margin = margin.clone().map(bounded);
-            }
-        }
+        [&mut self.intra_margin, &mut self.inter_margin].into_iter().for_each(keep_within_bounds);
     }
 
     fn groups(&self) -> Vec<(ParamGroup, f64)> {
@@ -249,7 +230,6 @@ impl Method for Hst {
 
     /// The margins, the share of unknown labels that are believed, and how many prototypes there are.
     fn scalars(&self, _labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
-        let value = |margin: &Param<Tensor<1>>| f64::from(margin.val().into_scalar::<f32>());
         let mut scalars = vec![
             ("intra_margin", value(&self.intra_margin)),
             ("inter_margin", value(&self.inter_margin)),

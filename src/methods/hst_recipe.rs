@@ -8,6 +8,7 @@ use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::pairs::{PAIRS, PairRecipe};
 use super::ranges;
 use super::sarb_recipe::PrototypeReading;
+use super::transfer::Structure;
 use crate::Result;
 use crate::loss::contrastive::NegativePairs;
 
@@ -180,6 +181,16 @@ impl HstRecipe {
             ranges::weight(key, weight)?;
         }
         Ok(())
+    }
+
+    /// The losses of every epoch beside the BCE.
+    pub fn structure(&self) -> Structure<'_> {
+        Structure {
+            pairs: &self.pairs,
+            contrastive_weight: self.contrastive_weight,
+            neg_neg: self.neg_neg,
+            warm_up: self.warm_up,
+        }
     }
 
     /// Chooses what the official code does wherever ours differs.

@@ -45,6 +45,7 @@ pub mod splc;
 pub mod sr;
 pub mod ssgrl;
 pub mod sst;
+pub mod transfer;
 
 #[cfg(test)]
 mod parity;

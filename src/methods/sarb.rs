@@ -35,6 +35,7 @@ use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::contrastive;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
+use crate::nn::share::{keep_within_bounds, share, value};
 
 impl Settings for SarbRecipe {
     type Head = Sarb;
@@ -109,12 +110,9 @@ impl Sarb {
             Representation::Attention => network.with_attention(recipe.attention_pooling, seed, device),
         };
         let (categories, dim) = (network.categories(), network.dim());
-        let share = |value: f64, learned| {
-            Param::from_tensor(Tensor::from_data([value as f32], device)).set_require_grad(learned)
-        };
         Self {
-            alpha: share(recipe.alpha, recipe.learn_alpha),
-            beta: share(recipe.beta, recipe.learn_beta),
+            alpha: share(recipe.alpha, recipe.learn_alpha, device),
+            beta: share(recipe.beta, recipe.learn_beta, device),
             prototypes: Prototypes::empty(categories, recipe.prototypes_each(), dim, device),
             network,
             recipe: recipe.clone(),
@@ -298,12 +296,7 @@ impl Method for Sarb {
     }
 
     fn after_step(&mut self) {
-        for share in [&mut self.alpha, &mut self.beta] {
-            if share.is_require_grad() {
-                let bounded = |a: Tensor<1>| Tensor::from_inner(a.inner().clamp(0.0, 1.0)).require_grad();
-                *share = share.clone().map(bounded);
-            }
-        }
+        [&mut self.alpha, &mut self.beta].into_iter().for_each(keep_within_bounds);
     }
 
     fn groups(&self) -> Vec<(ParamGroup, f64)> {
@@ -313,7 +306,6 @@ impl Method for Sarb {
 
     /// α and β of the blends that are used, and how many prototypes there are.
     fn scalars(&self, _labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
-        let value = |share: &Param<Tensor<1>>| f64::from(share.val().into_scalar::<f32>());
         let mut scalars = Vec::new();
         if self.recipe.blends.contains(&Blend::Instance) {
             scalars.push(("alpha", value(&self.alpha)));

@@ -24,11 +24,11 @@ use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::pairs::{PAIRS, PairRecipe, beside_positives};
 use super::queue::{Queue, QueueStart};
 use super::ssgrl::Ssgrl;
+use super::transfer::{Pass, Structure};
 use super::{Method, Settings, TrainSet, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
-use crate::kernels::shared_states::SharedStates;
-use crate::loss::contrastive::{NegativePairs, contrastive, unit};
+use crate::loss::contrastive::{NegativePairs, unit};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
@@ -164,6 +164,16 @@ impl SstRecipe {
         let epochs = epoch.checked_sub(self.from_epoch)?;
         Some((self.threshold - self.threshold_decay * epochs as f64).max(self.threshold_min))
     }
+
+    /// The losses of every epoch beside the BCE.
+    fn structure(&self) -> Structure<'_> {
+        Structure {
+            pairs: &self.pairs,
+            contrastive_weight: self.contrastive_weight,
+            neg_neg: self.neg_neg,
+            warm_up: self.warm_up,
+        }
+    }
 }
 
 /// SSGRL trained with pseudo-labels from pairs of categories and from queues.
@@ -241,31 +251,21 @@ impl Method for Sst {
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let (labels, recipe, mut drops) = (&batch.labels, &self.recipe, at.rng(Stream::Dropout));
-        let representations = self.network.represent(maps);
-        let dropped = self.network.drop_from(representations.clone(), &mut drops);
-        let logits = self.network.classify_dropped(&SharedStates::all(dropped), &mut drops);
-        let pairs = self.pairs.as_ref().map(|head| head.forward(representations.clone()));
-        self.queue.push(unit(representations.clone().detach()), labels);
+        let pass = Pass::new(&self.network, self.pairs.as_ref(), maps, &mut drops);
+        self.queue.push(unit(pass.representations.clone().detach()), labels);
 
-        let bce = |targets| partial_bce(logits.clone(), targets, normalization);
-        let mut losses = Losses::default().with("bce", 1.0, bce(batch.targets(&logits.device())));
+        let device = pass.logits.device();
+        let bce = |targets| partial_bce(pass.logits.clone(), targets, normalization);
+        let mut losses = Losses::default().with("bce", 1.0, bce(batch.targets(&device)));
         if let Some(threshold) = recipe.threshold(at.epoch) {
-            let masks = Masks::new(labels, &logits.device());
-            let scores = self.scores(representations.clone(), pairs.clone(), masks.positive.clone());
+            let masks = Masks::new(labels, &device);
+            let scores =
+                self.scores(pass.representations.clone(), pass.pairs.clone(), masks.positive.clone());
             let targets = self.believed.targets(&masks, scores.reach(threshold));
             losses = losses.with("intra", recipe.intra_weight, bce(targets.intra));
             losses = losses.with("inter", recipe.inter_weight, bce(targets.inter));
         }
-        let grown = if recipe.warm_up { at.warm_up() } else { 1.0 };
-        if let Some(pairs) = pairs {
-            let loss = recipe.pairs.loss(pairs, labels, normalization);
-            losses = losses.with("pairs", recipe.pairs.weight * grown, loss);
-        }
-        if recipe.contrastive_weight == 0.0 {
-            return losses;
-        }
-        let distance = contrastive(representations, labels, recipe.neg_neg, &mut at.rng(Stream::Contrastive));
-        losses.with("contrastive", recipe.contrastive_weight * grown, distance)
+        recipe.structure().add_to(losses, pass, labels, normalization, at)
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

@@ -9,3 +9,4 @@ pub mod graph_convolution;
 pub mod linear;
 pub mod pair_head;
 pub mod per_class_linear;
+pub mod share;

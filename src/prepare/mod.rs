@@ -19,7 +19,7 @@ use sarb_labels::{Annotations, Label, LabelMatrix, Split, dataset};
 use crate::backbone::{Freeze, weights};
 use crate::cancel::Cancel;
 use crate::events::Event;
-use crate::extractor::{Extractor, MapReading, MapSource, load_backbone};
+use crate::extractor::{Extractor, MapReading, MapSource, frozen_extractor, load_backbone};
 use crate::inputs::Inputs;
 use crate::loader::features::Features;
 use crate::loader::mixing::{MixedImages, MixtureDraw};
@@ -267,24 +267,18 @@ impl Opening<'_> {
             let features = Features::open(file, paths.len())?;
             return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
         }
-        if let Some(file) = &recipe.backbone.onnx {
-            let extractor = Extractor::onnx(recipe, file)?;
+        let weights = inputs.weights.as_deref();
+        if let Some(extractor) = frozen_extractor(recipe, weights, self.device)? {
             let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
             return Ok((MapSource::Frozen(extractor), maps));
         }
-        let backbone = load_backbone(recipe, inputs.weights.as_deref(), self.device)?;
-        if recipe.backbone.freeze != Freeze::All {
-            let images = images_of(recipe.data.size_px, paths);
-            let examples = match draw {
-                Some(draw) => Arc::new(MixedImages::new(images, draw)),
-                None => images,
-            };
-            return Ok((MapSource::Trained(backbone), examples));
-        }
-        let weights = inputs.weights.as_deref().expect("a frozen backbone has weights");
-        let extractor = Extractor::new(&backbone, &recipe.backbone, weights)?;
-        let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
-        Ok((MapSource::Frozen(extractor), maps))
+        let backbone = load_backbone(recipe, weights, self.device)?;
+        let images = images_of(recipe.data.size_px, paths);
+        let examples = match draw {
+            Some(draw) => Arc::new(MixedImages::new(images, draw)),
+            None => images,
+        };
+        Ok((MapSource::Trained(backbone), examples))
     }
 
     fn maps_of(

@@ -14,8 +14,7 @@ use super::claim::Claim;
 use super::plan::Cell;
 use super::state::{CellStatus, Sweep, write_with_folder};
 use crate::cancel::Cancel;
-use crate::forecast::temporary::Temporary;
-use crate::forecast::{Forecast, Maps};
+use crate::forecast::{Forecast, Maps, temporary_folder};
 use crate::inputs::Inputs;
 use crate::recipe::Recipe;
 use crate::{Error, Result};
@@ -130,7 +129,7 @@ fn of_cell(
     arguments: &[OsString],
     cancel: &Cancel,
 ) -> Result<Forecast> {
-    let folder = Temporary::new()?;
+    let folder = temporary_folder()?;
     let (file, log) = (folder.path().join("recipe.toml"), folder.path().join("log"));
     write_with_folder(&file, recipe.to_toml().as_bytes())?;
     let claim = Claim::take(&log)?.expect("nobody else knows of it");
