@@ -3,9 +3,11 @@
 //! the anchor says of the validation images, and every evaluation says it of its images.
 
 use burn::module::Module;
+use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use sarb_labels::guard::guarded;
 
+use crate::checkpoint::in_memory;
 use crate::methods::linear::{Linear, LinearRecipe};
 use crate::methods::{AnyMethod, Method};
 use crate::model::{Inference, Model};
@@ -45,7 +47,8 @@ pub fn load(run: &Run, channels: usize, categories: usize, device: &Device) -> R
     let path = run.path(FILE);
     let model = network(channels, categories, device);
     // A damaged record makes Burn panic in places.
-    let why = match guarded(|| model.try_load_file(&path)) {
+    let bytes = in_memory(&path)?;
+    let why = match guarded(|| model.try_load_record(ModuleRecord::from_bytes(bytes)?)) {
         Some(Ok(model)) => return Ok(Some(Inference::new(&model))),
         Some(Err(error)) => error.to_string(),
         None => "damaged, or of another network".into(),

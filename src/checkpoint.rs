@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::store::RecordError;
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::Bytes;
 use sarb_labels::files::{sync_folder, write_atomically};
 use sarb_labels::guard::guarded;
 
@@ -65,8 +67,21 @@ pub fn save(
 /// # Errors
 /// [`Error::Missing`] without a checkpoint, [`Error::Incompatible`] if it is damaged or of another network.
 pub fn load_model(run: &Run, which: Which, model: Model) -> Result<Model> {
-    let path = run.checkpoint_dir(which)?.join(MODEL);
-    loaded(guarded(|| model.try_load_file(&path))).map_err(|why| incompatible(&path, &why))
+    let (path, bytes) = run.in_checkpoint(which, |folder| {
+        let path = folder.join(MODEL);
+        Ok((path.clone(), in_memory(&path)?))
+    })?;
+    let load = || model.try_load_record(ModuleRecord::from_bytes(bytes)?);
+    loaded(guarded(load)).map_err(|why| incompatible(&path, &why))
+}
+
+/// The bytes of a record. Burn reads a record's file when its tensors are used, and a training that goes on, this
+/// one or another, has put the next checkpoint in its place by then.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn in_memory(path: &Path) -> Result<Bytes> {
+    std::fs::read(path).map(Bytes::from_bytes_vec).map_err(|e| Error::io(path, e))
 }
 
 /// What training continues from: the newest checkpoint's weights and what the method keeps beside them, in
@@ -88,7 +103,9 @@ pub fn load_training(
         Err(error) => return Err(Error::io(&path, error)),
     }
     let path = folder.join(OPTIMIZER);
-    let optimizer = loaded(guarded(|| optimizer.load(&path))).map_err(|why| incompatible(&path, &why))?;
+    let bytes = in_memory(&path)?;
+    let optimizer =
+        loaded(guarded(|| optimizer.from_bytes(bytes))).map_err(|why| incompatible(&path, &why))?;
     Ok((model, optimizer, read_json(&folder.join(STATE))?))
 }
 
@@ -100,6 +117,6 @@ fn loaded<T, E: std::fmt::Display>(load: Option<Result<T, E>>) -> Result<T, Stri
     }
 }
 
-fn incompatible(path: &std::path::Path, why: &str) -> Error {
+fn incompatible(path: &Path, why: &str) -> Error {
     Error::Incompatible(format!("{}: {why}", path.display()))
 }

@@ -68,6 +68,18 @@ fn a_run_in_use_is_refused_and_one_that_was_killed_is_taken_up() {
     assert!(!said_of(&run).contains("not finished"));
 }
 
+#[test]
+fn a_run_that_is_open_needs_its_files_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    sarb_ok(&borrow(&quick("ssgrl", &run)));
+    let recognizer = sarb::Recognizer::open(&run, sarb::Which::Best, &burn::tensor::Device::flex()).unwrap();
+    let features = recognizer.features(&features().join("test.npy")).unwrap();
+    // As a training does that goes on meanwhile, with its next checkpoint.
+    std::fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    assert_eq!(recognizer.recognize_features(&features, 0..3).unwrap().len(), 3);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_that_was_stopped_says_so_when_it_is_evaluated() {

@@ -6,6 +6,7 @@ mod info;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sarb_labels::categories::Categories;
 use sarb_labels::files::{folder_of, write_atomically};
@@ -17,6 +18,10 @@ use crate::{Error, Result};
 
 pub use history::{EpochRow, State};
 pub use info::{MapOrigin, RunInfo, Status, ValOrigin, Validated};
+
+/// How often, and how long apart, a checkpoint is looked for that a training is replacing.
+const LOOKS: usize = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// The folder of one training.
 #[derive(Debug, Clone)]
@@ -141,8 +146,25 @@ impl Run {
 
     /// Epochs completed, by the newest checkpoint; none without one.
     pub fn epochs_done(&self) -> Option<usize> {
-        let state = self.checkpoint_dir(Which::Last).ok()?.join("state.json");
-        read_json::<State>(&state).ok().map(|state| state.epoch)
+        let state = self.in_checkpoint(Which::Last, |folder| read_json::<State>(&folder.join("state.json")));
+        state.ok().map(|state| state.epoch)
+    }
+
+    /// What `read` finds in the folder of a checkpoint. A training that goes on meanwhile renames the folders, so
+    /// what is missing is looked for again, for a moment.
+    ///
+    /// # Errors
+    /// Those of [`checkpoint_dir`](Self::checkpoint_dir) and of `read`.
+    pub fn in_checkpoint<T>(&self, which: Which, read: impl Fn(&Path) -> Result<T>) -> Result<T> {
+        for _ in 0..LOOKS {
+            match self.checkpoint_dir(which).and_then(|folder| read(&folder)) {
+                Err(error) if error.is_missing() && self.path("checkpoints").is_dir() => {
+                    std::thread::sleep(BETWEEN_LOOKS);
+                }
+                found => return found,
+            }
+        }
+        self.checkpoint_dir(which).and_then(|folder| read(&folder))
     }
 
     /// The folder of a checkpoint; the previous one if a kill hit the moment between two renames.
