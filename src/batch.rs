@@ -13,6 +13,8 @@ use sarb_labels::random::{Stream, rng};
 pub enum Input {
     /// Normalized images, `[B, 3, S, S]`.
     Images(Tensor<4>),
+    /// Maps before the last stage of a backbone, `[B, F', H', W']`.
+    TrunkMaps(Tensor<4>),
     /// Feature maps of a frozen backbone or of the user, `[B, F, H, W]`.
     Maps(Tensor<4>),
 }

@@ -39,11 +39,11 @@ impl Model {
         self.backbone.as_ref().and_then(Backbone::fixed_trunk)
     }
 
-    /// Feature maps of a batch for training, `[B, 3, S, S]` or `[B, F, H, W]` `-> [B, F, H, W]`; `trunk` is
-    /// this model's [`fixed_trunk`](Self::fixed_trunk).
+    /// Feature maps of a batch for training, `[B, 3, S, S]`, `[B, F', H', W']` or `[B, F, H, W]`
+    /// `-> [B, F, H, W]`; `trunk` is this model's [`fixed_trunk`](Self::fixed_trunk).
     ///
     /// # Panics
-    /// If images are given to a model whose backbone is kept apart.
+    /// If a model whose backbone is kept apart is given anything but feature maps.
     pub fn maps(&self, input: Input, trunk: Option<&FixedTrunk>) -> Tensor<4> {
         match (input, &self.backbone) {
             (Input::Maps(maps), _) => maps,
@@ -51,7 +51,8 @@ impl Model {
                 Some(trunk) => backbone.forward_from(trunk, images),
                 None => backbone.forward(images),
             },
-            (Input::Images(_), None) => panic!("this model reads feature maps, not images"),
+            (Input::TrunkMaps(maps), Some(backbone)) => backbone.forward_last(maps),
+            (_, None) => panic!("this model reads feature maps only"),
         }
     }
 
@@ -78,20 +79,16 @@ impl Inference {
         Self { backbone: model.backbone.as_ref().map(Backbone::folded), head: model.head.valid() }
     }
 
-    /// Whether it reads images; otherwise, feature maps only.
-    pub fn reads_images(&self) -> bool {
-        self.backbone.is_some()
-    }
-
-    /// Feature maps of a batch, `[B, 3, S, S]` or `[B, F, H, W]` `-> [B, F, H, W]`.
+    /// Feature maps of a batch, `[B, 3, S, S]`, `[B, F', H', W']` or `[B, F, H, W]` `-> [B, F, H, W]`.
     ///
     /// # Panics
-    /// If images are given to a model whose backbone is kept apart.
+    /// If a model whose backbone is kept apart is given anything but feature maps.
     pub fn maps(&self, input: Input) -> Tensor<4> {
         match (input, &self.backbone) {
             (Input::Maps(maps), _) => maps,
             (Input::Images(images), Some(backbone)) => backbone.forward(images),
-            (Input::Images(_), None) => panic!("this model reads feature maps, not images"),
+            (Input::TrunkMaps(maps), Some(backbone)) => backbone.forward_last(maps),
+            (_, None) => panic!("this model reads feature maps only"),
         }
     }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::Result;
 use crate::batch::Input;
 use crate::cancel::Cancel;
-use crate::loader::{Examples, LoadedBatch, Loader, View};
+use crate::loader::{ExampleKind, Examples, LoadedBatch, Loader, View};
 use crate::model::Inference;
 
 /// Examples a step of evaluation: large enough to fill the cores, small beside a training step.
@@ -42,10 +42,9 @@ pub fn scores_of(
 ) -> Result<Vec<Vec<f32>>> {
     let mut logits = vec![Vec::new(); models.len()];
     let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
-    let images = models.iter().any(|model| model.reads_images());
     for loaded in loader.batches(examples.clone(), batches, View::Clean) {
         cancel.check()?;
-        let input = input_of(loaded?, images, device);
+        let input = input_of(loaded?, device);
         for (model, logits) in models.iter().zip(&mut logits) {
             let scores = model.forward(input.clone()).into_data();
             logits.extend(scores.try_into_vec::<f32>().expect("logits are f32"));
@@ -55,9 +54,13 @@ pub fn scores_of(
 }
 
 /// A loaded batch as what the network reads: `[B, 3, S, S]` images or `[B, F, H, W]` maps.
-pub fn input_of(loaded: LoadedBatch, images: bool, device: &Device) -> Input {
+pub fn input_of(loaded: LoadedBatch, device: &Device) -> Input {
     let [channels, height, width] = loaded.shape;
     let data = TensorData::new(loaded.values, [loaded.rows.len(), channels, height, width]);
     let tensor = Tensor::from_data(data, device);
-    if images { Input::Images(tensor) } else { Input::Maps(tensor) }
+    match loaded.kind {
+        ExampleKind::Image => Input::Images(tensor),
+        ExampleKind::TrunkMap => Input::TrunkMaps(tensor),
+        ExampleKind::Map => Input::Maps(tensor),
+    }
 }

@@ -15,7 +15,7 @@ use crate::batch::{Batch, Mixture, Progress};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::fit::Speed;
-use crate::loader::{LoadedBatch, Loader, View, epoch_batches};
+use crate::loader::{ExampleKind, LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
@@ -73,7 +73,10 @@ impl Trainer<'_> {
     /// [`Error::Diverged`] when a loss term is not finite; [`Error::Interrupted`] once it is cancelled, with
     /// a checkpoint of that very step; whatever reading an example says.
     pub fn train(&self, training: &mut Training) -> Result<()> {
-        let trunk = training.model.fixed_trunk();
+        let trunk = match self.prepared.examples.kind() {
+            ExampleKind::Image => training.model.fixed_trunk(),
+            ExampleKind::TrunkMap | ExampleKind::Map => None,
+        };
         let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
         let telling = Telling { log: StepLog::open(self.run, &training.state)?, labels };
         if training.state.history.is_empty() {
@@ -207,7 +210,7 @@ impl Trainer<'_> {
                 let (partners, kept): (Vec<usize>, Vec<f32>) = mixtures.into_iter().unzip();
                 Mixture { partners: labels.select(&partners), kept }
             }),
-            input: input_of(loaded, self.prepared.source.trains_on_images(), &self.device.clone().autodiff()),
+            input: input_of(loaded, &self.device.clone().autodiff()),
         }
     }
 
@@ -381,7 +384,7 @@ impl TrainSet for Pass<'_> {
             let loaded = loaded?;
             // Rows of `labels()`, which holds the training rows only.
             let rows = self.trainer.places(&loaded.rows);
-            each(&rows, self.model.maps(input_of(loaded, prepared.source.trains_on_images(), device)))?;
+            each(&rows, self.model.maps(input_of(loaded, device)))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The program as its users run it: one binary, a module a topic.
 
 mod bad_input;
+mod cached_trunk;
 mod descriptor;
 mod dry_run;
 mod evaluate;

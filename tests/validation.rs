@@ -173,24 +173,30 @@ fn a_run_begun_without_val_csv_goes_on_as_it_was_begun_and_says_so() {
 fn images_of_val_csv_are_read_through_frozen_and_trained_backbones() {
     let (folder, out) = (with_val(), tempfile::tempdir().unwrap());
     let (data, weights) = (arg(folder.path()), random_trunk(out.path()));
-    for freeze in ["all", "none"] {
-        let run = out.path().join(freeze);
+    for (freeze, views) in [("all", 0), ("trunk", 0), ("trunk", 1), ("none", 0)] {
+        let run = out.path().join(format!("{freeze}-{views}"));
         let mut args: Vec<String> =
             ["train", "--method", "bce", "--data", &data, "--out", &arg(&run), "--weights", &weights]
                 .map(String::from)
                 .to_vec();
-        let freeze = format!("backbone.freeze={freeze}");
+        let (freeze, views) = (format!("backbone.freeze={freeze}"), format!("backbone.views={views}"));
         let sets = [
             "data.size_px=32",
             "backbone.name=resnet-small",
             "backbone.pool=false",
             "train.epochs=1",
             &freeze,
+            &views,
         ];
         sets.iter().for_each(|set| args.extend(["--set".into(), (*set).to_string()]));
         let stderr = said(&args);
         assert!(stderr.contains("the epoch is selected on val.csv: 12 images"), "{stderr}");
         let (measured, noted) = (last_map(&run, &[]), *metric(&run, "validation_map").last().unwrap());
-        assert!((measured - noted).abs() < 1e-6, "{freeze}: {measured}, the last epoch was {noted}");
+        // Cached maps have 16 bits: of 12 images that an untrained head scores almost alike, two may change places.
+        let rounding = if freeze.ends_with("trunk") && views.ends_with('1') { 0.02 } else { 1e-6 };
+        assert!(
+            (measured - noted).abs() < rounding,
+            "{freeze}, {views}: {measured}, the last epoch was {noted}"
+        );
     }
 }

@@ -73,6 +73,11 @@ impl ConvNorm {
         conv2d(maps, weight, None, ConvOptions::new_with_padding([stride; 2], padding, [1, 1], groups))
     }
 
+    /// Channels of what it gives.
+    pub(crate) fn channels(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
     /// The same layer with its batch normalization fixed: running statistics, scale and shift.
     pub fn freeze_batch_norm(self) -> Self {
         Self { norm: self.norm.freeze(), ..self }

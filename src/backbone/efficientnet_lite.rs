@@ -213,18 +213,23 @@ impl EfficientNetLite {
         self.last.head.tensors("_conv_head", "_bn1", visit);
     }
 
-    /// The network with batch normalization folded into the convolutions.
-    pub(crate) fn fold(&self) -> Vec<Layer> {
-        let mut layers = self.fold_trunk();
-        layers.extend(self.last.blocks.iter().flat_map(Block::fold));
-        layers.push(Layer::Conv(self.last.head.fold(Activation::Relu6)));
-        layers
+    /// Channels F' of the maps before the last stage.
+    pub(crate) fn trunk_channels(&self) -> usize {
+        let last = self.trunk.blocks.last().expect("a trunk has blocks");
+        last.project.channels()
     }
 
-    /// All but the last stage of it.
+    /// The trunk with batch normalization folded into the convolutions.
     pub(crate) fn fold_trunk(&self) -> Vec<Layer> {
         let mut layers = vec![Layer::Conv(self.trunk.stem.fold(Activation::Relu6))];
         layers.extend(self.trunk.blocks.iter().flat_map(Block::fold));
+        layers
+    }
+
+    /// The last stage likewise.
+    pub(crate) fn fold_last(&self) -> Vec<Layer> {
+        let mut layers: Vec<Layer> = self.last.blocks.iter().flat_map(Block::fold).collect();
+        layers.push(Layer::Conv(self.last.head.fold(Activation::Relu6)));
         layers
     }
 }

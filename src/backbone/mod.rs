@@ -145,6 +145,17 @@ impl Backbone {
         size_px.div_ceil(self.name.reduction()) / if self.pool { 2 } else { 1 }
     }
 
+    /// Shape `[F', H', W']` of the maps before the last stage, of `size_px` images.
+    pub fn trunk_shape(&self, size_px: usize) -> [usize; 3] {
+        let channels = match &self.network {
+            Network::ResNet(network) => network.trunk_channels(),
+            Network::EfficientNetLite(network) => network.trunk_channels(),
+        };
+        // Every last stage halves the maps.
+        let side = size_px.div_ceil(self.name.reduction() / 2);
+        [channels, side, side]
+    }
+
     /// Normalized images to maps, `[B, 3, S, S] -> [B, F, H, W]`.
     ///
     /// A frozen part runs without autodiff, so that it keeps no graph: no gradient reaches the
@@ -204,11 +215,13 @@ impl Backbone {
     /// A copy for inference alone, which is several times faster on the CPU. Later changes of
     /// this backbone's weights do not reach it.
     pub fn folded(&self) -> FoldedBackbone {
-        let layers = match &self.network {
-            Network::ResNet(network) => network.fold(),
-            Network::EfficientNetLite(network) => network.fold(),
+        let (mut layers, last) = match &self.network {
+            Network::ResNet(network) => (network.fold_trunk(), network.fold_last()),
+            Network::EfficientNetLite(network) => (network.fold_trunk(), network.fold_last()),
         };
-        FoldedBackbone { folded: Folded::new(layers, self.pool), backbone: self.valid() }
+        let layers_of_trunk = layers.len();
+        layers.extend(last);
+        FoldedBackbone { folded: Folded::new(layers, self.pool), layers_of_trunk, backbone: self.valid() }
     }
 
     /// The frozen trunk in front of a trained last stage, folded for the CPU; nothing where the trunk is
@@ -231,11 +244,26 @@ impl Backbone {
     pub fn forward_from(&self, trunk: &FixedTrunk, images: Tensor<4>) -> Tensor<4> {
         self.check_size(&images);
         let maps = lifted_as(&images, trunk.0.forward_rows(images.clone().inner()));
-        let maps = match &self.network {
+        self.forward_last_rows(maps)
+    }
+
+    /// Maps before the last stage to those after it, `[B, F', H', W'] -> [B, F, H, W]`.
+    pub fn forward_last(&self, maps: Tensor<4>) -> Tensor<4> {
+        if maps.device().inner() == Device::flex() {
+            return self.forward_last_rows(maps.permute([0, 2, 3, 1]));
+        }
+        self.pooled(match &self.network {
+            Network::ResNet(network) => network.last.forward(maps),
+            Network::EfficientNetLite(network) => network.last.forward(maps),
+        })
+    }
+
+    /// The same on the CPU, of maps that lie channels last.
+    fn forward_last_rows(&self, maps: Tensor<4>) -> Tensor<4> {
+        self.pooled(match &self.network {
             Network::ResNet(network) => network.last.forward_rows(maps).permute([0, 3, 1, 2]),
             Network::EfficientNetLite(network) => network.last.forward(maps.permute([0, 3, 1, 2])),
-        };
-        self.pooled(maps)
+        })
     }
 
     fn pooled(&self, maps: Tensor<4>) -> Tensor<4> {
@@ -256,6 +284,7 @@ impl Backbone {
 #[derive(Debug)]
 pub struct FoldedBackbone {
     folded: Folded,
+    layers_of_trunk: usize,
     backbone: Backbone,
 }
 
@@ -268,11 +297,35 @@ impl FoldedBackbone {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         self.backbone.check_size(&images);
         let images = images.inner();
-        let device = images.device();
-        if device != Device::flex() {
+        if images.device() != Device::flex() {
             return self.backbone.forward(images);
         }
         self.folded.forward(images)
+    }
+
+    /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, F', H', W']`.
+    ///
+    /// # Panics
+    /// As [`Backbone::forward`].
+    pub fn forward_trunk(&self, images: Tensor<4>) -> Tensor<4> {
+        self.backbone.check_size(&images);
+        let images = images.inner();
+        if images.device() != Device::flex() {
+            return match &self.backbone.network {
+                Network::ResNet(network) => network.trunk.forward(images),
+                Network::EfficientNetLite(network) => network.trunk.forward(images),
+            };
+        }
+        self.folded.forward_through(0..self.layers_of_trunk, images)
+    }
+
+    /// These to the maps after it, `[B, F', H', W'] -> [B, F, H, W]`.
+    pub fn forward_last(&self, maps: Tensor<4>) -> Tensor<4> {
+        let maps = maps.inner();
+        if maps.device() != Device::flex() {
+            return self.backbone.forward_last(maps);
+        }
+        self.folded.forward_through(self.layers_of_trunk..self.folded.len(), maps)
     }
 
     /// The backbone that was folded.

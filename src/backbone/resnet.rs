@@ -254,14 +254,13 @@ impl ResNet {
         }
     }
 
-    /// The network with batch normalization folded into the convolutions.
-    pub(crate) fn fold(&self) -> Vec<Layer> {
-        let mut layers = self.fold_trunk();
-        layers.extend(self.last.blocks.iter().map(Block::fold));
-        layers
+    /// Channels F' of the maps before the last stage.
+    pub(crate) fn trunk_channels(&self) -> usize {
+        let last = self.trunk.stages.iter().flatten().last().and_then(|block| block.branch.last());
+        last.expect("a trunk has blocks").channels()
     }
 
-    /// All but the last stage of it.
+    /// The trunk with batch normalization folded into the convolutions.
     pub(crate) fn fold_trunk(&self) -> Vec<Layer> {
         let mut layers = vec![Layer::Conv(self.trunk.stem.fold(Activation::Relu))];
         if self.trunk.max_pool {
@@ -269,6 +268,11 @@ impl ResNet {
         }
         layers.extend(self.trunk.stages.iter().flatten().map(Block::fold));
         layers
+    }
+
+    /// The last stage likewise.
+    pub(crate) fn fold_last(&self) -> Vec<Layer> {
+        self.last.blocks.iter().map(Block::fold).collect()
     }
 }
 

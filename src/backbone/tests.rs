@@ -175,6 +175,25 @@ fn a_fixed_batch_normalization_uses_and_keeps_its_running_statistics() {
 }
 
 #[test]
+fn trunk_and_last_stage_after_one_another_are_the_network() {
+    let names = [BackboneName::ResnetSmall, BackboneName::Resnet18, BackboneName::EfficientnetLite2];
+    for (name, size) in names.into_iter().flat_map(|name| [(name, 64), (name, 100)]) {
+        let mut backbone = Backbone::new(name, &Device::flex());
+        closed_form(&mut |visit| backbone.tensors(visit));
+        let backbone = backbone.with_pool(true).freeze(Freeze::All);
+        let folded = backbone.folded();
+        let trunk = folded.forward_trunk(images(size));
+        let [channels, height, width] = backbone.trunk_shape(size);
+        assert_eq!(trunk.dims(), [2, channels, height, width], "{name}, {size} px");
+        let whole = folded.forward(images(size));
+        let error = relative_error(folded.forward_last(trunk.clone()), whole.clone());
+        assert!(error < 1e-6, "{name}, {size} px: {error}");
+        let error = relative_error(backbone.forward_last(trunk), whole);
+        assert!(error < 1e-4, "{name}, {size} px, as it is trained: {error}");
+    }
+}
+
+#[test]
 fn training_on_a_fixed_trunk_gives_the_maps_and_gradients_of_the_plain_network() {
     let device = Device::flex().autodiff();
     for name in [BackboneName::ResnetSmall, BackboneName::Resnet50, BackboneName::EfficientnetLite0] {

@@ -10,7 +10,7 @@ use sarb_labels::images::transform::Transform;
 use sarb_labels::random::{Stream, rng};
 
 use crate::cache::store::{Appender, ContentHash, MapStore};
-use crate::loader::{Examples, Loader, View};
+use crate::loader::{ExampleKind, Examples, Loader, View};
 use crate::{Error, Result};
 
 /// Maps of `b` images, `b × 3 × S × S -> b × F × H × W`.
@@ -111,6 +111,10 @@ struct ViewsToCache {
 }
 
 impl Examples for ViewsToCache {
+    fn kind(&self) -> ExampleKind {
+        ExampleKind::Image
+    }
+
     fn shape(&self) -> [usize; 3] {
         [3, self.transform.size_px, self.transform.size_px]
     }

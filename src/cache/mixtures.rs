@@ -10,7 +10,7 @@ use crate::cache::limit::make_room;
 use crate::cache::store::{ContentHash, MapStore, StorePlace};
 use crate::cache::{CacheSpec, CachedMaps, CachedView, Survey, content_hashes, drawn_view, want};
 use crate::loader::mixing::MixtureDraw;
-use crate::loader::{Examples, View};
+use crate::loader::{ExampleKind, Examples, View};
 use crate::{Error, Result};
 
 /// Cached maps with mixed views beside the others.
@@ -37,6 +37,10 @@ impl MixedMaps {
 }
 
 impl Examples for MixedMaps {
+    fn kind(&self) -> ExampleKind {
+        self.plain.kind()
+    }
+
     fn shape(&self) -> [usize; 3] {
         self.plain.shape()
     }
@@ -156,6 +160,7 @@ mod tests {
             })
             .collect();
         let spec = CacheSpec {
+            kind: ExampleKind::Map,
             dir: folder.path().join("cache"),
             limit_bytes: 1 << 30,
             extractor: "first pixel".into(),

@@ -1,4 +1,4 @@
-//! Feature maps of a frozen trunk, computed once and kept on disk.
+//! Feature maps of a frozen network, or of the frozen trunk of one, computed once and kept on disk.
 //!
 //! Most of a training step is the frozen part of the network, which gives the same maps for the same
 //! pixels. They are kept by image content, weights, transform and view, in 16-bit floats
@@ -26,7 +26,7 @@ use sarb_labels::random::{Stream, rng};
 use crate::cache::filling::{Filling, HashedImage, ToCache};
 use crate::cache::limit::{Wanted, make_room};
 use crate::cache::store::{ContentHash, MapStore, Maps, StorePlace};
-use crate::loader::{Examples, View};
+use crate::loader::{ExampleKind, Examples, View};
 use crate::{Error, Result};
 
 pub use crate::cache::filling::Extract;
@@ -38,8 +38,10 @@ pub struct CacheSpec {
     pub dir: PathBuf,
     /// Most bytes that all caches in the folder may take.
     pub limit_bytes: u64,
-    /// Name of the trunk and a hash of its weights.
+    /// Name of the network and a hash of its weights.
     pub extractor: String,
+    /// What its maps are.
+    pub kind: ExampleKind,
     /// How the extractor's images are made.
     pub transform: Transform,
     /// Number of augmented views V besides the clean one.
@@ -66,6 +68,7 @@ impl CacheSpec {
 /// row), or view 0 when there is no other.
 #[derive(Debug)]
 pub struct CachedMaps {
+    kind: ExampleKind,
     shape: [usize; 3],
     views: Vec<CachedView>,
 }
@@ -106,6 +109,10 @@ impl CachedView {
 }
 
 impl Examples for CachedMaps {
+    fn kind(&self) -> ExampleKind {
+        self.kind
+    }
+
     fn shape(&self) -> [usize; 3] {
         self.shape
     }
@@ -161,7 +168,7 @@ pub fn cached_maps(
         filling.fill(view, &store)?;
         views.push(CachedView::new(store, &hashes, spec)?);
     }
-    Ok(CachedMaps { shape, views })
+    Ok(CachedMaps { kind: spec.kind, shape, views })
 }
 
 /// What a cache holds of the maps that are wanted, and what it lacks.

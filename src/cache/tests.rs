@@ -11,7 +11,14 @@ const SHAPE: [usize; 3] = [2, 1, 1];
 
 fn spec(dir: &Path, views: usize) -> CacheSpec {
     let transform = Transform::for_size(14);
-    CacheSpec { dir: dir.join("cache"), limit_bytes: 1 << 30, extractor: "mean, 7f".into(), transform, views }
+    CacheSpec {
+        dir: dir.join("cache"),
+        limit_bytes: 1 << 30,
+        extractor: "mean, 7f".into(),
+        kind: ExampleKind::Map,
+        transform,
+        views,
+    }
 }
 
 /// `count` images that differ in brightness and have a bright corner, so that views differ.

@@ -1,11 +1,11 @@
 //! Where the feature maps that a head reads come from.
 
+mod loading;
 mod onnx;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::images::transform::{PixelStatistics, Transform};
 
@@ -17,12 +17,15 @@ use crate::cache::{CacheSpec, Survey, cached_maps, survey};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::inputs::Cache;
-use crate::loader::Examples;
 use crate::loader::mixing::MixtureDraw;
+use crate::loader::{ExampleKind, Examples};
 use crate::onnx::OnnxNetwork;
 use crate::recipe::{BackboneRecipe, Recipe};
 use crate::{Error, Result};
 
+pub use loading::{
+    cached_extractor, frozen, frozen_extractor, initial_backbone, load_backbone, trunk_extractor,
+};
 pub use onnx::NetworkOrigin;
 
 /// Where the feature maps that a head reads come from.
@@ -53,18 +56,13 @@ impl MapSource {
             MapSource::Trained(_) | MapSource::Given(_) => None,
         }
     }
-
-    /// Whether an example is an image for the model itself, not a map.
-    pub fn trains_on_images(&self) -> bool {
-        self.trained().is_some()
-    }
 }
 
-/// A wholly frozen network with the key of its cached maps.
+/// What of a network does not change, with the key of its cached maps.
 #[derive(Debug)]
 pub struct Extractor {
     network: Network,
-    descriptor: Option<Descriptor>,
+    output: Output,
     key: String,
     statistics: PixelStatistics,
 }
@@ -78,6 +76,17 @@ enum Network {
     Onnx(OnnxNetwork, NetworkOrigin),
 }
 
+/// What it gives for an image.
+#[derive(Debug)]
+enum Output {
+    /// The map of the whole network.
+    Map,
+    /// The map before the last stage, which is trained.
+    TrunkMap,
+    /// Pooled blocks of the map.
+    Descriptor(Descriptor),
+}
+
 impl Extractor {
     /// Of a backbone whose weights are those of the file `weights`.
     ///
@@ -85,10 +94,19 @@ impl Extractor {
     /// If the file cannot be read.
     pub fn new(backbone: &Backbone, recipe: &BackboneRecipe, weights: &Path) -> Result<Self> {
         let pool = if recipe.pool { "-pooled" } else { "" };
-        let hash = weights::fingerprint(weights)?;
         let descriptor = recipe.descriptor.as_ref().map_or(String::new(), |it| format!("-{}", it.describe()));
-        let key = format!("{}{pool}{descriptor}-{}", recipe.name, &hash[..16.min(hash.len())]);
+        let key = key(recipe, &format!("{pool}{descriptor}"), weights)?;
         Self::of_backbone(backbone, recipe, weights, key)
+    }
+
+    /// Of the trunk of such a backbone alone.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn of_trunk(backbone: &Backbone, recipe: &BackboneRecipe, weights: &Path) -> Result<Self> {
+        let key = key(recipe, "-trunk", weights)?;
+        let network = Network::Backbone(backbone.folded());
+        Ok(Self { network, output: Output::TrunkMap, key, statistics: PixelStatistics::IMAGENET })
     }
 
     /// The backbone that a run keeps in `path`, under the key that it was trained with.
@@ -105,10 +123,12 @@ impl Extractor {
         weights: &Path,
         key: String,
     ) -> Result<Self> {
-        let descriptor = recipe.descriptor.as_ref();
-        let descriptor = descriptor.map(|it| Descriptor::open(it, backbone, weights)).transpose()?;
+        let output = match &recipe.descriptor {
+            Some(descriptor) => Output::Descriptor(Descriptor::open(descriptor, backbone, weights)?),
+            None => Output::Map,
+        };
         let network = Network::Backbone(backbone.folded());
-        Ok(Self { network, descriptor, key, statistics: PixelStatistics::IMAGENET })
+        Ok(Self { network, output, key, statistics: PixelStatistics::IMAGENET })
     }
 
     /// The network in ONNX form of the recipe's `file`.
@@ -131,7 +151,7 @@ impl Extractor {
 
     fn of_onnx(recipe: &Recipe, network: OnnxNetwork, origin: NetworkOrigin, key: String) -> Self {
         let statistics = recipe.backbone.normalization.unwrap_or_default().statistics();
-        Self { network: Network::Onnx(network, origin), descriptor: None, key, statistics }
+        Self { network: Network::Onnx(network, origin), output: Output::Map, key, statistics }
     }
 
     /// Saves the weights of a backbone that a run keeps; a network in ONNX form stays where it is.
@@ -140,9 +160,9 @@ impl Extractor {
     /// If the file cannot be written.
     pub fn keep(&self, path: &Path) -> Result<()> {
         match &self.network {
-            Network::Backbone(network) => match &self.descriptor {
-                Some(descriptor) => descriptor.keep(network.backbone(), path),
-                None => network.backbone().save(path),
+            Network::Backbone(network) => match &self.output {
+                Output::Descriptor(descriptor) => descriptor.keep(network.backbone(), path),
+                Output::Map | Output::TrunkMap => network.backbone().save(path),
             },
             Network::Onnx(..) => Ok(()),
         }
@@ -194,8 +214,10 @@ impl Extractor {
 
     /// Widths of the blocks that its features are made of, where it gives descriptors.
     pub fn blocks(&self) -> Option<Vec<usize>> {
-        match (&self.network, &self.descriptor) {
-            (Network::Backbone(network), Some(it)) => Some(it.widths(network.backbone().channels())),
+        match (&self.network, &self.output) {
+            (Network::Backbone(network), Output::Descriptor(it)) => {
+                Some(it.widths(network.backbone().channels()))
+            }
             _ => None,
         }
     }
@@ -207,6 +229,9 @@ impl Extractor {
         }
         match &self.network {
             Network::Backbone(network) => {
+                if let Output::TrunkMap = self.output {
+                    return network.backbone().trunk_shape(size_px);
+                }
                 let side = network.backbone().map_size(size_px);
                 [network.backbone().channels(), side, side]
             }
@@ -236,11 +261,12 @@ impl Extractor {
         }
     }
 
-    /// Maps of a backbone, or descriptors in their place.
+    /// Maps of a backbone, or what is wanted in their place.
     fn maps(&self, network: &FoldedBackbone, images: Tensor<4>) -> Tensor<4> {
-        match &self.descriptor {
-            Some(descriptor) => descriptor.forward(network, images),
-            None => network.forward(images),
+        match &self.output {
+            Output::Map => network.forward(images),
+            Output::TrunkMap => network.forward_trunk(images),
+            Output::Descriptor(descriptor) => descriptor.forward(network, images),
         }
     }
 
@@ -305,6 +331,10 @@ impl Extractor {
             dir: reading.cache.dir.clone(),
             limit_bytes: reading.cache.limit_bytes,
             extractor: self.key.clone(),
+            kind: match self.output {
+                Output::TrunkMap => ExampleKind::TrunkMap,
+                Output::Map | Output::Descriptor(_) => ExampleKind::Map,
+            },
             transform: self.transform(reading.size_px),
             views: reading.views,
         }
@@ -329,64 +359,8 @@ pub struct MapReading<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// The wholly frozen network of a recipe, whose maps are cached; none where its backbone is trained.
-///
-/// # Errors
-/// Those of [`Extractor::onnx`], [`load_backbone`] and [`Extractor::new`].
-pub fn frozen_extractor(
-    recipe: &Recipe,
-    weights: Option<&Path>,
-    device: &Device,
-) -> Result<Option<Extractor>> {
-    if let Some(file) = &recipe.backbone.onnx {
-        return Extractor::onnx(recipe, file).map(Some);
-    }
-    if recipe.backbone.freeze != Freeze::All {
-        return Ok(None);
-    }
-    let backbone = load_backbone(recipe, weights, device)?;
-    let weights = weights.expect("a frozen backbone has weights");
-    Extractor::new(&backbone, &recipe.backbone, weights).map(Some)
-}
-
-/// The recipe's backbone with initial weights that depend on its seed alone.
-pub fn initial_backbone(recipe: &Recipe, device: &Device) -> Backbone {
-    // Burn draws weights from a generator of the device when they are first read.
-    device.seed(recipe.seed);
-    Backbone::new(recipe.backbone.name, device).with_pool(recipe.backbone.pool).materialize()
-}
-
-/// The backbone with the parts frozen that the recipe freezes.
-pub fn frozen(backbone: Backbone, recipe: &BackboneRecipe) -> Backbone {
-    let backbone = backbone.freeze(recipe.freeze);
-    if recipe.freeze_batch_norm { backbone.freeze_batch_norm() } else { backbone }
-}
-
-/// The recipe's backbone with the weights of a file, or with initial ones where nothing of it is frozen.
-///
-/// # Errors
-/// [`Error::Missing`] without weights where some are kept; [`Error::Recipe`] if nothing is left of an
-/// image; what loading weights says.
-pub fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {
-    let r = &recipe.backbone;
-    let backbone = initial_backbone(recipe, device);
-    let backbone = match weights {
-        Some(path) => backbone.load(path)?,
-        None if r.freeze == Freeze::None => backbone,
-        None => {
-            return Err(Error::Missing(format!(
-                "backbone.freeze = \"{}\" keeps {} as it was trained before, so it needs --weights FILE (.pth or .safetensors); backbone.freeze = \"none\" trains it from scratch",
-                r.freeze, r.name
-            )));
-        }
-    };
-    if backbone.map_size(recipe.data.size_px) == 0 {
-        return Err(Error::Recipe(format!(
-            "data.size_px is {}, too small for {}{}: nothing is left of the image",
-            recipe.data.size_px,
-            r.name,
-            if r.pool { " with backbone.pool = true" } else { "" }
-        )));
-    }
-    Ok(frozen(backbone, r))
+/// Name of a network, what it gives where that is not its map, and a hash of its weights.
+fn key(recipe: &BackboneRecipe, output: &str, weights: &Path) -> Result<String> {
+    let hash = weights::fingerprint(weights)?;
+    Ok(format!("{}{output}-{}", recipe.name, &hash[..16.min(hash.len())]))
 }

@@ -21,7 +21,7 @@ use crate::Result;
 use crate::cache::Survey;
 use crate::cancel::Cancel;
 use crate::events::Event;
-use crate::extractor::{MapReading, frozen_extractor};
+use crate::extractor::{MapReading, cached_extractor};
 use crate::inputs::Inputs;
 use crate::loader::{QUEUE_BYTES, epoch_batches};
 use crate::methods;
@@ -181,7 +181,7 @@ impl Surveying<'_> {
         if inputs.features.is_some() {
             return Ok(None);
         }
-        let extractor = frozen_extractor(recipe, inputs.weights.as_deref(), device)?;
+        let extractor = cached_extractor(recipe, inputs.weights.as_deref(), device)?;
         let Some(extractor) = extractor else { return Ok(None) };
         (self.events)(Event::Phase("which feature maps are cached"));
         let draw = mixtures(self.recipe, self.inputs, &data.rows)?;

@@ -7,6 +7,7 @@
 //! threads, the tiles of a layer are shared out instead, with the same result. Exact up to rounding; no
 //! gradients.
 
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -333,31 +334,51 @@ impl Folded {
         Self { layers, pool, scratch: Mutex::new(Vec::new()) }
     }
 
+    /// How many layers there are.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
     /// Normalized images to maps, on the CPU, `[B, 3, S, S] -> [B, F, H, W]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let pool = self.pool;
-        let (maps, [rows, columns, channels]) =
-            self.run(images, |map, out| if pool { write_pooled(map, out) } else { write_planes(map, out) });
+        self.forward_through(0..self.layers.len(), images)
+    }
+
+    /// Some of the layers, `[B, C, H, W] -> [B, C', H', W']`; what follows the last of all is done after it.
+    pub fn forward_through(&self, layers: Range<usize>, maps: Tensor<4>) -> Tensor<4> {
+        let pool = self.pool && layers.end == self.layers.len();
+        let write: fn(&Map, &mut [f32]) = if pool { write_pooled } else { write_planes };
+        let (maps, [rows, columns, channels]) = self.run(&self.layers[layers], pool, maps, write);
         let batch = maps.len() / (rows * columns * channels);
         Tensor::from_data(TensorData::new(maps, [batch, channels, rows, columns]), &Device::flex())
     }
 
     /// The same channels last and never pooled, `[B, 3, S, S] -> [B, H, W, F]`.
     pub fn forward_rows(&self, images: Tensor<4>) -> Tensor<4> {
-        let (maps, [rows, columns, channels]) = self.run(images, |map, out| out.copy_from_slice(&map.values));
+        let copy = |map: &Map, out: &mut [f32]| out.copy_from_slice(&map.values);
+        let (maps, [rows, columns, channels]) = self.run(&self.layers, false, images, copy);
         let batch = maps.len() / (rows * columns * channels);
         Tensor::from_data(TensorData::new(maps, [batch, rows, columns, channels]), &Device::flex())
     }
 
-    /// Runs every image and lets `write` put its last map where it belongs; `[H, W, C]` of that.
-    fn run(&self, images: Tensor<4>, write: impl Fn(&Map, &mut [f32]) + Sync) -> (Vec<f32>, [usize; 3]) {
-        let [batch, _, height, width] = images.dims();
+    /// Runs every image through the layers and lets `write` put its last map, half as large with `pool`, where
+    /// it belongs; `[H, W, C]` of that.
+    fn run(
+        &self,
+        layers: &[Layer],
+        pool: bool,
+        images: Tensor<4>,
+        write: impl Fn(&Map, &mut [f32]) + Sync,
+    ) -> (Vec<f32>, [usize; 3]) {
+        let [batch, depth, height, width] = images.dims();
         let images: Vec<f32> = images.into_data().try_into_vec().expect("images are f32 tensors");
-        let [rows, columns, channels] = self.map_shape([height, width, 3]);
+        let [rows, columns, channels] =
+            layers.iter().fold([height, width, depth], |shape, layer| layer.shape(shape));
+        let [rows, columns] = if pool { [rows / 2, columns / 2] } else { [rows, columns] };
         let mut maps = vec![0.0; batch * channels * rows * columns];
-        let (of_map, of_image) = (channels * rows * columns, 3 * height * width);
+        let (of_map, of_image) = (channels * rows * columns, depth * height * width);
         let run = |scratch: &mut Scratch, (out, image): (&mut [f32], &[f32]), tiles| {
-            let map = self.run_image(image, [height, width], scratch, tiles);
+            let map = run_image(layers, image, [height, width], scratch, tiles);
             write(&map, out);
             scratch.give(map.values);
         };
@@ -388,31 +409,27 @@ impl Folded {
     fn scratch(&self) -> MutexGuard<'_, Vec<Scratch>> {
         self.scratch.lock().expect("no thread panics while it holds the buffers")
     }
+}
 
-    /// `[H, W, C]` of the maps of an image of `[H, W, C]`.
-    fn map_shape(&self, image: [usize; 3]) -> [usize; 3] {
-        let [rows, columns, channels] = self.layers.iter().fold(image, |shape, layer| layer.shape(shape));
-        if self.pool { [rows / 2, columns / 2, channels] } else { [rows, columns, channels] }
-    }
-
-    fn run_image(
-        &self,
-        image: &[f32],
-        [height, width]: [usize; 2],
-        scratch: &mut Scratch,
-        tiles: Tiles,
-    ) -> Map {
-        let mut values = scratch.take(image.len());
-        tiles.each(&mut values, 3 * width, |y, row| {
-            for (channel, plane) in image.chunks_exact(height * width).enumerate() {
-                for (pixel, &value) in row.chunks_exact_mut(3).zip(&plane[y * width..]) {
-                    pixel[channel] = value;
-                }
+/// One image, or map of one, `[C, H, W]`, through the layers.
+fn run_image(
+    layers: &[Layer],
+    image: &[f32],
+    [height, width]: [usize; 2],
+    scratch: &mut Scratch,
+    tiles: Tiles,
+) -> Map {
+    let channels = image.len() / (height * width);
+    let mut values = scratch.take(image.len());
+    tiles.each(&mut values, channels * width, |y, row| {
+        for (channel, plane) in image.chunks_exact(height * width).enumerate() {
+            for (pixel, &value) in row.chunks_exact_mut(channels).zip(&plane[y * width..]) {
+                pixel[channel] = value;
             }
-        });
-        let image = Map { values, height, width, channels: 3 };
-        self.layers.iter().fold(image, |map, layer| layer.run(map, scratch, tiles))
-    }
+        }
+    });
+    let image = Map { values, height, width, channels };
+    layers.iter().fold(image, |map, layer| layer.run(map, scratch, tiles))
 }
 
 /// `[H, W, C]` to `[C, H, W]`.

@@ -22,9 +22,23 @@ pub enum View {
     },
 }
 
-/// Examples of one fixed shape, read by row.
+/// What an example is to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExampleKind {
+    /// A normalized image, `[3, S, S]`.
+    Image,
+    /// The map before the last stage of a backbone, `[F', H', W']`.
+    TrunkMap,
+    /// What the head reads, `[F, H, W]`.
+    Map,
+}
+
+/// Examples of one kind and one fixed shape, read by row.
 pub trait Examples: Send + Sync {
-    /// `[3, S, S]` of images or `[F, H, W]` of feature maps.
+    /// What they are.
+    fn kind(&self) -> ExampleKind;
+
+    /// `[3, S, S]` of images, `[F, H, W]` of maps.
     fn shape(&self) -> [usize; 3];
 
     /// Fills `into` (as many values as the shape has) with example `row`.
@@ -50,6 +64,10 @@ pub struct ImageFiles {
 }
 
 impl Examples for ImageFiles {
+    fn kind(&self) -> ExampleKind {
+        ExampleKind::Image
+    }
+
     fn shape(&self) -> [usize; 3] {
         [3, self.transform.size_px, self.transform.size_px]
     }

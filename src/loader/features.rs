@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sarb_labels::arrays::ArrayFile;
 
-use crate::loader::{Examples, View};
+use crate::loader::{ExampleKind, Examples, View};
 use crate::{Error, Result};
 
 /// Features of N examples, `[N, D]` (as D maps of 1 × 1) or `[N, D, H, W]`; every view is the same.
@@ -81,6 +81,10 @@ impl Features {
 }
 
 impl Examples for Features {
+    fn kind(&self) -> ExampleKind {
+        ExampleKind::Map
+    }
+
     fn shape(&self) -> [usize; 3] {
         self.shape
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::seq::SliceRandom;
 use sarb_labels::random::{Stream, beta, rng};
 
-use super::examples::{Examples, View};
+use super::examples::{ExampleKind, Examples, View};
 use crate::Result;
 
 /// The partner of an example, as its row, and the share that the example keeps.
@@ -81,6 +81,10 @@ impl MixedImages {
 }
 
 impl Examples for MixedImages {
+    fn kind(&self) -> ExampleKind {
+        self.images.kind()
+    }
+
     fn shape(&self) -> [usize; 3] {
         self.images.shape()
     }
@@ -114,6 +118,9 @@ mod tests {
     struct Rows;
 
     impl Examples for Rows {
+        fn kind(&self) -> ExampleKind {
+            ExampleKind::Image
+        }
         fn shape(&self) -> [usize; 3] {
             [1, 1, 2]
         }

@@ -20,7 +20,7 @@ use sarb_labels::random::{Stream, rng};
 
 use crate::Result;
 
-pub use crate::loader::examples::{Examples, ImageFiles, View};
+pub use crate::loader::examples::{ExampleKind, Examples, ImageFiles, View};
 
 /// The rows of one epoch in a random order of (seed, epoch), cut into batches.
 ///
@@ -60,6 +60,8 @@ pub struct LoadedBatch {
     pub values: Vec<f32>,
     /// Shape of one example.
     pub shape: [usize; 3],
+    /// What an example is.
+    pub kind: ExampleKind,
 }
 
 /// Batches that a training reads ahead, in bytes.
@@ -84,7 +86,7 @@ impl Loader {
     ///
     /// Dropping the iterator stops the workers.
     pub fn batches(&self, examples: Arc<dyn Examples>, batches: Vec<Vec<usize>>, view: View) -> Batches {
-        let shape = examples.shape();
+        let (shape, kind) = (examples.shape(), examples.kind());
         let queue = Arc::new(Queue {
             example_len: shape.iter().product(),
             queue_bytes: self.queue_bytes,
@@ -101,7 +103,7 @@ impl Loader {
                 std::thread::spawn(move || queue.work())
             })
             .collect();
-        Batches { queue, shape, workers }
+        Batches { queue, shape, kind, workers }
     }
 }
 
@@ -109,6 +111,7 @@ impl Loader {
 pub struct Batches {
     queue: Arc<Queue>,
     shape: [usize; 3],
+    kind: ExampleKind,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -121,7 +124,7 @@ impl Iterator for Batches {
             None => {
                 let values = Arc::into_inner(batch.values).expect("no worker holds a finished batch");
                 let values = values.into_inner().expect("no worker panics while it copies");
-                Ok(LoadedBatch { rows, values, shape: self.shape })
+                Ok(LoadedBatch { rows, values, shape: self.shape, kind: self.kind })
             }
             Some((_, Failure::Error(error))) => Err(error),
             // A bug of ours: let it be seen where the batch was wanted.
@@ -300,6 +303,10 @@ mod tests {
     }
 
     impl Examples for Numbers {
+        fn kind(&self) -> ExampleKind {
+            ExampleKind::Map
+        }
+
         fn shape(&self) -> [usize; 3] {
             [2, 1, 1]
         }
@@ -337,6 +344,7 @@ mod tests {
                 rows: rows.clone(),
                 values: rows.iter().flat_map(|&row| [row as f32, 42.0]).collect(),
                 shape: [2, 1, 1],
+                kind: ExampleKind::Map,
             })
             .collect();
         for workers in [0, 1, 4] {

@@ -19,7 +19,7 @@ use sarb_labels::{Annotations, Label, LabelMatrix, Split, dataset};
 use crate::backbone::{Freeze, weights};
 use crate::cancel::Cancel;
 use crate::events::Event;
-use crate::extractor::{Extractor, MapReading, MapSource, frozen_extractor, load_backbone};
+use crate::extractor::{Extractor, MapReading, MapSource, frozen_extractor, load_backbone, trunk_extractor};
 use crate::inputs::Inputs;
 use crate::loader::features::Features;
 use crate::loader::mixing::{MixedImages, MixtureDraw};
@@ -106,13 +106,13 @@ pub fn prepare(
         );
     }
     let opening = Opening { recipe, inputs, device, events, cancel };
-    let (source, examples) = opening.open(&annotations.images, &rows)?;
-    if let MapSource::Frozen(extractor) = &source {
+    let opened = opening.open(&annotations.images, &rows)?;
+    if let MapSource::Frozen(extractor) = &opened.source {
         notes.extend(extractor.note(recipe));
     }
-    let channels = match &source {
+    let channels = match &opened.source {
         MapSource::Trained(backbone) => backbone.channels(),
-        MapSource::Frozen(_) | MapSource::Given(_) => examples.shape()[0],
+        MapSource::Frozen(_) | MapSource::Given(_) => opened.examples.shape()[0],
     };
     let selection = match (recipe.train.select, &val) {
         (Select::Test, _) => {
@@ -123,13 +123,13 @@ pub fn prepare(
             let test = dataset::open_split(&inputs.data, Split::Test)?;
             opening.selection(
                 &test.aligned(&annotations.categories, &annotations.source)?,
-                &source,
+                &opened,
                 channels,
             )?
         }
-        (_, Some(val)) => opening.selection(val, &source, channels)?,
+        (_, Some(val)) => opening.selection(val, &opened, channels)?,
         (_, None) => Selection {
-            examples: examples.clone(),
+            examples: opened.examples.clone(),
             labels: annotations.labels.select(&held_out),
             rows: held_out.clone(),
         },
@@ -143,8 +143,8 @@ pub fn prepare(
         validation,
         val_file,
         selection,
-        examples,
-        source,
+        examples: opened.examples,
+        source: opened.source,
         channels,
         fingerprint,
         notes,
@@ -248,6 +248,14 @@ fn no_test_images() -> Error {
     )
 }
 
+/// The examples of a training file.
+struct Opened {
+    source: MapSource,
+    /// The trunk whose maps they are, where they are that.
+    trunk: Option<Extractor>,
+    examples: Arc<dyn Examples>,
+}
+
 /// What opening examples takes.
 struct Opening<'a> {
     recipe: &'a Recipe,
@@ -258,27 +266,32 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// The user's features, or the images `paths`; through a wholly frozen backbone, their cached maps. Of
+    /// The user's features, or the images `paths`; through what is frozen of a backbone, their cached maps. Of
     /// the training `rows`, mixed ones where the method mixes images.
-    fn open(&self, paths: &[PathBuf], rows: &[usize]) -> Result<(MapSource, Arc<dyn Examples>)> {
+    fn open(&self, paths: &[PathBuf], rows: &[usize]) -> Result<Opened> {
         let Self { recipe, inputs, .. } = self;
         let draw = mixtures(recipe, inputs, rows)?;
         if let Some(file) = &inputs.features {
             let features = Features::open(file, paths.len())?;
-            return Ok((MapSource::Given(weights::fingerprint(file)?), Arc::new(features)));
+            let source = MapSource::Given(weights::fingerprint(file)?);
+            return Ok(Opened { source, trunk: None, examples: Arc::new(features) });
         }
         let weights = inputs.weights.as_deref();
         if let Some(extractor) = frozen_extractor(recipe, weights, self.device)? {
-            let maps = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
-            return Ok((MapSource::Frozen(extractor), maps));
+            let examples = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
+            return Ok(Opened { source: MapSource::Frozen(extractor), trunk: None, examples });
         }
         let backbone = load_backbone(recipe, weights, self.device)?;
+        if let Some(trunk) = trunk_extractor(&backbone, recipe, weights)? {
+            let examples = self.maps_of(&trunk, paths, recipe.backbone.views, draw.as_ref())?;
+            return Ok(Opened { source: MapSource::Trained(backbone), trunk: Some(trunk), examples });
+        }
         let images = images_of(recipe.data.size_px, paths);
         let examples = match draw {
             Some(draw) => Arc::new(MixedImages::new(images, draw)),
             None => images,
         };
-        Ok((MapSource::Trained(backbone), examples))
+        Ok(Opened { source: MapSource::Trained(backbone), trunk: None, examples })
     }
 
     fn maps_of(
@@ -294,16 +307,18 @@ impl Opening<'_> {
     }
 
     /// Epochs are compared on all of the images of a file, as they are seen at test time.
-    fn selection(&self, annotations: &Annotations, source: &MapSource, channels: usize) -> Result<Selection> {
+    fn selection(&self, annotations: &Annotations, opened: &Opened, channels: usize) -> Result<Selection> {
         let images = &annotations.images;
-        let examples = match source {
-            MapSource::Given(_) => {
+        let examples = match (&opened.source, &opened.trunk) {
+            (MapSource::Given(_), _) => {
                 let path =
                     self.inputs.val_features.as_deref().expect("val.csv has features where train.csv has");
                 Arc::new(Features::open_for(path, images.len(), channels)?)
             }
-            MapSource::Frozen(extractor) => self.maps_of(extractor, images, 0, None)?,
-            MapSource::Trained(_) => images_of(self.recipe.data.size_px, images),
+            (MapSource::Frozen(extractor), _) | (MapSource::Trained(_), Some(extractor)) => {
+                self.maps_of(extractor, images, 0, None)?
+            }
+            (MapSource::Trained(_), None) => images_of(self.recipe.data.size_px, images),
         };
         Ok(Selection { examples, rows: (0..images.len()).collect(), labels: annotations.labels.clone() })
     }

@@ -98,7 +98,7 @@ pub const BACKBONE: &[Key] = &[
     Key::new(
         "views",
         Kind::COUNT,
-        "Augmented views cached for each training image when everything is frozen; 0 trains on the test-time view alone",
+        "Augmented views cached for each training image: of the whole map when everything is frozen (0 trains on the test-time view alone), of the map before the last stage when the trunk is (0 caches nothing and augments anew in each epoch)",
     ),
     Key::new(
         "learning_rate_factor",

@@ -104,8 +104,8 @@ pub struct BackboneRecipe {
     pub pool: bool,
     /// Keep the running statistics of the trained last stage's BatchNorm; the official code trains them.
     pub freeze_batch_norm: bool,
-    /// Augmented views cached for each training image when everything is frozen; 0 trains on the
-    /// test-time view alone.
+    /// Augmented views cached for each training image. With everything frozen, 0 trains on the test-time
+    /// view alone; with a frozen trunk, 0 caches nothing and augments anew in each epoch.
     pub views: usize,
     /// Factor on the learning rate of trained backbone layers.
     pub learning_rate_factor: f64,
@@ -137,6 +137,11 @@ pub struct BackboneRecipe {
 }
 
 impl BackboneRecipe {
+    /// Whether maps of its frozen trunk are cached, for the last stage that is trained on them.
+    pub fn caches_trunk(&self) -> bool {
+        self.freeze == Freeze::Trunk && self.views > 0
+    }
+
     /// Whether nothing of it is trained.
     pub fn is_frozen(&self) -> bool {
         self.freeze == Freeze::All
@@ -320,10 +325,10 @@ impl Recipe {
             "a size from 32 to 2048 pixels",
             (32..=2048).contains(&data.size_px),
         )?;
-        if self.backbone.views > 0 && self.backbone.freeze != Freeze::All {
+        if self.backbone.views > 0 && self.backbone.freeze == Freeze::None {
             return Err(Error::Recipe(format!(
-                "{file}: backbone.views is {}, but views are cached for freeze = \"all\" only; with freeze = \"{}\" images are augmented anew in each epoch",
-                self.backbone.views, self.backbone.freeze
+                "{file}: backbone.views is {}, but maps are cached of what is frozen only; with freeze = \"none\" images are augmented anew in each epoch",
+                self.backbone.views
             )));
         }
         if self.backbone.views > 0 && !self.data.augment {
