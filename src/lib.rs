@@ -82,6 +82,7 @@ pub mod fetch;
 mod fit;
 #[cfg(test)]
 mod fixture;
+mod folds;
 pub mod forecast;
 pub mod heat_map;
 mod inputs;
@@ -99,6 +100,7 @@ mod methods;
 mod model;
 mod nn;
 mod onnx;
+mod out_of_fold;
 #[cfg(test)]
 mod outside_data;
 mod preflight;
@@ -127,10 +129,12 @@ pub use error::{Error, Result};
 pub use evaluation::{Evaluated, Evaluation, evaluate, measure};
 pub use events::Event;
 pub use experiment::train;
+pub use folds::{check_folds, out_of_fold};
 pub use inputs::{Cache, Inputs};
 pub use loader::features::Features;
 pub use lock::FolderLock;
 pub use methods::NAMES as METHODS;
+pub use out_of_fold::{How, OutOfFold};
 pub use recipe::Recipe;
 pub use recipe::library as recipes;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::lock::{FolderLock, entries, in_use};
 use crate::run::{Run, remove, remove_dir};
-use crate::{Error, Result};
+use crate::{Error, Result, out_of_fold};
 
 /// The files that a run writes.
 const FILES: &[&str] = &[
@@ -24,6 +24,8 @@ const FILES: &[&str] = &[
 ];
 /// The folders that hold nothing but what a run writes.
 const FOLDERS: &[&str] = &["checkpoints", "evaluation", "tensorboard"];
+/// Those that it writes where they are asked for.
+const ON_REQUEST: &[&str] = &[out_of_fold::FOLDER];
 
 /// What to do with a folder that already holds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub fn create(dir: &Path, existing: Existing, lock: Option<FolderLock>) -> Resul
     let run = Run::at(dir);
     if existing == Existing::Replace {
         FILES.iter().try_for_each(|file| remove(&run.path(file), |path| std::fs::remove_file(path)))?;
-        FOLDERS.iter().try_for_each(|folder| remove_dir(&run.path(folder)))?;
+        FOLDERS.iter().chain(ON_REQUEST).try_for_each(|folder| remove_dir(&run.path(folder)))?;
     }
     for part in FOLDERS.iter().chain(&["data"]) {
         let part = run.path(part);
@@ -100,7 +102,8 @@ fn check(dir: &Path, existing: Existing) -> Result<()> {
 fn is_unused(dir: &Path) -> Result<bool> {
     for entry in entries(dir)? {
         let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let ours = (FOLDERS.contains(&name) || name == "data") && entry.is_dir();
+        let folders = FOLDERS.iter().chain(ON_REQUEST).chain(&["data"]);
+        let ours = folders.into_iter().any(|folder| *folder == name) && entry.is_dir();
         if !ours || !entries(&entry)?.is_empty() {
             return Ok(false);
         }

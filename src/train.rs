@@ -19,6 +19,7 @@ use crate::loader::{ExampleKind, LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
+use crate::out_of_fold::OutOfFold;
 use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Validated, Which};
@@ -84,6 +85,9 @@ impl Trainer<'_> {
             let (model, clock) = (Inference::new(&training.model.valid()), Instant::now());
             training.model.head.before_training(&self.pass(&model))?;
             // All that a closed form takes.
+            if let Some(left_out) = training.model.head.left_out() {
+                self.keep_left_out(&Inference::new(&training.model.valid()), left_out)?;
+            }
             training.state.seconds += clock.elapsed().as_secs_f64();
             self.finish_epoch(training, &telling, 0.0)?;
         }
@@ -291,6 +295,14 @@ impl Trainer<'_> {
         }
         let map = metrics::evaluate(&logits, labels, &self.prepared.annotations.categories, 0.0)?.map;
         Ok(Validated { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
+    }
+
+    /// Keeps the out-of-fold scores of a closed form; see [`Method::left_out`].
+    fn keep_left_out(&self, model: &Inference, left_out: &[Vec<f32>]) -> Result<()> {
+        let Prepared { annotations, rows, examples, fingerprint, .. } = self.prepared;
+        let all: Vec<usize> = (0..annotations.images.len()).collect();
+        let logits = scores(model, examples, &all, self.loader, self.device, self.cancel)?;
+        OutOfFold::of_closed_form(annotations.clone(), rows, logits, left_out).save(self.run, fingerprint)
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {

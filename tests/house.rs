@@ -32,6 +32,7 @@ const FLOORS: [&[&str]; 9] = [
         "events",
         "extractor",
         "fit",
+        "out_of_fold",
         "preflight",
         "prepare",
         "recognizer",
@@ -44,7 +45,7 @@ const FLOORS: [&[&str]; 9] = [
         "train",
     ],
     &["ensemble", "evaluation", "experiment"],
-    &["forecast", "key_page", "report", "sweep", "tune"],
+    &["folds", "forecast", "key_page", "report", "sweep", "tune"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.

@@ -13,6 +13,7 @@ mod labels;
 mod merging;
 mod old_runs;
 mod onnx;
+mod out_of_fold;
 mod predict;
 mod recipes;
 mod report;

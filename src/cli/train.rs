@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use sarb::forecast::forecast;
 use sarb::labels::Split;
-use sarb::labels::text::duration;
+use sarb::labels::text::{duration, percent, thousands};
 use sarb::{Cancel, Existing, Inputs, Recipe, Result, RunInfo};
 
 use super::CacheArgs;
@@ -57,6 +57,10 @@ pub struct Train {
     /// Seed of everything but the mask
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Afterwards train on all but one of K parts of the images, each in turn, and keep the scores of the parts left
+    /// out: what thresholds, filled labels and doubts about labels are founded on (linear has them without)
+    #[arg(long, value_name = "K", conflicts_with = "dry_run")]
+    pub folds: Option<usize>,
     /// Stop after this time, such as 55m, with exit code 75 and everything kept that is done; --resume continues
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub max_time: Option<Duration>,
@@ -88,6 +92,9 @@ impl Train {
         }
         let device = sarb::device::open(&self.device)?;
         let recipe = self.read_recipe()?;
+        if let Some(folds) = self.folds {
+            sarb::check_folds(&recipe, folds)?;
+        }
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);
         if self.dry_run {
@@ -104,6 +111,14 @@ impl Train {
         let info = run.info()?;
         summary(&info, &self.data).iter().for_each(|line| say(line));
         progress.repeat_warnings();
+        if let Some(folds) = self.folds {
+            let scores = sarb::out_of_fold(&run, &self.inputs()?, folds, &device, &events, cancel)?;
+            say(&format!(
+                "out-of-fold mAP over the known labels of {} images in {folds} folds: {} %",
+                thousands(scores.annotations.images.len()),
+                percent(scores.map()?)
+            ));
+        }
         let out = self.out.display().to_string();
         if self.json {
             let mut value = serde_json::to_value(&info).expect("plain data");

@@ -98,6 +98,9 @@ pub struct Linear {
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
     recipe: LinearRecipe,
+    /// See [`Method::left_out`].
+    #[module(skip)]
+    left_out: Option<Vec<Vec<f32>>>,
 }
 
 impl Linear {
@@ -107,31 +110,47 @@ impl Linear {
             weight: fixed(Tensor::zeros([categories, channels], device)),
             bias: fixed(Tensor::zeros([categories], device)),
             recipe: recipe.clone(),
+            left_out: None,
         }
     }
 
     /// Sets weights and bias to calibrated logits of `ridge`.
     fn set(&mut self, ridge: &Ridge, labels: &LabelMatrix) {
         let [categories, channels] = self.weight.dims();
-        let (weight, bias) = calibrated(ridge, labels);
+        let Calibrated { weight, bias, left_out } = calibrated(ridge, labels);
         let device = self.weight.device();
         self.weight = replaced(&self.weight, TensorData::new(weight, [categories, channels]), &device);
         self.bias = replaced(&self.bias, TensorData::new(bias, [categories]), &device);
+        self.left_out = Some(left_out);
     }
 }
 
-/// Weights, `C · F` values row by row, and biases of the calibrated logits of `ridge`.
-pub(super) fn calibrated(ridge: &Ridge, labels: &LabelMatrix) -> (Vec<f32>, Vec<f32>) {
-    let (mut weights, mut biases) = (ridge.weights.clone(), ridge.intercepts.clone());
-    let channels = weights.len() / biases.len();
-    for (category, (weight, bias)) in weights.chunks_exact_mut(channels).zip(&mut biases).enumerate() {
+/// A ridge regression in logits.
+pub(super) struct Calibrated {
+    /// `C · F` values row by row.
+    pub weight: Vec<f32>,
+    /// `C` values.
+    pub bias: Vec<f32>,
+    /// For every category those of its known rows by the regression without them.
+    pub left_out: Vec<Vec<f32>>,
+}
+
+/// `ridge` with a logistic fit to the leave-one-out scores of each category.
+pub(super) fn calibrated(ridge: &Ridge, labels: &LabelMatrix) -> Calibrated {
+    let Ridge { weights, intercepts, loo_scores, .. } = ridge.clone();
+    let mut calibrated = Calibrated { weight: weights, bias: intercepts, left_out: loo_scores };
+    let channels = calibrated.weight.len() / calibrated.bias.len();
+    let weights = calibrated.weight.chunks_exact_mut(channels).zip(&mut calibrated.bias);
+    for (category, ((weight, bias), left_out)) in weights.zip(&mut calibrated.left_out).enumerate() {
         let known = labels.column(category).filter(|label| *label != Label::Unknown);
         let positive: Vec<bool> = known.map(|label| label == Label::Positive).collect();
-        let platt = Platt::fit(&ridge.loo_scores[category], &positive);
+        let platt = Platt::fit(left_out, &positive);
         weight.iter_mut().for_each(|value| *value = (platt.slope * f64::from(*value)) as f32);
-        *bias = platt.logit(f64::from(*bias)) as f32;
+        let logit = |score: &mut f32| *score = platt.logit(f64::from(*score)) as f32;
+        logit(bias);
+        left_out.iter_mut().for_each(logit);
     }
-    (weights, biases)
+    calibrated
 }
 
 impl Method for Linear {
@@ -150,6 +169,10 @@ impl Method for Linear {
 
     fn closed_form(&self) -> bool {
         true
+    }
+
+    fn left_out(&self) -> Option<&[Vec<f32>]> {
+        self.left_out.as_deref()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

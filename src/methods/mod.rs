@@ -123,6 +123,12 @@ pub trait Method: Module {
         false
     }
 
+    /// For every category the logits of its known training rows, in row order, each by the closed form without that
+    /// label; known after [`before_training`](Self::before_training).
+    fn left_out(&self) -> Option<&[Vec<f32>]> {
+        None
+    }
+
     /// What changes between epochs: prototypes, pseudo-labels, margins. `epoch` counts from 0.
     fn before_epoch(&mut self, _epoch: usize, _train: &dyn TrainSet) -> Result<()> {
         Ok(())
@@ -317,6 +323,9 @@ macro_rules! methods {
             }
             fn closed_form(&self) -> bool {
                 match self { $(Self::$variant(head) => head.closed_form()),+ }
+            }
+            fn left_out(&self) -> Option<&[Vec<f32>]> {
+                match self { $(Self::$variant(head) => head.left_out()),+ }
             }
             fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_epoch(epoch, train)),+ }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::linear::calibrated;
+use super::linear::{Calibrated, calibrated};
 use super::pooled::pooled_features;
 use super::ssgrl::{Represent, Ssgrl};
 use super::{Reading, TrainSet};
@@ -40,7 +40,7 @@ impl Ssgrl {
         self.check_width()?;
         let features = pooled_features(train, channels)?;
         let ridge = ridge::fit(&features, &[channels], train.labels(), false);
-        let (directions, intercepts) = calibrated(&ridge, train.labels());
+        let Calibrated { weight: directions, bias: intercepts, .. } = calibrated(&ridge, train.labels());
         let count = dim.saturating_sub(self.categories());
         let mut components = ridge::principal_components(&features, channels, count).components;
         // Fewer features than dimensions: the rest stays as it was drawn.

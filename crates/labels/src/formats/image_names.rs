@@ -11,7 +11,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Data`] for a path that is not UTF-8 text.
-pub(crate) fn image_names(annotations: &Annotations, folder: &Path) -> Result<Vec<String>> {
+pub fn image_names(annotations: &Annotations, folder: &Path) -> Result<Vec<String>> {
     let relocation = Relocation::new(folder_of(&annotations.source), folder)?;
     annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect()
 }

@@ -17,7 +17,7 @@ pub mod fiftyone;
 pub mod format;
 mod hierarchy;
 mod image_files;
-pub(crate) mod image_names;
+pub mod image_names;
 mod instances;
 mod json;
 pub mod json_lines;

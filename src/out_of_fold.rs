@@ -1,0 +1,223 @@
+//! Scores of training images by models that have not learned from them, which is what thresholds, filled labels and
+//! doubts about labels are founded on.
+//!
+//! ```text
+//! RUN/oof/train.csv          all images of train.csv, with the labels that stayed known
+//!         scores.npy         their logits, N × C
+//!         folds.csv          the fold of each image, where there are folds
+//!         out_of_fold.json   how they were made; written last
+//! ```
+
+use std::io::Write;
+use std::path::Path;
+
+use sarb_labels::arrays::npy;
+use sarb_labels::files::{folder_of, write_atomically};
+use sarb_labels::formats::csv;
+use sarb_labels::formats::image_names::image_names;
+use sarb_labels::metrics;
+use sarb_labels::{Annotations, Label, LabelMatrix};
+use serde::{Deserialize, Serialize};
+
+use crate::loader::features::Features;
+use crate::loader::{Examples, View};
+use crate::run::{Run, json, read_json, remove};
+use crate::{Error, Result};
+
+/// The folder in a run.
+pub const FOLDER: &str = "oof";
+const IMAGES: &str = "train.csv";
+const SCORES: &str = "scores.npy";
+const FOLDS: &str = "folds.csv";
+const ABOUT: &str = "out_of_fold.json";
+
+/// How no model saw what it scored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The closed form without this one known label; it never saw those that are unknown.
+    LeaveOneOut,
+    /// One of so many models, which was trained on the images of the other folds.
+    Folds(usize),
+}
+
+/// Out-of-fold scores of a run's training images.
+#[derive(Debug, Clone)]
+pub struct OutOfFold {
+    /// All images of `train.csv`, N, with the labels that stayed known.
+    pub annotations: Annotations,
+    /// Logits, `N × C` row by row.
+    pub logits: Vec<f32>,
+    /// How they were made.
+    pub how: How,
+    /// The fold of each image, from 0; none without folds.
+    pub folds: Vec<usize>,
+}
+
+/// What is said of them beside the numbers.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    how: How,
+    /// Of labels, images and categories, as `run.json` has it.
+    fingerprint: String,
+}
+
+impl OutOfFold {
+    /// Those of a closed form with these `logits` of all images. Of its training `rows` it has learned from the known
+    /// labels alone, and gives the logits of these without them, category by category, in `left_out`.
+    pub fn of_closed_form(
+        annotations: Annotations,
+        rows: &[usize],
+        mut logits: Vec<f32>,
+        left_out: &[Vec<f32>],
+    ) -> Self {
+        let categories = annotations.categories.len();
+        for (category, left_out) in left_out.iter().enumerate() {
+            let is_known = |row: &&usize| annotations.labels.get(**row, category) != Label::Unknown;
+            for (row, logit) in rows.iter().filter(is_known).zip(left_out) {
+                logits[row * categories + category] = *logit;
+            }
+        }
+        Self { annotations, logits, how: How::LeaveOneOut, folds: Vec::new() }
+    }
+
+    /// Writes them into a run whose training file has this fingerprint.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written.
+    pub fn save(&self, run: &Run, fingerprint: &str) -> Result<()> {
+        let path = |name: &str| run.path(FOLDER).join(name);
+        let folder = run.path(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        // The last file says that all others are there.
+        forget(&path(ABOUT))?;
+        csv::write(&path(IMAGES), &self.annotations)?;
+        let shape = [self.annotations.images.len(), self.annotations.categories.len()];
+        npy::write(&path(SCORES), &self.logits, &shape)?;
+        forget(&path(FOLDS))?;
+        if let How::Folds(_) = self.how {
+            self.write_folds(&path(FOLDS))?;
+        }
+        let about = About { how: self.how.clone(), fingerprint: fingerprint.into() };
+        Ok(write_atomically(&path(ABOUT), |file| file.write_all(&json(&about)))?)
+    }
+
+    fn write_folds(&self, path: &Path) -> Result<()> {
+        let images = image_names(&self.annotations, folder_of(path))?;
+        let written = write_atomically(path, |file| {
+            let mut lines = ::csv::Writer::from_writer(file);
+            lines.write_record(["image", "fold"])?;
+            for (image, fold) in images.iter().zip(&self.folds) {
+                lines.write_record([image, &fold.to_string()])?;
+            }
+            lines.flush()
+        });
+        Ok(written?)
+    }
+
+    /// Those of a run.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there are none, with what makes them; [`Error::Incompatible`] if they are of other
+    /// labels than the run; what reading the files says.
+    pub fn open(run: &Run) -> Result<Self> {
+        let path = |name: &str| run.path(FOLDER).join(name);
+        if !path(ABOUT).is_file() {
+            return Err(Error::Missing(format!(
+                "{}: no out-of-fold scores, scores of the training images by models that did not learn from them; \
+                 train a run with --folds 5, or add them with sarb train --resume --folds 5 and the inputs that the \
+                 run was trained with (a run of linear has them without)",
+                run.dir().display()
+            )));
+        }
+        let about: About = read_json(&path(ABOUT))?;
+        let info = run.info()?;
+        if about.fingerprint != info.fingerprint {
+            return Err(Error::Incompatible(format!(
+                "{}: out-of-fold scores of other labels than the run was trained with; train it anew",
+                run.path(FOLDER).display()
+            )));
+        }
+        let annotations = csv::read(&path(IMAGES))?;
+        let logits = read_scores(&path(SCORES), &annotations)?;
+        let folds = match about.how {
+            How::Folds(_) => read_folds(&path(FOLDS), annotations.images.len())?,
+            How::LeaveOneOut => Vec::new(),
+        };
+        Ok(Self { annotations, logits, how: about.how, folds })
+    }
+
+    /// Whether a run has them.
+    pub fn is_kept(run: &Run) -> bool {
+        run.path(FOLDER).join(ABOUT).is_file()
+    }
+
+    /// The known labels.
+    pub fn labels(&self) -> &LabelMatrix {
+        &self.annotations.labels
+    }
+
+    /// The logit of a category in an image.
+    pub fn logit(&self, row: usize, category: usize) -> f32 {
+        self.logits[row * self.annotations.categories.len() + category]
+    }
+
+    /// The known cells of a category: logit, and whether it is positive.
+    pub fn known(&self, category: usize) -> impl Iterator<Item = (f32, bool)> {
+        let labels = self.annotations.labels.column(category).enumerate();
+        labels
+            .filter(|(_, label)| *label != Label::Unknown)
+            .map(move |(row, label)| (self.logit(row, category), label == Label::Positive))
+    }
+
+    /// mAP over the known labels, 0…1.
+    ///
+    /// # Errors
+    /// If a logit is not finite.
+    pub fn map(&self) -> Result<f64> {
+        let Annotations { labels, categories, .. } = &self.annotations;
+        Ok(metrics::evaluate(&self.logits, labels, categories, 0.0)?.map)
+    }
+}
+
+fn read_scores(path: &Path, annotations: &Annotations) -> Result<Vec<f32>> {
+    let (images, categories) = (annotations.images.len(), annotations.categories.len());
+    let scores = Features::open(path, images)?;
+    if scores.shape() != [categories, 1, 1] {
+        return Err(Error::Incompatible(format!(
+            "{}: scores of {} categories; train.csv beside it has {categories}",
+            path.display(),
+            scores.shape()[0]
+        )));
+    }
+    let mut logits = vec![0.0; images * categories];
+    for (row, into) in logits.chunks_exact_mut(categories).enumerate() {
+        scores.read(row, View::Clean, into)?;
+    }
+    match logits.iter().find(|logit| !logit.is_finite()) {
+        Some(value) => Err(Error::Incompatible(format!("{}: a score is {value}", path.display()))),
+        None => Ok(logits),
+    }
+}
+
+fn read_folds(path: &Path, images: usize) -> Result<Vec<usize>> {
+    let damaged = |what: String| Error::Incompatible(format!("{}: {what}", path.display()));
+    let mut reader = ::csv::Reader::from_path(path).map_err(|e| damaged(e.to_string()))?;
+    let folds: Result<Vec<usize>> = reader
+        .records()
+        .map(|record| {
+            let record = record.map_err(|e| damaged(e.to_string()))?;
+            let fold = record.get(1).unwrap_or_default();
+            fold.parse().map_err(|_| damaged(format!("{fold:?} is no fold")))
+        })
+        .collect();
+    let folds = folds?;
+    if folds.len() != images {
+        return Err(damaged(format!("folds of {} images; train.csv beside it has {images}", folds.len())));
+    }
+    Ok(folds)
+}
+
+fn forget(path: &Path) -> Result<()> {
+    remove(path, |path| std::fs::remove_file(path))
+}
