@@ -71,6 +71,7 @@ mod checkpoint;
 pub mod compare;
 mod data_part;
 pub mod datasets;
+pub mod decisions;
 pub mod device;
 mod ensemble;
 mod error;

@@ -5,6 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 mod heartbeat;
+pub mod labels;
 mod machine;
 mod made;
 pub mod manual;
@@ -59,6 +60,9 @@ enum Command {
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// What a run says of the labels that it was trained on: fill in unknown ones
+    #[command(subcommand)]
+    Labels(labels::LabelsCommand),
     /// Recipes and plans that are in the program, and what their keys mean
     #[command(subcommand)]
     Recipes(recipes::RecipesCommand),
@@ -92,6 +96,7 @@ impl Command {
             Command::Data(command) => matches!(command, data::DataCommand::Fetch(_)),
             Command::Weights(command) => matches!(command, weights::Weights::Fetch(_)),
             Command::Recipes(_)
+            | Command::Labels(_)
             | Command::Report(_)
             | Command::Doctor(_)
             | Command::Completions(_)
@@ -118,6 +123,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(&listen_as_child()),
         Command::Predict(command) => command.run(&signals::listen()),
         Command::Data(command) => data::run(command),
+        Command::Labels(command) => labels::run(command),
         Command::Recipes(command) => recipes::run(&command),
         Command::Sweep(command) => command.run(cli.threads),
         Command::Tune(command) => command.run(cli.threads, &signals::listen()),

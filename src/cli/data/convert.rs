@@ -84,7 +84,7 @@ impl Convert {
 
     /// Writes labels; returns what is reported of it.
     fn write(&self, to: Format, annotations: &Annotations) -> Result<serde_json::Value> {
-        self.make_no_negatives(to, &annotations.labels)?;
+        refuse_negatives_of_unknown(to, &annotations.labels, self.unknown_as_negative)?;
         make_folder_of(&self.out)?;
         let losses = to.write(&self.out, annotations)?;
         losses.iter().for_each(|loss| say(&format!("{}: lost: {loss}", self.out.display())));
@@ -126,18 +126,6 @@ impl Convert {
         }
     }
 
-    /// Refuses a format in which what nobody looked at would be read as not there, unless that is wanted.
-    fn make_no_negatives(&self, to: Format, labels: &LabelMatrix) -> Result<()> {
-        let unknown = labels.count(Label::Unknown);
-        if unknown == 0 || !to.unknown_becomes_negative() || self.unknown_as_negative {
-            return Ok(());
-        }
-        Err(Error::Usage(format!(
-            "--to {to}: {unknown} labels are unknown and would be read as negative; --to lvis or another format \
-             keeps them apart, --unknown-as-negative writes them anyway"
-        )))
-    }
-
     /// Refuses to write over a file, the sources above all.
     fn keep_what_is_there(&self) -> Result<()> {
         let real = |path: &Path| std::fs::canonicalize(path).ok();
@@ -169,7 +157,20 @@ impl Convert {
     }
 }
 
-fn make_folder_of(path: &Path) -> Result<()> {
+/// Refuses a format in which what nobody looked at would be read as not there, unless that is wanted.
+pub fn refuse_negatives_of_unknown(to: Format, labels: &LabelMatrix, is_wanted: bool) -> Result<()> {
+    let unknown = labels.count(Label::Unknown);
+    if unknown == 0 || !to.unknown_becomes_negative() || is_wanted {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "--to {to}: {unknown} labels are unknown and would be read as negative; --to lvis or another format \
+         keeps them apart, --unknown-as-negative writes them anyway"
+    )))
+}
+
+/// Makes the folder of a file that is to be written.
+pub fn make_folder_of(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))
 }

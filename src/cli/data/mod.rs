@@ -46,7 +46,7 @@ pub fn run(command: DataCommand) -> Result<()> {
 }
 
 /// Labels in one line: how many images, categories and labels of each kind.
-fn counts(annotations: &Annotations) -> String {
+pub fn counts(annotations: &Annotations) -> String {
     let labels = &annotations.labels;
     let [positive, negative, unknown] =
         [Label::Positive, Label::Negative, Label::Unknown].map(|label| labels.count(label));

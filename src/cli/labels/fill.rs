@@ -1,0 +1,148 @@
+//! `sarb labels fill`: unknown labels become known ones, with a promise of their precision.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sarb::decisions::fill::{Filled, Side, Wanted, fill};
+use sarb::labels::formats::{self, format::Format};
+use sarb::labels::text::{aligned, listed, percent, share, thousands};
+use sarb::{Error, OutOfFold, Result, Run};
+
+use crate::cli::console::{print, say};
+use crate::cli::data::convert::{make_folder_of, refuse_negatives_of_unknown};
+use crate::cli::data::counts;
+use crate::cli::numbers::proportion;
+
+/// Arguments of `sarb labels fill`.
+#[derive(Debug, Args)]
+pub struct Fill {
+    /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
+    run: PathBuf,
+    /// The share of the filled labels that is to be right, in each category, such as 0.95 or 95%
+    #[arg(long, value_name = "P", value_parser = proportion)]
+    precision: f64,
+    /// How sure that is to be
+    #[arg(long, value_name = "P", value_parser = proportion, default_value = "0.9")]
+    confidence: f64,
+    /// File to write: all images of the run's train.csv with known and filled labels; beside it, as NAME.filled.csv,
+    /// each filled label with its probability
+    #[arg(short, long)]
+    out: PathBuf,
+    /// Format to write; without it the name says: .csv, .parquet, .tar, .npy, .xml (CVAT)
+    #[arg(long, value_name = "FORMAT")]
+    to: Option<Format>,
+    /// Write what stays unknown as negative in a format that has no unknown: COCO, VG-200
+    #[arg(long)]
+    unknown_as_negative: bool,
+    /// Replace files that are there
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object: what was written, and what became of each category
+    #[arg(long)]
+    json: bool,
+}
+
+impl Fill {
+    /// Fills, writes, and says what was filled and what was not.
+    pub fn run(&self) -> Result<()> {
+        let to = self.to.or_else(|| formats::of_extension(&self.out)).ok_or_else(|| {
+            Error::Usage(format!("--out {}: the name does not say the format; add --to", self.out.display()))
+        })?;
+        let list = self.list();
+        for path in [&self.out, &list] {
+            if path.exists() && !self.force {
+                return Err(Error::Usage(format!(
+                    "{}: is there already; choose another name or add --force",
+                    path.display()
+                )));
+            }
+        }
+        let scores = OutOfFold::open(&Run::open(&self.run)?)?;
+        let wanted = Wanted { precision: self.precision, confidence: self.confidence };
+        let filled = fill(&scores, wanted)?;
+        refuse_negatives_of_unknown(to, &filled.annotations.labels, self.unknown_as_negative)?;
+        make_folder_of(&self.out)?;
+        filled.write_list(&list)?;
+        let lost = to.write(&self.out, &filled.annotations)?;
+        lost.iter().for_each(|lost| say(&format!("{}: lost: {lost}", self.out.display())));
+        self.tell(&filled, &list, &lost)
+    }
+
+    /// Where the filled labels are listed.
+    fn list(&self) -> PathBuf {
+        let stem = self.out.file_stem().unwrap_or_default().to_string_lossy();
+        self.out.with_file_name(format!("{stem}.filled.csv"))
+    }
+
+    fn tell(&self, filled: &Filled, list: &Path, lost: &[String]) -> Result<()> {
+        let of = |positive: bool| filled.cells.iter().filter(|cell| cell.positive == positive).count();
+        let (positives, negatives) = (of(true), of(false));
+        let unknown: usize = filled.categories.iter().map(|category| category.unknown).sum();
+        if self.json {
+            return print(
+                &serde_json::json!({
+                    "out": self.out.display().to_string(),
+                    "list": list.display().to_string(),
+                    "precision": self.precision,
+                    "confidence": self.confidence,
+                    "unknown": unknown,
+                    "filled_positives": positives,
+                    "filled_negatives": negatives,
+                    "categories": filled.categories,
+                    "lost": lost,
+                })
+                .to_string(),
+            );
+        }
+        say(&table(filled));
+        self.say_what_is_left(filled);
+        say(&format!(
+            "{} of {} unknown labels are filled ({}): {} positive, {} negative; each with its probability in {}",
+            thousands(positives + negatives),
+            thousands(unknown),
+            share(positives + negatives, unknown),
+            thousands(positives),
+            thousands(negatives),
+            list.display()
+        ));
+        print(&format!("{}: {}", self.out.display(), counts(&filled.annotations)))
+    }
+
+    /// Names the categories for which the wanted precision cannot be promised.
+    fn say_what_is_left(&self, filled: &Filled) {
+        let without = |side: fn(&sarb::decisions::fill::CategoryFill) -> &Side| -> Vec<&String> {
+            let left = filled.categories.iter().filter(|it| it.unknown > 0 && side(it).threshold.is_none());
+            left.map(|it| &it.category).collect()
+        };
+        for (what, names) in
+            [("positive", without(|it| &it.positives)), ("negative", without(|it| &it.negatives))]
+        {
+            if !names.is_empty() {
+                say(&format!(
+                    "no {what} is filled of {}: {} % cannot be promised; know more labels of these, or ask for less",
+                    listed(&names),
+                    percent(self.precision)
+                ));
+            }
+        }
+    }
+}
+
+/// A line for each category.
+fn table(filled: &Filled) -> String {
+    let header = ["category", "unknown", "positives", "from", "right", "negatives", "from", "right"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for category in &filled.categories {
+        let mut row = vec![category.category.clone(), thousands(category.unknown)];
+        for side in [&category.positives, &category.negatives] {
+            row.push(thousands(side.filled));
+            row.push(side.threshold.map_or("–".into(), |threshold| format!("{:.1} %", 100.0 * threshold)));
+            row.push(match side.threshold {
+                Some(_) => format!("{} %", percent(side.expected_precision)),
+                None => "–".into(),
+            });
+        }
+        rows.push(row);
+    }
+    aligned(&rows)
+}

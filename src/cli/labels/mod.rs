@@ -1,0 +1,19 @@
+//! `sarb labels`: what a run says of the labels that it was trained on.
+
+pub mod fill;
+
+use sarb::Result;
+
+/// Commands on the labels of a run.
+#[derive(Debug, clap::Subcommand)]
+pub enum LabelsCommand {
+    /// Fill in unknown labels where a wanted precision can be promised
+    Fill(fill::Fill),
+}
+
+/// Runs one command.
+pub fn run(command: LabelsCommand) -> Result<()> {
+    match command {
+        LabelsCommand::Fill(command) => command.run(),
+    }
+}

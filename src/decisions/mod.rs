@@ -1,0 +1,6 @@
+//! What a run decides, and what its decisions are worth: probabilities that hold, thresholds, and labels that are
+//! filled with a promise of their precision. All of it is founded on [`OutOfFold`](crate::OutOfFold) scores.
+
+pub mod fill;
+pub mod probability;
+pub mod promise;
