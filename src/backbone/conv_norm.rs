@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use crate::backbone::state_dict::{Slot, Visit};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv_rows::convolve_rows;
+use crate::kernels::depthwise_rows::convolve_depthwise_rows;
 use crate::kernels::folded::FoldedConv;
 use crate::kernels::window::Window;
 
@@ -48,9 +49,13 @@ impl ConvNorm {
         self.norm.forward(self.convolve(maps))
     }
 
-    /// The same on the CPU with channels last, `[B, H, W, in] -> [B, H', W', out]`; not depthwise.
+    /// The same on the CPU with channels last, `[B, H, W, in] -> [B, H', W', out]`.
+    ///
+    /// # Panics
+    /// If the layer is depthwise and its channels are not a multiple of 16.
     pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
-        let maps = convolve_rows(maps, self.weight.val(), self.window);
+        let convolve = if self.window.depthwise { convolve_depthwise_rows } else { convolve_rows };
+        let maps = convolve(maps, self.weight.val(), self.window);
         let [batch, height, width, outputs] = maps.dims();
         let normalized = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
         normalized.reshape([batch, height, width, outputs])

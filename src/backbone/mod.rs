@@ -232,10 +232,10 @@ impl Backbone {
         self.check_size(&images);
         let maps = lifted_as(&images, trunk.0.forward_rows(images.clone().inner()));
         let maps = match &self.network {
-            Network::ResNet(network) => network.last.forward_rows(maps).permute([0, 3, 1, 2]),
-            Network::EfficientNetLite(network) => network.last.forward(maps.permute([0, 3, 1, 2])),
+            Network::ResNet(network) => network.last.forward_rows(maps),
+            Network::EfficientNetLite(network) => network.last.forward_rows(maps),
         };
-        self.pooled(maps)
+        self.pooled(maps.permute([0, 3, 1, 2]))
     }
 
     fn pooled(&self, maps: Tensor<4>) -> Tensor<4> {

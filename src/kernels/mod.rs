@@ -4,6 +4,7 @@
 pub mod activation;
 pub mod conv_rows;
 pub mod depthwise;
+pub mod depthwise_rows;
 pub mod flex;
 pub mod folded;
 pub mod gated_kernels;
