@@ -6,7 +6,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::backbone::conv_norm::ConvNorm;
+use crate::backbone::conv_norm::{ConvNorm, Forward};
 use crate::backbone::stage::Stage;
 use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
@@ -79,10 +79,6 @@ fn layer(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) ->
     ConvNorm::new(channels, window, EPSILON, device)
 }
 
-fn relu6(maps: Tensor<4>) -> Tensor<4> {
-    maps.clamp(0.0, 6.0)
-}
-
 /// An inverted residual block: expand, filter each channel, project.
 #[derive(Module, Debug)]
 pub struct Block {
@@ -106,13 +102,14 @@ impl Block {
         }
     }
 
-    /// `forward` is that of a layer, for whichever order of the maps' axes.
-    fn forward(&self, maps: Tensor<4>, forward: impl Fn(&ConvNorm, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    /// `forward` is how a layer runs, for whichever order of the maps' axes.
+    fn forward(&self, maps: Tensor<4>, forward: impl Forward) -> Tensor<4> {
         let hidden = match &self.expand {
-            Some(expand) => relu6(forward(expand, maps.clone())),
+            Some(expand) => forward(expand, maps.clone(), Activation::Relu6),
             None => maps.clone(),
         };
-        let projected = forward(&self.project, relu6(forward(&self.depthwise, hidden)));
+        let filtered = forward(&self.depthwise, hidden, Activation::Relu6);
+        let projected = forward(&self.project, filtered, Activation::None);
         if self.residual { projected + maps } else { projected }
     }
 
@@ -157,8 +154,8 @@ pub struct Trunk {
 impl Stage for Trunk {
     /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, W, S/16, S/16]`, W 112 or 120.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let maps = relu6(self.stem.forward(images));
-        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward))
+        let maps = self.stem.activated(images, Activation::Relu6);
+        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::activated))
     }
 }
 
@@ -172,19 +169,19 @@ pub struct LastStage {
 impl LastStage {
     /// [`Stage::forward`] on the CPU with channels last, `[B, S/16, S/16, W] -> [B, S/32, S/32, 1280]`.
     pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.forward_by(maps, ConvNorm::forward_rows)
+        self.forward_by(maps, ConvNorm::activated_rows)
     }
 
-    fn forward_by(&self, maps: Tensor<4>, forward: impl Fn(&ConvNorm, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    fn forward_by(&self, maps: Tensor<4>, forward: impl Forward) -> Tensor<4> {
         let maps = self.blocks.iter().fold(maps, |maps, block| block.forward(maps, &forward));
-        relu6(forward(&self.head, maps))
+        forward(&self.head, maps, Activation::Relu6)
     }
 }
 
 impl Stage for LastStage {
     /// `[B, W, S/16, S/16] -> [B, 1280, S/32, S/32]`.
     fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.forward_by(maps, ConvNorm::forward)
+        self.forward_by(maps, ConvNorm::activated)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod folded;
 pub mod gated_kernels;
 pub mod gated_propagation;
 pub mod gated_sharing;
+pub mod normalize_rows;
 pub mod patches;
 pub mod plain;
 pub mod product;
