@@ -169,12 +169,14 @@ fn backbones(criterion: &mut Criterion) {
         });
     }
     let device = device.autodiff();
-    let backbone = Backbone::new(BackboneName::Resnet18, &device).freeze(Freeze::Trunk);
-    let trunk = backbone.fixed_trunk().expect("frozen, on the CPU");
     let images = tensor([4, 3, 224, 224], &device);
-    group.bench_function("last stage of resnet18, forward and backward", |bencher| {
-        bencher.iter(|| backbone.forward_from(&trunk, images.clone()).sum().backward());
-    });
+    for name in [BackboneName::Resnet18, BackboneName::EfficientnetLite0] {
+        let backbone = Backbone::new(name, &device).freeze(Freeze::Trunk).freeze_batch_norm();
+        let trunk = backbone.fixed_trunk().expect("frozen, on the CPU");
+        group.bench_function(format!("last stage of {name}, forward and backward"), |bencher| {
+            bencher.iter(|| backbone.forward_from(&trunk, images.clone()).sum().backward());
+        });
+    }
     group.finish();
 }
 

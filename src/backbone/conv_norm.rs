@@ -9,8 +9,15 @@ use burn::tensor::{Device, Tensor};
 use crate::backbone::state_dict::{Slot, Visit};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv_rows::convolve_rows;
+use crate::kernels::depthwise_rows::convolve_depthwise_rows;
 use crate::kernels::folded::FoldedConv;
+use crate::kernels::normalize_rows::normalize_rows;
 use crate::kernels::window::Window;
+
+/// How a layer and the activation after it run: [`ConvNorm::activated`] or [`ConvNorm::activated_rows`].
+pub(crate) trait Forward: Fn(&ConvNorm, Tensor<4>, Activation) -> Tensor<4> {}
+
+impl<T: Fn(&ConvNorm, Tensor<4>, Activation) -> Tensor<4>> Forward for T {}
 
 /// A convolution without bias and the batch normalization after it.
 #[derive(Module, Debug)]
@@ -48,12 +55,40 @@ impl ConvNorm {
         self.norm.forward(self.convolve(maps))
     }
 
-    /// The same on the CPU with channels last, `[B, H, W, in] -> [B, H', W', out]`; not depthwise.
-    pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
-        let maps = convolve_rows(maps, self.weight.val(), self.window);
+    /// [`forward`](Self::forward) and the activation after it.
+    pub(crate) fn activated(&self, maps: Tensor<4>, activation: Activation) -> Tensor<4> {
+        activation.of(self.forward(maps))
+    }
+
+    /// The same on the CPU with channels last, `[B, H, W, in] -> [B, H', W', out]`.
+    ///
+    /// # Panics
+    /// If the layer is depthwise and its channels are not a multiple of 16.
+    pub(crate) fn activated_rows(&self, maps: Tensor<4>, activation: Activation) -> Tensor<4> {
+        let convolve = if self.window.depthwise { convolve_depthwise_rows } else { convolve_rows };
+        let maps = convolve(maps, self.weight.val(), self.window);
+        if self.norm_is_fixed() {
+            let (scale, shift) = self.scale_and_shift(&maps.device());
+            return normalize_rows(maps, scale, shift, activation);
+        }
         let [batch, height, width, outputs] = maps.dims();
         let normalized = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
-        normalized.reshape([batch, height, width, outputs])
+        activation.of(normalized.reshape([batch, height, width, outputs]))
+    }
+
+    /// Whether nothing of the batch normalization is trained, so that it takes its running statistics.
+    fn norm_is_fixed(&self) -> bool {
+        let BatchNorm { gamma, beta, training, .. } = &self.norm;
+        !training.is_enabled() && !gamma.is_require_grad() && !beta.is_require_grad()
+    }
+
+    /// What a fixed batch normalization multiplies each channel by, and adds.
+    fn scale_and_shift(&self, device: &Device) -> (Tensor<1>, Tensor<1>) {
+        let BatchNorm { gamma, beta, running_mean, running_var, epsilon, .. } = &self.norm;
+        let [mean, variance] = [running_mean, running_var].map(|state| state.value().to_device(device));
+        let scale = gamma.val() / (variance + *epsilon).sqrt();
+        let shift = beta.val() - mean * scale.clone();
+        (scale, shift)
     }
 
     fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {

@@ -6,7 +6,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::backbone::conv_norm::ConvNorm;
+use crate::backbone::conv_norm::{ConvNorm, Forward};
 use crate::backbone::stage::Stage;
 use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
@@ -79,10 +79,6 @@ fn layer(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) ->
     ConvNorm::new(channels, window, EPSILON, device)
 }
 
-fn relu6(maps: Tensor<4>) -> Tensor<4> {
-    maps.clamp(0.0, 6.0)
-}
-
 /// An inverted residual block: expand, filter each channel, project.
 #[derive(Module, Debug)]
 pub struct Block {
@@ -106,12 +102,14 @@ impl Block {
         }
     }
 
-    fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+    /// `forward` is how a layer runs, for whichever order of the maps' axes.
+    fn forward(&self, maps: Tensor<4>, forward: impl Forward) -> Tensor<4> {
         let hidden = match &self.expand {
-            Some(expand) => relu6(expand.forward(maps.clone())),
+            Some(expand) => forward(expand, maps.clone(), Activation::Relu6),
             None => maps.clone(),
         };
-        let projected = self.project.forward(relu6(self.depthwise.forward(hidden)));
+        let filtered = forward(&self.depthwise, hidden, Activation::Relu6);
+        let projected = forward(&self.project, filtered, Activation::None);
         if self.residual { projected + maps } else { projected }
     }
 
@@ -156,8 +154,8 @@ pub struct Trunk {
 impl Stage for Trunk {
     /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, W, S/16, S/16]`, W 112 or 120.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let maps = relu6(self.stem.forward(images));
-        self.blocks.iter().fold(maps, |maps, block| block.forward(maps))
+        let maps = self.stem.activated(images, Activation::Relu6);
+        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::activated))
     }
 }
 
@@ -168,11 +166,22 @@ pub struct LastStage {
     head: ConvNorm,
 }
 
+impl LastStage {
+    /// [`Stage::forward`] on the CPU with channels last, `[B, S/16, S/16, W] -> [B, S/32, S/32, 1280]`.
+    pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
+        self.forward_by(maps, ConvNorm::activated_rows)
+    }
+
+    fn forward_by(&self, maps: Tensor<4>, forward: impl Forward) -> Tensor<4> {
+        let maps = self.blocks.iter().fold(maps, |maps, block| block.forward(maps, &forward));
+        forward(&self.head, maps, Activation::Relu6)
+    }
+}
+
 impl Stage for LastStage {
     /// `[B, W, S/16, S/16] -> [B, 1280, S/32, S/32]`.
     fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        let maps = self.blocks.iter().fold(maps, |maps, block| block.forward(maps));
-        relu6(self.head.forward(maps))
+        self.forward_by(maps, ConvNorm::activated)
     }
 }
 
@@ -237,6 +246,9 @@ impl EfficientNetLite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backbone::state_dict::Slot;
+    use crate::backbone::weights::testing::relative_error;
+    use crate::kernels::simd::LANES;
 
     fn parameters(config: &LiteConfig) -> usize {
         let mut parameters = 0;
@@ -260,5 +272,59 @@ mod tests {
         let blocks = LiteConfig::LITE0.blocks(&Device::flex()).concat();
         let residual: Vec<usize> = (0..blocks.len()).filter(|&index| blocks[index].residual).collect();
         assert_eq!(residual, [2, 4, 6, 7, 9, 10, 12, 13, 14]);
+    }
+
+    #[test]
+    fn depthwise_layers_fill_whole_vectors() {
+        for config in [LiteConfig::LITE0, LiteConfig::LITE2] {
+            for block in config.blocks(&Device::flex()).concat() {
+                let channels = block.depthwise.weight.dims()[0];
+                assert_eq!(channels % LANES, 0, "{channels} channels");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_stage_in_rows_gives_the_maps_and_gradients_of_the_plain_one() {
+        let device = Device::flex().autodiff();
+        let mut network = EfficientNetLite::new(&LiteConfig::LITE0, &device);
+        // The same in every run, and no row of filters a sum of others: batches would have next to no variance.
+        network.tensors(&mut |_, slot| {
+            if let Slot::Filters(_) = slot {
+                let [_, inputs, height, width] = slot.shape()[..] else {
+                    unreachable!("filters have four axes")
+                };
+                let scale = (4.0 / (inputs * height * width) as f64).sqrt();
+                let count = slot.shape().iter().product::<usize>();
+                slot.assign((0..count).map(|i| (scale * (i as f64).powi(2).sin()) as f32).collect());
+            }
+        });
+        let values = |shape: [usize; 4]| {
+            let len = shape.iter().product::<usize>() as i64;
+            let ramp = Tensor::<1, burn::tensor::Int>::arange(0..len, &device);
+            (ramp.float() * 0.7).sin().reshape(shape).detach()
+        };
+        let projection = values([4, CHANNELS, 6, 6]);
+        // With running statistics and with those of the batch.
+        for last in [network.clone().freeze_batch_norm().last, network.last] {
+            let maps = values([4, 112, 11, 11]).require_grad();
+            let plain = last.forward(maps.clone());
+            let rows = last.forward_rows(maps.clone().permute([0, 2, 3, 1])).permute([0, 3, 1, 2]);
+            let error = relative_error(rows.clone().inner(), plain.clone().inner());
+            assert!(error < 1e-4, "maps: {error}");
+            let gradients = [plain, rows].map(|out| (out * projection.clone()).sum().backward());
+            let layers = last
+                .blocks
+                .iter()
+                .flat_map(|it| [it.expand.as_ref(), Some(&it.depthwise), Some(&it.project)]);
+            let layers = layers.flatten().chain([&last.head]);
+            for of in layers.map(|layer| layer.weight.val()).chain([maps]) {
+                let [plain, rows] =
+                    gradients.each_ref().map(|gradients| of.grad(gradients).expect("tracked"));
+                let error = relative_error(rows, plain);
+                // A place that rounding moves across a bound of ReLU6 is some thousandths.
+                assert!(error < 2e-2, "gradient of {:?}: {error}", of.dims());
+            }
+        }
     }
 }

@@ -260,10 +260,11 @@ impl Backbone {
 
     /// The same on the CPU, of maps that lie channels last.
     fn forward_last_rows(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.pooled(match &self.network {
-            Network::ResNet(network) => network.last.forward_rows(maps).permute([0, 3, 1, 2]),
-            Network::EfficientNetLite(network) => network.last.forward(maps.permute([0, 3, 1, 2])),
-        })
+        let maps = match &self.network {
+            Network::ResNet(network) => network.last.forward_rows(maps),
+            Network::EfficientNetLite(network) => network.last.forward_rows(maps),
+        };
+        self.pooled(maps.permute([0, 3, 1, 2]))
     }
 
     fn pooled(&self, maps: Tensor<4>) -> Tensor<4> {

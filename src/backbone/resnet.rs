@@ -9,7 +9,7 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
-use crate::backbone::conv_norm::ConvNorm;
+use crate::backbone::conv_norm::{ConvNorm, Forward};
 use crate::backbone::stage::Stage;
 use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
@@ -114,15 +114,15 @@ impl Block {
         Self { branch, downsample: differs.then(|| layer([inputs, outputs], 1, stride)) }
     }
 
-    /// `forward` is that of a layer, for whichever order of the maps' axes.
-    fn forward(&self, maps: Tensor<4>, forward: impl Fn(&ConvNorm, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    /// `forward` is how a layer runs, for whichever order of the maps' axes.
+    fn forward(&self, maps: Tensor<4>, forward: impl Forward) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(layer) => forward(layer, maps.clone()),
+            Some(layer) => forward(layer, maps.clone(), Activation::None),
             None => maps.clone(),
         };
         let (last, first) = self.branch.split_last().expect("a block has layers");
-        let maps = first.iter().fold(maps, |maps, layer| relu(forward(layer, maps)));
-        relu(forward(last, maps) + shortcut)
+        let maps = first.iter().fold(maps, |maps, layer| forward(layer, maps, Activation::Relu));
+        relu(forward(last, maps, Activation::None) + shortcut)
     }
 
     fn freeze_batch_norm(self) -> Self {
@@ -183,7 +183,7 @@ impl Stage for Trunk {
     /// Normalized images to the maps before the last stage, `[B, 3, S, S] -> [B, F', H', W']`.
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let maps = self.stem(images);
-        self.stages.iter().flatten().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward))
+        self.stages.iter().flatten().fold(maps, |maps, block| block.forward(maps, ConvNorm::activated))
     }
 }
 
@@ -203,14 +203,14 @@ impl LastStage {
 impl LastStage {
     /// [`Stage::forward`] on the CPU with channels last, `[B, H', W', F'] -> [B, H'/2, W'/2, F]`.
     pub(crate) fn forward_rows(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward_rows))
+        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::activated_rows))
     }
 }
 
 impl Stage for LastStage {
     /// `[B, F', H', W'] -> [B, F, H'/2, W'/2]`.
     fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::forward))
+        self.blocks.iter().fold(maps, |maps, block| block.forward(maps, ConvNorm::activated))
     }
 }
 

@@ -1,4 +1,7 @@
-//! What follows a convolution of a frozen backbone.
+//! What follows a convolution.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 
 /// What follows a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +12,15 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Of every value, by plain operations.
+    pub fn of(self, maps: Tensor<4>) -> Tensor<4> {
+        match self {
+            Activation::None => maps,
+            Activation::Relu => relu(maps),
+            Activation::Relu6 => maps.clamp(0.0, 6.0),
+        }
+    }
+
     /// Smallest and largest value that it lets through.
     pub fn bounds(self) -> (f32, f32) {
         match self {

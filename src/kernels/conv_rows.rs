@@ -195,7 +195,7 @@ impl<B: ConvolveRows> Backward<B, 2> for ConvolveBackward {
 }
 
 /// Every filter, `[rows, columns]`, transposed.
-fn transposed(filters: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(super) fn transposed(filters: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     if rows == 1 || columns == 1 {
         return filters.to_vec();
     }
@@ -212,14 +212,14 @@ fn transposed(filters: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use burn::tensor::module::conv2d;
     use burn::tensor::ops::ConvOptions;
     use burn::tensor::{Device, Distribution, TensorData, Tolerance};
 
     /// The result and both gradients, channels last, of a projection of it.
-    fn outcome(
+    pub fn outcome(
         maps: &Tensor<4>,
         weight: &Tensor<4>,
         convolve: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,

@@ -4,11 +4,13 @@
 pub mod activation;
 pub mod conv_rows;
 pub mod depthwise;
+pub mod depthwise_rows;
 pub mod flex;
 pub mod folded;
 pub mod gated_kernels;
 pub mod gated_propagation;
 pub mod gated_sharing;
+pub mod normalize_rows;
 pub mod patches;
 pub mod plain;
 pub mod product;
