@@ -170,8 +170,11 @@ fn backbones(criterion: &mut Criterion) {
     }
     let device = device.autodiff();
     let images = tensor([4, 3, 224, 224], &device);
-    for name in [BackboneName::Resnet18, BackboneName::EfficientnetLite0] {
-        let backbone = Backbone::new(name, &device).freeze(Freeze::Trunk).freeze_batch_norm();
+    let of = |name| Backbone::new(name, &device).freeze(Freeze::Trunk);
+    for (name, backbone) in [
+        ("resnet18", of(BackboneName::Resnet18)),
+        ("efficientnet-lite0, normalization fixed", of(BackboneName::EfficientnetLite0).freeze_batch_norm()),
+    ] {
         let trunk = backbone.fixed_trunk().expect("frozen, on the CPU");
         group.bench_function(format!("last stage of {name}, forward and backward"), |bencher| {
             bencher.iter(|| backbone.forward_from(&trunk, images.clone()).sum().backward());

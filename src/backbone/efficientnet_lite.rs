@@ -305,8 +305,9 @@ mod tests {
             (ramp.float() * 0.7).sin().reshape(shape).detach()
         };
         let projection = values([4, CHANNELS, 6, 6]);
-        // With running statistics and with those of the batch.
-        for last in [network.clone().freeze_batch_norm().last, network.last] {
+        // With running statistics and with those of the batch, where rounding was seen to move a gradient by three
+        // thousandths: presumably one place that crosses a bound of ReLU6, as other filters give a millionth.
+        for (last, most) in [(network.clone().freeze_batch_norm().last, 1e-4), (network.last, 2e-2)] {
             let maps = values([4, 112, 11, 11]).require_grad();
             let plain = last.forward(maps.clone());
             let rows = last.forward_rows(maps.clone().permute([0, 2, 3, 1])).permute([0, 3, 1, 2]);
@@ -322,8 +323,7 @@ mod tests {
                 let [plain, rows] =
                     gradients.each_ref().map(|gradients| of.grad(gradients).expect("tracked"));
                 let error = relative_error(rows, plain);
-                // A place that rounding moves across a bound of ReLU6 is some thousandths.
-                assert!(error < 2e-2, "gradient of {:?}: {error}", of.dims());
+                assert!(error < most, "gradient of {:?}: {error}", of.dims());
             }
         }
     }
