@@ -6,6 +6,7 @@ mod descriptor;
 mod dry_run;
 mod evaluate;
 mod fetch;
+mod filling;
 mod frozen;
 mod house;
 mod in_use;

@@ -206,6 +206,13 @@ impl Column {
     }
 }
 
+impl Column {
+    /// Places of thresholds above which at least so many labels are unknown, the strictest one first.
+    fn steps(&self, least: usize) -> impl Iterator<Item = usize> {
+        (0..self.above.len()).rev().filter(move |place| self.above[*place].unknown >= least)
+    }
+}
+
 /// The place of the highest threshold that these log-odds reach, if they reach one.
 fn last_reached(sure: f64) -> Option<usize> {
     let tenths = (sure * 10.0).floor();
@@ -226,35 +233,179 @@ impl Chosen {
         side: Side { threshold: None, filled: 0, known: 0, right: 0, expected_precision: 0.0 },
     };
 
+    fn at(place: usize, above: &Above, judged: &Judged) -> Self {
+        let side = Side {
+            threshold: Some(sigmoid(place as f64 / 10.0)),
+            filled: above.unknown,
+            known: above.known,
+            right: above.right,
+            expected_precision: judged.expected(above),
+        };
+        Self { place: Some(place), side }
+    }
+
     /// Whether a label with these log-odds is filled in.
     fn takes(&self, sure: f64) -> bool {
         self.place.is_some_and(|place| last_reached(sure).is_some_and(|last| last >= place))
     }
 }
 
-/// The lowest threshold of each category at which what is wanted can be promised.
+/// How much more labels must lie above a threshold than above the last one that was tried.
+const GROWTH: f64 = 1.3;
+
+/// The threshold of each category, as low as what is wanted can be promised.
+///
+/// From the strictest one on, down to the first at which it cannot, or to the last of all. Trying many and taking the lowest that passes would
+/// find one that passes by chance; so there are few steps, none back, and half of the doubt is kept for choosing.
 fn choose(columns: &[Column], wanted: Wanted) -> Vec<Chosen> {
-    let judged: Vec<Vec<Option<Chosen>>> = (0..THRESHOLDS.count())
+    let confidence = f64::midpoint(1.0, wanted.confidence);
+    let judged: Vec<Judged> = (0..THRESHOLDS.count())
         .into_par_iter()
-        .map(|place| {
-            let above: Vec<Above> = columns.iter().map(|column| column.above[place]).collect();
-            let judged = Judged::new(&above);
-            let choice = |above: &Above| {
-                let holds =
-                    above.unknown > 0 && judged.confidence(above, wanted.precision) >= wanted.confidence;
-                let side = Side {
-                    threshold: Some(sigmoid(place as f64 / 10.0)),
-                    filled: above.unknown,
-                    known: above.known,
-                    right: above.right,
-                    expected_precision: judged.expected(above),
-                };
-                holds.then_some(Chosen { place: Some(place), side })
-            };
-            above.iter().map(choice).collect()
-        })
+        .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))
         .collect();
-    let lowest =
-        |category: usize| judged.iter().find_map(|choices| choices[category]).unwrap_or(Chosen::NONE);
-    (0..columns.len()).map(lowest).collect()
+    // So many that one wrong label is allowed; where no category has them, whatever there is.
+    let enough = (1.0 / (1.0 - wanted.precision)).ceil() as usize;
+    let choice = |column: &Column| {
+        let lowest = |least: usize| {
+            let (mut lowest, mut tried) = (None, 0.0);
+            for place in column.steps(least) {
+                let Above { known, unknown, .. } = column.above[place];
+                if (known + unknown) as f64 >= GROWTH * tried || place == 0 {
+                    tried = (known + unknown) as f64;
+                    if judged[place].confidence(&column.above[place], wanted.precision) >= confidence {
+                        lowest = Some(place);
+                    } else if lowest.is_some() {
+                        break;
+                    }
+                }
+            }
+            lowest
+        };
+        let place = lowest(enough).or_else(|| lowest(1));
+        place.map_or(Chosen::NONE, |place| Chosen::at(place, &column.above[place], &judged[place]))
+    };
+    columns.par_iter().map(choice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+    use sarb_labels::LabelMatrix;
+    use sarb_labels::random::{Stream, rng};
+
+    use super::*;
+    use crate::out_of_fold::How;
+
+    /// Logits of `images` images, of which a category is there with just the probability that its logit says, shifted
+    /// by `shift` for every second category; a share of the labels stays known. Also the truth.
+    fn drawn(
+        images: usize,
+        categories: usize,
+        known: f64,
+        shift: f64,
+        seed: u64,
+    ) -> (OutOfFold, LabelMatrix) {
+        let mut rng = rng(seed, Stream::Synthetic, 0, 0);
+        let (mut logits, mut truth, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        for at in 0..images * categories {
+            let logit: f64 = rng.random_range(-5.0..3.0);
+            let shift = if at % categories % 2 == 0 { 0.0 } else { shift };
+            let positive = rng.random_range(0.0..1.0) < sigmoid(logit + shift);
+            let label = if positive { 1 } else { -1 };
+            logits.push(logit as f32);
+            truth.push(label);
+            labels.push(if rng.random_range(0.0..1.0) < known { label } else { 0 });
+        }
+        let annotations = Annotations {
+            images: (0..images).map(|row| format!("{row}.png").into()).collect(),
+            categories: (0..categories).map(|category| category.to_string()).collect(),
+            labels: LabelMatrix::from_values(categories, &labels),
+            source: "train.csv".into(),
+        };
+        let scores = OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new() };
+        (scores, LabelMatrix::from_values(categories, &truth))
+    }
+
+    fn wanted(precision: f64) -> Wanted {
+        Wanted { precision, confidence: 0.9 }
+    }
+
+    #[test]
+    fn promises_are_kept_and_something_is_filled() {
+        for precision in [0.8, 0.9, 0.95] {
+            let (mut kept, mut promised, mut filled_labels) = (0, 0, 0);
+            for seed in 0..12 {
+                let (scores, truth) = drawn(2000, 10, 0.2, -1.5, seed);
+                let filled = fill(&scores, wanted(precision)).unwrap();
+                for (category, positive) in (0..10).flat_map(|category| [(category, true), (category, false)])
+                {
+                    let cells = || {
+                        filled.cells.iter().filter(|it| (it.category, it.positive) == (category, positive))
+                    };
+                    let right =
+                        |cell: &&Cell| (truth.get(cell.row, category) == Label::Positive) == cell.positive;
+                    let (count, right) = (cells().count(), cells().filter(right).count());
+                    let it = &filled.categories[category];
+                    let side = if positive { it.positives } else { it.negatives };
+                    assert_eq!((side.filled, side.threshold.is_some()), (count, count > 0));
+                    filled_labels += count;
+                    promised += usize::from(count > 0);
+                    kept += usize::from(count > 0 && right as f64 >= precision * count as f64);
+                }
+            }
+            assert!(kept * 10 >= promised * 9, "{precision}: {kept} of {promised} promises");
+            assert!(promised >= 100 && filled_labels > 40_000, "{precision}: {promised}, {filled_labels}");
+        }
+    }
+
+    #[test]
+    fn known_labels_stay_and_filled_ones_are_listed() {
+        let (scores, _) = drawn(500, 4, 0.3, 0.0, 1);
+        let filled = fill(&scores, wanted(0.9)).unwrap();
+        let mut changed = 0;
+        for row in 0..500 {
+            for (category, (before, after)) in
+                scores.labels().row(row).zip(filled.annotations.labels.row(row)).enumerate()
+            {
+                let listed = filled.cells.iter().find(|cell| (cell.row, cell.category) == (row, category));
+                match (before, listed) {
+                    (Label::Unknown, Some(cell)) => {
+                        assert_eq!(cell.positive, after == Label::Positive);
+                        assert!((0.5..1.0).contains(&cell.probability));
+                        changed += 1;
+                    }
+                    _ => assert_eq!(before, after),
+                }
+            }
+        }
+        assert!(changed > 100, "{changed}");
+    }
+
+    #[test]
+    fn scores_that_say_nothing_fill_nothing_that_is_rare() {
+        let (mut scores, _) = drawn(1000, 5, 0.3, 0.0, 2);
+        let mut rng = rng(3, Stream::Synthetic, 0, 0);
+        scores.logits.iter_mut().for_each(|logit| *logit = rng.random_range(-1.0..1.0));
+        let filled = fill(&scores, wanted(0.9)).unwrap();
+        assert!(filled.cells.is_empty(), "{} labels", filled.cells.len());
+        assert!(filled.categories.iter().all(|it| it.positives.threshold.is_none()));
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_refused() {
+        let (scores, truth) = drawn(50, 2, 0.5, 0.0, 1);
+        let refused = |scores: &OutOfFold, precision: f64, expected: &str| {
+            let error = fill(scores, wanted(precision)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(&scores, 1.0, "precision 1: expected a number between 0 and 1");
+        let with = |labels: LabelMatrix| OutOfFold {
+            annotations: Annotations { labels, ..scores.annotations.clone() },
+            ..scores.clone()
+        };
+        refused(&with(truth), 0.9, "no label is unknown");
+        let mut positives = scores.labels().clone();
+        positives.retain(|row, category| scores.labels().get(row, category) == Label::Positive);
+        refused(&with(positives), 0.9, "no negative label is known");
+    }
 }

@@ -29,9 +29,10 @@ pub struct Judged {
 
 /// Log-odds of the mean share that is right: from 12 % to 99.98 %.
 const MEANS: std::ops::RangeInclusive<i32> = -4..=17;
-/// Logarithms, in halves, of how many labels the others are worth: e¹ to e⁹. With fewer than two, a category would
-/// sooner be all right or all wrong than anything between.
-const STRENGTHS: std::ops::RangeInclusive<i32> = 2..=18;
+/// Logarithms, in halves, of how many labels the others are worth: e¹ to e⁴. With fewer than two, a category would
+/// sooner be all right or all wrong than anything between; with hundreds, one that is unlike the others would not be
+/// believed (on coco18 at 10 % known labels, promises of positives then held in 82 to 86 % of the categories).
+const STRENGTHS: std::ops::RangeInclusive<i32> = 2..=8;
 /// Parameters with less weight than this share of the best ones' are left out.
 const NEGLIGIBLE: f64 = 1e-3;
 /// Unknown labels up to which the right ones are counted one by one; of more, the share is as good as continuous.
@@ -138,7 +139,7 @@ mod tests {
         assert!(sure(20, 20) < sure(100, 100) && sure(100, 100) < sure(400, 400));
         let (all, just, fewer) = (sure(400, 400), sure(400, 380), sure(400, 360));
         assert!(all > 0.99 && (0.3..0.6).contains(&just) && fewer < 0.05, "{all} {just} {fewer}");
-        assert!(sure(20, 20) < 0.8, "{}", sure(20, 20));
+        assert!(sure(20, 20) < 0.9, "{}", sure(20, 20));
     }
 
     #[test]

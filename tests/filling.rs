@@ -1,0 +1,143 @@
+//! `sarb labels fill`: unknown labels that become known ones.
+
+use std::path::{Path, PathBuf};
+
+use sarb_labels::arrays::npy;
+use sarb_labels::{Label, LabelMatrix};
+use serde_json::Value;
+
+use crate::support::{arg, borrow, quick, sarb_fails, sarb_ok};
+
+const IMAGES: usize = 600;
+const CATEGORIES: usize = 4;
+
+/// A data folder without images, and features that carry the labels with noise; the labels that are there.
+fn made(dir: &Path) -> (PathBuf, PathBuf, LabelMatrix) {
+    let data = dir.join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut state = 7u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    let (mut lines, mut features, mut labels) = (vec!["image,a,b,c,d".to_owned()], Vec::new(), Vec::new());
+    for row in 0..IMAGES {
+        let mut cells = Vec::new();
+        for _ in 0..CATEGORIES {
+            let positive = draw() < 0.3;
+            let noise: f32 = (0..6).map(|_| draw()).sum::<f32>() - 3.0;
+            features.push(f32::from(u8::from(positive)) * 3.0 + noise);
+            labels.push(if positive { 1 } else { -1 });
+            let known = draw() < 0.3;
+            cells.push(if known { u8::from(positive).to_string() } else { String::new() });
+        }
+        lines.push(format!("{row}.png,{}", cells.join(",")));
+    }
+    std::fs::write(data.join("train.csv"), lines.join("\n") + "\n").unwrap();
+    let path = dir.join("features.npy");
+    npy::write(&path, &features, &[IMAGES, CATEGORIES]).unwrap();
+    (data, path, LabelMatrix::from_values(CATEGORIES, &labels))
+}
+
+fn trained(dir: &Path) -> (String, PathBuf, LabelMatrix) {
+    let (data, features, truth) = made(dir);
+    let run = arg(dir.join("run"));
+    let (train, features) = (arg(&data), arg(features));
+    sarb_ok(&[
+        "train",
+        "--method",
+        "linear",
+        "--data",
+        &train,
+        "--features",
+        &features,
+        "--out",
+        &run,
+        "--set",
+        "data.validation=0",
+    ]);
+    (run, data, truth)
+}
+
+#[test]
+fn filled_labels_are_as_precise_as_was_asked_and_known_ones_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, data, truth) = trained(dir.path());
+    let out = arg(dir.path().join("filled/labels.csv"));
+    let fill = ["labels", "fill", &run, "--precision", "90%", "-o", &out];
+    let said: Value = serde_json::from_str(&sarb_ok(&[&fill[..], &["--json"]].concat())).unwrap();
+    let before = sarb_labels::formats::csv::read(&data.join("train.csv")).unwrap();
+    let after = sarb_labels::formats::csv::read(Path::new(&out)).unwrap();
+    assert_eq!(after.images.len(), IMAGES);
+    let (mut right, mut filled) = (0, 0);
+    for (row, category) in (0..IMAGES).flat_map(|row| (0..CATEGORIES).map(move |category| (row, category))) {
+        let (was, is) = (before.labels.get(row, category), after.labels.get(row, category));
+        if was == Label::Unknown && is != Label::Unknown {
+            filled += 1;
+            right += usize::from(is == truth.get(row, category));
+        } else {
+            assert_eq!(was, is, "{row} {category}");
+        }
+    }
+    assert!(filled > 800 && right * 10 >= filled * 9, "{right} of {filled}");
+    let told = ["filled_positives", "filled_negatives"].map(|key| said[key].as_u64().unwrap());
+    assert_eq!(told.iter().sum::<u64>() as usize, filled);
+    let list = std::fs::read_to_string(said["list"].as_str().unwrap()).unwrap();
+    assert_eq!(list.lines().count(), filled + 1);
+    assert!(list.starts_with("image,category,label,probability,threshold\n../data/"), "{list:.120}");
+    // Image paths are valid from the new file, and it is labels to train on.
+    assert_eq!(after.images[0], dir.path().join("filled/../data/0.png"));
+    let stderr = sarb_fails(2, &fill);
+    assert!(stderr.contains("labels.csv: is there already") && stderr.contains("--force"), "{stderr}");
+    sarb_ok(&[&fill[..], &["--force", "-q"]].concat());
+}
+
+#[test]
+fn what_is_filled_goes_back_to_other_formats() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, ..) = trained(dir.path());
+    let out = arg(dir.path().join("tasks.json"));
+    let fill = ["labels", "fill", &run, "--precision", "0.9", "-o", &out, "--to"];
+    sarb_ok(&[&fill[..], &["label-studio"]].concat());
+    let tasks: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    assert_eq!(tasks.as_array().unwrap().len(), IMAGES);
+    let coco = [&fill[..], &["coco", "--force"]].concat();
+    let stderr = sarb_fails(2, &coco);
+    assert!(
+        stderr.contains("would be read as negative") && stderr.contains("--unknown-as-negative"),
+        "{stderr}"
+    );
+    sarb_ok(&[&coco[..], &["--unknown-as-negative"]].concat());
+}
+
+#[test]
+fn what_cannot_be_filled_is_refused_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("bce");
+    sarb_ok(&borrow(&quick("bce", &run)));
+    let (run, out) = (arg(&run), dir.path().join("out.csv"));
+    let refused = |code: i32, precision: &str, out: &Path, expected: &str| {
+        let stderr = sarb_fails(code, &["labels", "fill", &run, "--precision", precision, "-o", &arg(out)]);
+        assert!(stderr.contains(expected), "{stderr}");
+        assert!(!out.exists());
+    };
+    refused(4, "0.9", &out, "no out-of-fold scores");
+    refused(2, "0.9", &dir.path().join("out.what"), "the name does not say the format");
+    refused(2, "1.5", &out, "1.5");
+}
+
+#[test]
+fn categories_of_which_nothing_can_be_promised_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, features, _) = made(dir.path());
+    npy::write(&features, &[1.0; IMAGES * CATEGORIES], &[IMAGES, CATEGORIES]).unwrap();
+    let (data, features, run) = (arg(data), arg(features), arg(dir.path().join("run")));
+    sarb_ok(&["train", "--method", "linear", "--data", &data, "--features", &features, "--out", &run]);
+    let out = arg(dir.path().join("out.csv"));
+    let output = crate::support::sarb(&["labels", "fill", &run, "--precision", "0.9", "-o", &out]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    for said in ["no positive is filled of a, b, c and d: 90.0 % cannot be promised", "0 of 1,"] {
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
