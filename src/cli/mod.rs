@@ -60,7 +60,7 @@ enum Command {
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
-    /// What a run says of the labels that it was trained on: fill in unknown ones
+    /// What a run says of the labels that it was trained on: fill in unknown ones, list wrong ones
     #[command(subcommand)]
     Labels(labels::LabelsCommand),
     /// Recipes and plans that are in the program, and what their keys mean

@@ -1,6 +1,7 @@
 //! `sarb labels`: what a run says of the labels that it was trained on.
 
 pub mod fill;
+pub mod issues;
 
 use sarb::Result;
 
@@ -9,11 +10,14 @@ use sarb::Result;
 pub enum LabelsCommand {
     /// Fill in unknown labels where a wanted precision can be promised
     Fill(fill::Fill),
+    /// List known labels that look wrong, the most doubtful first
+    Issues(issues::Issues),
 }
 
 /// Runs one command.
 pub fn run(command: LabelsCommand) -> Result<()> {
     match command {
         LabelsCommand::Fill(command) => command.run(),
+        LabelsCommand::Issues(command) => command.run(),
     }
 }

@@ -1,0 +1,91 @@
+//! `sarb labels issues`: known labels that look wrong.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sarb::decisions::doubts::{self, Doubt, doubts};
+use sarb::labels::text::{aligned, percent, thousands};
+use sarb::{Error, OutOfFold, Result, Run};
+
+use crate::cli::console::{print, say};
+use crate::cli::data::convert::make_folder_of;
+
+/// Arguments of `sarb labels issues`.
+#[derive(Debug, Args)]
+pub struct Issues {
+    /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
+    run: PathBuf,
+    /// How many labels to list, the least probable first; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    top: usize,
+    /// CSV file to write: image, category, label and the probability that it is right; without it they are printed
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Issues {
+    /// Ranks, and prints or writes.
+    pub fn run(&self) -> Result<()> {
+        if let Some(out) = self.out.as_ref().filter(|out| out.exists() && !self.force) {
+            return Err(Error::Usage(format!(
+                "{}: is there already; choose another name or add --force",
+                out.display()
+            )));
+        }
+        let scores = OutOfFold::open(&Run::open(&self.run)?)?;
+        let all = doubts(&scores);
+        let listed = &all[..if self.top == 0 { all.len() } else { self.top.min(all.len()) }];
+        if let Some(out) = &self.out {
+            make_folder_of(out)?;
+            doubts::write(out, &scores, listed)?;
+        }
+        if self.json {
+            return print(&self.as_json(&scores, &all, listed).to_string());
+        }
+        say(&format!(
+            "{} of {} known labels, the least probable first",
+            thousands(listed.len()),
+            thousands(all.len())
+        ));
+        match &self.out {
+            Some(out) => print(&out.display().to_string()),
+            None => print(&table(&scores, listed)),
+        }
+    }
+
+    fn as_json(&self, scores: &OutOfFold, all: &[Doubt], listed: &[Doubt]) -> serde_json::Value {
+        let issue = |doubt: &Doubt| {
+            serde_json::json!({
+                "image": scores.annotations.images[doubt.row].display().to_string(),
+                "category": scores.annotations.categories[doubt.category],
+                "label": u8::from(doubt.positive),
+                "probability": doubt.probability,
+            })
+        };
+        serde_json::json!({
+            "out": self.out.as_ref().map(|out| out.display().to_string()),
+            "known": all.len(),
+            "issues": listed.iter().map(issue).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A line for each label.
+fn table(scores: &OutOfFold, doubts: &[Doubt]) -> String {
+    let mut rows = vec![["image", "category", "labeled", "probable"].map(str::to_owned).to_vec()];
+    rows.extend(doubts.iter().map(|doubt| {
+        vec![
+            scores.annotations.images[doubt.row].display().to_string(),
+            scores.annotations.categories[doubt.category].clone(),
+            if doubt.positive { "there" } else { "not there" }.to_owned(),
+            format!("{} %", percent(doubt.probability)),
+        ]
+    }));
+    aligned(&rows)
+}
