@@ -1,5 +1,6 @@
 //! Folders whose files of one kind are the parts of one source.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::formats::report::shown;
@@ -96,10 +97,29 @@ pub(crate) fn usual(set: &str) -> String {
 
 /// The distinct splits of files, in order of their names.
 pub(crate) fn splits(files: &[PathBuf]) -> Vec<&str> {
-    let mut splits: Vec<&str> = files.iter().filter_map(|file| split_of(file)).collect();
-    splits.sort_unstable();
-    splits.dedup();
-    splits
+    let splits: BTreeSet<&str> = files.iter().filter_map(|file| split_of(file)).collect();
+    splits.into_iter().collect()
+}
+
+/// Whether parts of a source are never read as one unasked: a part is a split, and another one is not, or is
+/// another split.
+pub(crate) fn are_apart<'a>(splits: impl IntoIterator<Item = Option<&'a str>>) -> bool {
+    let splits: BTreeSet<Option<&str>> = splits.into_iter().collect();
+    splits.len() > 1
+}
+
+/// The first folder of a path below a source that is a split: `val` of `a/val/b`.
+pub(crate) fn split_in(below: &Path) -> Option<&str> {
+    below.components().find_map(|part| split_of_folder(part.as_os_str().to_str()?))
+}
+
+/// The split that a folder is by its name: `train` of `train`, `train2017`, `train_images` and `train-set_2`,
+/// but nothing of `train station`.
+fn split_of_folder(name: &str) -> Option<&str> {
+    const BESIDE: [&str; 8] = ["", "image", "images", "img", "imgs", "set", "data", "dataset"];
+    let word = name.split(|c: char| !c.is_alphabetic()).next().filter(|word| is_split_name(word))?;
+    let rest: String = name[word.len()..].chars().filter(|c| c.is_alphabetic()).collect();
+    BESIDE.contains(&&*rest.to_lowercase()).then_some(word)
 }
 
 #[cfg(test)]
@@ -144,6 +164,9 @@ mod tests {
         assert_eq!(error, "data: no set \"dev\"; choose one with --set: test");
         let error = choose(&[], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data has no sets such as train and val; remove --set");
+        let splits = ["a/val/b", "Train_images", "test-set 2/cat", "train station/a", "pets"];
+        let expected = [Some("val"), Some("Train"), Some("test"), None, None];
+        assert_eq!(splits.map(|path| split_in(Path::new(path))), expected);
         assert_eq!(["val", "Test2017", "cat", "trains"].map(is_split_folder), [true, true, false, false]);
     }
 }

@@ -14,7 +14,7 @@ use super::json::{outline, read_elements};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, counted, shown};
-use super::shards::shard_files;
+use super::shards::{are_apart, shard_files, split_of};
 use crate::error::Problems;
 use crate::files::folder_of;
 use crate::formats::format::{Format, NotListed};
@@ -100,6 +100,10 @@ fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         let what = "no JSON files of images; expected what GetTaggedImages or GetImages gives";
         return Err(Error::Data(format!("{}: {what}", folder.display())));
+    }
+    if are_apart(files.iter().map(|file| split_of(file))) {
+        let what = "its files are of several splits, or of a split and of none; name one of them";
+        return Err(Error::Usage(format!("{}: {what}", folder.display())));
     }
     Ok(files)
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::Kind;
-use crate::formats::samples::{damaged, problems_of, read_bytes, recognized_alone};
+use crate::formats::samples::{damaged, folder_with, problems_of, read_bytes, recognized_alone};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/custom_vision");
 
@@ -65,6 +65,17 @@ fn a_page_of_a_folder_has_the_tags_beside_it_and_images_lie_where_one_says() {
     let annotations = FORMAT.read(&path, &options).unwrap().annotations;
     assert_eq!(annotations.images[1], Path::new("photos/0fd9b0a8-0002"));
     assert_eq!(annotations.labels.to_floats(), [0.0, 1.0, -1.0, -1.0]);
+}
+
+#[test]
+fn files_of_several_splits_are_not_read_together() {
+    let page = r#"[{"id": "1", "tags": [{"tagName": "cat"}]}]"#;
+    for other in ["test.json", "more.json"] {
+        let folder = folder_with(&[("train.json", page), (other, page)]);
+        let error = FORMAT.read(folder.path(), &options(Unlisted::Unknown)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.to_string().ends_with("or of a split and of none; name one of them"), "{error}");
+    }
 }
 
 #[test]

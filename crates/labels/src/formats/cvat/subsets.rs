@@ -24,6 +24,8 @@ pub struct Subsets {
     /// The one that is read; all without it.
     pub chosen: Option<String>,
     found: BTreeSet<String>,
+    /// Whether images are in no subset, so that they may be of any split.
+    without: bool,
     left_out: usize,
     listed: Vec<Listed>,
     /// How often an image was listed again: by the same task, and by another one.
@@ -39,6 +41,7 @@ impl Subsets {
         {
             self.found.insert(subset.to_owned());
         }
+        self.without |= subset.is_none();
         let takes = match (&self.chosen, subset) {
             (None, _) => true,
             (Some(chosen), Some(subset)) => is_same_set(chosen, subset),
@@ -82,6 +85,10 @@ impl Subsets {
         self.repeated += usize::from(!shared);
     }
 
+    fn has_split(&self) -> bool {
+        self.found.iter().any(|subset| split_of(Path::new(subset)).is_some())
+    }
+
     /// Refuses a choice that there is not, and no choice between training and test images.
     pub fn check(&self, path: &Path) -> Result<()> {
         let found: Vec<&str> = self.found.iter().map(String::as_str).collect();
@@ -93,9 +100,8 @@ impl Subsets {
             Some(chosen) if !found.iter().any(|subset| is_same_set(chosen, subset)) => {
                 format!("no images of the subset {}", shown(chosen))
             }
-            None if found.len() > 1 && found.iter().any(|subset| split_of(Path::new(subset)).is_some()) => {
-                "images of several subsets".into()
-            }
+            None if self.without && self.has_split() => "images of a subset and of none".into(),
+            None if found.len() > 1 && self.has_split() => "images of several subsets".into(),
             _ => return Ok(()),
         };
         Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), found.join(", "))))

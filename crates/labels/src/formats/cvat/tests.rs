@@ -126,6 +126,10 @@ fn subsets_for_training_and_testing_are_never_mixed_in_silence() {
         error.ends_with("no images of the subset \"val\"; choose one with --set: Test, Train"),
         "{error}"
     );
+    let none = project(&[("1.jpg", "Train", "1", 4, "cat"), ("2.jpg", "", "2", 4, "dog")]);
+    let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Unknown));
+    let error = read_bytes("annotations.xml", &none, read).unwrap_err().to_string();
+    assert!(error.ends_with("images of a subset and of none; choose one with --set: Train"), "{error}");
     let Reading { annotations, notes } = set(Some("test")).unwrap();
     assert_eq!(annotations.categories, ["dog"]);
     assert_eq!(annotations.images.len(), 1);

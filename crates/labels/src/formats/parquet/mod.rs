@@ -15,7 +15,7 @@ use self::shard::{Entry, Rows, Shard};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::{is_same_set, shard_files, split_of, splits};
+use super::shards::{are_apart, is_same_set, shard_files, split_of, splits};
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
@@ -87,7 +87,9 @@ fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
     let all = splits(&files);
     let wrong = match set {
         Some(set) if !all.iter().any(|split| is_same_set(set, split)) => format!("no shards of {set}"),
-        None if all.len() > 1 => "shards of several splits".into(),
+        None if are_apart(files.iter().map(|file| split_of(file))) => {
+            "shards of several splits, or of a split and of none".into()
+        }
         _ if files.is_empty() => {
             return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
         }

@@ -94,7 +94,14 @@ fn shards_are_one_table_and_numbers_have_the_names_of_the_metadata() {
     assert!(notes[1].starts_with("the table holds images, which are not read"), "{notes:?}");
     // A test split is not read into a training set in silence.
     let error = fixture("shards", &unlisted(Unlisted::Negative)).unwrap_err().to_string();
-    assert!(error.ends_with("shards of several splits; choose one with --set: test, train"), "{error}");
+    let end = "shards of several splits, or of a split and of none; choose one with --set: ";
+    assert!(error.ends_with(&format!("{end}test, train")), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train.parquet", "more.parquet"] {
+        std::fs::copy(Path::new(FIXTURES).join("list.parquet"), folder.path().join(name)).unwrap();
+    }
+    let error = read(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("{end}train")), "{error}");
     let error = fixture("shards", &Options { set: Some("val".into()), ..Options::default() }).unwrap_err();
     assert!(error.to_string().contains("no shards of val; choose one with --set: test, train"));
     let images_elsewhere = Options { images: Some("/data".into()), ..options };

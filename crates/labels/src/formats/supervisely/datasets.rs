@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::files::folder_of;
 use crate::formats::head_of;
 use crate::formats::json::outline;
-use crate::formats::shards::{is_same_set, shard_files, splits};
+use crate::formats::shards::{are_apart, is_same_set, shard_files, split_in};
 use crate::{Error, Result};
 
 const META: &str = "meta.json";
@@ -40,6 +40,20 @@ pub struct Dataset {
     /// Its name in the project: `train`, or `fruit/apple` for one in another.
     pub name: String,
     folder: PathBuf,
+}
+
+impl Dataset {
+    /// The split that it is or is inside.
+    fn split(&self) -> Option<&str> {
+        split_in(Path::new(&self.name))
+    }
+
+    /// Whether `--set` names it, a dataset that it is inside, or its split: `a/val` is of `a` and of `val`.
+    fn is_of(&self, set: &str) -> bool {
+        let inside = self.name.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let top = self.name.split('/').next();
+        inside || top.into_iter().chain(self.split()).any(|name| is_same_set(name, set))
+    }
 }
 
 impl Source {
@@ -205,26 +219,20 @@ fn collect(
     Ok(())
 }
 
-/// The datasets that `--set` names, with those inside it; without it all, unless they are splits.
+/// The datasets that `--set` names, with those inside it; without it all, unless some are splits.
 fn choose(mut datasets: Vec<Dataset>, set: Option<&str>, path: &Path) -> Result<Vec<Dataset>> {
-    let tops: Vec<PathBuf> =
-        datasets.iter().filter_map(|dataset| Some(dataset.name.split('/').next()?.into())).collect();
-    let names = || {
-        let mut names: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-        names.truncate(20);
+    let names = |datasets: &[Dataset]| {
+        let names: Vec<&str> = datasets.iter().take(20).map(|dataset| dataset.name.as_str()).collect();
         names.join(", ")
     };
-    let is_of = |name: &str, set: &str| {
-        let inside = name.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        inside || name.split('/').next().is_some_and(|top| is_same_set(top, set))
-    };
-    let wrong = match set {
-        Some(set) if !datasets.iter().any(|dataset| is_of(&dataset.name, set)) => format!("no dataset {set}"),
-        None if splits(&tops).len() > 1 => "datasets of several splits".into(),
-        _ => {
-            datasets.retain(|dataset| set.is_none_or(|set| is_of(&dataset.name, set)));
-            return Ok(datasets);
+    let all = names(&datasets);
+    datasets.retain(|dataset| set.is_none_or(|set| dataset.is_of(set)));
+    let (wrong, others) = match set {
+        Some(set) if datasets.is_empty() => (format!("no dataset {set}"), all),
+        _ if are_apart(datasets.iter().map(Dataset::split)) => {
+            ("datasets of several splits, or a split beside other datasets".into(), names(&datasets))
         }
+        _ => return Ok(datasets),
     };
-    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), names())))
+    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {others}", path.display())))
 }

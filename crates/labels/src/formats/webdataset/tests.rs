@@ -272,8 +272,14 @@ fn shards_of_several_splits_are_not_one_source() {
     }
     let error = read(folder.path(), &options(Some(Unlisted::Unknown))).unwrap_err().to_string();
     assert!(error.contains("shards of several splits: train, val; choose one with a pattern"), "{error}");
+    let refused = |path: &Path| read(path, &options(Some(Unlisted::Unknown))).unwrap_err().to_string();
+    assert!(refused(&folder.path().join("*.tar")).contains("splits: train, val; choose one with a pattern"));
     let one = read(&folder.path().join("val*.tar"), &options(Some(Unlisted::Unknown))).unwrap();
     assert_eq!(one.annotations.images.len(), 1);
+    // A shard of no split may hold any images.
+    std::fs::rename(folder.path().join("val-0.tar"), folder.path().join("more.tar")).unwrap();
+    let error = refused(folder.path());
+    assert!(error.contains("shards of train, and shards of no split; choose one with a pattern"), "{error}");
 }
 
 #[test]
