@@ -47,11 +47,17 @@ fn checkboxes_of_tags_are_categories_and_other_attributes_are_counted() {
         "<annotations><image id='0' name='a.jpg'><tag label='scene'>{rain}{fog}{sky}</tag></image>\
          <image id='1' name='b.jpg'><box label='car'>{rain}</box></image></annotations>"
     );
-    let Reading { annotations, notes } = parse(xml).unwrap();
+    let Reading { annotations, notes } = parse(&xml).unwrap();
     assert_eq!(annotations.categories, ["scene", "scene/rain", "scene/fog", "car"]);
     assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert!(notes.contains(&"2 other attributes are not read".to_owned()), "{notes:?}");
     assert!(notes.iter().any(|note| note.starts_with("2 checkboxes of tags are read")), "{notes:?}");
+    // Nobody was asked of b whether it rains in the scene that it does not show.
+    let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Negative));
+    let Reading { annotations, notes } = read_bytes("annotations.xml", &xml, read).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 1.0]);
+    let open = "2 times an image has no tag with a checkbox that others have: unknown";
+    assert!(notes.contains(&open.to_owned()), "{notes:?}");
 }
 
 #[test]
