@@ -68,6 +68,39 @@ fn a_page_of_a_folder_has_the_tags_beside_it_and_images_lie_where_one_says() {
 }
 
 #[test]
+fn a_tag_that_was_renamed_is_one_category_or_refused() {
+    let page = |id: &str, tag: &str, name: &str| {
+        format!(r#"[{{"id": "{id}", "tags": [{{"tagId": "{tag}", "tagName": "{name}"}}]}}]"#)
+    };
+    let first = page("1", "A1", "oak");
+    let read = |second: &str, tags: &str| {
+        let files = [("0.json", first.as_str()), ("1.json", second), ("tags.json", tags)];
+        let files = &files[..if tags.is_empty() { 2 } else { 3 }];
+        FORMAT.read(folder_with(files).path(), &options(Unlisted::Unknown))
+    };
+    let advice = "as after renaming; save what GetTags gives as tags.json beside the images";
+    let problems = |second: &str| problems_of(".json", Kind::Data, read(second, ""));
+    let renamed = page("2", "a1", "red oak");
+    assert_eq!(
+        problems(&renamed),
+        [format!(".json:1: tag \"red oak\" is called \"oak\" elsewhere, {advice}")]
+    );
+    let replaced = page("2", "b2", "oak");
+    assert_eq!(problems(&replaced), [format!(".json:1: tag \"oak\" has another id elsewhere, {advice}")]);
+    assert!(read(&page("2", "a1", "oak"), "").is_ok());
+    let list = r#"[{"id": "a1", "name": "red oak", "type": "Regular"}]"#;
+    let Reading { annotations, notes } = read(&renamed, list).unwrap();
+    assert_eq!(annotations.categories, ["red oak"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0]);
+    assert_eq!(notes, ["1 names of tags are others in tags.json: those of tags.json are the categories"]);
+    let twice = list.replace("]", r#", {"id": "b2", "name": "red oak", "type": "Regular"}]"#);
+    assert_eq!(
+        problems_of(".json", Kind::Data, read(&renamed, &twice)),
+        [".json:1: tag \"red oak\" has the name of another"]
+    );
+}
+
+#[test]
 fn files_of_several_splits_are_not_read_together() {
     let page = r#"[{"id": "1", "tags": [{"tagName": "cat"}]}]"#;
     for other in ["test.json", "more.json"] {
