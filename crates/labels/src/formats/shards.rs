@@ -55,25 +55,46 @@ pub(crate) fn is_split_folder(name: &str) -> bool {
     is_split_name(name.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
+/// The set among these that a name means: the one of that name, else the one that other tools call so, as `val`
+/// means a folder `valid`.
+///
+/// # Errors
+/// What may be meant, if it is several.
+pub(crate) fn meant<'a>(sets: &[&'a str], wanted: &str) -> Result<Option<&'a str>, String> {
+    if let Some(exact) = sets.iter().find(|set| **set == wanted) {
+        return Ok(Some(exact));
+    }
+    match &sets.iter().copied().filter(|set| is_same_set(set, wanted)).collect::<Vec<_>>()[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => Err(several_meant(wanted, several)),
+    }
+}
+
+/// That a name may mean several sets.
+pub(crate) fn several_meant(wanted: &str, sets: &[impl AsRef<str>]) -> String {
+    let sets: Vec<&str> = sets.iter().map(AsRef::as_ref).collect();
+    format!("{wanted} may mean {}", sets.join(" or "))
+}
+
 /// The place of the set that the user wants, or of the only one. `val` also finds a folder `valid`.
 ///
 /// # Errors
-/// [`Error::Usage`] if there are several and none is chosen, or the one that is chosen is not there.
+/// [`Error::Usage`] if there are several and none is chosen, or the one that is chosen is not there or may be one
+/// of several.
 pub(crate) fn choose(path: &Path, sets: &[&str], wanted: Option<&str>) -> Result<usize> {
     let wrong = match wanted {
         None if sets.len() == 1 => return Ok(0),
         None => "several sets".to_owned(),
-        Some(wanted) => {
-            let exact = sets.iter().position(|set| *set == wanted);
-            match exact.or_else(|| sets.iter().position(|set| is_same_set(set, wanted))) {
-                Some(place) => return Ok(place),
-                None if sets.is_empty() => {
-                    let what = "has no sets such as train and val; remove --set";
-                    return Err(Error::Usage(format!("{} {what}", path.display())));
-                }
-                None => format!("no set {}", shown(wanted)),
-            }
+        Some(_) if sets.is_empty() => {
+            let what = "has no sets such as train and val; remove --set";
+            return Err(Error::Usage(format!("{} {what}", path.display())));
         }
+        Some(wanted) => match meant(sets, wanted) {
+            Ok(Some(name)) => return Ok(sets.iter().position(|set| *set == name).expect("a set of these")),
+            Ok(None) => format!("no set {}", shown(wanted)),
+            Err(several) => several,
+        },
     };
     Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), sets.join(", "))))
 }
@@ -162,6 +183,8 @@ mod tests {
         assert_eq!(error, "data: several sets; choose one with --set: test, valid");
         let error = choose(&["test"], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data: no set \"dev\"; choose one with --set: test");
+        let error = choose(&["val", "valid"], Some("validation")).unwrap_err().to_string();
+        assert_eq!(error, "data: validation may mean val or valid; choose one with --set: val, valid");
         let error = choose(&[], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data has no sets such as train and val; remove --set");
         let splits = ["a/val/b", "Train_images", "test-set 2/cat", "train station/a", "pets"];

@@ -7,7 +7,7 @@ use std::path::Path;
 use quick_xml::events::BytesStart;
 
 use crate::formats::report::{Report, counted, shown};
-use crate::formats::shards::{is_same_set, split_of};
+use crate::formats::shards::{is_same_set, several_meant, split_of};
 use crate::formats::xml::attribute;
 use crate::{Error, Result};
 
@@ -97,9 +97,15 @@ impl Subsets {
                 let what = "--set: no image of the file has a subset; leave the option out";
                 return Err(Error::Usage(format!("{}: {what}", path.display())));
             }
-            Some(chosen) if !found.iter().any(|subset| is_same_set(chosen, subset)) => {
-                format!("no images of the subset {}", shown(chosen))
-            }
+            Some(chosen) => match &meant(chosen, &found)[..] {
+                [] => format!("no images of the subset {}", shown(chosen)),
+                [_] => return Ok(()),
+                several => {
+                    let what = several_meant(chosen, several);
+                    let advice = "export each subset alone, or give them one name";
+                    return Err(Error::Usage(format!("{}: {what}; {advice}", path.display())));
+                }
+            },
             None if self.without && self.has_split() => "images of a subset and of none".into(),
             None if found.len() > 1 && self.has_split() => "images of several subsets".into(),
             _ => return Ok(()),
@@ -119,6 +125,14 @@ impl Subsets {
         ];
         counted(counts)
     }
+}
+
+/// The subsets that a name means; whether letters are capital makes no difference.
+fn meant<'a>(chosen: &str, found: &[&'a str]) -> Vec<&'a str> {
+    let mut subsets: Vec<&str> = found.iter().copied().filter(|it| is_same_set(chosen, it)).collect();
+    subsets.sort_by_key(|subset| subset.to_lowercase());
+    subsets.dedup_by_key(|subset| subset.to_lowercase());
+    subsets
 }
 
 /// Whether an image has the name that CVAT gives the frames of every video: `frame_000012`, without an extension.

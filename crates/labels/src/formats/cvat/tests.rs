@@ -136,6 +136,11 @@ fn subsets_for_training_and_testing_are_never_mixed_in_silence() {
     let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Unknown));
     let error = read_bytes("annotations.xml", &none, read).unwrap_err().to_string();
     assert!(error.ends_with("images of a subset and of none; choose one with --set: Train"), "{error}");
+    let two = project(&[("1.jpg", "val", "1", 4, "cat"), ("2.jpg", "Valid", "2", 4, "dog")]);
+    let options = Options { set: Some("val".into()), ..unlisted(Unlisted::Unknown) };
+    let error =
+        read_bytes("annotations.xml", &two, |path| FORMAT.read(path, &options)).unwrap_err().to_string();
+    assert!(error.contains("val may mean val or Valid; export each subset alone"), "{error}");
     let Reading { annotations, notes } = set(Some("test")).unwrap();
     assert_eq!(annotations.categories, ["dog"]);
     assert_eq!(annotations.images.len(), 1);

@@ -15,7 +15,7 @@ use self::shard::{Entry, Rows, Shard};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::{are_apart, is_same_set, shard_files, split_of, splits};
+use super::shards::{are_apart, meant, shard_files, split_of, splits};
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
@@ -83,21 +83,20 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
 
 /// The shards of a folder, in order of their names, or those of one split.
 fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
-    let mut files = shard_files(folder, "parquet")?;
+    let files = shard_files(folder, "parquet")?;
     let all = splits(&files);
-    let wrong = match set {
-        Some(set) if !all.iter().any(|split| is_same_set(set, split)) => format!("no shards of {set}"),
-        None if are_apart(files.iter().map(|file| split_of(file))) => {
+    let chosen = set.map(|set| meant(&all, set).and_then(|split| split.ok_or(format!("no shards of {set}"))));
+    let wrong = match chosen.transpose() {
+        Err(what) => what,
+        Ok(None) if are_apart(files.iter().map(|file| split_of(file))) => {
             "shards of several splits, or of a split and of none".into()
         }
-        _ if files.is_empty() => {
+        Ok(_) if files.is_empty() => {
             return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
         }
-        _ => {
-            if let Some(set) = set {
-                files.retain(|file| split_of(file).is_some_and(|split| is_same_set(set, split)));
-            }
-            return Ok(files);
+        Ok(chosen) => {
+            let is_chosen = |file: &PathBuf| chosen.is_none_or(|chosen| split_of(file) == Some(chosen));
+            return Ok(files.iter().filter(|file| is_chosen(file)).cloned().collect());
         }
     };
     let splits = all.join(", ");

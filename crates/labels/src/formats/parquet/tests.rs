@@ -102,6 +102,17 @@ fn shards_are_one_table_and_numbers_have_the_names_of_the_metadata() {
     }
     let error = read(folder.path(), &Options::default()).unwrap_err().to_string();
     assert!(error.ends_with(&format!("{end}train")), "{error}");
+    for (from, to) in [("train", "val"), ("more", "valid")] {
+        let file = |name| folder.path().join(name).with_extension("parquet");
+        std::fs::rename(file(from), file(to)).unwrap();
+    }
+    let of = |set: &str| Options { set: Some(set.into()), ..unlisted(Unlisted::Unknown) };
+    assert_eq!(shards(folder.path(), Some("valid")).unwrap(), [folder.path().join("valid.parquet")]);
+    let error = read(folder.path(), &of("validation")).unwrap_err().to_string();
+    assert!(
+        error.ends_with("validation may mean val or valid; choose one with --set: val, valid"),
+        "{error}"
+    );
     let error = fixture("shards", &Options { set: Some("val".into()), ..Options::default() }).unwrap_err();
     assert!(error.to_string().contains("no shards of val; choose one with --set: test, train"));
     let images_elsewhere = Options { images: Some("/data".into()), ..options };

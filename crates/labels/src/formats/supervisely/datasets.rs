@@ -1,12 +1,12 @@
 //! The folders of a project.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
 use crate::formats::head_of;
 use crate::formats::json::outline;
-use crate::formats::shards::{are_apart, is_same_set, shard_files, split_in};
+use crate::formats::shards::{are_apart, meant, shard_files, split_in};
 use crate::{Error, Result};
 
 const META: &str = "meta.json";
@@ -48,11 +48,14 @@ impl Dataset {
         split_in(Path::new(&self.name))
     }
 
-    /// Whether `--set` names it, a dataset that it is inside, or its split: `a/val` is of `a` and of `val`.
-    fn is_of(&self, set: &str) -> bool {
-        let inside = self.name.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let top = self.name.split('/').next();
-        inside || top.into_iter().chain(self.split()).any(|name| is_same_set(name, set))
+    /// Whether it has this name, or is inside the one that has.
+    fn is_inside(&self, name: &str) -> bool {
+        self.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The names by which `--set` may mean it without the whole of its name: `a` and `val` of `a/val`.
+    fn short_names(&self) -> impl Iterator<Item = &str> {
+        self.name.split('/').next().into_iter().chain(self.split())
     }
 }
 
@@ -226,9 +229,25 @@ fn choose(mut datasets: Vec<Dataset>, set: Option<&str>, path: &Path) -> Result<
         names.join(", ")
     };
     let all = names(&datasets);
-    datasets.retain(|dataset| set.is_none_or(|set| dataset.is_of(set)));
+    let several = match set {
+        Some(set) if datasets.iter().any(|dataset| dataset.is_inside(set)) => {
+            datasets.retain(|dataset| dataset.is_inside(set));
+            None
+        }
+        Some(set) => {
+            let short = datasets.iter().flat_map(Dataset::short_names).collect::<BTreeSet<_>>();
+            let chosen = meant(&Vec::from_iter(short), set).map(|name| name.map(str::to_owned));
+            let is_chosen = |dataset: &Dataset| match &chosen {
+                Ok(Some(chosen)) => dataset.short_names().any(|name| name == chosen),
+                _ => false,
+            };
+            datasets.retain(is_chosen);
+            chosen.err()
+        }
+        None => None,
+    };
     let (wrong, others) = match set {
-        Some(set) if datasets.is_empty() => (format!("no dataset {set}"), all),
+        Some(set) if datasets.is_empty() => (several.unwrap_or_else(|| format!("no dataset {set}")), all),
         _ if are_apart(datasets.iter().map(Dataset::split)) => {
             ("datasets of several splits, or a split beside other datasets".into(), names(&datasets))
         }

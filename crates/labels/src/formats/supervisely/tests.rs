@@ -196,6 +196,13 @@ fn splits_inside_datasets_are_not_read_together() {
     for (set, count) in [("fruit", 1), ("street/val", 1), ("train", 2), ("validation", 1)] {
         assert_eq!(read(Some(set)).unwrap(), count, "{set}");
     }
+    std::fs::rename(folder.path().join("fruit/train"), folder.path().join("fruit/valid")).unwrap();
+    assert_eq!(read(Some("val")).unwrap(), 1);
+    let error = read(Some("validation")).unwrap_err().to_string();
+    assert!(
+        error.contains("validation may mean val or valid; choose one with --set: fruit/valid, "),
+        "{error}"
+    );
 }
 
 #[test]
