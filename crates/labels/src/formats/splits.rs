@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::shards::{is_same_set, several_meant, usual};
+use super::shards::{is_same_set, is_split_name, several_meant, usual};
 use crate::{Error, Result};
 
 /// What rows are called that say nothing, where others do; Vertex AI calls them so.
@@ -16,22 +16,34 @@ pub(crate) struct Splits<'a> {
     wanted: Option<&'a str>,
     /// For each place where a row may say it, what was said there and how often, [`NONE`] included.
     places: Vec<BTreeMap<String, usize>>,
+    /// How many rows are of different splits in two places, and the first two.
+    contradictions: usize,
+    contradiction: Option<(String, String)>,
 }
 
 impl<'a> Splits<'a> {
     pub fn new(wanted: Option<&'a str>) -> Self {
-        Self { wanted, places: Vec::new() }
+        Self { wanted, ..Self::default() }
     }
 
     /// Whether a row is wanted that says this of itself, in each place where it may.
     pub fn takes<'b>(&mut self, said: impl IntoIterator<Item = Option<&'b str>>) -> bool {
         let (mut told, mut wanted) = (false, false);
+        let mut split: Option<String> = None;
         for (place, set) in said.into_iter().enumerate() {
             let set = set.map(|set| set.trim().to_lowercase()).filter(|set| !set.is_empty() && set != NONE);
             told |= set.is_some();
             wanted |= self.wanted.zip(set.as_ref()).is_some_and(|(wanted, set)| is_same_set(wanted, set));
             if place == self.places.len() {
                 self.places.push(BTreeMap::new());
+            }
+            match (&split, set.as_ref().filter(|set| is_split_name(set))) {
+                (Some(first), Some(set)) if !is_same_set(first, set) => {
+                    self.contradictions += 1;
+                    self.contradiction.get_or_insert_with(|| (first.clone(), set.clone()));
+                }
+                (None, Some(set)) => split = Some(set.clone()),
+                _ => {}
             }
             *self.places[place].entry(set.unwrap_or_else(|| NONE.to_owned())).or_default() += 1;
         }
@@ -43,6 +55,11 @@ impl<'a> Splits<'a> {
     /// # Errors
     /// [`Error::Usage`] with the sets that there are.
     pub fn check(&self, path: &Path) -> Result<()> {
+        if let Some((first, second)) = &self.contradiction {
+            let count = self.contradictions;
+            let what = format!("{count} images are of {first} in one column and of {second} in another");
+            return Err(Error::Data(format!("{}: {what}; take one of the columns out", path.display())));
+        }
         let telling = || self.places.iter().filter(|place| place.keys().any(|name| name != NONE));
         let meant = |place: &'_ BTreeMap<String, usize>, wanted: &str| -> Vec<String> {
             place.keys().filter(|name| is_same_set(wanted, name)).cloned().collect()
@@ -131,5 +148,9 @@ mod tests {
         assert_eq!(read(&rows, None).unwrap_err(), several);
         assert_eq!(read(&rows, Some("test")), Ok(vec![1, 2]));
         assert_eq!(read(&rows, Some("a")), Ok(vec![2]));
+        let error = read(&[[Some("valid"), Some("val")], [Some("test"), Some("train")]], Some("val"));
+        let expected =
+            "1 images are of test in one column and of train in another; take one of the columns out";
+        assert_eq!(error.unwrap_err(), format!("a.csv: {expected}"));
     }
 }

@@ -55,6 +55,10 @@ impl<'a> Shard<'a> {
         plan(self.reader.metadata()).map_err(|what| Error::Data(format!("{}: {what}", self.path.display())))
     }
 
+    pub fn path(&self) -> &Path {
+        self.path
+    }
+
     pub fn groups(&self) -> usize {
         self.reader.num_row_groups()
     }
@@ -112,6 +116,19 @@ impl<'a> Shard<'a> {
             }
         })?;
         self.same_length(&name, row, rows.count)
+    }
+
+    /// Reads a column of words, numbers or booleans as text, nothing where a cell is null.
+    pub fn words(&self, rows: Rows, leaf: usize) -> Result<Vec<Option<String>>> {
+        let mut words = Vec::new();
+        self.each(rows.group, leaf, rows.count, |cell| {
+            words.push(cell.value.map(|value| match value {
+                Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                other => other.to_string(),
+            }));
+        })?;
+        self.same_length(&shown(self.name(leaf)), words.len(), rows.count)?;
+        Ok(words)
     }
 
     /// Reads a column of lists; `each` takes the row within the group and may say what is wrong with an entry.

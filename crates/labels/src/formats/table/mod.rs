@@ -154,7 +154,9 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn new(columns: Columns, set: Option<&'a str>) -> Self {
         let free = |&column: &usize| {
-            column != columns.image && Some(column) != columns.split && !never_labels(&columns.names[column])
+            column != columns.image
+                && !columns.splits.contains(&column)
+                && !never_labels(&columns.names[column])
         };
         let candidates = match &columns.chosen {
             Some(chosen) => chosen.clone(),
@@ -179,7 +181,7 @@ impl<'a> Table<'a> {
 
     /// Takes one line below the header.
     fn add(&mut self, fields: &[Cow<'_, str>], folder: &Path, options: &Options, report: &mut Report<'_>) {
-        if !self.splits.takes([self.columns.split_of(fields)]) {
+        if !self.splits.takes(self.columns.splits_of(fields)) {
             return;
         }
         self.row.iter_mut().for_each(Vec::clear);

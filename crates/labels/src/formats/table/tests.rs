@@ -192,6 +192,15 @@ fn splits_of_names_of_their_own_are_not_joined_either() {
     let two = "image,cat,split\na.jpg,yes,val\nb.jpg,no,valid\n";
     let both = refusal(two, &Options { set: Some("val".into()), ..Options::default() });
     assert!(both.contains("val may mean val or valid; give them one name"), "{both}");
+    // Whichever column comes first.
+    for header in ["image,cat,set,split", "image,cat,split,set"] {
+        let [one, two] = if header.ends_with("set") { ["train,a", "test,a"] } else { ["a,train", "a,test"] };
+        let text = format!("{header}\na.jpg,yes,{one}\nb.jpg,no,{two}\n");
+        let found = refusal(&text, &Options::default());
+        assert!(found.contains("choose one with --set: test (1), train (1)"), "{found}");
+        let test = Options { set: Some("test".into()), ..Options::default() };
+        assert!(with(&text, &test).unwrap().annotations.images[0].ends_with("b.jpg"));
+    }
     let set = "image,cat,set\na.jpg,yes,train\nb.jpg,no,validate\n";
     let chosen = Options { set: Some("val".into()), ..Options::default() };
     assert!(with(set, &chosen).unwrap().annotations.images[0].ends_with("b.jpg"));

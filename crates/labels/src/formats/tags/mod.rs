@@ -74,7 +74,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut splits = Splits::new(options.set.as_deref());
     let (mut tagged, mut silent) = (HashSet::new(), HashSet::new());
     fields.for_each_row(path, survey.has_header, |row| {
-        if !splits.takes([fields.columns.as_ref().and_then(|it| it.split_of(row))]) {
+        if !splits.takes(fields.columns.iter().flat_map(|columns| columns.splits_of(row))) {
             return;
         }
         let image = marks.image(&folder.join(&*options.image_name(row[fields.image].trim())));
