@@ -219,7 +219,7 @@ impl Project {
             }
         }
         let counts = [
-            (negative.len(), "images have the negative tag: every other tag negative"),
+            (negative.len(), "images have the negative tag: every tag that they lack negative"),
             (contradictions, "tags of images that have the negative tag, too: unknown"),
             (untagged.len(), "images have no tag: kept, every category unknown"),
             (regions, "regions: positive for their image"),

@@ -50,7 +50,7 @@ fn the_negative_tag_of_tags_json_makes_every_category_negative() {
         // The third has a tag beside the negative one; the fourth has none.
         assert_eq!(annotations.labels.to_floats(), [rest, 1.0, -1.0, -1.0, 0.0, -1.0, 0.0, 0.0]);
         let expected = [
-            "2 images have the negative tag: every other tag negative",
+            "2 images have the negative tag: every tag that they lack negative",
             "1 tags of images that have the negative tag, too: unknown",
             "1 images have no tag: kept, every category unknown",
         ];

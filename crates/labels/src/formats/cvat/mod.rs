@@ -71,7 +71,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut notes = task.notes();
     let mut reading = task.marks.finish(unlisted.label(), path)?;
     let open = task.questions.clear_open(&mut reading.annotations.labels);
-    notes.extend(counted([(open, "times an image has no tag with a checkbox that others have: unknown")]));
+    notes.extend(counted([(open, "labels of checkboxes that an image does not answer: unknown")]));
     reading.notes.splice(0..0, notes);
     Ok(reading)
 }

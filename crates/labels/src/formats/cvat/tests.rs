@@ -56,7 +56,7 @@ fn checkboxes_of_tags_are_categories_and_other_attributes_are_counted() {
     let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Negative));
     let Reading { annotations, notes } = read_bytes("annotations.xml", &xml, read).unwrap();
     assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 1.0]);
-    let open = "2 times an image has no tag with a checkbox that others have: unknown";
+    let open = "2 labels of checkboxes that an image does not answer: unknown";
     assert!(notes.contains(&open.to_owned()), "{notes:?}");
 }
 

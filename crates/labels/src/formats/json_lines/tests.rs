@@ -57,7 +57,7 @@ fn both_lists_are_known_and_everything_else_is_unknown() {
     ]);
     assert_eq!(notes, ["1 images have no labels: all unknown"]);
     let error = FORMAT.read(&path, &options(Some(Unlisted::Negative), None)).unwrap_err();
-    assert_eq!(error.to_string(), "--unlisted: this JSON Lines file already defines this; remove the option");
+    assert_eq!(error.to_string(), "--unlisted: this JSON Lines file has no use for it; remove the option");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn two_lists_hold_all_three_states() {
     ]);
     assert_eq!(notes, [""; 0]);
     let error = fixture("lists.parquet", &unlisted(Unlisted::Negative)).unwrap_err();
-    assert_eq!(error.to_string(), "--unlisted: this Parquet table already defines this; remove the option");
+    assert_eq!(error.to_string(), "--unlisted: this Parquet table has no use for it; remove the option");
 }
 
 #[test]

@@ -75,8 +75,8 @@ fn an_image_without_a_tag_that_asks_stays_unknown_where_the_rest_is_negative() {
     ];
     assert_eq!(annotations.labels.to_floats(), rows.concat());
     let expected = [
-        "1 images have neither tags nor objects: what is not listed is negative",
-        "7 times a tag with several values does not say one of an image: unknown",
+        "1 images have neither tags nor objects: negative, but for tags with values",
+        "9 labels of tags whose value an image does not say: unknown",
     ];
     assert_eq!(notes[5..], expected);
 }
@@ -227,7 +227,7 @@ fn images_without_an_annotation_are_counted() {
     let folder = project(META, &files);
     let Reading { annotations, notes } = FORMAT.read(folder.path(), &options(Unlisted::Unknown)).unwrap();
     assert_eq!(annotations.images, ["a.jpg", "b"].map(|name| folder.path().join("ds0/img").join(name)));
-    assert_eq!(notes, ["1 images have no file in ann: left out"]);
+    assert_eq!(notes, ["1 files of img have none in ann: left out"]);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_single_list_needs_a_policy_which_holds_for_its_images_alone() {
 #[test]
 fn a_policy_that_nothing_needs_is_refused() {
     let error = FORMAT.read(Path::new(FIXTURE), &options(Some(Unlisted::Negative))).unwrap_err();
-    assert_eq!(error.to_string(), "--unlisted: this WebDataset already defines this; remove the option");
+    assert_eq!(error.to_string(), "--unlisted: this WebDataset has no use for it; remove the option");
 }
 
 #[test]
