@@ -156,7 +156,13 @@ impl Rows {
                 report.note(|| format!("{}; {what}", shown(line)));
                 continue;
             }
-            let row = listed(line, folder_of(path), root, images);
+            let row = match listed(line, folder_of(path), root, images) {
+                Ok(row) => row,
+                Err(what) => {
+                    report.note(|| what);
+                    continue;
+                }
+            };
             let line = tidy(Path::new(&line.replace('\\', "/")));
             match seen.get(&row.image) {
                 None => {
@@ -220,11 +226,23 @@ fn labels_of(image: &Path) -> Option<PathBuf> {
 
 /// The image that a line of a list means: its path from the list or the data set, or as much of its end as is
 /// there, since Darknet's paths begin where it was run (`data/obj_train_data/1.jpg`).
-fn listed(line: &str, folder: &Path, root: &Path, images: Option<&Path>) -> Row {
+///
+/// # Errors
+/// A path that leads to one image from the list and to another from the data set.
+fn listed(line: &str, folder: &Path, root: &Path, images: Option<&Path>) -> std::result::Result<Row, String> {
     let line = line.replace('\\', "/");
     let parts: Vec<&str> = line.split('/').filter(|part| !["", "."].contains(part)).collect();
     let ends = || (0..parts.len()).map(|from| parts[from..].join("/"));
     let whole = [folder.join(&line), root.join(&line)].map(|path| tidy(&path));
+    if let [first, second] = whole.each_ref()
+        && first != second
+        && first.is_file()
+        && second.is_file()
+        && std::fs::canonicalize(first).ok() != std::fs::canonicalize(second).ok()
+    {
+        let [first, second] = [first, second].map(|path| path.display());
+        return Err(format!("{} may be {first} or {second}, and both are there", shown(&line)));
+    }
     let below = ends().map(|end| root.join(end));
     let mut said = whole[0].clone();
     let mut labels = None;
@@ -242,5 +260,5 @@ fn listed(line: &str, folder: &Path, root: &Path, images: Option<&Path>) -> Row 
             .find(|path| path.is_file())
             .unwrap_or_else(|| images.join(parts.join("/"))),
     };
-    Row { image, labels }
+    Ok(Row { image, labels })
 }

@@ -93,6 +93,22 @@ fn splits_deeper_in_a_folder_are_not_one_set() {
 }
 
 #[test]
+fn a_line_of_a_list_that_means_two_images_is_an_error() {
+    let folder = folder_with(&[
+        ("data.yaml", "names: [a]\ntrain: lists/train.txt\n"),
+        ("lists/train.txt", "images/1.jpg\nimages/2.jpg\n"),
+        ("lists/images/1.jpg", ""),
+        ("images/1.jpg", ""),
+        ("images/2.jpg", ""),
+    ]);
+    let root = folder.path().display().to_string();
+    let result = FORMAT.read(folder.path(), &with(Unlisted::Unknown, ""));
+    let found = lines_of("train.txt", Kind::Data, result).into_iter().map(|line| line.replace(&root, "F"));
+    let expected = "1: \"images/1.jpg\" may be F/lists/images/1.jpg or F/images/1.jpg, and both are there";
+    assert_eq!(found.collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
 fn the_layout_of_cvat_and_darknet_is_read_from_its_lists() {
     let folder = folder_with(&[
         ("obj.names", "cat\ndog\n"),
