@@ -83,11 +83,14 @@ impl<'a> Splits<'a> {
         Err(Error::Usage(format!("{}: {what}", path.display())))
     }
 
-    /// The sets, with how many images each has.
+    /// The first sets, with how many images each has.
     fn names(&self) -> String {
+        const SHOWN: usize = 20;
         let telling = self.places.iter().filter(|place| place.keys().any(|name| name != NONE));
         let names = telling.flatten().map(|(name, count)| format!("{name} ({count})"));
-        names.collect::<Vec<_>>().join(", ")
+        let names: Vec<String> = names.take(SHOWN + 1).collect();
+        let more = if names.len() > SHOWN { ", …" } else { "" };
+        names[..names.len().min(SHOWN)].join(", ") + more
     }
 }
 
@@ -122,6 +125,9 @@ mod tests {
         let nothing = "a.csv: --set: nothing says which set an image belongs to; leave the option out";
         assert_eq!(read(&rows[3..], Some("train")).unwrap_err(), nothing);
         assert_eq!(read(&rows[3..], None), Ok(vec![0]));
+        let many: Vec<String> = (10..50).map(|name| name.to_string()).collect();
+        let many: Vec<[Option<&str>; 2]> = many.iter().map(|name| [Some(name.as_str()), None]).collect();
+        assert!(read(&many, None).unwrap_err().ends_with("28 (1), 29 (1), …"));
     }
 
     #[test]

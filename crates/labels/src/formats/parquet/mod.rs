@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 
 use self::cells::Value;
 use self::schema::{EXTRACT, Layout, Plan};
+use self::sets::{Sets, shards};
 use self::shard::{Entry, Rows, Shard};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::{are_apart, meant, shard_files, split_of, splits};
+use super::shards::shard_files;
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
 use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
-use sets::Sets;
 
 mod cells;
 mod codecs;
@@ -82,32 +82,6 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
     }
     let files = path.is_dir().then(|| shard_files(path, "parquet").ok()).flatten()?;
     (!files.is_empty()).then(|| format!("a folder with {} Parquet files", files.len()))
-}
-
-/// The shards of a folder, in order of their names, or those of one split; and the split that is still to be
-/// chosen, by a column, where the names of the files tell none.
-fn shards<'a>(folder: &Path, set: Option<&'a str>) -> Result<(Vec<PathBuf>, Option<&'a str>)> {
-    let files = shard_files(folder, "parquet")?;
-    let all = splits(&files);
-    if all.is_empty() && !files.is_empty() {
-        return Ok((files, set));
-    }
-    let chosen = set.map(|set| meant(&all, set).and_then(|split| split.ok_or(format!("no shards of {set}"))));
-    let wrong = match chosen.transpose() {
-        Err(what) => what,
-        Ok(None) if are_apart(files.iter().map(|file| split_of(file))) => {
-            "shards of several splits, or of a split and of none".into()
-        }
-        Ok(_) if files.is_empty() => {
-            return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
-        }
-        Ok(chosen) => {
-            let is_chosen = |file: &PathBuf| chosen.is_none_or(|chosen| split_of(file) == Some(chosen));
-            return Ok((files.iter().filter(|file| is_chosen(file)).cloned().collect(), None));
-        }
-    };
-    let splits = all.join(", ");
-    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {splits}", folder.display())))
 }
 
 /// What has been read so far.

@@ -1,11 +1,41 @@
-//! The splits of the rows of a table, by its columns such as `split`.
+//! The splits of a table, by the names of its shards or by its columns such as `split`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::shard::{Rows, Shard};
+use crate::formats::shards::{are_apart, meant, shard_files, split_of, splits};
 use crate::formats::sheet::split_said;
 use crate::formats::splits::Splits;
 use crate::{Error, Result};
+
+/// The shards of a folder, in order of their names, or those of one split; and the split that is still to be
+/// chosen, by a column, where the names of the files tell none.
+///
+/// # Errors
+/// A folder without shards, or with those of several splits of which none is chosen.
+pub(super) fn shards<'a>(folder: &Path, set: Option<&'a str>) -> Result<(Vec<PathBuf>, Option<&'a str>)> {
+    let files = shard_files(folder, "parquet")?;
+    let all = splits(&files);
+    if all.is_empty() && !files.is_empty() {
+        return Ok((files, set));
+    }
+    let chosen = set.map(|set| meant(&all, set).and_then(|split| split.ok_or(format!("no shards of {set}"))));
+    let wrong = match chosen.transpose() {
+        Err(what) => what,
+        Ok(None) if are_apart(files.iter().map(|file| split_of(file))) => {
+            "shards of several splits, or of a split and of none".into()
+        }
+        Ok(_) if files.is_empty() => {
+            return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
+        }
+        Ok(chosen) => {
+            let is_chosen = |file: &PathBuf| chosen.is_none_or(|chosen| split_of(file) == Some(chosen));
+            return Ok((files.iter().filter(|file| is_chosen(file)).cloned().collect(), None));
+        }
+    };
+    let splits = all.join(", ");
+    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {splits}", folder.display())))
+}
 
 /// Which rows are read.
 pub(super) struct Sets<'a> {

@@ -120,14 +120,21 @@ impl<'a> Shard<'a> {
 
     /// Reads a column of words, numbers or booleans as text, nothing where a cell is null.
     pub fn words(&self, rows: Rows, leaf: usize) -> Result<Vec<Option<String>>> {
-        let mut words = Vec::new();
+        // A text that all rows share takes no room in the file, but would here.
+        const LONGEST: usize = 100;
+        let (mut words, mut count) = (Vec::new(), 0);
         self.each(rows.group, leaf, rows.count, |cell| {
-            words.push(cell.value.map(|value| match value {
-                Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
-                other => other.to_string(),
-            }));
+            count += 1;
+            if count <= rows.count {
+                words.push(cell.value.map(|value| match value {
+                    Value::Text(text) => {
+                        String::from_utf8_lossy(&text[..text.len().min(LONGEST)]).into_owned()
+                    }
+                    other => other.to_string(),
+                }));
+            }
         })?;
-        self.same_length(&shown(self.name(leaf)), words.len(), rows.count)?;
+        self.same_length(&shown(self.name(leaf)), count, rows.count)?;
         Ok(words)
     }
 
