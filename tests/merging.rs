@@ -126,6 +126,21 @@ fn images_of_one_name_in_two_folders_are_not_taken_for_the_same() {
 }
 
 #[test]
+fn check_hands_an_option_to_the_sources_that_take_it() {
+    let sources = Sources::new();
+    let [a, b, c] = ["a.csv", "b.csv", "c"].map(|name| arg(sources.path(name)));
+    let check = ["data", "check", "--no-images", &a, &b, &c];
+    // What is wrong with the labels is found, so that all were read.
+    let message = sarb_fails(3, &[&check[..], &["--unlisted", "unknown"]].concat());
+    assert!(message.starts_with(&format!("--unlisted is for {b}\n")), "{message}");
+    let message = sarb_fails(2, &[&check[..], &["--uncertain", "negative"]].concat());
+    assert!(message.contains("--uncertain: none of the sources takes it"), "{message}");
+    // One source alone takes all of them or none.
+    let message = sarb_fails(2, &["data", "check", "--no-images", &a, "--unlisted", "unknown"]);
+    assert!(message.contains("--unlisted: "), "{message}");
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anything_is_written() {
     let sources = Sources::new();
     let refused = |names: &[&str], more: &[&str], what: &str| {

@@ -35,12 +35,7 @@ impl Check {
     /// # Errors
     /// [`crate::Error::Data`] if something is wrong, after it was printed.
     pub fn run(&self) -> Result<()> {
-        let mut splits = Vec::new();
-        for source in &self.sources {
-            let alone = self.sources.len() == 1;
-            let name = |split: String| if alone { split } else { format!("{}: {split}", source.display()) };
-            splits.extend(self.read.read_all(source)?.into_iter().map(|(split, it)| (name(split), it)));
-        }
+        let splits = self.read.read_all(&self.sources)?;
         let splits: Vec<(String, &Annotations)> =
             splits.iter().map(|(name, annotations)| (name.clone(), annotations)).collect();
         let bar = progress_bar("images");

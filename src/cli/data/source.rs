@@ -87,25 +87,27 @@ impl ReadArgs {
 
     /// Reads several sources, each under the name of its file; an option goes to those whose format takes it.
     pub fn read_several(&self, sources: &[PathBuf], split: Split) -> Result<Vec<(String, Annotations)>> {
-        let taken = sources.iter().map(|source| Ok((source, self.format_of(source)?)));
-        let taken = taken.collect::<Result<Vec<_>>>()?;
-        self.hand_out(&taken)?;
         let read = |(source, taken): (&PathBuf, Option<Taken>)| {
             let file = label_file(source, split);
             let annotations = match taken {
                 None => dataset::open_split(source, split)?,
-                Some(taken) => {
-                    let options = self.options().restricted_to(taken.format.takes);
-                    read_as(source, taken, &options)?
-                }
+                Some(taken) => self.read_one_of_several(source, taken)?,
             };
             Ok((file.display().to_string(), annotations))
         };
-        taken.into_iter().map(read).collect()
+        self.hand_out(sources)?.into_iter().map(read).collect()
     }
 
-    /// Says which of several sources take the options; one that none takes is refused.
-    fn hand_out(&self, sources: &[(&PathBuf, Option<Taken>)]) -> Result<()> {
+    /// Reads one of several sources with those of the options that its format takes.
+    fn read_one_of_several(&self, source: &Path, taken: Taken) -> Result<Annotations> {
+        let options = self.options().restricted_to(taken.format.takes);
+        read_as(source, taken, &options)
+    }
+
+    /// The formats of several sources. Says which of them take the options; one that none takes is refused.
+    fn hand_out<'a>(&self, sources: &'a [PathBuf]) -> Result<Vec<(&'a PathBuf, Option<Taken>)>> {
+        let sources = sources.iter().map(|source| Ok((source, self.format_of(source)?)));
+        let sources = sources.collect::<Result<Vec<_>>>()?;
         if let Some((folder, _)) = sources.iter().find(|(_, taken)| taken.is_none() && self.from.is_some()) {
             let what = "a data folder needs no --from; name a label file in it";
             return Err(Error::Usage(format!("{}: {what}", folder.display())));
@@ -129,7 +131,7 @@ impl ReadArgs {
                 _ => say(&format!("{name} is for all sources")),
             }
         }
-        Ok(())
+        Ok(sources)
     }
 
     /// The format of a source and why; nothing for a data folder.
@@ -145,15 +147,27 @@ impl ReadArgs {
         Ok(Some(Taken { unpacked, format, why }))
     }
 
-    /// All labels of a source: of a data folder every split that it has, else one, with their names.
-    pub fn read_all(&self, source: &Path) -> Result<Vec<(String, Annotations)>> {
-        if !is_data_folder(source) {
+    /// All labels of sources, with their names: of a data folder every split that it has. Of several, an option
+    /// goes to those whose format takes it.
+    pub fn read_all(&self, sources: &[PathBuf]) -> Result<Vec<(String, Annotations)>> {
+        if let [source] = sources {
+            if is_data_folder(source) {
+                self.refuse_all(source)?;
+                return every_split(source);
+            }
             return Ok(vec![(source.display().to_string(), self.read(source, Split::Train)?)]);
         }
-        self.refuse_all(source)?;
-        let present = |split: &Split| source.join(split.file_name()).exists();
-        let splits = Split::ALL.into_iter().filter(present);
-        splits.map(|split| Ok((split.to_string(), dataset::open_split(source, split)?))).collect()
+        let mut all = Vec::new();
+        for (source, taken) in self.hand_out(sources)? {
+            let name = source.display();
+            match taken {
+                Some(taken) => all.push((name.to_string(), self.read_one_of_several(source, taken)?)),
+                None => all.extend(
+                    every_split(source)?.into_iter().map(|(split, it)| (format!("{name}: {split}"), it)),
+                ),
+            }
+        }
+        Ok(all)
     }
 
     fn options(&self) -> Options {
@@ -187,6 +201,13 @@ impl ReadArgs {
         }
         Ok(())
     }
+}
+
+/// The splits of a data folder, with their names.
+fn every_split(folder: &Path) -> Result<Vec<(String, Annotations)>> {
+    let present = |split: &Split| folder.join(split.file_name()).exists();
+    let splits = Split::ALL.into_iter().filter(present);
+    splits.map(|split| Ok((split.to_string(), dataset::open_split(folder, split)?))).collect()
 }
 
 /// What a source was taken for, and why.

@@ -281,8 +281,8 @@ impl Answers {
         }
     }
 
-    /// Makes unknown what nobody was asked or answered; gives how often a control was left open in an image
-    /// that has annotations.
+    /// Makes unknown what nobody was asked or answered; gives how many labels were not that of images that have
+    /// annotations.
     pub fn clear_unanswered(&self, annotations: &mut Annotations, unlisted: Unlisted) -> usize {
         if unlisted == Unlisted::Unknown {
             return 0;
@@ -295,10 +295,14 @@ impl Answers {
         }
         let mut open = 0;
         for (image, &count) in self.annotations.iter().enumerate() {
-            for (control, columns) in columns.iter().enumerate().filter(|(_, columns)| !columns.is_empty()) {
-                if self.answered(image as u32, control as u32) == 0 {
-                    columns.iter().for_each(|&column| annotations.labels.set(image, column, Label::Unknown));
-                    open += usize::from(count > 0);
+            for (control, columns) in columns.iter().enumerate() {
+                if self.answered(image as u32, control as u32) > 0 {
+                    continue;
+                }
+                for &column in columns {
+                    let known = annotations.labels.get(image, column) != Label::Unknown;
+                    open += usize::from(known && count > 0);
+                    annotations.labels.set(image, column, Label::Unknown);
                 }
             }
         }

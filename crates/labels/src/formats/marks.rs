@@ -1,5 +1,6 @@
 //! Labels of a source that lists them one by one, until every image and category is known.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
@@ -126,6 +127,12 @@ pub(crate) fn clear(labels: &mut LabelMatrix, images: impl IntoIterator<Item = u
     for image in images {
         (0..labels.categories()).for_each(|category| labels.set(image, category, Label::Unknown));
     }
+}
+
+/// How many of these images are negative in every category, each counted once.
+pub(crate) fn all_negative(labels: &LabelMatrix, images: impl IntoIterator<Item = usize>) -> usize {
+    let images: BTreeSet<usize> = images.into_iter().collect();
+    images.into_iter().filter(|&image| labels.row(image).all(|label| label == Label::Negative)).count()
 }
 
 #[cfg(test)]

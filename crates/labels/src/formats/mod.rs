@@ -42,6 +42,7 @@ pub(crate) mod report;
 mod samples;
 mod shards;
 mod sheet;
+pub(crate) mod splits;
 pub mod supervisely;
 pub mod table;
 pub mod tags;

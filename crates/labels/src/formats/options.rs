@@ -274,7 +274,7 @@ impl Options {
     pub fn only(&self, format: &str, taken: &[Choice]) -> Result<()> {
         match self.given().find(|choice| !taken.contains(choice)) {
             Some(choice) => {
-                Err(Error::Usage(format!("{choice}: {format} already defines this; remove the option")))
+                Err(Error::Usage(format!("{choice}: {format} has no use for it; remove the option")))
             }
             None => Ok(()),
         }

@@ -45,7 +45,7 @@ impl Questions {
         place
     }
 
-    /// Makes the negative labels of questions unknown that an image leaves open; gives how often that was.
+    /// Makes the negative labels of questions unknown that an image leaves open; gives how many these are.
     pub fn clear_open(&self, labels: &mut LabelMatrix) -> usize {
         let mut open = 0;
         for (place, columns) in self.columns.iter().enumerate() {
@@ -56,7 +56,7 @@ impl Questions {
                 let negative = |&column: &usize| labels.get(image, column) == Label::Negative;
                 let cleared: Vec<usize> = columns.iter().copied().filter(negative).collect();
                 cleared.iter().for_each(|&column| labels.set(image, column, Label::Unknown));
-                open += usize::from(!cleared.is_empty());
+                open += cleared.len();
             }
         }
         open

@@ -1,5 +1,6 @@
 //! Folders whose files of one kind are the parts of one source.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::formats::report::shown;
@@ -54,25 +55,46 @@ pub(crate) fn is_split_folder(name: &str) -> bool {
     is_split_name(name.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
+/// The set among these that a name means: the one of that name, else the one that other tools call so, as `val`
+/// means a folder `valid`.
+///
+/// # Errors
+/// What may be meant, if it is several.
+pub(crate) fn meant<'a>(sets: &[&'a str], wanted: &str) -> Result<Option<&'a str>, String> {
+    if let Some(exact) = sets.iter().find(|set| **set == wanted) {
+        return Ok(Some(exact));
+    }
+    match &sets.iter().copied().filter(|set| is_same_set(set, wanted)).collect::<Vec<_>>()[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => Err(several_meant(wanted, several)),
+    }
+}
+
+/// That a name may mean several sets.
+pub(crate) fn several_meant(wanted: &str, sets: &[impl AsRef<str>]) -> String {
+    let sets: Vec<&str> = sets.iter().map(AsRef::as_ref).collect();
+    format!("{wanted} may mean {}", sets.join(" or "))
+}
+
 /// The place of the set that the user wants, or of the only one. `val` also finds a folder `valid`.
 ///
 /// # Errors
-/// [`Error::Usage`] if there are several and none is chosen, or the one that is chosen is not there.
+/// [`Error::Usage`] if there are several and none is chosen, or the one that is chosen is not there or may be one
+/// of several.
 pub(crate) fn choose(path: &Path, sets: &[&str], wanted: Option<&str>) -> Result<usize> {
     let wrong = match wanted {
         None if sets.len() == 1 => return Ok(0),
         None => "several sets".to_owned(),
-        Some(wanted) => {
-            let exact = sets.iter().position(|set| *set == wanted);
-            match exact.or_else(|| sets.iter().position(|set| is_same_set(set, wanted))) {
-                Some(place) => return Ok(place),
-                None if sets.is_empty() => {
-                    let what = "has no sets such as train and val; remove --set";
-                    return Err(Error::Usage(format!("{} {what}", path.display())));
-                }
-                None => format!("no set {}", shown(wanted)),
-            }
+        Some(_) if sets.is_empty() => {
+            let what = "has no sets such as train and val; remove --set";
+            return Err(Error::Usage(format!("{} {what}", path.display())));
         }
+        Some(wanted) => match meant(sets, wanted) {
+            Ok(Some(name)) => return Ok(sets.iter().position(|set| *set == name).expect("a set of these")),
+            Ok(None) => format!("no set {}", shown(wanted)),
+            Err(several) => several,
+        },
     };
     Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), sets.join(", "))))
 }
@@ -96,10 +118,29 @@ pub(crate) fn usual(set: &str) -> String {
 
 /// The distinct splits of files, in order of their names.
 pub(crate) fn splits(files: &[PathBuf]) -> Vec<&str> {
-    let mut splits: Vec<&str> = files.iter().filter_map(|file| split_of(file)).collect();
-    splits.sort_unstable();
-    splits.dedup();
-    splits
+    let splits: BTreeSet<&str> = files.iter().filter_map(|file| split_of(file)).collect();
+    splits.into_iter().collect()
+}
+
+/// Whether parts of a source are never read as one unasked: a part is a split, and another one is not, or is
+/// another split.
+pub(crate) fn are_apart<'a>(splits: impl IntoIterator<Item = Option<&'a str>>) -> bool {
+    let splits: BTreeSet<Option<&str>> = splits.into_iter().collect();
+    splits.len() > 1
+}
+
+/// The first folder of a path below a source that is a split: `val` of `a/val/b`.
+pub(crate) fn split_in(below: &Path) -> Option<&str> {
+    below.components().find_map(|part| split_of_folder(part.as_os_str().to_str()?))
+}
+
+/// The split that a folder is by its name: `train` of `train`, `train2017`, `train_images` and `train-set_2`,
+/// but nothing of `train station`.
+fn split_of_folder(name: &str) -> Option<&str> {
+    const BESIDE: [&str; 8] = ["", "image", "images", "img", "imgs", "set", "data", "dataset"];
+    let word = name.split(|c: char| !c.is_alphabetic()).next().filter(|word| is_split_name(word))?;
+    let rest: String = name[word.len()..].chars().filter(|c| c.is_alphabetic()).collect();
+    BESIDE.contains(&&*rest.to_lowercase()).then_some(word)
 }
 
 #[cfg(test)]
@@ -142,8 +183,13 @@ mod tests {
         assert_eq!(error, "data: several sets; choose one with --set: test, valid");
         let error = choose(&["test"], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data: no set \"dev\"; choose one with --set: test");
+        let error = choose(&["val", "valid"], Some("validation")).unwrap_err().to_string();
+        assert_eq!(error, "data: validation may mean val or valid; choose one with --set: val, valid");
         let error = choose(&[], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data has no sets such as train and val; remove --set");
+        let splits = ["a/val/b", "Train_images", "test-set 2/cat", "train station/a", "pets"];
+        let expected = [Some("val"), Some("Train"), Some("test"), None, None];
+        assert_eq!(splits.map(|path| split_in(Path::new(path))), expected);
         assert_eq!(["val", "Test2017", "cat", "trains"].map(is_split_folder), [true, true, false, false]);
     }
 }

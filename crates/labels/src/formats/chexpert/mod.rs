@@ -17,7 +17,8 @@ use super::Reading;
 use super::lines::{Lines, fields};
 use super::options::{Choice, Options, Uncertain};
 use super::report::{Report, shown};
-use super::sheet::describes;
+use super::sheet::{describes, is_split_column, split_said};
+use super::splits::Splits;
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
 use crate::labels::{Label, LabelMatrix};
@@ -41,7 +42,7 @@ pub const FORMAT: Format = Format {
 train/1.jpg,Female,68,1.0,,-1.0
 train/2.jpg,Male,51,,0.0,1.0"#,
     extensions: &[],
-    takes: &[Choice::Unlisted, Choice::Uncertain],
+    takes: &[Choice::Unlisted, Choice::Uncertain, Choice::Set],
     names_categories: false,
     unlisted: NotListed::AsYouSay,
     recognize,
@@ -52,7 +53,8 @@ train/2.jpg,Male,51,,0.0,1.0"#,
 const ACCEPTED: &str = "expected 1 (positive), 0 (negative), -1 (uncertain) or blank";
 
 /// Reads a label file. Image paths are joined to `--images`; without it to the folder of the file, or to
-/// the folder above where the paths begin with the name of the file's folder, as CheXpert's do.
+/// the folder above where the paths begin with the name of the file's folder, as CheXpert's do. Of the splits of
+/// a column such as `split`, `--set` chooses one.
 ///
 /// # Errors
 /// All problems of the file at once, each with its line.
@@ -72,12 +74,9 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
             (Some(table), Some(fields)) => Table::add(table, &fields, &mut lines.report),
             (None, Some(fields)) => {
                 let folders = Folders::new(path, options.images.as_deref());
-                match Table::header(
-                    &fields,
-                    folders,
-                    [blank, uncertain.unwrap_or_default().label()],
-                    &mut lines.report,
-                ) {
+                let doubtful = [blank, uncertain.unwrap_or_default().label()];
+                let splits = Splits::new(options.set.as_deref());
+                match Table::header(&fields, folders, doubtful, splits, &mut lines.report) {
                     Some(header) => table = Some(header),
                     None => break,
                 }
@@ -156,11 +155,13 @@ struct Candidate {
 }
 
 /// What has been read so far.
-struct Table {
+struct Table<'a> {
     folders: Folders,
     /// The label of a blank and of an uncertain cell.
     doubtful: [Label; 2],
     path_column: usize,
+    split_columns: Vec<usize>,
+    splits: Splits<'a>,
     columns: Vec<String>,
     candidates: Vec<Candidate>,
     images: Vec<PathBuf>,
@@ -177,11 +178,12 @@ enum Cell {
     Other,
 }
 
-impl Table {
+impl<'a> Table<'a> {
     fn header(
         fields: &[Cow<'_, str>],
         folders: Folders,
         doubtful: [Label; 2],
+        splits: Splits<'a>,
         report: &mut Report<'_>,
     ) -> Option<Self> {
         let columns: Vec<String> = fields.iter().map(|field| field.trim().to_owned()).collect();
@@ -197,20 +199,40 @@ impl Table {
                 report.note(|| format!("column {} is called {} as column {before}", column + 1, shown(name)));
             }
         }
+        let split_columns: Vec<usize> =
+            (0..columns.len()).filter(|&it| it != path_column && is_split_column(&columns[it])).collect();
         let candidates = columns.iter().enumerate();
         let candidates = candidates
-            .filter(|(column, name)| *column != path_column && !describes(name))
+            .filter(|(column, name)| {
+                *column != path_column && !split_columns.contains(column) && !describes(name)
+            })
             .map(|(column, name)| Candidate::new(name, column));
         let candidates: Vec<Candidate> = candidates.collect();
         let labels = LabelMatrix::unknown(0, candidates.len());
         let (images, lines, row) = (Vec::new(), HashMap::new(), Vec::new());
-        Some(Self { folders, doubtful, path_column, columns, candidates, images, lines, labels, row })
+        Some(Self {
+            folders,
+            doubtful,
+            path_column,
+            split_columns,
+            splits,
+            columns,
+            candidates,
+            images,
+            lines,
+            labels,
+            row,
+        })
     }
 
     /// Takes one line below the header.
     fn add(&mut self, fields: &[Cow<'_, str>], report: &mut Report<'_>) {
         if fields.len() != self.columns.len() {
             return report.note(|| format!("{} fields; expected {}", fields.len(), self.columns.len()));
+        }
+        let said = self.split_columns.iter().map(|&it| split_said(&self.columns[it], &fields[it]));
+        if !self.splits.takes(said) {
+            return;
         }
         self.row.clear();
         for candidate in &mut self.candidates {
@@ -240,6 +262,7 @@ impl Table {
 
     /// Decides which candidates are findings, and leaves the others out.
     fn finish(self, path: &Path, mut report: Report<'_>, uncertain: Option<Uncertain>) -> Result<Reading> {
+        self.splits.check(path)?;
         for candidate in self.candidates.iter().filter(|candidate| candidate.is_mixed()) {
             let (line, value) = candidate.other.as_ref().expect("a mixed column has another value");
             report.line = *line;

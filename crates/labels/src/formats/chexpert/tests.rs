@@ -38,6 +38,22 @@ const CELLS: [(usize, &str, i8); 13] = [
 ];
 
 #[test]
+fn splits_of_a_column_are_never_read_as_one() {
+    for (column, test, train) in [("split", "test", "train"), ("is_valid", "1", "0"), ("Partition", "b", "a")]
+    {
+        let text = format!("Path,Edema,{column}\n1.jpg,1,{train}\n2.jpg,0,{test}\n3.jpg,1,{test}\n");
+        let error = table(&text).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.to_string().contains("images of several sets; choose one with --set: "), "{error}");
+        let set = Some(if column == "is_valid" { "val" } else { test }.to_owned());
+        let read = |path: &Path| FORMAT.read(path, &Options { set, ..options(Unlisted::Unknown) });
+        let annotations = read_bytes("train.csv", &text, read).unwrap().annotations;
+        assert_eq!(annotations.categories, ["Edema"], "{column}");
+        assert_eq!(annotations.labels.to_floats(), [-1.0, 1.0], "{column}");
+    }
+}
+
+#[test]
 fn every_cell_is_what_it_says_and_blank_is_what_the_user_says() {
     for (blank, unlisted) in [(0.0, Unlisted::Unknown), (-1.0, Unlisted::Negative)] {
         for (doubt, uncertain) in

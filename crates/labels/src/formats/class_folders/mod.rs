@@ -140,6 +140,8 @@ struct Images {
     entries: Vec<Entry>,
     /// How many images lie below a folder of their class folder.
     deep: usize,
+    /// Folders called like splits whose images are all deeper, as those of a split are.
+    splits: Vec<String>,
     empty: usize,
     others: usize,
     hidden: usize,
@@ -152,7 +154,7 @@ impl Images {
     fn add(&mut self, folder: &Path, root: &Path, into: &Path) -> Result<()> {
         let class = self.table.category(&name_of(folder));
         let Tree { files, hidden, repeated, broken } = walk(folder)?;
-        let before = self.entries.len();
+        let (before, deep) = (self.entries.len(), self.deep);
         for file in files {
             if !is_image(&file) {
                 self.others += 1;
@@ -162,7 +164,11 @@ impl Images {
             let image = into.join(file.strip_prefix(root).unwrap_or(&file));
             self.entries.push(Entry { file, image, class });
         }
-        self.empty += usize::from(self.entries.len() == before);
+        let added = self.entries.len() - before;
+        self.empty += usize::from(added == 0);
+        if added > 0 && self.deep - deep == added && shards::is_split_folder(&name_of(folder)) {
+            self.splits.push(name_of(folder));
+        }
         self.hidden += hidden;
         self.repeated += repeated;
         self.broken += broken;
@@ -176,6 +182,12 @@ impl Images {
             let what =
                 "the images are not right in the folders of this one; name the folder of the class folders";
             return Err(Error::Data(format!("{}: {what} ({example})", source.display())));
+        }
+        if !self.splits.is_empty() {
+            let splits = self.splits.join(", ");
+            let what = "looks like a split, beside folders that look like classes; name one of the folders, or \
+                        move the others away";
+            return Err(Error::Data(format!("{}: {splits} {what}", source.display())));
         }
         let same_as = copies(&entries)?;
         for (place, entry) in entries.iter().enumerate() {

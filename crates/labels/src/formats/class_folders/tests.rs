@@ -69,6 +69,15 @@ fn a_class_may_be_called_like_a_split_among_others() {
 }
 
 #[test]
+fn a_split_beside_classes_is_no_class() {
+    let folder = folder_with(&[("train/cat/1.jpg", "a"), ("train/dog/2.jpg", "b"), ("more/3.jpg", "c")]);
+    let (kind, text) = error(folder.path(), &with(Unlisted::Unknown, ""));
+    let what = "looks like a split, beside folders that look like classes; name one of the folders, or move the \
+                others away";
+    assert_eq!((kind, text), (Kind::Data, format!("SOURCE: train {what}")));
+}
+
+#[test]
 fn what_is_left_out_or_lies_deeper_is_counted() {
     let folder = folder_with(&[
         ("cat/1.jpg", "a"),

@@ -5,6 +5,7 @@
 //! `as_dict()` of the Python SDK (msrest) writes them. GetTaggedImages and GetImages give at most 256 images at
 //! once, so that a project is one file or a folder of several. GetTags alone says which tag is the negative one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -14,13 +15,13 @@ use super::json::{outline, read_elements};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, counted, shown};
-use super::shards::shard_files;
+use super::shards::{are_apart, shard_files, split_of};
 use crate::error::Problems;
 use crate::files::folder_of;
 use crate::formats::format::{Format, NotListed};
 use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
-use tags::{Tags, text};
+use tags::{Seen, Tags, text};
 
 mod tags;
 
@@ -101,6 +102,10 @@ fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
         let what = "no JSON files of images; expected what GetTaggedImages or GetImages gives";
         return Err(Error::Data(format!("{}: {what}", folder.display())));
     }
+    if are_apart(files.iter().map(|file| split_of(file))) {
+        let what = "its files are of several splits, or of a split and of none; name one of them";
+        return Err(Error::Usage(format!("{}: {what}", folder.display())));
+    }
     Ok(files)
 }
 
@@ -109,6 +114,10 @@ struct Project {
     folder: PathBuf,
     marks: Marks,
     tags: Option<Tags>,
+    /// The tags of the images, where there is no list of them.
+    seen: Seen,
+    /// Names of tags that have another one in the list.
+    renamed: BTreeSet<String>,
     /// Images that have the negative tag, and those that have no tag.
     negative: Vec<usize>,
     untagged: Vec<usize>,
@@ -123,7 +132,19 @@ impl Project {
         let names = tags.iter().flat_map(Tags::categories).map(str::to_owned);
         let marks = Marks::with_categories(names);
         let (negative, untagged) = (Vec::new(), Vec::new());
-        Self { folder, marks, tags, negative, untagged, regions: 0, repeated: 0, named_negative: None }
+        let (seen, renamed) = (Seen::default(), BTreeSet::new());
+        Self {
+            folder,
+            marks,
+            tags,
+            seen,
+            renamed,
+            negative,
+            untagged,
+            regions: 0,
+            repeated: 0,
+            named_negative: None,
+        }
     }
 
     fn image(&mut self, image: &Map<String, Value>) -> Result<(), String> {
@@ -152,22 +173,33 @@ impl Project {
     fn mark(&mut self, row: usize, tag: &Value) -> Result<(), String> {
         let name = tag.as_object().and_then(|tag| text(tag, &["tagName", "tag_name"]));
         let name = name.ok_or("a tag without tagName; expected text")?;
-        if let Some(tags) = &self.tags {
-            let id = tag.as_object().and_then(|tag| text(tag, &["tagId", "tag_id"]));
-            if tags.is_negative(id, name)? {
-                self.negative.push(row);
-                return Ok(());
+        let id = tag.as_object().and_then(|tag| text(tag, &["tagId", "tag_id"]));
+        let name = match &self.tags {
+            Some(tags) => {
+                let Some(current) = tags.category(id, name)? else {
+                    self.negative.push(row);
+                    return Ok(());
+                };
+                if current != name {
+                    self.renamed.insert(name.to_owned());
+                }
+                current
             }
-        } else if name.eq_ignore_ascii_case("negative") || name == "_negative_" {
-            self.named_negative = Some(name.to_owned());
-        }
+            None => {
+                id.map_or(Ok(()), |id| self.seen.tag(id, name))?;
+                if name.eq_ignore_ascii_case("negative") || name == "_negative_" {
+                    self.named_negative = Some(name.to_owned());
+                }
+                name
+            }
+        };
         let category = self.marks.category(name);
         self.marks.mark(row, category, Label::Positive);
         Ok(())
     }
 
     fn finish(self, unlisted: Unlisted, path: &Path) -> Result<Reading> {
-        let Self { marks, mut negative, mut untagged, regions, repeated, named_negative, .. } = self;
+        let Self { marks, mut negative, mut untagged, renamed, regions, repeated, named_negative, .. } = self;
         let mut reading = marks.finish(unlisted.label(), path)?;
         let labels = &mut reading.annotations.labels;
         [&mut negative, &mut untagged].into_iter().for_each(|rows| {
@@ -187,11 +219,12 @@ impl Project {
             }
         }
         let counts = [
-            (negative.len(), "images have the negative tag: every other tag negative"),
+            (negative.len(), "images have the negative tag: every tag that they lack negative"),
             (contradictions, "tags of images that have the negative tag, too: unknown"),
             (untagged.len(), "images have no tag: kept, every category unknown"),
             (regions, "regions: positive for their image"),
             (repeated, "images listed again under the same id: labels joined"),
+            (renamed.len(), "names of tags are others in tags.json: those of tags.json are the categories"),
         ];
         reading.notes.extend(counted(counts));
         if let Some(name) = named_negative {

@@ -15,6 +15,7 @@ use crate::formats::report::{Report, shown};
 pub struct Tags {
     list: Vec<Tag>,
     by_id: HashMap<String, usize>,
+    by_name: HashMap<String, usize>,
 }
 
 struct Tag {
@@ -50,6 +51,9 @@ impl Tags {
                 return Err(format!("type of tag {} is {other}; {expected}", shown(name)));
             }
         };
+        if self.by_name.insert(name.to_owned(), self.list.len()).is_some() {
+            return Err(format!("tag {} has the name of another", shown(name)));
+        }
         if self.by_id.insert(id.to_ascii_lowercase(), self.list.len()).is_some() {
             return Err(format!("tag {} has the id of another", shown(name)));
         }
@@ -62,17 +66,44 @@ impl Tags {
         self.list.iter().filter(|tag| !tag.negative).map(|tag| tag.name.as_str())
     }
 
-    /// Whether the tag with this id, or, without one, this name, says that there is none of the others.
-    pub fn is_negative(&self, id: Option<&str>, name: &str) -> Result<bool, String> {
+    /// The name of the tag with this id, or, without one, this name; nothing of the tag that says that there is
+    /// none of the others. A tag that was renamed has the name that it has here.
+    pub fn category(&self, id: Option<&str>, name: &str) -> Result<Option<&str>, String> {
         let place = match id {
             Some(id) => self.by_id.get(&id.to_ascii_lowercase()).copied(),
-            None => self.list.iter().position(|tag| tag.name == name),
+            None => self.by_name.get(name).copied(),
         };
         let Some(place) = place else {
             let hint = did_you_mean(name, self.list.iter().map(|tag| tag.name.as_str()));
             return Err(format!("tag {} is not in tags.json{hint}", shown(name)));
         };
-        Ok(self.list[place].negative)
+        let Tag { name, negative } = &self.list[place];
+        Ok((!negative).then_some(name.as_str()))
+    }
+}
+
+/// The ids and names of tags, as the images have them: without a list of tags, one name is one tag.
+#[derive(Default)]
+pub struct Seen {
+    names: HashMap<String, String>,
+    ids: HashMap<String, String>,
+}
+
+impl Seen {
+    /// Takes the id and the name of a tag.
+    ///
+    /// # Errors
+    /// If the id has another name elsewhere, or the name another id: the tag was renamed in between.
+    pub fn tag(&mut self, id: &str, name: &str) -> Result<(), String> {
+        let id = id.to_ascii_lowercase();
+        let before = self.names.entry(id.clone()).or_insert_with(|| name.to_owned());
+        let same = self.ids.entry(name.to_owned()).or_insert_with(|| id.clone());
+        let what = match (before == name, *same == id) {
+            (true, true) => return Ok(()),
+            (false, _) => format!("tag {} is called {} elsewhere", shown(name), shown(before)),
+            (true, false) => format!("tag {} has another id elsewhere", shown(name)),
+        };
+        Err(format!("{what}, as after renaming; save what GetTags gives as tags.json beside the images"))
     }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::Kind;
-use crate::formats::samples::{damaged, problems_of, read_bytes, recognized_alone};
+use crate::formats::samples::{damaged, folder_with, problems_of, read_bytes, recognized_alone};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/custom_vision");
 
@@ -50,7 +50,7 @@ fn the_negative_tag_of_tags_json_makes_every_category_negative() {
         // The third has a tag beside the negative one; the fourth has none.
         assert_eq!(annotations.labels.to_floats(), [rest, 1.0, -1.0, -1.0, 0.0, -1.0, 0.0, 0.0]);
         let expected = [
-            "2 images have the negative tag: every other tag negative",
+            "2 images have the negative tag: every tag that they lack negative",
             "1 tags of images that have the negative tag, too: unknown",
             "1 images have no tag: kept, every category unknown",
         ];
@@ -65,6 +65,50 @@ fn a_page_of_a_folder_has_the_tags_beside_it_and_images_lie_where_one_says() {
     let annotations = FORMAT.read(&path, &options).unwrap().annotations;
     assert_eq!(annotations.images[1], Path::new("photos/0fd9b0a8-0002"));
     assert_eq!(annotations.labels.to_floats(), [0.0, 1.0, -1.0, -1.0]);
+}
+
+#[test]
+fn a_tag_that_was_renamed_is_one_category_or_refused() {
+    let page = |id: &str, tag: &str, name: &str| {
+        format!(r#"[{{"id": "{id}", "tags": [{{"tagId": "{tag}", "tagName": "{name}"}}]}}]"#)
+    };
+    let first = page("1", "A1", "oak");
+    let read = |second: &str, tags: &str| {
+        let files = [("0.json", first.as_str()), ("1.json", second), ("tags.json", tags)];
+        let files = &files[..if tags.is_empty() { 2 } else { 3 }];
+        FORMAT.read(folder_with(files).path(), &options(Unlisted::Unknown))
+    };
+    let advice = "as after renaming; save what GetTags gives as tags.json beside the images";
+    let problems = |second: &str| problems_of(".json", Kind::Data, read(second, ""));
+    let renamed = page("2", "a1", "red oak");
+    assert_eq!(
+        problems(&renamed),
+        [format!(".json:1: tag \"red oak\" is called \"oak\" elsewhere, {advice}")]
+    );
+    let replaced = page("2", "b2", "oak");
+    assert_eq!(problems(&replaced), [format!(".json:1: tag \"oak\" has another id elsewhere, {advice}")]);
+    assert!(read(&page("2", "a1", "oak"), "").is_ok());
+    let list = r#"[{"id": "a1", "name": "red oak", "type": "Regular"}]"#;
+    let Reading { annotations, notes } = read(&renamed, list).unwrap();
+    assert_eq!(annotations.categories, ["red oak"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0]);
+    assert_eq!(notes, ["1 names of tags are others in tags.json: those of tags.json are the categories"]);
+    let twice = list.replace("]", r#", {"id": "b2", "name": "red oak", "type": "Regular"}]"#);
+    assert_eq!(
+        problems_of(".json", Kind::Data, read(&renamed, &twice)),
+        [".json:1: tag \"red oak\" has the name of another"]
+    );
+}
+
+#[test]
+fn files_of_several_splits_are_not_read_together() {
+    let page = r#"[{"id": "1", "tags": [{"tagName": "cat"}]}]"#;
+    for other in ["test.json", "more.json"] {
+        let folder = folder_with(&[("train.json", page), (other, page)]);
+        let error = FORMAT.read(folder.path(), &options(Unlisted::Unknown)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.to_string().ends_with("or of a split and of none; name one of them"), "{error}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::files::folder_of;
 use crate::formats::Reading;
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
+use crate::formats::questions::Questions;
 use crate::formats::report::{Report, counted, shown};
 use crate::formats::xml::{self, Node, attribute};
 use crate::labels::Label;
@@ -50,7 +51,8 @@ pub const FORMAT: Format = Format {
 /// Reads an `annotations.xml`; images lie in the folder `images` beside it, if there is one, else beside it.
 ///
 /// +1: a tag or a shape with that label. A checkbox of a tag is a category `tag/checkbox`, +1 where it is true
-/// and −1 where it is false; other attributes are counted. Everything else is what `--unlisted` says.
+/// and −1 where it is false, and 0 in an image without such a tag, where nobody was asked; other attributes are
+/// counted. Everything else is what `--unlisted` says.
 /// Of the subsets of a project `--set` chooses one.
 ///
 /// # Errors
@@ -66,8 +68,10 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     xml::walk(file, 1 << 20, &mut report, |at, node, report| task.visit(at, node, report))?;
     report.problems.or(())?;
     task.subsets.check(path)?;
-    let notes = task.notes();
+    let mut notes = task.notes();
     let mut reading = task.marks.finish(unlisted.label(), path)?;
+    let open = task.questions.clear_open(&mut reading.annotations.labels);
+    notes.extend(counted([(open, "labels of checkboxes that an image does not answer: unknown")]));
     reading.notes.splice(0..0, notes);
     Ok(reading)
 }
@@ -90,6 +94,8 @@ pub(super) fn image_folder(path: &Path) -> PathBuf {
 struct Task {
     folder: PathBuf,
     marks: Marks,
+    /// The checkboxes, which an image without their tag leaves open.
+    questions: Questions,
     /// The label of `meta` that is being read, and whether it is a part of a skeleton.
     label: (String, bool),
     /// Whether `meta` lists labels.
@@ -113,6 +119,7 @@ impl Task {
         Self {
             folder,
             marks: Marks::default(),
+            questions: Questions::default(),
             label: (String::new(), false),
             closed: false,
             subsets: Subsets::default(),
@@ -224,8 +231,11 @@ impl Task {
             }
         };
         if let (Some(image), Some(tag), Some(name)) = (self.image, &self.tag, self.checkbox.take()) {
-            let category = self.marks.category(&format!("{tag}/{name}"));
+            let checkbox = format!("{tag}/{name}");
+            let category = self.marks.category(&checkbox);
             self.marks.mark(image, category, label);
+            self.questions.category(&checkbox, category);
+            self.questions.answer(image, &checkbox);
             self.checkboxes += 1;
         }
     }

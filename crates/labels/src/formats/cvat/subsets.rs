@@ -7,7 +7,7 @@ use std::path::Path;
 use quick_xml::events::BytesStart;
 
 use crate::formats::report::{Report, counted, shown};
-use crate::formats::shards::{is_same_set, split_of};
+use crate::formats::shards::{is_same_set, several_meant, split_of};
 use crate::formats::xml::attribute;
 use crate::{Error, Result};
 
@@ -24,6 +24,8 @@ pub struct Subsets {
     /// The one that is read; all without it.
     pub chosen: Option<String>,
     found: BTreeSet<String>,
+    /// Whether images are in no subset, so that they may be of any split.
+    without: bool,
     left_out: usize,
     listed: Vec<Listed>,
     /// How often an image was listed again: by the same task, and by another one.
@@ -39,6 +41,7 @@ impl Subsets {
         {
             self.found.insert(subset.to_owned());
         }
+        self.without |= subset.is_none();
         let takes = match (&self.chosen, subset) {
             (None, _) => true,
             (Some(chosen), Some(subset)) => is_same_set(chosen, subset),
@@ -82,6 +85,10 @@ impl Subsets {
         self.repeated += usize::from(!shared);
     }
 
+    fn has_split(&self) -> bool {
+        self.found.iter().any(|subset| split_of(Path::new(subset)).is_some())
+    }
+
     /// Refuses a choice that there is not, and no choice between training and test images.
     pub fn check(&self, path: &Path) -> Result<()> {
         let found: Vec<&str> = self.found.iter().map(String::as_str).collect();
@@ -90,12 +97,17 @@ impl Subsets {
                 let what = "--set: no image of the file has a subset; leave the option out";
                 return Err(Error::Usage(format!("{}: {what}", path.display())));
             }
-            Some(chosen) if !found.iter().any(|subset| is_same_set(chosen, subset)) => {
-                format!("no images of the subset {}", shown(chosen))
-            }
-            None if found.len() > 1 && found.iter().any(|subset| split_of(Path::new(subset)).is_some()) => {
-                "images of several subsets".into()
-            }
+            Some(chosen) => match &meant(chosen, &found)[..] {
+                [] => format!("no images of the subset {}", shown(chosen)),
+                [_] => return Ok(()),
+                several => {
+                    let what = several_meant(chosen, several);
+                    let advice = "export each subset alone, or give them one name";
+                    return Err(Error::Usage(format!("{}: {what}; {advice}", path.display())));
+                }
+            },
+            None if self.without && self.has_split() => "images of a subset and of none".into(),
+            None if found.len() > 1 && self.has_split() => "images of several subsets".into(),
             _ => return Ok(()),
         };
         Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), found.join(", "))))
@@ -113,6 +125,14 @@ impl Subsets {
         ];
         counted(counts)
     }
+}
+
+/// The subsets that a name means; whether letters are capital makes no difference.
+fn meant<'a>(chosen: &str, found: &[&'a str]) -> Vec<&'a str> {
+    let mut subsets: Vec<&str> = found.iter().copied().filter(|it| is_same_set(chosen, it)).collect();
+    subsets.sort_by_key(|subset| subset.to_lowercase());
+    subsets.dedup_by_key(|subset| subset.to_lowercase());
+    subsets
 }
 
 /// Whether an image has the name that CVAT gives the frames of every video: `frame_000012`, without an extension.

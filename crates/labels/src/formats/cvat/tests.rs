@@ -47,11 +47,17 @@ fn checkboxes_of_tags_are_categories_and_other_attributes_are_counted() {
         "<annotations><image id='0' name='a.jpg'><tag label='scene'>{rain}{fog}{sky}</tag></image>\
          <image id='1' name='b.jpg'><box label='car'>{rain}</box></image></annotations>"
     );
-    let Reading { annotations, notes } = parse(xml).unwrap();
+    let Reading { annotations, notes } = parse(&xml).unwrap();
     assert_eq!(annotations.categories, ["scene", "scene/rain", "scene/fog", "car"]);
     assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert!(notes.contains(&"2 other attributes are not read".to_owned()), "{notes:?}");
     assert!(notes.iter().any(|note| note.starts_with("2 checkboxes of tags are read")), "{notes:?}");
+    // Nobody was asked of b whether it rains in the scene that it does not show.
+    let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Negative));
+    let Reading { annotations, notes } = read_bytes("annotations.xml", &xml, read).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 1.0]);
+    let open = "2 labels of checkboxes that an image does not answer: unknown";
+    assert!(notes.contains(&open.to_owned()), "{notes:?}");
 }
 
 #[test]
@@ -126,6 +132,15 @@ fn subsets_for_training_and_testing_are_never_mixed_in_silence() {
         error.ends_with("no images of the subset \"val\"; choose one with --set: Test, Train"),
         "{error}"
     );
+    let none = project(&[("1.jpg", "Train", "1", 4, "cat"), ("2.jpg", "", "2", 4, "dog")]);
+    let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Unknown));
+    let error = read_bytes("annotations.xml", &none, read).unwrap_err().to_string();
+    assert!(error.ends_with("images of a subset and of none; choose one with --set: Train"), "{error}");
+    let two = project(&[("1.jpg", "val", "1", 4, "cat"), ("2.jpg", "Valid", "2", 4, "dog")]);
+    let options = Options { set: Some("val".into()), ..unlisted(Unlisted::Unknown) };
+    let error =
+        read_bytes("annotations.xml", &two, |path| FORMAT.read(path, &options)).unwrap_err().to_string();
+    assert!(error.contains("val may mean val or Valid; export each subset alone"), "{error}");
     let Reading { annotations, notes } = set(Some("test")).unwrap();
     assert_eq!(annotations.categories, ["dog"]);
     assert_eq!(annotations.images.len(), 1);

@@ -14,12 +14,13 @@ use serde_json::Value;
 use super::Reading;
 use super::class_numbers::ClassNumbers;
 use super::json::{Document, Member, Scalar, outline, read_object, text};
-use super::marks::Marks;
-use super::options::{Choice, Options, Unlisted};
+use super::marks::{Marks, all_negative};
+use super::options::{Choice, Options};
 use super::report::{Report, counted, shown};
 use super::shards::{self, shard_files};
 use crate::files::folder_of;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
+use crate::labels::LabelMatrix;
 use crate::{Error, Result};
 
 mod writing;
@@ -64,9 +65,9 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
         report.note(|| "no items; expected an object with an array items".into());
     }
     report.problems.or(())?;
-    let notes = subset.notes(unlisted);
-    let mut reading = subset.marks.finish(unlisted.label(), path)?;
-    reading.notes.extend(notes);
+    let marks = std::mem::take(&mut subset.marks);
+    let mut reading = marks.finish(unlisted.label(), path)?;
+    reading.notes.extend(subset.notes(&reading.annotations.labels));
     Ok(reading)
 }
 
@@ -120,7 +121,8 @@ struct Subset {
     attributes: usize,
     without_label: usize,
     fractional: usize,
-    empty: usize,
+    /// Images of items without a label.
+    empty: Vec<usize>,
     repeated: usize,
 }
 
@@ -217,7 +219,9 @@ impl Subset {
         self.repeated += usize::from(image < before);
         let annotations = item.annotations.unwrap_or_default();
         let labeled = annotations.iter().filter(|annotation| self.annotation(image, annotation, report));
-        self.empty += usize::from(labeled.count() == 0);
+        if labeled.count() == 0 {
+            self.empty.push(image);
+        }
     }
 
     /// Takes an annotation; false if it has no label.
@@ -251,13 +255,13 @@ impl Subset {
         true
     }
 
-    fn notes(&self, unlisted: Unlisted) -> Vec<String> {
+    fn notes(&self, labels: &LabelMatrix) -> Vec<String> {
         let mut notes = Vec::new();
         let kinds: Vec<String> = self.shapes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         if !kinds.is_empty() {
             notes.push(format!("{} annotations: positive for their image", kinds.join(", ")));
         }
-        let empty = if unlisted == Unlisted::Negative { self.empty } else { 0 };
+        let empty = all_negative(labels, self.empty.iter().copied());
         let counts = [
             (self.fractional, "labels with a score between 0 and 1: positive"),
             (self.attributes, "attributes of labels are not read"),

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::annotations::Annotations;
 use crate::error::Kind;
+use crate::formats::options::Unlisted;
 use crate::formats::samples::{damaged, problems_of, read_bytes, samples};
 use crate::labels::{Label, LabelMatrix};
 
@@ -49,6 +50,20 @@ fn annotations_with_a_label_are_positive_for_their_image() {
     let reading = FORMAT.read(&train(), &unlisted(Unlisted::Unknown)).unwrap();
     assert_eq!(reading.annotations.labels.to_floats(), [1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(reading.notes, [&notes[..4], &notes[5..]].concat());
+}
+
+#[test]
+fn an_image_whose_labels_another_item_has_is_not_counted_as_negative() {
+    let text = r#"{"categories": {"label": {"labels": [{"name": "cat"}]}}, "items": [
+        {"id": "a", "image": {"path": "a.jpg"}, "annotations": []},
+        {"id": "b", "image": {"path": "a.jpg"}, "annotations": [{"type": "label", "label_id": 0}]},
+        {"id": "c", "annotations": []}, {"id": "c", "annotations": []}]}"#;
+    let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Negative));
+    let Reading { annotations, notes } = read_bytes("train.json", text, read).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, -1.0]);
+    let expected =
+        ["1 images have no label: every category negative", "2 items name an image again: labels joined"];
+    assert_eq!(notes, expected);
 }
 
 #[test]

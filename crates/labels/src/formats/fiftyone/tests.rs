@@ -183,7 +183,7 @@ fn a_field_that_is_missing_or_must_be_chosen_is_named() {
 #[test]
 fn two_fields_need_no_unlisted() {
     let error = FORMAT.read(Path::new(FIXTURE), &unlisted(Unlisted::Negative)).unwrap_err();
-    let expected = "--unlisted: a file with positive_labels and negative_labels already defines this; remove the \
+    let expected = "--unlisted: a file with positive_labels and negative_labels has no use for it; remove the \
                     option";
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Usage, expected));
 }

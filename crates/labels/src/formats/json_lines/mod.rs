@@ -25,7 +25,6 @@ mod content;
 mod jobs;
 mod line;
 mod sagemaker;
-mod sets;
 mod table;
 mod vertex;
 mod writing;

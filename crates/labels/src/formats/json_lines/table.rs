@@ -5,7 +5,6 @@ use std::path::{Component, Path, PathBuf};
 
 use super::content::{Kind, Line, Said};
 use super::jobs::{Jobs, MOST_NAMED};
-use super::sets::Sets;
 use crate::annotations::Annotations;
 use crate::files::tidy;
 use crate::formats::Reading;
@@ -13,6 +12,7 @@ use crate::formats::label_lists::{Columns, fill_unlisted};
 use crate::formats::marks::Marks;
 use crate::formats::options::{Choice, Options};
 use crate::formats::report::shown;
+use crate::formats::splits::Splits;
 use crate::labels::Label;
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ pub(super) struct Table<'a> {
     kind: Option<Kind>,
     marks: Marks,
     columns: Columns,
-    sets: Sets<'a>,
+    splits: Splits<'a>,
     jobs: Jobs,
     /// The line of each image, and whether its name is an address elsewhere.
     images: Vec<(usize, bool)>,
@@ -41,7 +41,7 @@ impl<'a> Table<'a> {
             kind: None,
             marks: Marks::default(),
             columns: Columns::new(options)?,
-            sets: Sets::new(options.set.as_deref()),
+            splits: Splits::new(options.set.as_deref()),
             jobs: Jobs::default(),
             images: Vec::new(),
             listed: Vec::new(),
@@ -60,7 +60,7 @@ impl<'a> Table<'a> {
             let [first, this] = [first, line.kind].map(Kind::image_key);
             return Err(format!("an object with {this} after those with {first}; expected one kind"));
         }
-        if !self.sets.takes(line.set.as_deref()) {
+        if !self.splits.takes([line.set.as_deref()]) {
             return Ok(());
         }
         let remote = line.image.contains("://");
@@ -103,8 +103,8 @@ impl<'a> Table<'a> {
     /// # Errors
     /// See [`super::read`].
     pub fn finish(self) -> Result<Reading> {
-        let Self { path, options, marks, columns, sets, jobs, images, listed, without_labels, .. } = self;
-        sets.check(path)?;
+        let Self { path, options, marks, columns, splits, jobs, images, listed, without_labels, .. } = self;
+        splits.check(path)?;
         if without_labels == images.len() && without_labels > 0 {
             return Err(Error::Data(format!("{}: no line has labels; expected {EXPECTED}", path.display())));
         }

@@ -57,7 +57,7 @@ fn both_lists_are_known_and_everything_else_is_unknown() {
     ]);
     assert_eq!(notes, ["1 images have no labels: all unknown"]);
     let error = FORMAT.read(&path, &options(Some(Unlisted::Negative), None)).unwrap_err();
-    assert_eq!(error.to_string(), "--unlisted: this JSON Lines file already defines this; remove the option");
+    assert_eq!(error.to_string(), "--unlisted: this JSON Lines file has no use for it; remove the option");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn vertex_ai_names_labels_and_the_sets_of_images() {
     assert_eq!(asked.kind(), ErrorKind::Usage);
     assert!(
         asked.to_string().ends_with(
-            "vertex.jsonl: images of several sets; choose one with --set: test (1), train (3), unassigned (1)"
+            "vertex.jsonl: images of several sets; choose one with --set: test (1), training (3), unassigned (1)"
         ),
         "{asked}"
     );
@@ -149,7 +149,7 @@ fn vertex_ai_names_labels_and_the_sets_of_images() {
     let test = FORMAT.read(&path, &options(Some(Unlisted::Unknown), Some("test"))).unwrap().annotations;
     assert_eq!((test.images, test.categories), (vec![fixture("1.jpeg")], vec!["daisy".into()]));
     let error = FORMAT.read(&path, &options(None, Some("dev"))).unwrap_err().to_string();
-    assert!(error.contains("no images of dev; choose with --set: test (1), train (3)"), "{error}");
+    assert!(error.contains("no images of dev; choose one with --set: test (1), training (3)"), "{error}");
     let asked = FORMAT.read(&path, &options(None, Some("train"))).unwrap_err().to_string();
     assert!(asked.starts_with("the lines list the labels that were chosen; pass --unlisted"), "{asked}");
 }
@@ -162,9 +162,19 @@ fn a_split_is_a_set_in_any_file_and_a_set_without_one_is_refused() {
     assert!(asked.ends_with("images of several sets; choose one with --set: train (1), val (1)"), "{asked}");
     let val = parse(text, &options(Some(Unlisted::Unknown), Some("validation"))).unwrap().annotations;
     assert_eq!((val.images.len(), val.categories), (1, vec!["dog".into()]));
+    let valid = "{\"file_name\": \"c.jpg\", \"label\": \"dog\", \"split\": \"valid\"}\n";
+    let both = usage(&format!("{text}{valid}"), &options(Some(Unlisted::Unknown), Some("val")));
+    assert!(
+        both.ends_with("a.jsonl: val may mean val or valid; give them one name, or leave one out"),
+        "{both}"
+    );
+    // They are not one set without a choice, either.
+    let both = format!("{}{valid}", text.lines().last().unwrap().to_owned() + "\n");
+    let both = usage(&both, &options(Some(Unlisted::Unknown), None));
+    assert!(both.ends_with("images of several sets; choose one with --set: val (1), valid (1)"), "{both}");
     let none = usage("{\"file_name\": \"a.jpg\", \"label\": \"cat\"}", &options(None, Some("train")));
     assert!(
-        none.ends_with("a.jsonl: no line says which set its image belongs to; leave --set out"),
+        none.ends_with("a.jsonl: --set: nothing says which set an image belongs to; leave the option out"),
         "{none}"
     );
 }

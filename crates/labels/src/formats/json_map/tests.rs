@@ -72,7 +72,7 @@ fn objects_say_what_is_there_and_what_is_not() {
         [(unlisted(Unlisted::Negative), "unlisted"), (convention(Convention::Csl), "convention")]
     {
         let error = FORMAT.read(&path, &options).unwrap_err().to_string();
-        assert_eq!(error, format!("--{name}: this JSON map already defines this; remove the option"));
+        assert_eq!(error, format!("--{name}: this JSON map has no use for it; remove the option"));
     }
 }
 

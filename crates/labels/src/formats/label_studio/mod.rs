@@ -78,9 +78,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut reading = marks.finish(unlisted.label(), path)?;
     let open = answers.clear_unanswered(&mut reading.annotations, unlisted);
     reading.notes.extend(notes);
-    reading
-        .notes
-        .extend(counted([(open, "times a control was left open where another was answered: unknown")]));
+    reading.notes.extend(counted([(open, "labels of controls that were left open: unknown")]));
     Ok(reading)
 }
 
@@ -245,8 +243,8 @@ impl Export {
         let others = listed(&self.other.keys().map(String::as_str).collect::<Vec<_>>());
         let counts = [
             (self.skipped, "skipped annotations (was_cancelled): nothing is known from them".to_owned()),
-            (self.answers.unanswered(), "images have no annotation: kept, every category unknown".to_owned()),
-            (empty, "submitted annotations chose nothing: every category negative".to_owned()),
+            (self.answers.unanswered(), "images have no annotation of their choices: kept, every category unknown".to_owned()),
+            (empty, "submitted annotations chose nothing: no to every category".to_owned()),
             (self.repeated, "tasks name an image again: read as further annotations of it".to_owned()),
             (self.remote, "images are URLs: looked for by their path below the host".to_owned()),
             (
@@ -255,7 +253,7 @@ impl Export {
             ),
             (
                 self.without_choices,
-                "annotations have other results and no choice for the whole image: every category unknown"
+                "annotations have other results and no choice for the whole image: nothing is known from them"
                     .to_owned(),
             ),
             (self.other.values().sum(), format!("results of other types are not read: {others}")),

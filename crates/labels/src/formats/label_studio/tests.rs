@@ -88,7 +88,7 @@ fn what_is_not_chosen_is_unknown_if_the_user_says_so() {
     assert_eq!(labels.to_floats(), rows.concat());
     let expected = [
         "2 skipped annotations (was_cancelled): nothing is known from them",
-        "2 images have no annotation: kept, every category unknown",
+        "2 images have no annotation of their choices: kept, every category unknown",
         "1 images are URLs: looked for by their path below the host",
         "1 results of other types are not read: \"rectanglelabels\"",
     ];
@@ -103,7 +103,7 @@ fn skipped_and_open_tasks_stay_unknown_where_the_rest_is_negative() {
     let rows = [[1.0, 0.0, -1.0], [0.0; 3], [0.0; 3], [-1.0; 3], [-1.0, 1.0, 1.0]];
     assert_eq!(annotations.labels.to_floats(), rows.concat());
     assert_eq!(notes[0], "1 labels are positive in one place and negative in another: unknown");
-    assert!(notes.contains(&"1 submitted annotations chose nothing: every category negative".to_owned()));
+    assert!(notes.contains(&"1 submitted annotations chose nothing: no to every category".to_owned()));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn several_controls_name_their_choices_and_one_left_open_stays_unknown() {
     let reading = parse(&text, Unlisted::Negative).unwrap();
     assert_eq!(reading.annotations.categories, ["weather/sun", "objects/car", "weather/rain"]);
     assert_eq!(reading.annotations.labels.to_floats(), [1.0, 1.0, -1.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
-    assert_eq!(reading.notes, ["3 times a control was left open where another was answered: unknown"]);
+    assert_eq!(reading.notes, ["4 labels of controls that were left open: unknown"]);
     let reading = parse(&text, Unlisted::Unknown).unwrap();
     assert_eq!(reading.annotations.labels.to_floats(), [1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
     assert!(reading.notes.is_empty());
@@ -234,10 +234,7 @@ fn a_control_per_category_answered_with_yes_and_no_has_three_states() {
 #[test]
 fn nothing_is_left_for_unlisted_where_all_answers_are_yes_and_no() {
     let error = parse(export(&[&[("cat", "Yes")]]), Unlisted::Negative).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "--unlisted: an export of yes and no already defines this; remove the option"
-    );
+    assert_eq!(error.to_string(), "--unlisted: an export of yes and no has no use for it; remove the option");
 }
 
 #[test]
@@ -277,7 +274,7 @@ fn beside_plain_choices_what_is_not_answered_with_yes_or_no_stays_unknown() {
     ]);
     let expected = [
         "categories answered with yes (positive), no (negative) or unsure: \"cat\"",
-        "2 times a control was left open where another was answered: unknown",
+        "3 labels of controls that were left open: unknown",
     ];
     assert_eq!(notes, expected);
 }
@@ -310,7 +307,7 @@ fn small_exports_with_a_key_for_each_control_hold_yes_and_no() {
     let open = open.replace("yes", "sun").replace("\"no\"", "\"rain\"");
     let Reading { annotations, notes } = parse(&open, Unlisted::Negative).unwrap();
     assert_eq!(annotations.labels.to_floats(), [0.0, 1.0]);
-    assert_eq!(notes[0], "1 images have no annotation: kept, every category unknown");
+    assert_eq!(notes[0], "1 images have no annotation of their choices: kept, every category unknown");
 }
 
 #[test]
@@ -329,10 +326,10 @@ fn tables_are_read_like_the_small_export() {
         ], "{name}");
         let expected = [
             "2 labels are positive in one place and negative in another: unknown",
-            "1 images have no annotation: kept, every category unknown",
+            "1 images have no annotation of their choices: kept, every category unknown",
             "categories answered with yes (positive), no (negative) or unsure: \"dog\"",
             "fields that hold only plain text are not read as choices: \"caption\"",
-            "1 times a control was left open where another was answered: unknown",
+            "2 labels of controls that were left open: unknown",
         ];
         assert_eq!(notes, expected, "{name}");
     }

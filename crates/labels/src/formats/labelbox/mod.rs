@@ -230,13 +230,13 @@ impl Counts {
         let empty = if unlisted == Unlisted::Negative { answers.empty() } else { 0 };
         let counts = [
             (self.skipped, "skipped labels: nothing is known from them"),
-            (answers.unanswered(), "images have no label: kept, every category unknown"),
+            (answers.unanswered(), "images have no label that was not skipped: kept, every category unknown"),
             (self.words, "answers yes, no or unknown: positive, negative and unknown"),
             (self.objects, "objects: positive for their image"),
             (self.of_objects, "answers about single objects are not read"),
             (self.texts, "answers in free text are not read"),
-            (empty, "labels chose nothing: every category negative"),
-            (open, "times a question was left open where another was answered: unknown"),
+            (empty, "labels chose nothing: no to every category"),
+            (open, "labels of questions that were left open: unknown"),
             (self.joined, "data rows name the image of another data row: read as further labels of it"),
             (self.remote, "images are URLs: looked for by their path below the host"),
         ];

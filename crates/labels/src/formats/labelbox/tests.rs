@@ -57,7 +57,7 @@ fn yes_no_and_unsure_are_three_states_and_other_answers_are_positive() {
     let expected = [
         "1 labels are positive in one place and negative in another: unknown",
         "1 skipped labels: nothing is known from them",
-        "2 images have no label: kept, every category unknown",
+        "2 images have no label that was not skipped: kept, every category unknown",
         "5 answers yes, no or unknown: positive, negative and unknown",
         "1 objects: positive for their image",
         "1 answers about single objects are not read",
@@ -81,7 +81,7 @@ fn what_nobody_answered_stays_unknown_where_the_rest_is_negative() {
     ];
     assert_eq!(annotations.labels.to_floats(), rows.concat());
     assert_eq!(notes[0], "3 labels are positive in one place and negative in another: unknown");
-    let open = "4 times a question was left open where another was answered: unknown".to_owned();
+    let open = "6 labels of questions that were left open: unknown".to_owned();
     assert!(notes.contains(&open), "{notes:?}");
 }
 
@@ -105,7 +105,7 @@ fn export_v1_has_a_row_for_each_label() {
     assert_eq!(annotations.labels.to_floats(), rows.concat());
     let expected = [
         "2 skipped labels: nothing is known from them",
-        "3 images have no label: kept, every category unknown",
+        "3 images have no label that was not skipped: kept, every category unknown",
         "2 answers yes, no or unknown: positive, negative and unknown",
         "1 objects: positive for their image",
         "1 answers in free text are not read",
@@ -124,7 +124,7 @@ fn the_answers_of_a_checklist_alone_are_categories_by_themselves() {
         let Reading { annotations, notes } = parse(text, Unlisted::Negative).unwrap();
         assert_eq!(annotations.categories, ["dog", "cat"]);
         assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, -1.0, 1.0, -1.0, -1.0]);
-        assert_eq!(notes, ["1 labels chose nothing: every category negative"]);
+        assert_eq!(notes, ["1 labels chose nothing: no to every category"]);
     }
     // Beside another question, even of free text, choosing nothing is no answer.
     let text = [
@@ -134,7 +134,7 @@ fn the_answers_of_a_checklist_alone_are_categories_by_themselves() {
     let Reading { annotations, notes } = parse(text.join("\n"), Unlisted::Negative).unwrap();
     assert_eq!(annotations.categories, ["Things/dog"]);
     assert_eq!(annotations.labels.to_floats(), [1.0, 0.0]);
-    assert_eq!(notes[1], "1 times a question was left open where another was answered: unknown");
+    assert_eq!(notes[1], "1 labels of questions that were left open: unknown");
 }
 
 #[test]

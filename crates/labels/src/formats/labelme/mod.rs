@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 use super::Reading;
 use super::json::outline;
-use super::marks::{Marks, clear};
-use super::options::{Choice, Options, Unlisted};
+use super::marks::{Marks, all_negative, clear};
+use super::options::{Choice, Options};
 use super::report::{Report, counted};
 use super::shards::shard_files;
 use crate::error::Problems;
 use crate::files::{folder_of, tidy};
 use crate::formats::format::{Format, NotListed};
 use crate::images::has_extension;
-use crate::labels::Label;
+use crate::labels::{Label, LabelMatrix};
 use crate::{Error, Result};
 use file::{File, Shape};
 
@@ -66,10 +66,10 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let Folder { problems, .. } = &mut folder;
     std::mem::take(problems).or(())?;
     let unread = if path.is_dir() && options.images.is_none() { folder.unread_images(path)? } else { 0 };
-    let notes = folder.notes(unlisted, unread);
-    let mut reading = folder.marks.finish(unlisted.label(), path)?;
-    clear(&mut reading.annotations.labels, folder.ignored);
-    reading.notes.extend(notes);
+    let marks = std::mem::take(&mut folder.marks);
+    let mut reading = marks.finish(unlisted.label(), path)?;
+    clear(&mut reading.annotations.labels, folder.ignored.iter().copied());
+    reading.notes.extend(folder.notes(&reading.annotations.labels, unread));
     Ok(reading)
 }
 
@@ -88,7 +88,8 @@ struct Folder {
     shapes: usize,
     left_out: usize,
     flags_of_shapes: usize,
-    empty: usize,
+    /// Images of files without a ticked flag or a shape.
+    empty: Vec<usize>,
     repeated: usize,
 }
 
@@ -108,7 +109,9 @@ impl Folder {
             self.repeated += usize::from(image < before);
             let ticked = flags.into_iter().filter(|(flag, on)| self.flag(image, flag, *on)).count();
             let drawn = shapes.into_iter().filter(|shape| self.shape(image, shape)).count();
-            self.empty += usize::from(ticked + drawn == 0);
+            if ticked + drawn == 0 {
+                self.empty.push(image);
+            }
         }
         self.problems = report.problems;
         Ok(())
@@ -162,18 +165,20 @@ impl Folder {
         Ok(images.filter(|path| has_extension(&path.to_string_lossy()) && !named.contains(path)).count())
     }
 
-    fn notes(&self, unlisted: Unlisted, unread: usize) -> Vec<String> {
-        let (state, empty) = match unlisted {
-            Unlisted::Unknown => ("unknown", 0),
-            Unlisted::Negative => ("negative", self.empty),
-        };
+    fn notes(&self, labels: &LabelMatrix, unread: usize) -> Vec<String> {
+        let empty = all_negative(labels, self.empty.iter().copied());
         let others = self.others.first().map(|file| file.display().to_string()).unwrap_or_default();
         let counts = [
-            (self.unticked, format!("flags are false, not ticked: {state}, as --unlisted says")),
+            (self.unticked, "flags are false, not ticked: read as if they were not there".into()),
             (self.shapes, "shapes: positive for their image".into()),
             (self.left_out, format!("shapes called {IGNORE} or {BACKGROUND} are not read")),
             (self.flags_of_shapes, "ticked flags of shapes are not read".into()),
-            (self.ignored.len(), format!("images with the flag {IGNORE}: kept, every category unknown")),
+            (
+                self.ignored.len(),
+                format!(
+                    "images with the flag {IGNORE}: kept, every category unknown, whatever else they have"
+                ),
+            ),
             (empty, "images have no ticked flag and no shape: every category negative".into()),
             (self.repeated, "files name an image again: labels joined".into()),
             (self.others.len(), format!("JSON files are not LabelMe's and not read, such as {others}")),

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::annotations::Annotations;
 use crate::error::Kind;
+use crate::formats::options::Unlisted;
 use crate::formats::samples::{damaged, problems_of, read_bytes};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/labelme");
@@ -30,19 +31,42 @@ fn ticked_flags_and_shapes_are_positive_and_the_rest_is_what_the_user_says() {
     let rows = [[1.0, -1.0, 1.0], [-1.0; 3], [0.0; 3], [-1.0, 1.0, -1.0]];
     assert_eq!(labels.to_floats(), rows.concat());
     let notes = [
-        "4 flags are false, not ticked: negative, as --unlisted says",
+        "4 flags are false, not ticked: read as if they were not there",
         "3 shapes: positive for their image",
         "1 shapes called __ignore__ or _background_ are not read",
         "1 ticked flags of shapes are not read",
-        "1 images with the flag __ignore__: kept, every category unknown",
+        "1 images with the flag __ignore__: kept, every category unknown, whatever else they have",
         "1 images have no ticked flag and no shape: every category negative",
     ];
     assert_eq!(reading.notes, notes);
     let reading = FORMAT.read(folder, &unlisted(Unlisted::Unknown)).unwrap();
     let rows = [[1.0, 0.0, 1.0], [0.0; 3], [0.0; 3], [0.0, 1.0, 0.0]];
     assert_eq!(reading.annotations.labels.to_floats(), rows.concat());
-    assert_eq!(reading.notes[0], "4 flags are false, not ticked: unknown, as --unlisted says");
+    assert_eq!(reading.notes[0], "4 flags are false, not ticked: read as if they were not there");
     assert_eq!(reading.notes[1..], notes[1..5]);
+}
+
+#[test]
+fn an_image_that_another_file_labels_or_ignores_is_not_counted_as_negative() {
+    let file = |flags: &str, image: &str| {
+        format!(r#"{{"flags": {{{flags}}}, "shapes": [], "imagePath": "{image}", "imageData": null}}"#)
+    };
+    let (no, yes, ignored) = (r#""cat": false"#, r#""cat": true"#, r#""__ignore__": true"#);
+    let files =
+        [(no, "a.jpg"), (yes, "a.jpg"), (no, "b.jpg"), (ignored, "b.jpg"), (no, "c.jpg"), (no, "c.jpg")];
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (flags, image)) in files.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{number}.json")), file(flags, image)).unwrap();
+    }
+    let Reading { annotations, notes } = FORMAT.read(folder.path(), &unlisted(Unlisted::Negative)).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0, -1.0]);
+    let expected = [
+        "4 flags are false, not ticked: read as if they were not there",
+        "1 images with the flag __ignore__: kept, every category unknown, whatever else they have",
+        "1 images have no ticked flag and no shape: every category negative",
+        "3 files name an image again: labels joined",
+    ];
+    assert_eq!(notes, expected);
 }
 
 #[test]

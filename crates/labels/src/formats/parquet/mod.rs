@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use self::cells::Value;
 use self::schema::{EXTRACT, Layout, Plan};
+use self::sets::{Sets, shards};
 use self::shard::{Entry, Rows, Shard};
 use super::marks::{Marks, clear};
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
-use super::shards::{is_same_set, shard_files, split_of, splits};
+use super::shards::shard_files;
 use super::{Reading, name_list};
 use crate::annotations::Annotations;
 use crate::files::{folder_of, tidy};
@@ -28,6 +29,7 @@ mod delta;
 mod guard;
 mod headers;
 mod schema;
+mod sets;
 mod shard;
 mod thrift;
 mod writing;
@@ -53,19 +55,20 @@ train-00001-of-00002.parquet"#,
 };
 
 /// Reads a table, one row group and one column at a time. Image paths are joined to `--images`, else to
-/// the folder of the file or shards; of shards of several splits `--set` chooses one.
+/// the folder of the file or shards; of shards of several splits, or of those that a column such as `split` names,
+/// `--set` chooses one.
 ///
 /// # Errors
 /// All problems of a file at once, each with its row: `table.parquet:12` is the twelfth.
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
-    let (folder, shards) = if path.is_dir() {
-        (path, shards(path, options.set.as_deref())?)
-    } else if options.set.is_some() {
-        return Err(Error::Usage("--set: chooses among the shards of a folder; leave the option out".into()));
+    let set = options.set.as_deref();
+    let (folder, shards, set) = if path.is_dir() {
+        let (files, set) = shards(path, set)?;
+        (path, files, set)
     } else {
-        (folder_of(path), vec![path.to_owned()])
+        (folder_of(path), vec![path.to_owned()], set)
     };
-    let mut table = Table::new(options.images.as_deref().unwrap_or(folder), options);
+    let mut table = Table::new(options.images.as_deref().unwrap_or(folder), options, set);
     for shard in &shards {
         table.add(shard)?;
     }
@@ -81,32 +84,12 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
     (!files.is_empty()).then(|| format!("a folder with {} Parquet files", files.len()))
 }
 
-/// The shards of a folder, in order of their names, or those of one split.
-fn shards(folder: &Path, set: Option<&str>) -> Result<Vec<PathBuf>> {
-    let mut files = shard_files(folder, "parquet")?;
-    let all = splits(&files);
-    let wrong = match set {
-        Some(set) if !all.iter().any(|split| is_same_set(set, split)) => format!("no shards of {set}"),
-        None if all.len() > 1 => "shards of several splits".into(),
-        _ if files.is_empty() => {
-            return Err(Error::Data(format!("{}: no *.parquet files", folder.display())));
-        }
-        _ => {
-            if let Some(set) = set {
-                files.retain(|file| split_of(file).is_some_and(|split| is_same_set(set, split)));
-            }
-            return Ok(files);
-        }
-    };
-    let splits = all.join(", ");
-    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {splits}", folder.display())))
-}
-
 /// What has been read so far.
 struct Table<'a> {
     folder: &'a Path,
     options: &'a Options,
     content: Option<Content>,
+    sets: Sets<'a>,
     notes: Notes,
 }
 
@@ -140,8 +123,8 @@ struct Notes {
 }
 
 impl<'a> Table<'a> {
-    fn new(folder: &'a Path, options: &'a Options) -> Self {
-        Self { folder, options, content: None, notes: Notes::default() }
+    fn new(folder: &'a Path, options: &'a Options, set: Option<&'a str>) -> Self {
+        Self { folder, options, content: None, sets: Sets::new(set), notes: Notes::default() }
     }
 
     /// Reads one more file.
@@ -164,6 +147,7 @@ impl<'a> Table<'a> {
             if report.problems.is_empty() {
                 let rows = Rows { group, before, count };
                 content.add_labels(&shard, &plan.layout, rows, start, &mut report)?;
+                self.sets.add(&shard, &plan.splits, rows)?;
             }
             before += count;
         }
@@ -171,7 +155,8 @@ impl<'a> Table<'a> {
     }
 
     fn finish(self, path: &Path) -> Result<Reading> {
-        let Self { content, notes, .. } = self;
+        let Self { content, sets, notes, .. } = self;
+        let chosen = sets.rows(path)?;
         let content = content.expect("a table has at least one shard");
         let (mut reading, without, numbers) = match content {
             Content::Columns { categories, images, labels, .. } => {
@@ -188,6 +173,9 @@ impl<'a> Table<'a> {
                 (reading, without.len(), numbers)
             }
         };
+        if let Some(rows) = chosen {
+            reading.annotations = reading.annotations.select(&rows);
+        }
         reading.notes.extend(notes.sentences(without, numbers));
         Ok(reading)
     }

@@ -6,6 +6,7 @@ use ::parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
 use crate::formats::report::shown;
+use crate::formats::sheet::is_split_column;
 use crate::text::letters;
 
 /// Key of the table's metadata by which our own tables are known: the first column is the image, every other
@@ -28,6 +29,8 @@ pub(super) struct Plan {
     /// The leaf with the paths.
     pub image: usize,
     pub layout: Layout,
+    /// The columns that may say which split an image is of, with their names.
+    pub splits: Vec<(String, usize)>,
     /// Columns that are neither.
     pub left_out: Vec<String>,
     /// Whether the table holds the images as well.
@@ -140,7 +143,7 @@ pub(super) fn plan(metadata: &ParquetMetaData) -> Result<Plan, String> {
                     "column {name} holds lists that may be the labels; call it labels, or drop it"
                 ));
             }
-            Layout::Columns(categories(metadata, &leaves)?)
+            Layout::Columns(categories(metadata, &leaves, image)?)
         }
     };
     let left_out = left_out(&leaves, image, &layout);
@@ -155,7 +158,7 @@ pub(super) fn plan(metadata: &ParquetMetaData) -> Result<Plan, String> {
             })
         })
     };
-    Ok(Plan { image, layout, left_out, embedded })
+    Ok(Plan { image, layout, splits: splits(&leaves, image), left_out, embedded })
 }
 
 /// Our own table.
@@ -170,7 +173,13 @@ fn ours(leaves: &[Leaf<'_>]) -> Result<Plan, String> {
     }
     let categories =
         leaves.iter().enumerate().skip(1).map(|(at, leaf)| (leaf.root().to_owned(), at)).collect();
-    Ok(Plan { image: 0, layout: Layout::Columns(categories), left_out: Vec::new(), embedded: false })
+    Ok(Plan {
+        image: 0,
+        layout: Layout::Columns(categories),
+        splits: Vec::new(),
+        left_out: Vec::new(),
+        embedded: false,
+    })
 }
 
 fn image(leaves: &[Leaf<'_>]) -> Result<usize, String> {
@@ -205,10 +214,16 @@ pub(super) const EXTRACT: &str = "write each image to a file and put the file's 
 const EXPECTED: &str = "expected a column of 1, 0 and null for each category, or list columns labels \
                         and negative_labels";
 
-fn categories(metadata: &ParquetMetaData, leaves: &[Leaf<'_>]) -> Result<Vec<(String, usize)>, String> {
+fn categories(
+    metadata: &ParquetMetaData,
+    leaves: &[Leaf<'_>],
+    image: usize,
+) -> Result<Vec<(String, usize)>, String> {
+    let splits = splits(leaves, image);
     let mut categories: Vec<(String, usize)> = Vec::new();
     for (at, leaf) in leaves.iter().enumerate() {
-        if !leaf.is_label() || OTHERS.contains(&&*letters(leaf.root())) {
+        let of_split = splits.iter().any(|(_, split)| *split == at);
+        if !leaf.is_label() || of_split || OTHERS.contains(&&*letters(leaf.root())) {
             continue;
         }
         let name = shown(leaf.root());
@@ -225,6 +240,16 @@ fn categories(metadata: &ParquetMetaData, leaves: &[Leaf<'_>]) -> Result<Vec<(St
         return Err(format!("no labels among {columns}; {EXPECTED}"));
     }
     Ok(categories)
+}
+
+/// The columns that may say which split an image is of.
+fn splits(leaves: &[Leaf<'_>], image: usize) -> Vec<(String, usize)> {
+    let may_tell = |(at, leaf): &(usize, &Leaf<'_>)| {
+        // A number in `set` is none of a split.
+        let known = leaf.kind == Kind::Text || leaf.is_label() && letters(leaf.root()) != "set";
+        *at != image && leaf.is_plain() && known && is_split_column(leaf.root())
+    };
+    leaves.iter().enumerate().filter(may_tell).map(|(at, leaf)| (leaf.root().to_owned(), at)).collect()
 }
 
 /// The columns that nothing is read from.

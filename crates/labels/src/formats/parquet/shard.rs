@@ -55,6 +55,10 @@ impl<'a> Shard<'a> {
         plan(self.reader.metadata()).map_err(|what| Error::Data(format!("{}: {what}", self.path.display())))
     }
 
+    pub fn path(&self) -> &Path {
+        self.path
+    }
+
     pub fn groups(&self) -> usize {
         self.reader.num_row_groups()
     }
@@ -112,6 +116,26 @@ impl<'a> Shard<'a> {
             }
         })?;
         self.same_length(&name, row, rows.count)
+    }
+
+    /// Reads a column of words, numbers or booleans as text, nothing where a cell is null.
+    pub fn words(&self, rows: Rows, leaf: usize) -> Result<Vec<Option<String>>> {
+        // A text that all rows share takes no room in the file, but would here.
+        const LONGEST: usize = 100;
+        let (mut words, mut count) = (Vec::new(), 0);
+        self.each(rows.group, leaf, rows.count, |cell| {
+            count += 1;
+            if count <= rows.count {
+                words.push(cell.value.map(|value| match value {
+                    Value::Text(text) => {
+                        String::from_utf8_lossy(&text[..text.len().min(LONGEST)]).into_owned()
+                    }
+                    other => other.to_string(),
+                }));
+            }
+        })?;
+        self.same_length(&shown(self.name(leaf)), count, rows.count)?;
+        Ok(words)
     }
 
     /// Reads a column of lists; `each` takes the row within the group and may say what is wrong with an entry.

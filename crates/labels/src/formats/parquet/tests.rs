@@ -62,7 +62,46 @@ fn two_lists_hold_all_three_states() {
     ]);
     assert_eq!(notes, [""; 0]);
     let error = fixture("lists.parquet", &unlisted(Unlisted::Negative)).unwrap_err();
-    assert_eq!(error.to_string(), "--unlisted: this Parquet table already defines this; remove the option");
+    assert_eq!(error.to_string(), "--unlisted: this Parquet table has no use for it; remove the option");
+}
+
+#[test]
+fn splits_of_a_column_are_never_read_as_one() {
+    let columns = "message m { optional binary image (UTF8); optional int64 cat; optional int64 is_valid; }";
+    let bytes = table(columns, &[("1.jpg", 1), ("2.jpg", 0)], &[]);
+    let error = parse(&bytes, &Options::default()).unwrap_err();
+    assert_eq!(error.kind(), crate::error::Kind::Usage);
+    let end = "images of several sets; choose one with --set: train (1), valid (1)";
+    assert!(error.to_string().ends_with(end), "{error}");
+    let set = |set: &str| Options { set: Some(set.into()), ..Options::default() };
+    let Reading { annotations, notes } = parse(&bytes, &set("validation")).unwrap();
+    assert_eq!((annotations.images.len(), &*annotations.categories), (1, &["cat".to_owned()][..]));
+    assert!(annotations.images[0].ends_with("1.jpg"));
+    assert_eq!(annotations.labels.to_floats(), [1.0]);
+    assert_eq!(notes, ["columns that were not read: is_valid"]);
+    // All text columns of this table are alike: the split is the name of the image.
+    let text =
+        "message m { optional binary image (UTF8); optional binary split (UTF8); optional int64 cat; }";
+    let bytes = table(text, &[("1.jpg", 1), ("2.jpg", 0)], &[]);
+    assert!(parse(&bytes, &Options::default()).is_err());
+    assert_eq!(parse(&bytes, &set("2.jpg")).unwrap().annotations.labels.to_floats(), [-1.0]);
+    let same = table(text, &[("1.jpg", 1)], &[]);
+    assert_eq!(parse(&same, &Options::default()).unwrap().annotations.labels.to_floats(), [1.0]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("0.parquet"), &same).unwrap();
+    let other =
+        table("message m { optional binary image (UTF8); optional int64 cat; }", &[("2.jpg", 1)], &[]);
+    std::fs::write(folder.path().join("1.parquet"), other).unwrap();
+    let error = read(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("1.parquet: a column of splits in some shards alone; expected one table"),
+        "{error}"
+    );
+    let error = fixture("pyarrow.parquet", &set("train")).unwrap_err().to_string();
+    assert!(
+        error.ends_with("--set: nothing says which set an image belongs to; leave the option out"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -94,7 +133,25 @@ fn shards_are_one_table_and_numbers_have_the_names_of_the_metadata() {
     assert!(notes[1].starts_with("the table holds images, which are not read"), "{notes:?}");
     // A test split is not read into a training set in silence.
     let error = fixture("shards", &unlisted(Unlisted::Negative)).unwrap_err().to_string();
-    assert!(error.ends_with("shards of several splits; choose one with --set: test, train"), "{error}");
+    let end = "shards of several splits, or of a split and of none; choose one with --set: ";
+    assert!(error.ends_with(&format!("{end}test, train")), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train.parquet", "more.parquet"] {
+        std::fs::copy(Path::new(FIXTURES).join("list.parquet"), folder.path().join(name)).unwrap();
+    }
+    let error = read(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("{end}train")), "{error}");
+    for (from, to) in [("train", "val"), ("more", "valid")] {
+        let file = |name| folder.path().join(name).with_extension("parquet");
+        std::fs::rename(file(from), file(to)).unwrap();
+    }
+    let of = |set: &str| Options { set: Some(set.into()), ..unlisted(Unlisted::Unknown) };
+    assert_eq!(shards(folder.path(), Some("valid")).unwrap().0, [folder.path().join("valid.parquet")]);
+    let error = read(folder.path(), &of("validation")).unwrap_err().to_string();
+    assert!(
+        error.ends_with("validation may mean val or valid; choose one with --set: val, valid"),
+        "{error}"
+    );
     let error = fixture("shards", &Options { set: Some("val".into()), ..Options::default() }).unwrap_err();
     assert!(error.to_string().contains("no shards of val; choose one with --set: test, train"));
     let images_elsewhere = Options { images: Some("/data".into()), ..options };

@@ -83,8 +83,20 @@ pub(in crate::formats) fn describes(name: &str) -> bool {
 }
 
 /// Whether a column may hold the split of each image.
-fn is_split(name: &str) -> bool {
+pub(in crate::formats) fn is_split_column(name: &str) -> bool {
     SPLITS.contains(&letters(name).as_str())
+}
+
+/// What a cell of such a column says: any word in one called `split`, `partition` or `subset`, a known split in
+/// another one.
+pub(in crate::formats) fn split_said<'a>(column: &str, cell: &'a str) -> Option<&'a str> {
+    let cell = cell.trim();
+    match (letters(column).as_str(), cell.to_lowercase().as_str()) {
+        ("isvalid", "true" | "1" | "yes") => Some("valid"),
+        ("isvalid", "false" | "0" | "no") => Some("train"),
+        ("split" | "partition" | "subset", _) => (!cell.is_empty()).then_some(cell),
+        _ => is_split_name(cell).then_some(cell),
+    }
 }
 
 /// The column of images by its name.
@@ -108,7 +120,7 @@ pub(in crate::formats) struct Columns {
     pub names: Vec<String>,
     pub image: usize,
     /// Where the split of each image may be.
-    pub split: Option<usize>,
+    pub splits: Vec<usize>,
     /// The columns of labels that the user chose.
     pub chosen: Option<Vec<usize>>,
 }
@@ -164,21 +176,14 @@ impl Columns {
             let name = shown(&names[image]);
             return Err(Error::Usage(format!("{file}: --label-columns: {name} is the column of images")));
         }
-        let split = names.iter().position(|name| is_split(name));
-        let split = split.filter(|split| *split != image && !chosen.contains(split));
-        Ok(Self { names, image, split, chosen: (!chosen.is_empty()).then_some(chosen) })
+        let may_tell = |column: &usize| *column != image && !chosen.contains(column);
+        let splits = (0..names.len()).filter(|&column| is_split_column(&names[column])).filter(may_tell);
+        let splits = splits.collect();
+        Ok(Self { names, image, splits, chosen: (!chosen.is_empty()).then_some(chosen) })
     }
 
-    /// The split that a row belongs to: any word of a column called `split`, `partition` or
-    /// `subset`, a known word of another one.
-    pub fn split_of<'a>(&self, fields: &'a [Cow<'_, str>]) -> Option<&'a str> {
-        let column = self.split?;
-        let value = fields.get(column)?.trim();
-        match (letters(&self.names[column]).as_str(), value.to_lowercase().as_str()) {
-            ("isvalid", "true" | "1" | "yes") => Some("valid"),
-            ("isvalid", "false" | "0" | "no") => Some("train"),
-            ("split" | "partition" | "subset", _) => (!value.is_empty()).then_some(value),
-            _ => is_split_name(value).then_some(value),
-        }
+    /// What each of the columns of splits says of a row.
+    pub fn splits_of<'a>(&'a self, fields: &'a [Cow<'_, str>]) -> impl Iterator<Item = Option<&'a str>> {
+        self.splits.iter().map(|&column| split_said(&self.names[column], fields.get(column)?))
     }
 }

@@ -7,14 +7,14 @@
 
 mod columns;
 mod encoding;
-mod splits;
 
 use std::borrow::Cow;
 use std::path::Path;
 
-pub(super) use self::columns::{Columns, describes, image_column, never_labels, weak_image_column};
+pub(super) use self::columns::{
+    Columns, describes, image_column, is_split_column, never_labels, split_said, weak_image_column,
+};
 pub(super) use self::encoding::head_text;
-pub(super) use self::splits::Splits;
 use super::lines::{Lines, split, text};
 use super::report::Report;
 use crate::images::has_extension;

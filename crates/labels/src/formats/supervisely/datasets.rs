@@ -1,12 +1,12 @@
 //! The folders of a project.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
 use crate::formats::head_of;
 use crate::formats::json::outline;
-use crate::formats::shards::{is_same_set, shard_files, splits};
+use crate::formats::shards::{are_apart, meant, shard_files, split_in};
 use crate::{Error, Result};
 
 const META: &str = "meta.json";
@@ -40,6 +40,23 @@ pub struct Dataset {
     /// Its name in the project: `train`, or `fruit/apple` for one in another.
     pub name: String,
     folder: PathBuf,
+}
+
+impl Dataset {
+    /// The split that it is or is inside.
+    fn split(&self) -> Option<&str> {
+        split_in(Path::new(&self.name))
+    }
+
+    /// Whether it has this name, or is inside the one that has.
+    fn is_inside(&self, name: &str) -> bool {
+        self.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The names by which `--set` may mean it without the whole of its name: `a` and `val` of `a/val`.
+    fn short_names(&self) -> impl Iterator<Item = &str> {
+        self.name.split('/').next().into_iter().chain(self.split())
+    }
 }
 
 impl Source {
@@ -205,26 +222,36 @@ fn collect(
     Ok(())
 }
 
-/// The datasets that `--set` names, with those inside it; without it all, unless they are splits.
+/// The datasets that `--set` names, with those inside it; without it all, unless some are splits.
 fn choose(mut datasets: Vec<Dataset>, set: Option<&str>, path: &Path) -> Result<Vec<Dataset>> {
-    let tops: Vec<PathBuf> =
-        datasets.iter().filter_map(|dataset| Some(dataset.name.split('/').next()?.into())).collect();
-    let names = || {
-        let mut names: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-        names.truncate(20);
+    let names = |datasets: &[Dataset]| {
+        let names: Vec<&str> = datasets.iter().take(20).map(|dataset| dataset.name.as_str()).collect();
         names.join(", ")
     };
-    let is_of = |name: &str, set: &str| {
-        let inside = name.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        inside || name.split('/').next().is_some_and(|top| is_same_set(top, set))
-    };
-    let wrong = match set {
-        Some(set) if !datasets.iter().any(|dataset| is_of(&dataset.name, set)) => format!("no dataset {set}"),
-        None if splits(&tops).len() > 1 => "datasets of several splits".into(),
-        _ => {
-            datasets.retain(|dataset| set.is_none_or(|set| is_of(&dataset.name, set)));
-            return Ok(datasets);
+    let all = names(&datasets);
+    let several = match set {
+        Some(set) if datasets.iter().any(|dataset| dataset.is_inside(set)) => {
+            datasets.retain(|dataset| dataset.is_inside(set));
+            None
         }
+        Some(set) => {
+            let short = datasets.iter().flat_map(Dataset::short_names).collect::<BTreeSet<_>>();
+            let chosen = meant(&Vec::from_iter(short), set).map(|name| name.map(str::to_owned));
+            let is_chosen = |dataset: &Dataset| match &chosen {
+                Ok(Some(chosen)) => dataset.short_names().any(|name| name == chosen),
+                _ => false,
+            };
+            datasets.retain(is_chosen);
+            chosen.err()
+        }
+        None => None,
     };
-    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {}", path.display(), names())))
+    let (wrong, others) = match set {
+        Some(set) if datasets.is_empty() => (several.unwrap_or_else(|| format!("no dataset {set}")), all),
+        _ if are_apart(datasets.iter().map(Dataset::split)) => {
+            ("datasets of several splits, or a split beside other datasets".into(), names(&datasets))
+        }
+        _ => return Ok(datasets),
+    };
+    Err(Error::Usage(format!("{}: {wrong}; choose one with --set: {others}", path.display())))
 }

@@ -267,9 +267,9 @@ impl Counts {
                 "tags with the value yes, no or unknown: positive, negative and unknown".to_owned(),
             ),
             (self.values.values().sum(), format!("tags whose value is {kinds} are not read")),
-            (empty, "images have neither tags nor objects: what is not listed is negative".to_owned()),
-            (open, "times a tag with several values does not say one of an image: unknown".to_owned()),
-            (self.without_file, "images have no file in ann: left out".to_owned()),
+            (empty, "images have neither tags nor objects: negative, but for tags with values".to_owned()),
+            (open, "labels of tags whose value an image does not say: unknown".to_owned()),
+            (self.without_file, "files of img have none in ann: left out".to_owned()),
         ];
         counted(counts).collect()
     }

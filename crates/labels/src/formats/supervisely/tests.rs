@@ -75,8 +75,8 @@ fn an_image_without_a_tag_that_asks_stays_unknown_where_the_rest_is_negative() {
     ];
     assert_eq!(annotations.labels.to_floats(), rows.concat());
     let expected = [
-        "1 images have neither tags nor objects: what is not listed is negative",
-        "7 times a tag with several values does not say one of an image: unknown",
+        "1 images have neither tags nor objects: negative, but for tags with values",
+        "9 labels of tags whose value an image does not say: unknown",
     ];
     assert_eq!(notes[5..], expected);
 }
@@ -168,11 +168,41 @@ fn splits_are_not_read_together() {
     };
     let error = read(&["train", "val", "more"], None).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
-    let end = "datasets of several splits; choose one with --set: more, train, val";
-    assert!(error.to_string().ends_with(end), "{error}");
+    let end = "datasets of several splits, or a split beside other datasets; choose one with --set: ";
+    assert!(error.to_string().ends_with(&format!("{end}more, train, val")), "{error}");
     assert_eq!(read(&["train", "val"], Some("val")).unwrap(), 1);
-    assert_eq!(read(&["train", "more"], None).unwrap(), 2);
     assert_eq!(read(&["ds0", "ds1", "ds2"], None).unwrap(), 3);
+    // What is no split may hold images of any.
+    let error = read(&["train", "more"], None).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("{end}more, train")), "{error}");
+    assert_eq!(read(&["train", "more"], Some("more")).unwrap(), 1);
+    assert_eq!(read(&["train", "train/more"], None).unwrap(), 2);
+}
+
+#[test]
+fn splits_inside_datasets_are_not_read_together() {
+    let names = ["street/train", "street/datasets/val", "fruit/train"];
+    let files = names.map(|name| (format!("{name}/ann/a.jpg.json"), r#"{"tags": []}"#));
+    let folder = project(META, &files.each_ref().map(|(path, text)| (path.as_str(), *text)));
+    let read = |set: Option<&str>| {
+        let options = Options { set: set.map(str::to_owned), ..options(Unlisted::Unknown) };
+        FORMAT.read(folder.path(), &options).map(|reading| reading.annotations.images.len())
+    };
+    let end = "a split beside other datasets; choose one with --set: ";
+    let error = read(None).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("{end}fruit/train, street/val, street/train")), "{error}");
+    let error = read(Some("street")).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("{end}street/val, street/train")), "{error}");
+    for (set, count) in [("fruit", 1), ("street/val", 1), ("train", 2), ("validation", 1)] {
+        assert_eq!(read(Some(set)).unwrap(), count, "{set}");
+    }
+    std::fs::rename(folder.path().join("fruit/train"), folder.path().join("fruit/valid")).unwrap();
+    assert_eq!(read(Some("val")).unwrap(), 1);
+    let error = read(Some("validation")).unwrap_err().to_string();
+    assert!(
+        error.contains("validation may mean val or valid; choose one with --set: fruit/valid, "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -197,7 +227,7 @@ fn images_without_an_annotation_are_counted() {
     let folder = project(META, &files);
     let Reading { annotations, notes } = FORMAT.read(folder.path(), &options(Unlisted::Unknown)).unwrap();
     assert_eq!(annotations.images, ["a.jpg", "b"].map(|name| folder.path().join("ds0/img").join(name)));
-    assert_eq!(notes, ["1 images have no file in ann: left out"]);
+    assert_eq!(notes, ["1 files of img have none in ann: left out"]);
 }
 
 #[test]

@@ -17,8 +17,9 @@ use super::arrays::convention::{Counted, decide};
 use super::options::{Choice, Convention, Options, Unlisted};
 use super::report::{Report, shown};
 use super::sheet::{
-    Columns, Layout, Splits, for_each_row, head_text, image_column, never_labels, usage, wrong_count,
+    Columns, Layout, for_each_row, head_text, image_column, never_labels, usage, wrong_count,
 };
+use super::splits::Splits;
 use super::{Reading, specific, tags};
 use crate::annotations::Annotations;
 use crate::files::tidy;
@@ -71,7 +72,10 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
         }
         let table = match &mut table {
             Some(table) => table,
-            None => table.insert(Table::new(Columns::of(&header, Some(fields), options, report)?)),
+            None => {
+                let columns = Columns::of(&header, Some(fields), options, report)?;
+                table.insert(Table::new(columns, options.set.as_deref()))
+            }
         };
         table.add(fields, options.image_folder(path), options, report);
         Ok(())
@@ -132,12 +136,12 @@ struct Candidate {
 }
 
 /// What has been read so far.
-struct Table {
+struct Table<'a> {
     columns: Columns,
     candidates: Vec<Candidate>,
     images: Vec<PathBuf>,
     lines: HashMap<PathBuf, usize>,
-    splits: Splits,
+    splits: Splits<'a>,
     /// Yes and 1 as positive, no and 0 as unknown, −1 as negative.
     values: LabelMatrix,
     /// Positive where a cell is blank or a word says that nobody knows.
@@ -147,10 +151,12 @@ struct Table {
     worded: bool,
 }
 
-impl Table {
-    fn new(columns: Columns) -> Self {
+impl<'a> Table<'a> {
+    fn new(columns: Columns, set: Option<&'a str>) -> Self {
         let free = |&column: &usize| {
-            column != columns.image && Some(column) != columns.split && !never_labels(&columns.names[column])
+            column != columns.image
+                && !columns.splits.contains(&column)
+                && !never_labels(&columns.names[column])
         };
         let candidates = match &columns.chosen {
             Some(chosen) => chosen.clone(),
@@ -165,7 +171,7 @@ impl Table {
             candidates,
             images: Vec::new(),
             lines: HashMap::new(),
-            splits: Splits::default(),
+            splits: Splits::new(set),
             values,
             blank,
             row: [Vec::new(), Vec::new()],
@@ -175,7 +181,7 @@ impl Table {
 
     /// Takes one line below the header.
     fn add(&mut self, fields: &[Cow<'_, str>], folder: &Path, options: &Options, report: &mut Report<'_>) {
-        if !self.splits.keeps(self.columns.split_of(fields), options.set.as_deref()) {
+        if !self.splits.takes(self.columns.splits_of(fields)) {
             return;
         }
         self.row.iter_mut().for_each(Vec::clear);
@@ -208,7 +214,7 @@ impl Table {
 
     /// Decides which candidates are labels and what their numbers mean.
     fn finish(self, path: &Path, options: &Options) -> Result<Reading> {
-        self.splits.choice(path, options.set.as_deref())?;
+        self.splits.check(path)?;
         self.refuse_doubtful(path)?;
         let kept: Vec<usize> =
             (0..self.candidates.len()).filter(|&place| self.candidates[place].is_labels()).collect();

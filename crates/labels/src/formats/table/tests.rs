@@ -153,17 +153,14 @@ fn the_user_chooses_columns() {
 fn splits_in_one_table_are_not_joined() {
     let text = "image,cat,split\na.jpg,yes,train\nb.jpg,no,train\nc.jpg,yes,test\n";
     let found = refusal(text, &Options::default());
-    assert!(
-        found.contains("its rows belong to several splits; choose one with --set: test, train"),
-        "{found}"
-    );
+    assert!(found.contains("images of several sets; choose one with --set: test ("), "{found}");
     let set = |set: &str| Options { set: Some(set.into()), ..Options::default() };
     for name in ["train", "Training"] {
         assert_eq!(with(text, &set(name)).unwrap().annotations.images.len(), 2);
     }
-    assert!(refusal(text, &set("val")).contains("no rows of val; choose one with --set: test, train"));
+    assert!(refusal(text, &set("val")).contains("no images of val; choose one with --set: test ("));
     let plain = "image,cat\na.jpg,yes\nb.jpg,no\n";
-    assert!(refusal(plain, &set("train")).contains("--set: no column of the table holds splits"));
+    assert!(refusal(plain, &set("train")).contains("--set: nothing says which set an image belongs to"));
     let fastai = "fname,cat,is_valid\na.jpg,yes,True\nb.jpg,no,False\n";
     assert!(with(fastai, &set("valid")).unwrap().annotations.images[0].ends_with("a.jpg"));
 }
@@ -182,9 +179,27 @@ fn splits_of_names_of_their_own_are_not_joined_either() {
     for column in ["split", "Subset", "partition"] {
         let text = format!("image,cat,{column}\na.jpg,yes,train\nb.jpg,no,unseen city\nc.jpg,yes,\n");
         let found = refusal(&text, &Options::default());
-        assert!(found.contains("choose one with --set: train, unseen city"), "{found}");
+        assert!(
+            found.contains("choose one with --set: train (1), unassigned (1), unseen city (1)"),
+            "{found}"
+        );
         let set = Options { set: Some("unseen city".into()), ..Options::default() };
         assert!(with(&text, &set).unwrap().annotations.images[0].ends_with("b.jpg"));
+        // Rows that say nothing may be of any split.
+        let none = refusal(&text.replace("unseen city", ""), &Options::default());
+        assert!(none.contains("choose one with --set: train (1), unassigned (2)"), "{none}");
+    }
+    let two = "image,cat,split\na.jpg,yes,val\nb.jpg,no,valid\n";
+    let both = refusal(two, &Options { set: Some("val".into()), ..Options::default() });
+    assert!(both.contains("val may mean val or valid; give them one name"), "{both}");
+    // Whichever column comes first.
+    for header in ["image,cat,set,split", "image,cat,split,set"] {
+        let [one, two] = if header.ends_with("set") { ["train,a", "test,a"] } else { ["a,train", "a,test"] };
+        let text = format!("{header}\na.jpg,yes,{one}\nb.jpg,no,{two}\n");
+        let found = refusal(&text, &Options::default());
+        assert!(found.contains("choose one with --set: test (1), train (1)"), "{found}");
+        let test = Options { set: Some("test".into()), ..Options::default() };
+        assert!(with(&text, &test).unwrap().annotations.images[0].ends_with("b.jpg"));
     }
     let set = "image,cat,set\na.jpg,yes,train\nb.jpg,no,validate\n";
     let chosen = Options { set: Some("val".into()), ..Options::default() };

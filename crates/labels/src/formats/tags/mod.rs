@@ -22,7 +22,8 @@ use crate::formats::image_names::image_names;
 use crate::formats::marks::{Marks, clear};
 use crate::formats::options::{Choice, Options, Separator};
 use crate::formats::report::shown;
-use crate::formats::sheet::{Layout, Splits, head_text};
+use crate::formats::sheet::{Layout, head_text};
+use crate::formats::splits::Splits;
 use crate::formats::{Reading, specific};
 use crate::labels::Label;
 use crate::text::listed;
@@ -70,10 +71,10 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     };
     let folder = options.image_folder(path);
     let mut marks = Marks::default();
-    let mut splits = Splits::default();
+    let mut splits = Splits::new(options.set.as_deref());
     let (mut tagged, mut silent) = (HashSet::new(), HashSet::new());
     fields.for_each_row(path, survey.has_header, |row| {
-        if !splits.keeps(fields.columns.as_ref().and_then(|it| it.split_of(row)), options.set.as_deref()) {
+        if !splits.takes(fields.columns.iter().flat_map(|columns| columns.splits_of(row))) {
             return;
         }
         let image = marks.image(&folder.join(&*options.image_name(row[fields.image].trim())));
@@ -95,7 +96,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
             }
         }
     })?;
-    splits.choice(path, options.set.as_deref())?;
+    splits.check(path)?;
     if options.separator.is_none() && marks.categories().iter().all(|tag| ["0", "1", "-1"].contains(&&**tag))
     {
         refuse_numbers(path, marks.categories())?;

@@ -157,8 +157,8 @@ impl Attributes {
         }
     }
 
-    /// Marks what images have of the chosen attributes; gives how many images have anything.
-    pub fn mark(&self, chosen: &[usize], rows: &[usize], marks: &mut Marks) -> usize {
+    /// Marks what images have of the chosen attributes.
+    pub fn mark(&self, chosen: &[usize], rows: &[usize], marks: &mut Marks) {
         let mut columns: HashMap<usize, Vec<usize>> = HashMap::new();
         for &place in chosen {
             let Attribute { name, values, .. } = &self.attributes[place];
@@ -168,14 +168,11 @@ impl Attributes {
             };
             columns.insert(place, values.all().iter().map(category).collect());
         }
-        let mut labeled = vec![false; rows.len()];
         for &(image, attribute, value) in &self.marks {
             if let Some(columns) = columns.get(&(attribute as usize)) {
                 marks.mark(rows[image as usize], columns[value as usize], Label::Positive);
-                labeled[image as usize] = true;
             }
         }
-        labeled.iter().filter(|labeled| **labeled).count()
     }
 
     /// What the user should know of the attributes that were chosen and of the others.
@@ -198,13 +195,16 @@ impl Attributes {
             notes.push(format!("{} attributes are read as categories ATTRIBUTE/VALUE", chosen.len()));
         }
         let others = all().filter(|(place, _)| !chosen.contains(place)).map(|(_, it)| shown(&it.name));
-        let others = others.take(10).collect::<Vec<_>>().join(", ");
+        let others = others.collect::<Vec<_>>();
         if !others.is_empty() {
-            notes.push(format!("attributes that are not read: {others}; choose one with --field"));
+            let more = if others.len() > 10 { ", …" } else { "" };
+            let first = others[..others.len().min(10)].join(", ");
+            notes.push(format!("attributes that are not read: {first}{more}; choose one with --field"));
         }
         let unticked: usize = chosen.iter().map(|&it| self.attributes[it].unticked).sum();
         if unticked > 0 {
-            notes.push(format!("{unticked} checkboxes are false, not ticked: what --unlisted says"));
+            notes
+                .push(format!("{unticked} checkboxes are false, not ticked: read as if they were not there"));
         }
         notes
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Reading;
 use super::json::{Document, Entries, Lenient, Member, Scalar, outline, read_object};
 use super::location::locate;
-use super::marks::Marks;
+use super::marks::{Marks, all_negative};
 use super::names::Names;
 use super::options::{Choice, Options, Unlisted};
 use super::report::{Report, counted, shown};
@@ -203,9 +203,10 @@ impl Project {
                 marks.image(&image)
             })
             .collect();
-        let labeled = self.attributes.mark(&chosen, &rows, &mut marks);
+        self.attributes.mark(&chosen, &rows, &mut marks);
         let mut notes = self.attributes.notes(&chosen);
-        let empty = if unlisted == Unlisted::Negative { rows.len() - labeled } else { 0 };
+        let mut reading = marks.finish(unlisted.label(), path)?;
+        let empty = all_negative(&reading.annotations.labels, rows);
         let counts = [
             (self.regions, "regions: their attributes are those of the image"),
             (self.unlabeled_regions, "regions have no attribute: nothing is known from them"),
@@ -214,7 +215,6 @@ impl Project {
             (self.remote, "images are URLs: looked for by their path below the host"),
         ];
         notes.extend(counted(counts));
-        let mut reading = marks.finish(unlisted.label(), path)?;
         reading.notes.extend(notes);
         Ok(reading)
     }

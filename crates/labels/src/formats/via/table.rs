@@ -36,7 +36,7 @@ pub fn read(path: &Path, report: &mut Report<'_>, project: &mut Project) -> Resu
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
     let mut first = true;
-    let mut last = None;
+    let mut last: Option<[String; 2]> = None;
     while lines.advance()? {
         let Lines { bytes, report, .. } = &mut lines;
         let Some(cells) = fields(bytes, report) else { continue };
@@ -48,16 +48,19 @@ pub fn read(path: &Path, report: &mut Report<'_>, project: &mut Project) -> Resu
             continue;
         };
         // The lines of an image follow each other; later ones are the image again.
-        let again = last.as_deref() == Some(&**name);
+        let again = last.as_ref().is_some_and(|[last, _]| last == name);
         let before = project.repeated;
         let Some(row) = project.row(Some(&Scalar::Text(name.to_string())), report) else { continue };
         if again {
             project.repeated = before;
         }
-        last = Some(name.to_string());
-        for (name, value) in attributes(of_file, "file_attributes", report).0 {
-            project.attributes.value(row, &name, &value, report);
+        // Each of them has the attributes of the image, which count once.
+        if !again || last.as_ref().is_some_and(|[_, last]| last != of_file) {
+            for (name, value) in attributes(of_file, "file_attributes", report).0 {
+                project.attributes.value(row, &name, &value, report);
+            }
         }
+        last = Some([name.to_string(), of_file.to_string()]);
         let of_region = attributes(of_region, "region_attributes", report);
         let is_region = count.trim() != "0" || shape.trim() != "{}" || !of_region.0.is_empty();
         if is_region {

@@ -36,7 +36,7 @@ fn chosen_values_of_a_project_are_positive_and_the_rest_is_what_the_user_says() 
         "attribute \"kind\" has a default, which VIA fills in unasked",
         "2 attributes are read as categories ATTRIBUTE/VALUE",
         "attributes that are not read: \"caption\"; choose one with --field",
-        "1 checkboxes are false, not ticked: what --unlisted says",
+        "1 checkboxes are false, not ticked: read as if they were not there",
         "4 regions: their attributes are those of the image",
         "1 regions have no attribute: nothing is known from them",
         "1 images have no label: every category negative",
@@ -109,6 +109,29 @@ fn a_table_has_a_line_for_each_region() {
     assert_eq!(via_1_0.annotations.categories, categories);
     let again = "1 images are listed again under the same name: labels joined".to_owned();
     assert!(via_1_0.notes.contains(&again), "{:?}", via_1_0.notes);
+}
+
+#[test]
+fn attributes_of_an_image_count_once_however_many_regions_it_has() {
+    let header =
+        "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes";
+    let line = |name: &str, of_file: &str, region: usize| {
+        format!("{name},1,\"{{{of_file}}}\",2,{region},\"{{}}\",\"{{\"\"kind\"\":{{\"\"car\"\":true}}}}\"\n")
+    };
+    let unticked = r#"""quality"":{""sharp"":false}"#;
+    let ticked = r#"""quality"":{""sharp"":true}"#;
+    let lines = [line("a.jpg", unticked, 0), line("a.jpg", unticked, 1), line("./a.jpg", ticked, 0)];
+    let text = format!("{header}\n{}", lines.concat());
+    let Reading { annotations, notes } = parse("a.csv", text).unwrap();
+    assert_eq!(annotations.labels.to_floats(), [1.0, 1.0]);
+    let expected = "1 checkboxes are false, not ticked: read as if they were not there".to_owned();
+    assert!(notes.contains(&expected), "{notes:?}");
+    // An image with two names is none without a label.
+    let lines = ["a.jpg", "./a.jpg"].map(|name| line(name, ticked, 0)).concat();
+    let none = "./b.jpg,1,\"{}\",0,0,\"{}\",\"{}\"\nb.jpg,1,\"{}\",0,0,\"{}\",\"{}\"\n";
+    let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Negative));
+    let Reading { notes, .. } = read_bytes("a.csv", format!("{header}\n{lines}{none}"), read).unwrap();
+    assert!(notes.contains(&"1 images have no label: every category negative".to_owned()), "{notes:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::label_lists::{Columns, fill_unlisted};
 use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::{counted, shown};
-use super::shards::{shard_files, splits};
+use super::shards::{are_apart, shard_files, split_of, splits};
 use crate::error::Problems;
 use crate::files::folder_of;
 use crate::images::EXTENSIONS;
@@ -77,18 +77,7 @@ pub fn recognize(path: &Path, head: &[u8]) -> Option<String> {
 fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists());
     let files = match pattern {
-        _ if path.is_dir() => {
-            let files = shard_files(path, "tar")?;
-            if let splits @ [_, .., last] = &splits(&files)[..] {
-                return Err(Error::Usage(format!(
-                    "{}: shards of several splits: {}; choose one with a pattern, such as '{}/{last}*.tar'",
-                    path.display(),
-                    splits.join(", "),
-                    path.display()
-                )));
-            }
-            files
-        }
+        _ if path.is_dir() => shard_files(path, "tar")?,
         Some(pattern) => {
             let files = glob::glob(pattern)
                 .map_err(|error| Error::Usage(format!("{pattern}: no pattern of files: {error}")))?;
@@ -99,7 +88,21 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(Error::Missing(format!("{}: no tar files", path.display())));
     }
+    if are_apart(files.iter().map(|file| split_of(file))) {
+        return Err(several_splits(path, &splits(&files)));
+    }
     Ok(files)
+}
+
+/// The error for a folder in which some shards are of a split that others are not of.
+fn several_splits(path: &Path, splits: &[&str]) -> Error {
+    let (source, last) = (path.display(), splits.last().copied().unwrap_or_default());
+    let folder = if path.is_dir() { path } else { folder_of(path) }.display();
+    let what = match splits {
+        [split] => format!("shards of {split}, and shards of no split"),
+        _ => format!("shards of several splits: {}", splits.join(", ")),
+    };
+    Error::Usage(format!("{source}: {what}; choose one with a pattern, such as '{folder}/{last}*.tar'"))
 }
 
 /// What has been read so far.

@@ -90,7 +90,7 @@ fn a_single_list_needs_a_policy_which_holds_for_its_images_alone() {
 #[test]
 fn a_policy_that_nothing_needs_is_refused() {
     let error = FORMAT.read(Path::new(FIXTURE), &options(Some(Unlisted::Negative))).unwrap_err();
-    assert_eq!(error.to_string(), "--unlisted: this WebDataset already defines this; remove the option");
+    assert_eq!(error.to_string(), "--unlisted: this WebDataset has no use for it; remove the option");
 }
 
 #[test]
@@ -272,8 +272,14 @@ fn shards_of_several_splits_are_not_one_source() {
     }
     let error = read(folder.path(), &options(Some(Unlisted::Unknown))).unwrap_err().to_string();
     assert!(error.contains("shards of several splits: train, val; choose one with a pattern"), "{error}");
+    let refused = |path: &Path| read(path, &options(Some(Unlisted::Unknown))).unwrap_err().to_string();
+    assert!(refused(&folder.path().join("*.tar")).contains("splits: train, val; choose one with a pattern"));
     let one = read(&folder.path().join("val*.tar"), &options(Some(Unlisted::Unknown))).unwrap();
     assert_eq!(one.annotations.images.len(), 1);
+    // A shard of no split may hold any images.
+    std::fs::rename(folder.path().join("val-0.tar"), folder.path().join("more.tar")).unwrap();
+    let error = refused(folder.path());
+    assert!(error.contains("shards of train, and shards of no split; choose one with a pattern"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::error::Problems;
 use crate::files::{folder_of, tidy};
 use crate::formats::lines::{Lines, text};
 use crate::formats::report::{counted, shown};
+use crate::formats::shards::{are_apart, split_in};
 use crate::formats::tree::{Tree, is_image, walk};
 use crate::{Error, Result};
 
@@ -77,6 +78,7 @@ impl Rows {
         let found: Vec<PathBuf> = files.into_iter().filter(|file| is_image(file)).collect();
         let mut files = label_files(labels)?;
         if found.is_empty() {
+            check_splits(labels, &files)?;
             let named = files.into_iter().map(|file| {
                 let below = file.strip_prefix(labels).unwrap_or(&file).with_extension("");
                 Row { image: images.join(below), labels: Some(file) }
@@ -84,6 +86,7 @@ impl Rows {
             return self.extend(named);
         }
         let used: HashSet<PathBuf> = found.iter().filter_map(|image| labels_of(image)).collect();
+        check_splits(images, &found)?;
         files.retain(|file| !used.contains(file));
         self.orphans += files.len();
         self.extend(found.into_iter().map(|image| Row { labels: labels_of(&image), image }))
@@ -113,7 +116,9 @@ impl Rows {
         self.of_user.extend(by_stem.values().flatten().cloned());
         let mut problems = Problems::default();
         let mut rows = Vec::new();
-        for file in label_files(labels)? {
+        let files = label_files(labels)?;
+        check_splits(labels, &files)?;
+        for file in files {
             let below = file.strip_prefix(labels).unwrap_or(&file).with_extension("");
             let candidates = by_stem.get(Path::new(below.file_name().unwrap_or_default()));
             let candidates = candidates.map_or(&[][..], Vec::as_slice);
@@ -151,7 +156,13 @@ impl Rows {
                 report.note(|| format!("{}; {what}", shown(line)));
                 continue;
             }
-            let row = listed(line, folder_of(path), root, images);
+            let row = match listed(line, folder_of(path), root, images) {
+                Ok(row) => row,
+                Err(what) => {
+                    report.note(|| what);
+                    continue;
+                }
+            };
             let line = tidy(Path::new(&line.replace('\\', "/")));
             match seen.get(&row.image) {
                 None => {
@@ -190,6 +201,17 @@ impl Rows {
     }
 }
 
+/// Refuses files of several splits below a folder that is one set, as in `a/train/images` and `a/val/images`.
+fn check_splits(root: &Path, files: &[PathBuf]) -> Result<()> {
+    let folders = files.iter().map(|file| file.strip_prefix(root).map_or(Path::new(""), folder_of));
+    if are_apart(folders.map(split_in)) {
+        let what =
+            "holds folders of several splits, or of a split and others; name the folder of one of them";
+        return Err(Error::Usage(format!("{}: {what}", root.display())));
+    }
+    Ok(())
+}
+
 /// The label files of a folder.
 fn label_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(walk(folder)?.files.into_iter().filter(|file| is_label_name(file)).collect())
@@ -204,11 +226,23 @@ fn labels_of(image: &Path) -> Option<PathBuf> {
 
 /// The image that a line of a list means: its path from the list or the data set, or as much of its end as is
 /// there, since Darknet's paths begin where it was run (`data/obj_train_data/1.jpg`).
-fn listed(line: &str, folder: &Path, root: &Path, images: Option<&Path>) -> Row {
+///
+/// # Errors
+/// A path that leads to one image from the list and to another from the data set.
+fn listed(line: &str, folder: &Path, root: &Path, images: Option<&Path>) -> std::result::Result<Row, String> {
     let line = line.replace('\\', "/");
     let parts: Vec<&str> = line.split('/').filter(|part| !["", "."].contains(part)).collect();
     let ends = || (0..parts.len()).map(|from| parts[from..].join("/"));
     let whole = [folder.join(&line), root.join(&line)].map(|path| tidy(&path));
+    if let [first, second] = whole.each_ref()
+        && first != second
+        && first.is_file()
+        && second.is_file()
+        && std::fs::canonicalize(first).ok() != std::fs::canonicalize(second).ok()
+    {
+        let [first, second] = [first, second].map(|path| path.display());
+        return Err(format!("{} may be {first} or {second}, and both are there", shown(&line)));
+    }
     let below = ends().map(|end| root.join(end));
     let mut said = whole[0].clone();
     let mut labels = None;
@@ -226,5 +260,5 @@ fn listed(line: &str, folder: &Path, root: &Path, images: Option<&Path>) -> Row 
             .find(|path| path.is_file())
             .unwrap_or_else(|| images.join(parts.join("/"))),
     };
-    Row { image, labels }
+    Ok(Row { image, labels })
 }

@@ -77,6 +77,38 @@ fn a_policy_and_a_set_must_be_chosen() {
 }
 
 #[test]
+fn splits_deeper_in_a_folder_are_not_one_set() {
+    let what =
+        "SOURCE holds folders of several splits, or of a split and others; name the folder of one of them";
+    let other = [("classes.txt", "cat\n"), ("a/train/labels/1.txt", ""), ("a/more/2.txt", "")];
+    for images in [&[("a/train/images/1.jpg", ""), ("b/valid/images/2.jpg", "")][..], &[]] {
+        let folder = folder_with(&[&other, images].concat());
+        let (kind, text) = error(folder.path(), &with(Unlisted::Negative, ""));
+        assert_eq!((kind, text.replace("SOURCE:", "SOURCE")), (Kind::Usage, what.to_owned()));
+        let elsewhere = Options { images: Some(folder.path().join("a")), ..with(Unlisted::Negative, "") };
+        assert_eq!(error(folder.path(), &elsewhere).0, Kind::Usage);
+    }
+    let folder = folder_with(&[("classes.txt", "cat\n"), ("a/images/1.jpg", ""), ("a/train/2.jpg", "")]);
+    assert_eq!(error(folder.path(), &with(Unlisted::Negative, "")).0, Kind::Usage);
+}
+
+#[test]
+fn a_line_of_a_list_that_means_two_images_is_an_error() {
+    let folder = folder_with(&[
+        ("data.yaml", "names: [a]\ntrain: lists/train.txt\n"),
+        ("lists/train.txt", "images/1.jpg\nimages/2.jpg\n"),
+        ("lists/images/1.jpg", ""),
+        ("images/1.jpg", ""),
+        ("images/2.jpg", ""),
+    ]);
+    let root = folder.path().display().to_string();
+    let result = FORMAT.read(folder.path(), &with(Unlisted::Unknown, ""));
+    let found = lines_of("train.txt", Kind::Data, result).into_iter().map(|line| line.replace(&root, "F"));
+    let expected = "1: \"images/1.jpg\" may be F/lists/images/1.jpg or F/images/1.jpg, and both are there";
+    assert_eq!(found.collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
 fn the_layout_of_cvat_and_darknet_is_read_from_its_lists() {
     let folder = folder_with(&[
         ("obj.names", "cat\ndog\n"),

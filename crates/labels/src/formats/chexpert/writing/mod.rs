@@ -10,7 +10,7 @@ use crate::files::{folder_of, write_atomically};
 use crate::formats::image_names::image_names;
 use crate::formats::name_list::check_name;
 use crate::formats::report::shown;
-use crate::formats::sheet::describes;
+use crate::formats::sheet::{describes, is_split_column};
 use crate::labels::Label;
 use crate::text::letters;
 use crate::{Error, Result};
@@ -81,6 +81,7 @@ fn taken_for(name: &str) -> Option<&'static str> {
     match letters(name).as_str() {
         "" => Some("has neither letter nor digit, so that its column would not be read"),
         name if name == PATHS[0] => Some("is the name of the column of image paths"),
+        _ if is_split_column(name) => Some("is the name of a column of splits"),
         _ if describes(name) => Some("is the name of a column that is never read as a finding"),
         _ => None,
     }

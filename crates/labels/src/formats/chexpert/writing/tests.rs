@@ -70,11 +70,12 @@ fn columns_that_show_no_label_are_said_to_be_lost() {
 #[test]
 fn categories_whose_columns_are_taken_for_something_else_are_named() {
     assert_eq!(
-        problems("1.jpg", &["Path", "Sex", "cat", "study id", "+/-"], 1),
+        problems("1.jpg", &["Path", "Sex", "cat", "study id", "Subset", "+/-"], 1),
         [
             r#"category "Path" is the name of the column of image paths; call it otherwise"#,
             r#"category "Sex" is the name of a column that is never read as a finding; call it otherwise"#,
             r#"category "study id" is the name of a column that is never read as a finding; call it otherwise"#,
+            r#"category "Subset" is the name of a column of splits; call it otherwise"#,
             r#"category "+/-" has neither letter nor digit, so that its column would not be read; call it otherwise"#,
         ]
     );

@@ -67,7 +67,7 @@ fn a_policy_and_a_set_must_be_chosen_and_the_devkit_needs_no_policy() {
     assert_eq!(text, "SOURCE has no sets such as train and val; remove --set");
     let devkit = folder.with_file_name("voc");
     let (_, text) = error(&devkit, &with(Unlisted::Unknown, ""));
-    assert_eq!(text, "--unlisted: Pascal VOC with its own folders already defines this; remove the option");
+    assert_eq!(text, "--unlisted: Pascal VOC with its own folders has no use for it; remove the option");
 }
 
 #[test]

@@ -299,6 +299,13 @@ pub(super) fn holds_itself(path: &Path, set: &YamlSet, target: &str) -> Error {
     Error::Data(format!("{}:{}: {}: {} {what}", path.display(), set.line, set.name, shown(target)))
 }
 
+/// The error for a path that leads to two places.
+pub(super) fn two_places(path: &Path, set: &YamlSet, target: &str, first: &Path, second: &Path) -> Error {
+    let [first, second] = [first, second].map(|place| place.display());
+    let what = format!("may be {first} or {second}, and both are there; write the one that is meant");
+    Error::Data(format!("{}:{}: {}: {} {what} in full", path.display(), set.line, set.name, shown(target)))
+}
+
 /// The problems of a set whose folders are not there.
 pub(super) fn missing(path: &Path, sets: &[(&YamlSet, &str)]) -> Error {
     let mut problems = Problems::default();

@@ -53,9 +53,15 @@ pub(super) fn yaml_sets(file: &Path, yaml: &DataYaml) -> Result<Vec<Found>> {
     for set in &yaml.sets {
         let (mut parts, mut notes) = (Vec::new(), Vec::new());
         for target in &set.targets {
-            let Some(place) = resolve(folder_of(file), yaml.root.as_deref(), target) else {
-                missing.push((set, target));
-                continue;
+            let place = match resolve(folder_of(file), yaml.root.as_deref(), target) {
+                Ok(Some(place)) => place,
+                Ok(None) => {
+                    missing.push((set, target));
+                    continue;
+                }
+                Err([first, second]) => {
+                    return Err(data_yaml::two_places(file, set, target, &first, &second));
+                }
             };
             if holds(&place.path, folder_of(file)) {
                 return Err(data_yaml::holds_itself(file, set, target));
@@ -95,17 +101,22 @@ struct Place {
     guessed: bool,
 }
 
-/// Where a path of `data.yaml` leads.
-fn resolve(folder: &Path, root: Option<&str>, target: &str) -> Option<Place> {
+/// Where a path of `data.yaml` leads, nothing if it is not there. What begins with `../` is one level up, or, as
+/// Roboflow means it, beside the file.
+///
+/// # Errors
+/// Both places, where both are there and differ.
+fn resolve(folder: &Path, root: Option<&str>, target: &str) -> Result<Option<Place>, [PathBuf; 2]> {
     let target = target.replace('\\', "/");
     let is_there =
         |path: &PathBuf| path.exists() || swapped(path, "images", "labels").is_some_and(|it| it.is_dir());
     let base = root.map(|root| folder.join(root.replace('\\', "/")));
     let below = target.strip_prefix("../").unwrap_or(&target);
-    let said =
-        [base.as_deref().unwrap_or(folder).join(&target), base.as_deref().unwrap_or(folder).join(below)];
-    if let Some(path) = said.into_iter().find(is_there) {
-        return Some(Place { path, guessed: false });
+    let base = base.as_deref().unwrap_or(folder);
+    match [base.join(&target), base.join(below)].map(|path| Some(path).filter(is_there)) {
+        [Some(above), Some(beside)] if !is_same(&above, &beside) => return Err([above, beside]),
+        [Some(path), _] | [None, Some(path)] => return Ok(Some(Place { path, guessed: false })),
+        [None, None] => {}
     }
     // The folder has moved, from Colab to here, or `path` is below Ultralytics' own folder of data sets.
     let parts: Vec<&str> = target.split('/').filter(|part| !["", ".", ".."].contains(part)).collect();
@@ -115,7 +126,16 @@ fn resolve(folder: &Path, root: Option<&str>, target: &str) -> Option<Place> {
         _ => true,
     });
     let path = telling.map(|end| end.iter().fold(folder.to_owned(), |path, part| path.join(part)));
-    path.into_iter().find(is_there).map(|path| Place { path, guessed: true })
+    Ok(path.into_iter().find(is_there).map(|path| Place { path, guessed: true }))
+}
+
+/// Whether two paths lead to the same file or folder, links followed; of images that are not there, their labels.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| {
+        let labels = || std::fs::canonicalize(swapped(path, "images", "labels")?).ok();
+        std::fs::canonicalize(path).ok().or_else(labels)
+    };
+    real(one) == real(other)
 }
 
 fn part_of(path: PathBuf, root: &Path) -> Part {

@@ -37,6 +37,37 @@ fn paths_are_found_as_tools_write_them() {
 }
 
 #[test]
+fn a_folder_one_level_up_and_one_beside_are_not_taken_for_each_other() {
+    let all = [("pets/train/images/1.jpg", ""), ("train/images/1.jpg", ""), ("other/val/images/2.jpg", "")];
+    let yaml = "names: [a]\ntrain: ../train/images\n";
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap();
+    for (files, expected) in [(&all[..1], "pets/train/images"), (&all[1..], "train/images")] {
+        let folder = folder_with(files);
+        std::fs::create_dir_all(folder.path().join("pets")).unwrap();
+        let (parts, notes) = first(&folder.path().join("pets"), yaml).unwrap();
+        let Part::Folder { images, .. } = &parts[0] else { panic!("{parts:?}") };
+        assert_eq!((real(images), notes), (real(&folder.path().join(expected)), Vec::new()));
+    }
+    let folder = folder_with(&all);
+    let error = first(&folder.path().join("pets"), yaml).unwrap_err();
+    let root = folder.path().display().to_string();
+    let expected = "F/pets/data.yaml:2: train: \"../train/images\" may be F/pets/../train/images or F/pets/train/images, and \
+                    both are there; write the one that is meant in full";
+    assert_eq!(error.to_string().replace(&root, "F"), expected);
+    // A path in full is plain.
+    let full = format!("names: [a]\ntrain: {root}/pets/train/images\n");
+    assert!(first(&folder.path().join("pets"), &full).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_folder_one_level_up_is_the_same_folder() {
+    let folder = folder_with(&[("train/images/1.jpg", ""), ("pets/a.txt", "")]);
+    std::os::unix::fs::symlink("../train", folder.path().join("pets/train")).unwrap();
+    assert!(first(&folder.path().join("pets"), "names: [a]\ntrain: ../train/images\n").is_ok());
+}
+
+#[test]
 fn folders_that_have_moved_are_found_and_said() {
     let folder = folder_with(&[("images/train/1.jpg", ""), ("valid/images/1.jpg", "")]);
     for (train, path) in [
