@@ -1,4 +1,4 @@
-//! `sarb labels fill`: unknown labels that become known ones.
+//! `sarb labels`: unknown labels that become known ones, and known ones that look wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -140,4 +140,46 @@ fn categories_of_which_nothing_can_be_promised_are_named() {
     for said in ["no positive is filled of a, b, c and d: 90.0 % cannot be promised", "0 of 1,"] {
         assert!(stderr.contains(said), "{stderr}");
     }
+}
+
+#[test]
+fn a_wrong_label_is_the_first_that_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, features, truth) = made(dir.path());
+    // The surest of the known negatives of the first category becomes a positive.
+    let known = sarb_labels::formats::csv::read(&data.join("train.csv")).unwrap();
+    let values = sarb_labels::arrays::read_matrix(&features).unwrap().values;
+    let value = |row: &usize| values[row * CATEGORIES];
+    let negatives = (0..IMAGES).filter(|row| known.labels.get(*row, 0) == Label::Negative);
+    let wrong = negatives.min_by(|a, b| value(a).total_cmp(&value(b))).unwrap();
+    assert_eq!(truth.get(wrong, 0), Label::Negative);
+    let mut labels = known.clone();
+    labels.labels.set(wrong, 0, Label::Positive);
+    sarb_labels::formats::csv::write(&data.join("train.csv"), &labels).unwrap();
+    let (data, features, run) = (arg(&data), arg(features), arg(dir.path().join("run")));
+    sarb_ok(&["train", "--method", "linear", "--data", &data, "--features", &features, "--out", &run]);
+
+    let issues = ["labels", "issues", &run];
+    let json: Value =
+        serde_json::from_str(&sarb_ok(&[&issues[..], &["--json", "--top", "0"]].concat())).unwrap();
+    let all = json["issues"].as_array().unwrap();
+    let count = labels.labels.count(Label::Positive) + labels.labels.count(Label::Negative);
+    assert_eq!((all.len(), json["known"].as_u64().unwrap() as usize), (count, count));
+    let first = (all[0]["image"].as_str().unwrap(), all[0]["category"].as_str().unwrap(), &all[0]["label"]);
+    assert!(first.0.ends_with(&format!("/{wrong}.png")), "{first:?}");
+    assert_eq!((first.1, first.2.as_u64().unwrap()), ("a", 1));
+
+    let table = sarb_ok(&[&issues[..], &["--top", "3"]].concat());
+    let first: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(first[1..3], ["a", "there"]);
+    // As it is seen from here.
+    let image = std::fs::canonicalize(dir.path()).unwrap().join(format!("data/{wrong}.png"));
+    assert!(first[0] == arg(&image) || image.ends_with(first[0].trim_start_matches("../")), "{first:?}");
+    assert!(table.contains("not there"), "{table}");
+    let out = arg(dir.path().join("doubts/list.csv"));
+    sarb_ok(&[&issues[..], &["-o", &out]].concat());
+    let list = std::fs::read_to_string(&out).unwrap();
+    assert!(list.lines().nth(1).unwrap().starts_with(&format!("../data/{wrong}.png,a,1,0.0")), "{list:.200}");
+    assert_eq!(list.lines().count(), 101);
+    assert!(sarb_fails(2, &[&issues[..], &["-o", &out]].concat()).contains("--force"));
 }

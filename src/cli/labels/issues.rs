@@ -1,9 +1,10 @@
 //! `sarb labels issues`: known labels that look wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sarb::decisions::doubts::{self, Doubt, doubts};
+use sarb::labels::formats::image_names::image_names;
 use sarb::labels::text::{aligned, percent, thousands};
 use sarb::{Error, OutOfFold, Result, Run};
 
@@ -45,8 +46,9 @@ impl Issues {
             make_folder_of(out)?;
             doubts::write(out, &scores, listed)?;
         }
+        let images = image_names(&scores.annotations, Path::new("."))?;
         if self.json {
-            return print(&self.as_json(&scores, &all, listed).to_string());
+            return print(&self.as_json(&scores, &images, all.len(), listed).to_string());
         }
         say(&format!(
             "{} of {} known labels, the least probable first",
@@ -55,14 +57,20 @@ impl Issues {
         ));
         match &self.out {
             Some(out) => print(&out.display().to_string()),
-            None => print(&table(&scores, listed)),
+            None => print(&table(&scores, &images, listed)),
         }
     }
 
-    fn as_json(&self, scores: &OutOfFold, all: &[Doubt], listed: &[Doubt]) -> serde_json::Value {
+    fn as_json(
+        &self,
+        scores: &OutOfFold,
+        images: &[String],
+        known: usize,
+        listed: &[Doubt],
+    ) -> serde_json::Value {
         let issue = |doubt: &Doubt| {
             serde_json::json!({
-                "image": scores.annotations.images[doubt.row].display().to_string(),
+                "image": images[doubt.row],
                 "category": scores.annotations.categories[doubt.category],
                 "label": u8::from(doubt.positive),
                 "probability": doubt.probability,
@@ -70,18 +78,18 @@ impl Issues {
         };
         serde_json::json!({
             "out": self.out.as_ref().map(|out| out.display().to_string()),
-            "known": all.len(),
+            "known": known,
             "issues": listed.iter().map(issue).collect::<Vec<_>>(),
         })
     }
 }
 
 /// A line for each label.
-fn table(scores: &OutOfFold, doubts: &[Doubt]) -> String {
+fn table(scores: &OutOfFold, images: &[String], doubts: &[Doubt]) -> String {
     let mut rows = vec![["image", "category", "labeled", "probable"].map(str::to_owned).to_vec()];
     rows.extend(doubts.iter().map(|doubt| {
         vec![
-            scores.annotations.images[doubt.row].display().to_string(),
+            images[doubt.row].clone(),
             scores.annotations.categories[doubt.category].clone(),
             if doubt.positive { "there" } else { "not there" }.to_owned(),
             format!("{} %", percent(doubt.probability)),
