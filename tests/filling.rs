@@ -183,3 +183,60 @@ fn a_wrong_label_is_the_first_that_is_listed() {
     assert_eq!(list.lines().count(), 101);
     assert!(sarb_fails(2, &[&issues[..], &["-o", &out]].concat()).contains("--force"));
 }
+
+#[test]
+fn a_run_decides_by_its_own_thresholds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, features, truth) = made(dir.path());
+    let (data, features, run) = (data, arg(features), arg(dir.path().join("run")));
+    let train = arg(&data);
+    sarb_ok(&["train", "--method", "linear", "--data", &train, "--features", &features, "--out", &run]);
+    // The same images with all labels.
+    let mut all = sarb_labels::formats::csv::read(&data.join("train.csv")).unwrap();
+    all.labels = truth.clone();
+    sarb_labels::formats::csv::write(&data.join("test.csv"), &all).unwrap();
+    let evaluate = |more: &[&str]| -> Value {
+        let args = [&["evaluate", &run, "--features", &features, "--json"], more].concat();
+        serde_json::from_str(&sarb_ok(&args)).unwrap()
+    };
+    let of = |value: &Value, key: &str| value[key].as_f64().unwrap();
+    let (half, best) = (evaluate(&[]), evaluate(&["--decide", "f1"]));
+    assert!((half["map"].as_f64().unwrap() - best["map"].as_f64().unwrap()).abs() < 1e-6);
+    assert!(of(&best, "cf1") > of(&half, "cf1") - 0.01, "{half} {best}");
+    let (sure, wide) = (evaluate(&["--decide", "precision=0.97"]), evaluate(&["--decide", "recall=97%"]));
+    assert!(of(&sure, "cp") > 0.94 && of(&wide, "cr") > 0.94, "{sure} {wide}");
+    assert!(of(&sure, "cr") < of(&wide, "cr") && of(&sure, "cp") > of(&wide, "cp"), "{sure} {wide}");
+
+    let said =
+        sarb_ok(&["predict", &run, "--features", &features, "--format", "jsonl", "--decide", "recall=97%"]);
+    let (mut found, mut there) = (0, 0);
+    for (row, line) in said.lines().enumerate() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let names: Vec<&str> =
+            line["labels"].as_array().unwrap().iter().map(|label| label["name"].as_str().unwrap()).collect();
+        for (category, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            if truth.get(row, category) == Label::Positive {
+                there += 1;
+                found += usize::from(names.contains(&name));
+            }
+        }
+    }
+    assert!(there > 500 && found * 100 > there * 94, "{found} of {there}");
+    let refused = |args: &[&str], expected: &str| {
+        let stderr = sarb_fails(2, args);
+        assert!(stderr.contains(expected), "{stderr}");
+    };
+    refused(
+        &["predict", &run, "--features", &features, "--decide", "f2"],
+        "expected f1, precision=P or recall=P",
+    );
+    refused(
+        &["predict", &run, "--features", &features, "--decide", "f1", "--threshold", "0.5"],
+        "cannot be used",
+    );
+    let bce = dir.path().join("bce");
+    sarb_ok(&borrow(&quick("bce", &bce)));
+    let test = arg(crate::support::features().join("test.npy"));
+    let stderr = sarb_fails(4, &["evaluate", &arg(&bce), "--features", &test, "--decide", "f1"]);
+    assert!(stderr.contains("no out-of-fold scores"), "{stderr}");
+}

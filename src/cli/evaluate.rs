@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sarb::compare::{Comparison, System, compare};
+use sarb::decisions::thresholds::Goal;
 use sarb::labels::text::{aligned, percent};
 use sarb::labels::{LabelMatrix, Split, metrics};
 use sarb::{Cancel, Error, Result, Which};
@@ -35,6 +36,10 @@ pub struct Evaluate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub others: ScoreArgs,
+    /// Let each run decide by its own thresholds, not at 50 %: f1 (the best F1 in each category), precision=P or
+    /// recall=P; and say how well calibrated its probabilities are. Needs out-of-fold scores: a run of linear, or --folds
+    #[arg(long, value_name = "GOAL", requires = "runs", conflicts_with = "together")]
+    pub decide: Option<Goal>,
     /// Measure the mean of the systems' scores too, as of one system; of scores that are all logits, or all
     /// probabilities
     #[arg(long)]

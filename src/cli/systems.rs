@@ -8,12 +8,14 @@ use sarb::compare::System;
 use sarb::labels::LabelMatrix;
 use sarb::labels::categories::did_you_mean;
 use sarb::labels::formats::options::Convention;
-use sarb::labels::metrics;
+use sarb::labels::metrics::{self, Scale, reliability};
 use sarb::labels::score_files::{self, ScoreFiles};
+use sarb::labels::text::percent;
 use sarb::{Cancel, Error, Evaluated, Evaluation, Result, Run, Which};
 
 use super::console::{say, warn};
 use super::evaluate::Evaluate;
+use super::predict::decisions;
 use super::progress::Progress;
 
 /// Systems and anchors on the labels of the first.
@@ -47,6 +49,7 @@ impl Evaluate {
             let (name, run) = (dir.display().to_string(), Run::open(dir)?);
             let evaluated = self.measure(&run, features, cancel)?;
             let Evaluated { scores, logits, labels, anchor } = evaluated;
+            let logits = self.decided(dir, logits, &labels)?;
             let categories: Vec<String> = scores.per_category.iter().map(|c| c.name.clone()).collect();
             let here = Basis { name: name.clone(), labels, categories };
             let basis = basis.get_or_insert_with(|| here.clone());
@@ -71,6 +74,20 @@ impl Evaluate {
             return Err(Error::Usage("give a RUN, or --scores with --labels".into()));
         };
         Ok(Systems { systems, anchors, labels })
+    }
+
+    /// With `--decide` how far the logits of a run lie above its own thresholds; says what its probabilities are worth.
+    fn decided(&self, run: &Path, logits: Vec<f32>, labels: &LabelMatrix) -> Result<Vec<f32>> {
+        let Some(goal) = self.decide else { return Ok(logits) };
+        let decisions = decisions(run, goal)?;
+        let error = |logits: &[f32]| percent(reliability(logits, labels, Scale::Logits).error);
+        say(&format!(
+            "{}: the expected calibration error of its probabilities is {} %, of the calibrated ones {} %",
+            run.display(),
+            error(&logits),
+            error(&decisions.calibrated(&logits))
+        ));
+        Ok(decisions.margins(&logits))
     }
 
     /// A run on a split of a data folder.

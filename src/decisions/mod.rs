@@ -5,3 +5,4 @@ pub mod doubts;
 pub mod fill;
 pub mod probability;
 pub mod promise;
+pub mod thresholds;

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use sarb::Recognition;
+use sarb::decisions::thresholds::Decisions;
 
 /// How predictions are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,27 +17,42 @@ pub enum Format {
 
 /// Which categories are printed, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Lines {
+pub struct Lines<'a> {
     /// How.
     pub format: Format,
     /// At most so many categories of an image.
     pub top: Option<usize>,
     /// Those of at least this probability.
     pub threshold: Option<f32>,
+    /// Those that the run decides are there.
+    pub decisions: Option<&'a Decisions>,
 }
 
-impl Lines {
+impl Lines<'_> {
     /// The line above all others, if there is one.
     pub fn heading(&self, categories: &[String]) -> Option<String> {
         let names = std::iter::once("image").chain(categories.iter().map(String::as_str));
         (self.format == Format::Csv).then(|| csv_line(names))
     }
 
+    /// With the calibrated logits of the run's decisions, where it makes them.
+    pub fn calibrated<'r>(&self, mut recognition: Recognition<'r>) -> Recognition<'r> {
+        if let Some(decisions) = self.decisions {
+            recognition.logits = decisions.calibrated(&recognition.logits);
+        }
+        recognition
+    }
+
     /// The categories to show, most probable first. A table without other wishes shows those of at least 50 %.
     pub fn shown(&self, recognition: &Recognition) -> Vec<usize> {
         let default = (self.format == Format::Table && self.top.is_none()).then_some(0.5);
         let probabilities = recognition.probabilities();
-        let is_shown = |c: &usize| self.threshold.or(default).is_none_or(|least| probabilities[*c] >= least);
+        let least = |c: usize| match self.decisions {
+            // Never reached: no threshold gives what was wanted.
+            Some(decisions) => Some(decisions.categories[c].threshold.map_or(f32::INFINITY, |it| it as f32)),
+            None => self.threshold.or(default),
+        };
+        let is_shown = |c: &usize| least(*c).is_none_or(|least| probabilities[*c] >= least);
         let ranking = recognition.ranking().into_iter().filter(is_shown);
         ranking.take(self.top.unwrap_or(usize::MAX)).collect()
     }

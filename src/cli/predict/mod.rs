@@ -5,9 +5,11 @@ use std::io::{BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::{Cancel, Ensemble, Error, Recognition, Result, Which};
+use sarb::decisions::thresholds::{Decisions, Goal};
+use sarb::labels::text::listed;
+use sarb::{Cancel, Ensemble, Error, OutOfFold, Recognition, Result, Run, Which};
 
-use super::console::fail;
+use super::console::{fail, say};
 use super::numbers::proportion;
 use super::progress::Progress;
 use files::Files;
@@ -49,6 +51,10 @@ pub struct Predict {
     /// --top, else all]
     #[arg(long, value_name = "P", value_parser = proportion)]
     pub threshold: Option<f64>,
+    /// Print the categories that the run decides are there, by its own calibrated probabilities and thresholds: f1 (the
+    /// best F1 in each category), precision=P or recall=P. Needs out-of-fold scores: a run of linear, or --folds
+    #[arg(long, value_name = "GOAL", conflicts_with_all = ["threshold", "with"])]
+    pub decide: Option<Goal>,
     /// Write a heat map of each printed category over each image to this folder
     #[arg(long, value_name = "DIR")]
     pub maps: Option<PathBuf>,
@@ -82,7 +88,9 @@ impl Predict {
             )));
         }
         let threshold = self.threshold.map(|threshold| threshold as f32);
-        let lines = Lines { format: self.format, top: self.top, threshold };
+        let decisions = self.decide.map(|goal| decisions(&self.run, goal)).transpose()?;
+        let decisions = decisions.as_ref();
+        let lines = Lines { format: self.format, top: self.top, threshold, decisions };
         let mut out = Output::new();
         out.print(&lines.heading(recognizer.names()).unwrap_or_default())?;
         match source {
@@ -102,6 +110,7 @@ impl Predict {
             let file = file?;
             match recognizer.recognize(&file) {
                 Ok(recognition) => {
+                    let recognition = lines.calibrated(recognition);
                     out.print(&lines.line(&file.display().to_string(), &recognition))?;
                     if let Some(dir) = &self.maps {
                         let shown = lines.shown(&recognition);
@@ -148,6 +157,7 @@ impl Predict {
             cancel.check()?;
             let rows = begin..features.rows().min(begin + ROWS);
             for (row, recognition) in rows.clone().zip(recognizer.recognize_features(&features, rows)?) {
+                let recognition = lines.calibrated(recognition);
                 let name = names.as_ref().map_or_else(|| row.to_string(), |names| names[row].clone());
                 out.print(&lines.line(&name, &recognition))?;
             }
@@ -179,6 +189,19 @@ impl Predict {
         }
         Ok(Some(names))
     }
+}
+
+/// What a run decides for a goal; says which categories it never does.
+pub fn decisions(run: &Path, goal: Goal) -> Result<Decisions> {
+    let scores = OutOfFold::open(&Run::open(run)?)?;
+    let decisions = Decisions::new(&scores, goal);
+    let names = scores.annotations.categories.iter().zip(&decisions.categories);
+    let never: Vec<&String> =
+        names.filter(|(_, decision)| decision.threshold.is_none()).map(|(name, _)| name).collect();
+    if !never.is_empty() {
+        say(&format!("no threshold gives what was wanted of {}; they are never printed", listed(&never)));
+    }
+    Ok(decisions)
 }
 
 /// Standard output, of which the other end may be closed.

@@ -163,7 +163,7 @@ fn a_split_is_a_set_in_any_file_and_a_set_without_one_is_refused() {
     let val = parse(text, &options(Some(Unlisted::Unknown), Some("validation"))).unwrap().annotations;
     assert_eq!((val.images.len(), val.categories), (1, vec!["dog".into()]));
     let valid = "{\"file_name\": \"c.jpg\", \"label\": \"dog\", \"split\": \"valid\"}\n";
-    let both = usage(&format!("{text}{valid}"), &options(Some(Unlisted::Unknown), Some("val")));
+    let both = usage(format!("{text}{valid}"), &options(Some(Unlisted::Unknown), Some("val")));
     assert!(
         both.ends_with("a.jsonl: val may mean val or valid; give them one name, or leave one out"),
         "{both}"

@@ -186,7 +186,7 @@ fn splits_of_names_of_their_own_are_not_joined_either() {
         let set = Options { set: Some("unseen city".into()), ..Options::default() };
         assert!(with(&text, &set).unwrap().annotations.images[0].ends_with("b.jpg"));
         // Rows that say nothing may be of any split.
-        let none = refusal(&text.replace("unseen city", ""), &Options::default());
+        let none = refusal(text.replace("unseen city", ""), &Options::default());
         assert!(none.contains("choose one with --set: train (1), unassigned (2)"), "{none}");
     }
     let two = "image,cat,split\na.jpg,yes,val\nb.jpg,no,valid\n";
