@@ -203,12 +203,12 @@ fn a_run_decides_by_its_own_thresholds() {
     let (half, best) = (evaluate(&[]), evaluate(&["--decide", "f1"]));
     assert!((half["map"].as_f64().unwrap() - best["map"].as_f64().unwrap()).abs() < 1e-6);
     assert!(of(&best, "cf1") > of(&half, "cf1") - 0.01, "{half} {best}");
-    let (sure, wide) = (evaluate(&["--decide", "precision=0.97"]), evaluate(&["--decide", "recall=97%"]));
-    assert!(of(&sure, "cp") > 0.94 && of(&wide, "cr") > 0.94, "{sure} {wide}");
+    let (sure, wide) = (evaluate(&["--decide", "precision=0.995"]), evaluate(&["--decide", "recall=99.5%"]));
+    assert!(of(&sure, "cp") > 0.98 && of(&wide, "cr") > 0.98, "{sure} {wide}");
     assert!(of(&sure, "cr") < of(&wide, "cr") && of(&sure, "cp") > of(&wide, "cp"), "{sure} {wide}");
 
     let said =
-        sarb_ok(&["predict", &run, "--features", &features, "--format", "jsonl", "--decide", "recall=97%"]);
+        sarb_ok(&["predict", &run, "--features", &features, "--format", "jsonl", "--decide", "recall=99.5%"]);
     let (mut found, mut there) = (0, 0);
     for (row, line) in said.lines().enumerate() {
         let line: Value = serde_json::from_str(line).unwrap();
