@@ -167,7 +167,7 @@ pub mod internals {
     pub use crate::kernels::vectorized::{joint_scores, sigmoid, tanh};
     pub use crate::kernels::window::Window;
     pub use crate::kmeans::{Clusters, kmeans};
-    pub use crate::loader::{Examples, ImageFiles, Loader, View, epoch_batches};
+    pub use crate::loader::{ExampleKind, Examples, ImageFiles, Loader, View, epoch_batches};
     pub use crate::loss::contrastive::{NegativePairs, contrastive};
     pub use crate::loss::normalization::Normalization;
     pub use crate::loss::partial_bce::partial_bce;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, value_parser};
 use rayon::prelude::*;
-use sarb::internals::{Examples, ImageFiles, Loader as BatchLoader, View, epoch_batches};
+use sarb::internals::{ExampleKind, Examples, ImageFiles, Loader as BatchLoader, View, epoch_batches};
 use sarb::labels::images::transform::Transform;
 use sarb::{Error, Result};
 use sarb_benches::photograph;
@@ -120,6 +120,10 @@ impl Loader {
 struct Blank;
 
 impl Examples for Blank {
+    fn kind(&self) -> ExampleKind {
+        ExampleKind::Image
+    }
+
     fn shape(&self) -> [usize; 3] {
         [1, 1, 1]
     }

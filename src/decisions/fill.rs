@@ -309,7 +309,7 @@ mod tests {
         let (mut logits, mut truth, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         for at in 0..images * categories {
             let logit: f64 = rng.random_range(-5.0..3.0);
-            let shift = if at % categories % 2 == 0 { 0.0 } else { shift };
+            let shift = if (at % categories).is_multiple_of(2) { 0.0 } else { shift };
             let positive = rng.random_range(0.0..1.0) < sigmoid(logit + shift);
             let label = if positive { 1 } else { -1 };
             logits.push(logit as f32);
