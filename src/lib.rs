@@ -119,6 +119,7 @@ pub mod sweep;
 pub mod synthetic;
 mod tally;
 mod tensorboard;
+mod thumbnail;
 mod train;
 pub mod tune;
 pub mod weights;

@@ -240,3 +240,59 @@ fn a_run_decides_by_its_own_thresholds() {
     let stderr = sarb_fails(4, &["evaluate", &arg(&bce), "--features", &test, "--decide", "f1"]);
     assert!(stderr.contains("no out-of-fold scores"), "{stderr}");
 }
+
+#[test]
+fn what_a_person_marks_on_the_sheet_is_turned_around() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, data, _) = trained(dir.path());
+    // One photograph is there; the others are said to be missing.
+    image::RgbImage::from_pixel(40, 30, image::Rgb([200, 10, 10])).save(data.join("0.png")).unwrap();
+    let (out, sheet) = (dir.path().join("labels.csv"), dir.path().join("page/sheet.html"));
+    let (labels, page) = (arg(&out), arg(&sheet));
+    let fill = ["labels", "fill", &run, "--precision", "0.9", "-o", &labels];
+    sarb_ok(&[&fill[..], &["--sheet", &page, "--sheet-labels", "100000"]].concat());
+    let list = std::fs::read_to_string(dir.path().join("labels.filled.csv")).unwrap();
+    let html = std::fs::read_to_string(&sheet).unwrap();
+    let filled: Vec<Vec<&str>> = list.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert_eq!(html.matches("type=\"checkbox\"").count(), filled.len());
+    assert!(html.contains("src=\"data:image/jpeg;base64,") && html.contains("class=\"lost\""));
+
+    let chosen = &filled[7];
+    let known = sarb_labels::formats::csv::read(&data.join("train.csv")).unwrap();
+    let place = (0..IMAGES * CATEGORIES)
+        .find(|at| known.labels.get(at / CATEGORIES, at % CATEGORIES) == Label::Positive);
+    let (row, column) = place.map(|at| (at / CATEGORIES, at % CATEGORIES)).unwrap();
+    let name = ["a", "b", "c", "d"][column];
+    let turned = if chosen[2] == "1" { "0" } else { "1" };
+    let corrections = dir.path().join("corrections.csv");
+    let write = |lines: &str| {
+        std::fs::write(&corrections, format!("image,category,label\n{lines}")).unwrap();
+    };
+    write(&format!("{},{},{turned}\ndata/{row}.png,{name},?\n", chosen[0], chosen[1]));
+    let corrected = arg(&corrections);
+    let correct = [&fill[..], &["--force", "--corrections", &corrected]].concat();
+    sarb_ok(&correct);
+    let after = sarb_labels::formats::csv::read(&out).unwrap();
+    let image: usize = chosen[0].trim_start_matches("data/").trim_end_matches(".png").parse().unwrap();
+    let category = ["a", "b", "c", "d"].iter().position(|name| *name == chosen[1]).unwrap();
+    let expected = if turned == "1" { Label::Positive } else { Label::Negative };
+    assert_eq!(after.labels.get(image, category), expected);
+    assert_eq!(after.labels.get(row, column), Label::Unknown, "a known label may be doubted too");
+    let list = std::fs::read_to_string(dir.path().join("labels.filled.csv")).unwrap();
+    assert_eq!(list.lines().count(), filled.len(), "one less than before");
+
+    for (lines, expected) in [
+        ("data/9999.png,a,1\n", "line 2: \"data/9999.png\" is no image"),
+        ("data/0.png,x,1\n", "line 2: \"x\" is no category"),
+        ("data/0.png,a,yes\n", "line 2: label \"yes\""),
+        ("data/0.png,a,1\ndata/0.png,a,0\n", "line 3: a of data/0.png is corrected a second time"),
+    ] {
+        write(lines);
+        let stderr = sarb_fails(3, &correct);
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+    std::fs::write(&corrections, "image,label\n").unwrap();
+    assert!(sarb_fails(3, &correct).contains("expected image,category,label"));
+    std::fs::remove_file(&corrections).unwrap();
+    assert!(sarb_fails(4, &correct).contains("no such file"));
+}

@@ -207,9 +207,14 @@ impl Column {
 }
 
 impl Column {
-    /// Places of thresholds above which at least so many labels are unknown, the strictest one first.
+    /// Places of thresholds above which at least so many labels are known and unknown, the strictest one first; with
+    /// one, where any is unknown.
     fn steps(&self, least: usize) -> impl Iterator<Item = usize> {
-        (0..self.above.len()).rev().filter(move |place| self.above[*place].unknown >= least)
+        let has_enough = move |place: &usize| {
+            let Above { known, unknown, .. } = self.above[*place];
+            unknown >= least && (known >= least || least == 1)
+        };
+        (0..self.above.len()).rev().filter(has_enough)
     }
 }
 
@@ -263,7 +268,7 @@ fn choose(columns: &[Column], wanted: Wanted) -> Vec<Chosen> {
         .into_par_iter()
         .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))
         .collect();
-    // So many that one wrong label is allowed; where no category has them, whatever there is.
+    // So many, known and unknown, that one wrong label is allowed; where a category has fewer, whatever there is.
     let enough = (1.0 / (1.0 - wanted.precision)).ceil() as usize;
     let choice = |column: &Column| {
         let lowest = |least: usize| {

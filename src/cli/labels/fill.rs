@@ -1,9 +1,12 @@
 //! `sarb labels fill`: unknown labels become known ones, with a promise of their precision.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sarb::decisions::fill::{Filled, Side, Wanted, fill};
+use sarb::labels::files::{folder_of, write_atomically};
+use sarb::labels::formats::image_names::image_names;
 use sarb::labels::formats::{self, format::Format};
 use sarb::labels::text::{aligned, listed, percent, share, thousands};
 use sarb::{Error, OutOfFold, Result, Run};
@@ -34,6 +37,16 @@ pub struct Fill {
     /// Write what stays unknown as negative in a format that has no unknown: COCO, VG-200
     #[arg(long)]
     unknown_as_negative: bool,
+    /// Labels that a person found wrong, a CSV file image,category,label: they are taken over, and no longer listed as
+    /// filled
+    #[arg(long, value_name = "FILE")]
+    corrections: Option<PathBuf>,
+    /// HTML page to write with the filled labels that are least sure, to look through and mark what is wrong
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// How many labels that page shows
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "sheet")]
+    sheet_labels: usize,
     /// Replace files that are there
     #[arg(long)]
     force: bool,
@@ -49,7 +62,7 @@ impl Fill {
             Error::Usage(format!("--out {}: the name does not say the format; add --to", self.out.display()))
         })?;
         let list = self.list();
-        for path in [&self.out, &list] {
+        for path in [Some(&self.out), Some(&list), self.sheet.as_ref()].into_iter().flatten() {
             if path.exists() && !self.force {
                 return Err(Error::Usage(format!(
                     "{}: is there already; choose another name or add --force",
@@ -59,10 +72,20 @@ impl Fill {
         }
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
-        let filled = fill(&scores, wanted)?;
-        refuse_negatives_of_unknown(to, &filled.annotations.labels, self.unknown_as_negative)?;
+        let mut filled = fill(&scores, wanted)?;
         make_folder_of(&self.out)?;
+        if let Some(corrections) = &self.corrections {
+            let count = filled.correct(corrections, &self.out)?;
+            say(&format!("{}: {} corrections are taken over", corrections.display(), thousands(count)));
+        }
+        refuse_negatives_of_unknown(to, &filled.annotations.labels, self.unknown_as_negative)?;
         filled.write_list(&list)?;
+        if let Some(sheet) = &self.sheet {
+            let images = image_names(&filled.annotations, folder_of(&self.out))?;
+            make_folder_of(sheet)?;
+            let page = filled.sheet(&images, self.sheet_labels);
+            write_atomically(sheet, |file| file.write_all(page.as_bytes()))?;
+        }
         let lost = to.write(&self.out, &filled.annotations)?;
         lost.iter().for_each(|lost| say(&format!("{}: lost: {lost}", self.out.display())));
         self.tell(&filled, &list, &lost)
@@ -97,7 +120,7 @@ impl Fill {
         say(&table(filled));
         self.say_what_is_left(filled);
         say(&format!(
-            "{} of {} unknown labels are filled ({}): {} positive, {} negative; each with its probability in {}",
+            "{} of {} unknown labels are filled ({} %): {} positive, {} negative; each with its probability in {}",
             thousands(positives + negatives),
             thousands(unknown),
             share(positives + negatives, unknown),

@@ -2,11 +2,6 @@
 
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use image::codecs::jpeg::JpegEncoder;
-use image::imageops::FilterType;
-use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use sarb_labels::images::{Rgb8, decode};
 use sarb_labels::metrics::Scale;
 use sarb_labels::text::{escape_xml, thousands};
@@ -14,12 +9,9 @@ use sarb_labels::{Annotations, Label, LabelMatrix};
 
 use super::html::{name, section};
 use crate::recognizer::Recognizer;
-use crate::{Error, Result, heat_map};
+use crate::thumbnail::{SIDE_PX, data_uri, shrunk};
+use crate::{Result, heat_map};
 
-/// The longer side of a picture within the page, in pixels.
-const SIDE_PX: u32 = 240;
-/// Quality of the pictures within the page, of 100.
-const QUALITY: u8 = 80;
 /// Most labels of a kind that are named.
 const MOST_NAMES: usize = 6;
 /// How far a logit may be from the kept one: cached maps are kept in half precision.
@@ -242,29 +234,6 @@ pub(super) fn recognizer(
     }
 }
 
-/// So small that the longer side fits.
-fn shrunk(photo: &Rgb8) -> Rgb8 {
-    let longer = photo.width.max(photo.height);
-    if longer <= SIDE_PX {
-        return photo.clone();
-    }
-    let scaled = |side: u32| (side * SIDE_PX / longer).max(1);
-    let picture =
-        RgbImage::from_raw(photo.width, photo.height, photo.pixels.clone()).expect("three bytes a pixel");
-    let small =
-        image::imageops::resize(&picture, scaled(photo.width), scaled(photo.height), FilterType::Triangle);
-    Rgb8 { width: small.width(), height: small.height(), pixels: small.into_raw() }
-}
-
-fn data_uri(picture: &Rgb8) -> String {
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-        .write_image(&picture.pixels, picture.width, picture.height, ExtendedColorType::Rgb8)
-        .map_err(|error| Error::Data(error.to_string()))
-        .expect("memory takes an RGB image");
-    format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,13 +278,5 @@ mod tests {
             "{html}"
         );
         assert_eq!(html.matches("<figure>").count(), 2);
-    }
-
-    #[test]
-    fn pictures_are_small_and_keep_their_shape() {
-        let photo = Rgb8 { width: 1000, height: 10, pixels: vec![7; 30_000] };
-        let small = shrunk(&photo);
-        assert_eq!((small.width, small.height), (SIDE_PX, 2));
-        assert!(data_uri(&small).starts_with("data:image/jpeg;base64,"));
     }
 }
