@@ -80,6 +80,7 @@ fn filled_labels_are_as_precise_as_was_asked_and_known_ones_stay() {
         }
     }
     assert!(filled > 800 && right * 10 >= filled * 9, "{right} of {filled}");
+    assert_eq!(said["known_by_chance"], true);
     let told = ["filled_positives", "filled_negatives"].map(|key| said[key].as_u64().unwrap());
     assert_eq!(told.iter().sum::<u64>() as usize, filled);
     let list = std::fs::read_to_string(said["list"].as_str().unwrap()).unwrap();
@@ -295,4 +296,28 @@ fn what_a_person_marks_on_the_sheet_is_turned_around() {
     assert!(sarb_fails(3, &correct).contains("expected image,category,label"));
     std::fs::remove_file(&corrections).unwrap();
     assert!(sarb_fails(4, &correct).contains("no such file"));
+}
+
+#[test]
+fn labels_that_are_not_known_by_chance_draw_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, features, truth) = made(dir.path());
+    // Most of what is there was labeled, and little of what is not.
+    let path = data.join("train.csv");
+    let mut labels = sarb_labels::formats::csv::read(&path).unwrap();
+    for at in 0..IMAGES * CATEGORIES {
+        let (row, category) = (at / CATEGORIES, at % CATEGORIES);
+        let label = truth.get(row, category);
+        let known = if label == Label::Positive { at % 10 < 7 } else { at % 10 < 2 };
+        labels.labels.set(row, category, if known { label } else { Label::Unknown });
+    }
+    sarb_labels::formats::csv::write(&path, &labels).unwrap();
+    let (data, features, run) = (arg(&data), arg(features), arg(dir.path().join("run")));
+    sarb_ok(&["train", "--method", "linear", "--data", &data, "--features", &features, "--out", &run]);
+    let out = arg(dir.path().join("out.csv"));
+    let output = crate::support::sarb(&["labels", "fill", &run, "--precision", "0.9", "-o", &out, "--json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("warning: labels are not known by chance: of those that are likely"), "{stderr}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["known_by_chance"], false);
 }

@@ -9,6 +9,7 @@ use sarb_labels::formats::image_names::image_names;
 use sarb_labels::{Annotations, Label};
 use serde::Serialize;
 
+use super::chance::KnownShares;
 use super::probability::{Curves, Known, fit, sigmoid};
 use super::promise::{Above, Judged};
 use crate::out_of_fold::OutOfFold;
@@ -76,6 +77,8 @@ pub struct Filled {
     pub cells: Vec<Cell>,
     /// What became of each category.
     pub categories: Vec<CategoryFill>,
+    /// Whether the known labels were known by chance, which the promise rests on.
+    pub known: KnownShares,
 }
 
 impl Filled {
@@ -147,7 +150,8 @@ pub fn fill(scores: &OutOfFold, wanted: Wanted) -> Result<Filled> {
         positives: positives.side,
         negatives: negatives.side,
     });
-    Ok(Filled { categories: categories.collect(), annotations, cells })
+    let known = KnownShares::of(scores, &curves);
+    Ok(Filled { categories: categories.collect(), annotations, cells, known })
 }
 
 fn check(scores: &OutOfFold, wanted: Wanted) -> Result<()> {

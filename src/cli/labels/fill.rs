@@ -11,7 +11,7 @@ use sarb::labels::formats::{self, format::Format};
 use sarb::labels::text::{aligned, listed, percent, share, thousands};
 use sarb::{Error, OutOfFold, Result, Run};
 
-use crate::cli::console::{print, say};
+use crate::cli::console::{print, say, warn};
 use crate::cli::data::convert::{make_folder_of, refuse_negatives_of_unknown};
 use crate::cli::data::counts;
 use crate::cli::numbers::proportion;
@@ -73,6 +73,14 @@ impl Fill {
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
         let mut filled = fill(&scores, wanted)?;
+        if let Some([likely, unlikely]) = filled.known.differ() {
+            warn(&format!(
+                "labels are not known by chance: of those that are likely present {} % are known, of the others {} %; the \
+                 promise is for unknown labels that are like the known ones, and these may not be",
+                percent(likely),
+                percent(unlikely)
+            ));
+        }
         make_folder_of(&self.out)?;
         if let Some(corrections) = &self.corrections {
             let count = filled.correct(corrections, &self.out)?;
@@ -112,6 +120,7 @@ impl Fill {
                     "filled_positives": positives,
                     "filled_negatives": negatives,
                     "categories": filled.categories,
+                    "known_by_chance": filled.known.differ().is_none(),
                     "lost": lost,
                 })
                 .to_string(),
