@@ -1,4 +1,4 @@
-// Opens pages of `sarb report` in a real browser: no error, no request, keyboard, sorting, telephone, light and dark.
+// Opens pages of `sarb report` and `sarb labels fill` in a real browser: no error, no request, keyboard, sorting, telephone, light and dark.
 //
 //   NODE_PATH=…/node_modules node tests/browser/pages.cjs SARB QUICKSTART [SHOTS]
 //
@@ -7,7 +7,7 @@
 'use strict';
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
-const { mkdirSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs');
+const { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
 const { pathToFileURL } = require('node:url');
@@ -48,7 +48,8 @@ async function open(browser, url, options) {
   page.on('pageerror', (error) => problems.push(`error: ${error}`));
   page.on('dialog', (dialog) => { problems.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
   page.on('request', (request) => {
-    if (request.url() !== url && !request.url().startsWith('data:')) problems.push(`request: ${request.url()}`);
+    // A blob is what the page itself offers to save.
+    if (request.url() !== url && !/^(data|blob):/.test(request.url())) problems.push(`request: ${request.url()}`);
   });
   await page.goto(url);
   return { page, finish: async () => { assert.deepEqual(problems, [], url); await context.close(); } };
@@ -129,6 +130,34 @@ async function narrow(page, name) {
   assert.ok(width <= TELEPHONE.width, `${name}: ${width} pixels wide on a telephone of ${TELEPHONE.width}`);
 }
 
+/** Filled labels: one is marked as wrong by keyboard and saved, and filling takes the correction over. */
+async function sheet(browser) {
+  const [labels, html, saved] = ['filled.csv', 'sheet.html', 'corrections.csv'].map((name) => join(scratch, name));
+  const fill = (...args) => execFileSync(sarb, ['labels', 'fill', join(quickstart, 'linear'), '--precision', '0.8', '-o', labels,
+    '--json', ...args], { stdio: 'pipe' });
+  const before = JSON.parse(fill('--sheet', html, '--sheet-labels', '30'));
+  const { page, finish } = await open(browser, pathToFileURL(html).href, { viewport: DESKTOP });
+  assert.equal(await page.locator('input[type=checkbox]').count(), 30);
+  assert.equal(await page.locator('.picture img').count(), 30, 'every photograph is there');
+  assert.ok(await page.locator('#save').isDisabled(), 'nothing is marked');
+  await page.locator('input[type=checkbox]').nth(3).focus();
+  await page.keyboard.press('Space');
+  assert.equal(await page.locator('#count').textContent(), '1 of 30 are marked as wrong');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.locator('#save').click()]);
+  await download.saveAs(saved);
+  const lines = readFileSync(saved, 'utf8').trim().split('\n');
+  assert.equal(lines[0], 'image,category,label');
+  assert.equal(lines.length, 2);
+  const after = JSON.parse(fill('--force', '--corrections', saved));
+  const filled = (said) => said.filled_positives + said.filled_negatives;
+  assert.equal(filled(after), filled(before) - 1, 'the corrected label is no longer a filled one');
+  await finish();
+  const telephone = await open(browser, pathToFileURL(html).href, { viewport: TELEPHONE, isMobile: true });
+  await narrow(telephone.page, 'sheet');
+  await telephone.finish();
+  console.log('sheet: as it should be');
+}
+
 async function main() {
   if (shots) mkdirSync(shots, { recursive: true });
   const shot = async (page, file) => shots && page.screenshot({ path: join(shots, file), fullPage: true });
@@ -163,6 +192,7 @@ async function main() {
     assert.equal(backgrounds.size, 2, 'light and dark differ');
     console.log(`${name}: as it should be`);
   }
+  await sheet(browser);
   await browser.close();
 }
 
