@@ -38,6 +38,8 @@
 //! - [`train()`] and [`evaluate()`]: a recipe and [`Inputs`] become a [`Run`], a run becomes scores.
 //! - [`Recognizer`]: a run names what is in a path, bytes or pixels, in one image or many.
 //! - [`compare`]: systems on the same images, with intervals of the paired bootstrap.
+//! - [`decisions`]: thresholds of a run, unknown labels filled in with a promise, known ones that look wrong, from the
+//!   [`OutOfFold`] scores that [`out_of_fold()`] makes.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
 //! - [`forecast`]: what a training will cost, before it is begun.
 //! - [`tune`]: which settings of a recipe do best, judged on training images alone.
