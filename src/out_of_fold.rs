@@ -84,7 +84,7 @@ impl OutOfFold {
     /// Writes them into a run whose training file has this fingerprint.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file cannot be written.
+    /// If a file cannot be written.
     pub fn save(&self, run: &Run, fingerprint: &str) -> Result<()> {
         let path = |name: &str| run.path(FOLDER).join(name);
         let folder = run.path(FOLDER);

@@ -53,7 +53,7 @@ pub fn doubts(scores: &OutOfFold) -> Vec<Doubt> {
 /// Writes doubts as CSV: image, category, label, and the probability that it is right.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be written; a path of an image that is not UTF-8 text.
+/// If the file cannot be written; a path of an image that is not UTF-8 text.
 pub fn write(path: &Path, scores: &OutOfFold, doubts: &[Doubt]) -> Result<()> {
     let images = image_names(&scores.annotations, folder_of(path))?;
     let written = write_atomically(path, |file| {

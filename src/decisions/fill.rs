@@ -86,7 +86,7 @@ impl Filled {
     /// from which on its category is filled.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written; a path of an image that is not UTF-8 text.
+    /// If the file cannot be written; a path of an image that is not UTF-8 text.
     pub fn write_list(&self, path: &Path) -> Result<()> {
         let images = image_names(&self.annotations, folder_of(path))?;
         let written = write_atomically(path, |file| {
