@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use sarb_labels::arrays::npy;
 use sarb_labels::formats::csv;
-use sarb_labels::words::Words;
 use sarb_labels::{Annotations, Split, dataset, stratified};
 
 use crate::cancel::Cancel;
@@ -37,7 +36,7 @@ use crate::{Error, Result};
 const FOLDS: std::ops::RangeInclusive<usize> = 2..=50;
 
 /// Trains a finished `run` once for each of K folds, with the inputs that it was trained with, and keeps the scores
-/// of every training image by the model that did not see it. What an earlier call did is taken up.
+/// of every training image by the model that did not see it. What an earlier call did is taken up, all of it or a part.
 ///
 /// # Errors
 /// [`Error::Usage`] if the run is not finished or the folds are too few or too many; [`Error::Incompatible`] if the
@@ -64,6 +63,11 @@ pub fn out_of_fold(
         )));
     }
     check_folds(&recipe, folds)?;
+    if let Ok(kept) = OutOfFold::open(run)
+        && kept.how == How::Folds(folds)
+    {
+        return Ok(kept);
+    }
     if folds > all.images.len() {
         return Err(Error::Usage(format!("{folds} folds of {} images; expected fewer", all.images.len())));
     }
@@ -128,7 +132,7 @@ impl Folding<'_> {
             Event::Note(_) | Event::Warning(_) | Event::Anchor(_) => {}
             event => (self.events)(event),
         };
-        train(&self.fold_recipe(), &inputs, (&run, existing), self.device, &progress, self.cancel)?;
+        let run = train(&self.fold_recipe(), &inputs, (&run, existing), self.device, &progress, self.cancel)?;
         let logits = self.score(&run, rows)?;
         npy::write(&self.scores(fold), &logits, &[rows.len(), self.all.categories.len()])?;
         remove_dir(&folder)
@@ -150,21 +154,17 @@ impl Folding<'_> {
         if let Some(val) = val_file::open(self.recipe, self.inputs, self.all)? {
             csv::write(&folder.join(Split::Val.file_name()), &val)?;
         }
-        let words = match &self.inputs.words {
-            Some(words) => Some(words.clone()),
-            None => Words::files(&self.inputs.data)?.into_iter().next(),
-        };
         Ok(Inputs {
             data: folder.to_owned(),
             features: features_of(folder, self.inputs),
-            words,
+            words: self.inputs.words_file()?,
             ..self.inputs.clone()
         })
     }
 
     /// Logits of the images of a fold by the training without them.
-    fn score(&self, run: &Path, rows: &[usize]) -> Result<Vec<f32>> {
-        let recognizer = Recognizer::open(run, Which::Best, self.device)?;
+    fn score(&self, run: &Run, rows: &[usize]) -> Result<Vec<f32>> {
+        let recognizer = Recognizer::open(run.dir(), Which::Best, self.device)?;
         let evaluation = Evaluation {
             data: None,
             split: Split::Train,
@@ -172,7 +172,7 @@ impl Folding<'_> {
             checkpoint: Which::Best,
             cache: self.inputs.cache.clone(),
         };
-        let channels = Run::open(run)?.info()?.channels;
+        let channels = run.info()?.channels;
         let examples = examples_of(&recognizer, &evaluation, self.all, channels, self.events, self.cancel)?;
         let models = [recognizer.inference()];
         let mut logits = scores_of(&models, &examples, rows, &Loader::default(), self.device, self.cancel)?;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use sarb_labels::words::Words;
+
 use crate::Result;
 use crate::cache::limit::{self, Cleared, StoreInfo};
 
@@ -31,6 +33,17 @@ impl Inputs {
     pub fn new(data: impl Into<PathBuf>) -> Result<Self> {
         let cache = Cache::default_folder()?;
         Ok(Self { data: data.into(), weights: None, words: None, features: None, val_features: None, cache })
+    }
+
+    /// The file of the word vectors: the one that is named, or the data folder's, if it has one.
+    ///
+    /// # Errors
+    /// If the folder has two.
+    pub(crate) fn words_file(&self) -> Result<Option<PathBuf>> {
+        match &self.words {
+            Some(words) => Ok(Some(words.clone())),
+            None => Ok(Words::files(&self.data)?.into_iter().next()),
+        }
     }
 
     /// The arguments that say the same to another `sarb train`, but for the cache.

@@ -147,11 +147,6 @@ impl OutOfFold {
         Ok(Self { annotations, logits, how: about.how, folds })
     }
 
-    /// Whether a run has them.
-    pub fn is_kept(run: &Run) -> bool {
-        run.path(FOLDER).join(ABOUT).is_file()
-    }
-
     /// The known labels.
     pub fn labels(&self) -> &LabelMatrix {
         &self.annotations.labels

@@ -84,10 +84,10 @@ impl Trainer<'_> {
             (self.events)(Event::Phase("what comes before the first epoch"));
             let (model, clock) = (Inference::new(&training.model.valid()), Instant::now());
             training.model.head.before_training(&self.pass(&model))?;
-            // All that a closed form takes.
             if let Some(left_out) = training.model.head.left_out() {
                 self.keep_left_out(&Inference::new(&training.model.valid()), left_out)?;
             }
+            // All that a closed form takes.
             training.state.seconds += clock.elapsed().as_secs_f64();
             self.finish_epoch(training, &telling, 0.0)?;
         }

@@ -1,7 +1,7 @@
 """Flips known labels of a data folder, and compares `sarb labels issues` with cleanlab on the same scores.
 
 python3 tools/label_issues.py flip DATA OUT --share 0.05 [--known 0.5] [--seed 0]
-    copies train.csv with a share of its known labels flipped (images stay where they are), and flipped.csv
+    copies train.csv with a share of its known labels flipped (images stay where they are), and flipped.npy, which are
 python3 tools/label_issues.py compare DATA_FLIPPED RUN SARB
     average precision of both rankings of the known labels, and the precision among the first
 

@@ -2,6 +2,7 @@
 
 pub mod console;
 pub mod data;
+mod decide;
 pub mod doctor;
 pub mod evaluate;
 mod heartbeat;

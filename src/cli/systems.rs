@@ -14,8 +14,8 @@ use sarb::labels::text::percent;
 use sarb::{Cancel, Error, Evaluated, Evaluation, Result, Run, Which};
 
 use super::console::{say, warn};
+use super::decide::decisions;
 use super::evaluate::Evaluate;
-use super::predict::decisions;
 use super::progress::Progress;
 
 /// Systems and anchors on the labels of the first.

@@ -12,7 +12,7 @@ use sarb_labels::Label;
 use sarb_labels::files::{folder_of, write_atomically};
 use sarb_labels::formats::image_names::image_names;
 
-use super::probability::{Known, fit};
+use super::probability::Curves;
 use crate::Result;
 use crate::out_of_fold::OutOfFold;
 
@@ -31,10 +31,8 @@ pub struct Doubt {
 
 /// All known labels of a run, the least probable first; equal ones in the order of the table.
 pub fn doubts(scores: &OutOfFold) -> Vec<Doubt> {
-    let categories = scores.annotations.categories.len();
-    let known: Vec<Known> = (0..categories).map(|category| scores.known(category).collect()).collect();
-    let curves = fit(&known);
-    let mut doubts = Vec::with_capacity(known.iter().map(Vec::len).sum());
+    let curves = Curves::of(scores);
+    let mut doubts = Vec::new();
     for row in 0..scores.annotations.images.len() {
         for (category, label) in scores.labels().row(row).enumerate() {
             let probability = curves.categories[category].probability(scores.logit(row, category));

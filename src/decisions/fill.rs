@@ -3,29 +3,18 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
 use sarb_labels::files::{folder_of, write_atomically};
 use sarb_labels::formats::image_names::image_names;
 use sarb_labels::{Annotations, Label};
 use serde::Serialize;
 
 use super::chance::KnownShares;
-use super::probability::{Curves, Known, fit, sigmoid};
-use super::promise::{Above, Judged};
+use super::choice::{Chosen, choose};
+use super::probability::{Curves, sigmoid};
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
 
-/// The thresholds that are tried, in tenths of log-odds: probabilities from 0.5 to 0.9999.
-const THRESHOLDS: std::ops::RangeInclusive<i32> = 0..=92;
-
-/// What is wanted of filled labels.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Wanted {
-    /// The share of a category's filled labels that is to be right, in (0, 1).
-    pub precision: f64,
-    /// How sure that is to be, in (0, 1).
-    pub confidence: f64,
-}
+pub use super::choice::{Side, Wanted};
 
 /// A label that was filled in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,21 +27,6 @@ pub struct Cell {
     pub positive: bool,
     /// The calibrated probability that it is right.
     pub probability: f64,
-}
-
-/// What became of the positives, or of the negatives, of a category.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Side {
-    /// From which probability on they are filled; none if the wanted precision cannot be promised.
-    pub threshold: Option<f64>,
-    /// How many are.
-    pub filled: usize,
-    /// Known labels above the threshold, on which the promise is founded together with the other categories.
-    pub known: usize,
-    /// Of these, those that are what is filled in.
-    pub right: usize,
-    /// The share of the filled labels that is expected to be right; 0 where nothing is filled.
-    pub expected_precision: f64,
 }
 
 /// What became of a category.
@@ -116,42 +90,41 @@ impl Filled {
 /// only positives or only negatives are known, so that nothing can be judged.
 pub fn fill(scores: &OutOfFold, wanted: Wanted) -> Result<Filled> {
     check(scores, wanted)?;
-    let categories = scores.annotations.categories.len();
-    let known: Vec<Known> = (0..categories).map(|category| scores.known(category).collect()).collect();
-    let curves = fit(&known);
-    let [positives, negatives]: [Vec<Chosen>; 2] = [true, false].map(|positive| {
-        let columns: Vec<Column> = (0..categories)
-            .into_par_iter()
-            .map(|category| Column::new(scores, &curves, category, positive))
-            .collect();
-        choose(&columns, wanted)
-    });
+    let curves = Curves::of(scores);
+    let [positives, negatives] = [true, false].map(|positive| choose(scores, &curves, positive, wanted));
     let mut annotations = scores.annotations.clone();
     let mut cells = Vec::new();
     for row in 0..annotations.images.len() {
-        for category in 0..categories {
+        for (category, curve) in curves.categories.iter().enumerate() {
             if annotations.labels.get(row, category) != Label::Unknown {
                 continue;
             }
-            let logit = curves.categories[category].logit(scores.logit(row, category));
-            let (positive, sure) = match () {
-                () if positives[category].takes(logit) => (true, logit),
-                () if negatives[category].takes(-logit) => (false, -logit),
-                () => continue,
+            let logit = curve.logit(scores.logit(row, category));
+            let (positive, sure) = if positives[category].takes(logit) {
+                (true, logit)
+            } else if negatives[category].takes(-logit) {
+                (false, -logit)
+            } else {
+                continue;
             };
             annotations.labels.set(row, category, if positive { Label::Positive } else { Label::Negative });
             cells.push(Cell { row, category, positive, probability: sigmoid(sure) });
         }
     }
-    let columns = positives.into_iter().zip(negatives).enumerate();
-    let categories = columns.map(|(category, (positives, negatives))| CategoryFill {
-        category: scores.annotations.categories[category].clone(),
-        unknown: scores.annotations.images.len() - known[category].len(),
-        positives: positives.side,
-        negatives: negatives.side,
-    });
-    let known = KnownShares::of(scores, &curves);
-    Ok(Filled { categories: categories.collect(), annotations, cells, known })
+    let categories = told(scores, &positives, &negatives);
+    Ok(Filled { annotations, cells, categories, known: KnownShares::of(scores, &curves) })
+}
+
+/// What is said of each category.
+fn told(scores: &OutOfFold, positives: &[Chosen], negatives: &[Chosen]) -> Vec<CategoryFill> {
+    let names = scores.annotations.categories.iter();
+    let of = |(category, name): (usize, &String)| CategoryFill {
+        category: name.clone(),
+        unknown: scores.labels().column(category).filter(|label| *label == Label::Unknown).count(),
+        positives: positives[category].side,
+        negatives: negatives[category].side,
+    };
+    names.enumerate().map(of).collect()
 }
 
 fn check(scores: &OutOfFold, wanted: Wanted) -> Result<()> {
@@ -175,125 +148,6 @@ fn check(scores: &OutOfFold, wanted: Wanted) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The labels of a category that lie above each of the [`THRESHOLDS`].
-struct Column {
-    above: Vec<Above>,
-}
-
-impl Column {
-    fn new(scores: &OutOfFold, curves: &Curves, category: usize, positive: bool) -> Self {
-        let curve = curves.categories[category];
-        let mut above = vec![Above::default(); THRESHOLDS.count()];
-        for (row, label) in scores.labels().column(category).enumerate() {
-            let logit = curve.logit(scores.logit(row, category));
-            let Some(last) = last_reached(if positive { logit } else { -logit }) else { continue };
-            match label {
-                Label::Unknown => above[last].unknown += 1,
-                known => {
-                    above[last].known += 1;
-                    above[last].right += usize::from((known == Label::Positive) == positive);
-                }
-            }
-        }
-        let mut sum = Above::default();
-        for above in above.iter_mut().rev() {
-            sum = Above {
-                known: sum.known + above.known,
-                right: sum.right + above.right,
-                unknown: sum.unknown + above.unknown,
-            };
-            *above = sum;
-        }
-        Self { above }
-    }
-}
-
-impl Column {
-    /// Places of thresholds above which at least so many labels are known and unknown, the strictest one first; with
-    /// one, where any is unknown.
-    fn steps(&self, least: usize) -> impl Iterator<Item = usize> {
-        let has_enough = move |place: &usize| {
-            let Above { known, unknown, .. } = self.above[*place];
-            unknown >= least && (known >= least || least == 1)
-        };
-        (0..self.above.len()).rev().filter(has_enough)
-    }
-}
-
-/// The place of the highest threshold that these log-odds reach, if they reach one.
-fn last_reached(sure: f64) -> Option<usize> {
-    let tenths = (sure * 10.0).floor();
-    (tenths >= 0.0).then_some((tenths as usize).min(THRESHOLDS.count() - 1))
-}
-
-/// What is filled of a category on one side.
-#[derive(Debug, Clone, Copy)]
-struct Chosen {
-    /// The place of its threshold.
-    place: Option<usize>,
-    side: Side,
-}
-
-impl Chosen {
-    const NONE: Self = Self {
-        place: None,
-        side: Side { threshold: None, filled: 0, known: 0, right: 0, expected_precision: 0.0 },
-    };
-
-    fn at(place: usize, above: &Above, judged: &Judged) -> Self {
-        let side = Side {
-            threshold: Some(sigmoid(place as f64 / 10.0)),
-            filled: above.unknown,
-            known: above.known,
-            right: above.right,
-            expected_precision: judged.expected(above),
-        };
-        Self { place: Some(place), side }
-    }
-
-    /// Whether a label with these log-odds is filled in.
-    fn takes(&self, sure: f64) -> bool {
-        self.place.is_some_and(|place| last_reached(sure).is_some_and(|last| last >= place))
-    }
-}
-
-/// How much more labels must lie above a threshold than above the last one that was tried.
-const GROWTH: f64 = 1.3;
-
-/// The threshold of each category, as low as what is wanted can be promised.
-///
-/// From the strictest one on, down to the first at which it cannot, or to the last of all. Trying many and taking the lowest that passes would
-/// find one that passes by chance; so there are few steps, none back, and half of the doubt is kept for choosing.
-fn choose(columns: &[Column], wanted: Wanted) -> Vec<Chosen> {
-    let confidence = f64::midpoint(1.0, wanted.confidence);
-    let judged: Vec<Judged> = (0..THRESHOLDS.count())
-        .into_par_iter()
-        .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))
-        .collect();
-    // So many, known and unknown, that one wrong label is allowed; where a category has fewer, whatever there is.
-    let enough = (1.0 / (1.0 - wanted.precision)).ceil() as usize;
-    let choice = |column: &Column| {
-        let lowest = |least: usize| {
-            let (mut lowest, mut tried) = (None, 0.0);
-            for place in column.steps(least) {
-                let Above { known, unknown, .. } = column.above[place];
-                if (known + unknown) as f64 >= GROWTH * tried || place == 0 {
-                    tried = (known + unknown) as f64;
-                    if judged[place].confidence(&column.above[place], wanted.precision) >= confidence {
-                        lowest = Some(place);
-                    } else if lowest.is_some() {
-                        break;
-                    }
-                }
-            }
-            lowest
-        };
-        let place = lowest(enough).or_else(|| lowest(1));
-        place.map_or(Chosen::NONE, |place| Chosen::at(place, &column.above[place], &judged[place]))
-    };
-    columns.par_iter().map(choice).collect()
 }
 
 #[cfg(test)]

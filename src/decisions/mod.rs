@@ -2,6 +2,7 @@
 //! filled with a promise of their precision. All of it is founded on [`OutOfFold`](crate::OutOfFold) scores.
 
 pub mod chance;
+mod choice;
 mod corrections;
 pub mod doubts;
 pub mod fill;

@@ -5,6 +5,8 @@
 //! curves of well-known categories differ: a random-effects logistic regression, with Laplace's approximation for
 //! each category and expectation-maximization for what they share (Gelman & Hill 2007, chapter 14).
 
+use crate::out_of_fold::OutOfFold;
+
 /// Rounds of expectation and maximization; the shared curve moves by less than a percent after a dozen.
 const ROUNDS: usize = 30;
 /// Newton's steps for one category; a handful is enough.
@@ -12,6 +14,8 @@ const STEPS: usize = 50;
 /// A category differs from the shared curve by at least this standard deviation, in logits: with no spread at all
 /// the estimate could never leave it.
 const LEAST_SPREAD: f64 = 0.05;
+/// How sure the shared curve is before any label: a standard deviation of 5 for its slope and its offset.
+const WIDE: f64 = 0.04;
 /// A slope of 0 would turn a ranking around with the next rounding.
 const LEAST_SLOPE: f64 = 1e-3;
 
@@ -34,11 +38,6 @@ impl Curve {
     pub fn probability(self, logit: f32) -> f64 {
         sigmoid(self.logit(logit))
     }
-
-    /// The run's logit that has this probability.
-    pub fn logit_of(self, probability: f64) -> f64 {
-        ((probability / (1.0 - probability)).ln() - self.offset) / self.slope
-    }
 }
 
 /// The curves of all categories, and the one that they share.
@@ -56,14 +55,19 @@ pub type Known = Vec<(f32, bool)>;
 /// Two numbers that belong together: slope and offset.
 type Pair = [f64; 2];
 
+impl Curves {
+    /// Those of a run's out-of-fold scores.
+    pub fn of(scores: &OutOfFold) -> Self {
+        let categories = 0..scores.annotations.categories.len();
+        fit(&categories.map(|category| scores.known(category).collect()).collect::<Vec<_>>())
+    }
+}
+
 /// Curves from the known labels of every category.
 pub fn fit(known: &[Known]) -> Curves {
     let units = Units::of(known);
-    let all: Known = known.concat();
-    // Together they have both kinds, or nothing can be learned: then the prior stands, at a slope of 1.
-    let mut shared = [1.0, 0.0];
-    let wide = [LEAST_SPREAD.powi(2).recip() / 1e4; 2];
-    shared = Posterior::of(&units.scaled(&all), shared, wide).mode;
+    // Without any label the curve stays where it starts.
+    let mut shared = Posterior::of(&units.scaled(&known.concat()), [1.0, 0.0], [WIDE; 2]).mode;
     let mut spread = [1.0, 1.0];
     let scaled: Vec<Vec<(f64, bool)>> = known.iter().map(|cells| units.scaled(cells)).collect();
     let informative = scaled.iter().filter(|cells| has_both(cells)).count();
@@ -184,6 +188,11 @@ pub(super) fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// [`sigmoid`] backwards.
+pub(super) fn log_odds(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln()
+}
+
 /// −log p of what is there; stable for large logits.
 fn log_loss(logit: f64, positive: bool) -> f64 {
     let against = if positive { -logit } else { logit };
@@ -257,6 +266,7 @@ mod tests {
             assert!(curve.slope > 0.0 && curve.slope.is_finite() && curve.offset.is_finite(), "{curve:?}");
         }
         let curve = of(2.0, -1.0);
-        assert!((curve.probability(curve.logit_of(0.8) as f32) - 0.8).abs() < 1e-6);
+        let logit = (log_odds(0.8) - curve.offset) / curve.slope;
+        assert!((curve.probability(logit as f32) - 0.8).abs() < 1e-6);
     }
 }

@@ -6,6 +6,7 @@ use sarb_labels::text::{escape_xml, percent, thousands};
 use serde_json::json;
 
 use super::fill::{Cell, Filled};
+use crate::report::runs::html;
 use crate::thumbnail::{data_uri, shrunk};
 
 const STYLE: &str = include_str!("sheet.css");
@@ -55,7 +56,7 @@ impl Filled {
 
 /// Nothing but the page's own script runs, whatever names hold, and nothing is fetched.
 fn page(note: &str, figures: &str, data: &serde_json::Value) -> String {
-    let data = data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let data = html::json(data);
     let nonce = blake3::hash(format!("{figures}{data}").as_bytes()).to_hex();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::probability::{Curve, Curves, Known, fit};
+use super::probability::{Curve, Curves, log_odds};
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
 
@@ -71,9 +71,7 @@ pub struct Decisions {
 impl Decisions {
     /// Those of a run for a goal.
     pub fn new(scores: &OutOfFold, goal: Goal) -> Self {
-        let categories = scores.annotations.categories.len();
-        let known: Vec<Known> = (0..categories).map(|category| scores.known(category).collect()).collect();
-        let Curves { categories: curves, .. } = fit(&known);
+        let curves = Curves::of(scores).categories;
         let decide = |(category, curve): (usize, Curve)| {
             let of = |row| curve.probability(scores.logit(row, category));
             Decision::choose(curve, (0..scores.annotations.images.len()).map(of).collect(), goal)
@@ -91,7 +89,7 @@ impl Decisions {
     pub fn margins(&self, logits: &[f32]) -> Vec<f32> {
         self.each(logits, |decision, logit| {
             let threshold = decision.threshold.unwrap_or(1.0 - f64::EPSILON);
-            decision.curve.logit(logit) - (threshold / (1.0 - threshold)).ln()
+            decision.curve.logit(logit) - log_odds(threshold)
         })
     }
 

@@ -45,23 +45,16 @@ pub fn cached_extractor(
     if !recipe.backbone.caches_trunk() {
         return Ok(None);
     }
-    trunk_extractor(&load_backbone(recipe, weights, device)?, recipe, weights)
+    trunk_extractor(&load_backbone(recipe, weights, device)?, recipe, weights).map(Some)
 }
 
-/// The frozen trunk of the recipe's backbone with the weights of a file, if its maps are cached.
+/// The frozen trunk of the recipe's backbone with the weights of a file.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn trunk_extractor(
-    backbone: &Backbone,
-    recipe: &Recipe,
-    weights: Option<&Path>,
-) -> Result<Option<Extractor>> {
-    if !recipe.backbone.caches_trunk() {
-        return Ok(None);
-    }
+pub fn trunk_extractor(backbone: &Backbone, recipe: &Recipe, weights: Option<&Path>) -> Result<Extractor> {
     let weights = weights.expect("a frozen trunk has weights");
-    Extractor::of_trunk(backbone, &recipe.backbone, weights).map(Some)
+    Extractor::of_trunk(backbone, &recipe.backbone, weights)
 }
 
 /// The recipe's backbone with initial weights that depend on its seed alone.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use sarb_labels::formats::csv;
-use sarb_labels::words::Words;
 use sarb_labels::{Annotations, Label, Split};
 use tempfile::TempDir;
 
@@ -43,16 +42,14 @@ impl Sample {
         let rows = spread(&data.all, &data.rows, wanted);
         save(&path, Split::Train, &data.all, &rows, inputs.features.as_deref())?;
         let (validation, val_features) = validation(folder.path(), inputs, data)?;
-        let mut sampled = Inputs {
+        let sampled = Inputs {
             data: path.clone(),
             features: features_of(&path, inputs),
             val_features,
+            words: inputs.words_file()?,
             cache: Cache { dir: folder.path().join("cache"), ..inputs.cache.clone() },
             ..inputs.clone()
         };
-        if sampled.words.is_none() {
-            sampled.words = Words::files(&inputs.data)?.into_iter().next();
-        }
         let mut recipe = recipe.clone();
         recipe.data.known = 1.0;
         recipe.data.validation = if validation > 0 { Validation::File } else { Validation::Share(0.0) };

@@ -124,7 +124,7 @@ fn normalize_backward_body<const FUSED: bool>(
 ) {
     for (gradient, output) in gradient.chunks_exact_mut(scale.len()).zip(output.chunks_exact(scale.len())) {
         for ((g, &y), &scale) in gradient.iter_mut().zip(output).zip(scale) {
-            // So that the gradient of a NaN is one.
+            // A NaN is not outside, so that it stays one.
             let outside = y <= low || y >= high;
             *g = if outside { 0.0 } else { *g * scale };
         }

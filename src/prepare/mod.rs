@@ -282,7 +282,8 @@ impl Opening<'_> {
             return Ok(Opened { source: MapSource::Frozen(extractor), trunk: None, examples });
         }
         let backbone = load_backbone(recipe, weights, self.device)?;
-        if let Some(trunk) = trunk_extractor(&backbone, recipe, weights)? {
+        if recipe.backbone.caches_trunk() {
+            let trunk = trunk_extractor(&backbone, recipe, weights)?;
             let examples = self.maps_of(&trunk, paths, recipe.backbone.views, draw.as_ref())?;
             return Ok(Opened { source: MapSource::Trained(backbone), trunk: Some(trunk), examples });
         }

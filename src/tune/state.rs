@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sarb_labels::Split;
 use sarb_labels::files::write_atomically;
-use sarb_labels::words::Words;
 use serde::{Deserialize, Serialize};
 
 use super::halving::Rung;
@@ -215,11 +214,7 @@ pub(super) fn shortened(mut recipe: Recipe, rung: Rung) -> Recipe {
 
 /// Trials lie in other folders than the data: what the data folder knows of words goes with them.
 fn with_words(inputs: &Inputs) -> Result<Inputs> {
-    let mut inputs = inputs.clone();
-    if inputs.words.is_none() {
-        inputs.words = Words::files(&inputs.data)?.into_iter().next();
-    }
-    Ok(inputs)
+    Ok(Inputs { words: inputs.words_file()?, ..inputs.clone() })
 }
 
 /// Everything that trials read is there and fits.

@@ -50,9 +50,7 @@ pub struct Convert {
 impl Convert {
     /// Reads, writes, and says what was lost.
     pub fn run(&self) -> Result<()> {
-        let to = self.to.or_else(|| formats::of_extension(&self.out)).ok_or_else(|| {
-            Error::Usage(format!("--out {}: the name does not say the format; add --to", self.out.display()))
-        })?;
+        let to = format_of(&self.out, self.to)?;
         self.keep_what_is_there()?;
         match (&self.sources[..], &self.contradictions) {
             ([source], None) => {
@@ -141,11 +139,7 @@ impl Convert {
                 let which = if several { "one of the sources" } else { "the source itself" };
                 return Err(Error::Usage(format!("{flag} {shown}: is {which}; choose another name")));
             }
-            if path.exists() && !self.force {
-                return Err(Error::Usage(format!(
-                    "{flag} {shown}: is there already; choose another or add --force"
-                )));
-            }
+            keep(flag, path, self.force)?;
         }
         match &self.contradictions {
             Some(file) if tidy(file) == tidy(&self.out) => Err(Error::Usage(format!(
@@ -155,6 +149,22 @@ impl Convert {
             _ => Ok(()),
         }
     }
+}
+
+/// The format that `--to` names, or else the name of the file that is to be written.
+pub fn format_of(out: &Path, to: Option<Format>) -> Result<Format> {
+    to.or_else(|| formats::of_extension(out)).ok_or_else(|| {
+        Error::Usage(format!("--out {}: the name does not say the format; add --to", out.display()))
+    })
+}
+
+/// Refuses to write over a file without `--force`; `flag` is what names it.
+pub fn keep(flag: &str, path: &Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        let shown = path.display();
+        return Err(Error::Usage(format!("{flag} {shown}: is there already; choose another or add --force")));
+    }
+    Ok(())
 }
 
 /// Refuses a format in which what nobody looked at would be read as not there, unless that is wanted.

@@ -4,15 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::decisions::fill::{Filled, Side, Wanted, fill};
+use sarb::decisions::fill::{CategoryFill, Filled, Side, Wanted, fill};
 use sarb::labels::files::{folder_of, write_atomically};
+use sarb::labels::formats::format::Format;
 use sarb::labels::formats::image_names::image_names;
-use sarb::labels::formats::{self, format::Format};
 use sarb::labels::text::{aligned, listed, percent, share, thousands};
-use sarb::{Error, OutOfFold, Result, Run};
+use sarb::{OutOfFold, Result, Run};
 
 use crate::cli::console::{print, say, warn};
-use crate::cli::data::convert::{make_folder_of, refuse_negatives_of_unknown};
+use crate::cli::data::convert::{format_of, keep, make_folder_of, refuse_negatives_of_unknown};
 use crate::cli::data::counts;
 use crate::cli::numbers::proportion;
 
@@ -58,18 +58,11 @@ pub struct Fill {
 impl Fill {
     /// Fills, writes, and says what was filled and what was not.
     pub fn run(&self) -> Result<()> {
-        let to = self.to.or_else(|| formats::of_extension(&self.out)).ok_or_else(|| {
-            Error::Usage(format!("--out {}: the name does not say the format; add --to", self.out.display()))
-        })?;
+        let to = format_of(&self.out, self.to)?;
         let list = self.list();
-        for path in [Some(&self.out), Some(&list), self.sheet.as_ref()].into_iter().flatten() {
-            if path.exists() && !self.force {
-                return Err(Error::Usage(format!(
-                    "{}: is there already; choose another name or add --force",
-                    path.display()
-                )));
-            }
-        }
+        keep("--out", &self.out, self.force)?;
+        keep("--out", &list, self.force)?;
+        self.sheet.as_ref().map_or(Ok(()), |sheet| keep("--sheet", sheet, self.force))?;
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
         let mut filled = fill(&scores, wanted)?;
@@ -142,7 +135,7 @@ impl Fill {
 
     /// Names the categories for which the wanted precision cannot be promised.
     fn say_what_is_left(&self, filled: &Filled) {
-        let without = |side: fn(&sarb::decisions::fill::CategoryFill) -> &Side| -> Vec<&String> {
+        let without = |side: fn(&CategoryFill) -> &Side| -> Vec<&String> {
             let left = filled.categories.iter().filter(|it| it.unknown > 0 && side(it).threshold.is_none());
             left.map(|it| &it.category).collect()
         };

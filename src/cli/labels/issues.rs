@@ -6,10 +6,10 @@ use clap::Args;
 use sarb::decisions::doubts::{self, Doubt, doubts};
 use sarb::labels::formats::image_names::image_names;
 use sarb::labels::text::{aligned, percent, thousands};
-use sarb::{Error, OutOfFold, Result, Run};
+use sarb::{OutOfFold, Result, Run};
 
 use crate::cli::console::{print, say};
-use crate::cli::data::convert::make_folder_of;
+use crate::cli::data::convert::{keep, make_folder_of};
 
 /// Arguments of `sarb labels issues`.
 #[derive(Debug, Args)]
@@ -33,12 +33,7 @@ pub struct Issues {
 impl Issues {
     /// Ranks, and prints or writes.
     pub fn run(&self) -> Result<()> {
-        if let Some(out) = self.out.as_ref().filter(|out| out.exists() && !self.force) {
-            return Err(Error::Usage(format!(
-                "{}: is there already; choose another name or add --force",
-                out.display()
-            )));
-        }
+        self.out.as_ref().map_or(Ok(()), |out| keep("--out", out, self.force))?;
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let all = doubts(&scores);
         let listed = &all[..if self.top == 0 { all.len() } else { self.top.min(all.len()) }];

@@ -5,11 +5,11 @@ use std::io::{BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::decisions::thresholds::{Decisions, Goal};
-use sarb::labels::text::listed;
-use sarb::{Cancel, Ensemble, Error, OutOfFold, Recognition, Result, Run, Which};
+use sarb::decisions::thresholds::Goal;
+use sarb::{Cancel, Ensemble, Error, Recognition, Result, Which};
 
-use super::console::{fail, say};
+use super::console::fail;
+use super::decide::decisions;
 use super::numbers::proportion;
 use super::progress::Progress;
 use files::Files;
@@ -189,19 +189,6 @@ impl Predict {
         }
         Ok(Some(names))
     }
-}
-
-/// What a run decides for a goal; says which categories it never does.
-pub fn decisions(run: &Path, goal: Goal) -> Result<Decisions> {
-    let scores = OutOfFold::open(&Run::open(run)?)?;
-    let decisions = Decisions::new(&scores, goal);
-    let names = scores.annotations.categories.iter().zip(&decisions.categories);
-    let never: Vec<&String> =
-        names.filter(|(_, decision)| decision.threshold.is_none()).map(|(name, _)| name).collect();
-    if !never.is_empty() {
-        say(&format!("no threshold gives what was wanted of {}; they are never printed", listed(&never)));
-    }
-    Ok(decisions)
 }
 
 /// Standard output, of which the other end may be closed.

@@ -12,7 +12,7 @@ pub(super) fn name(name: &str) -> String {
 }
 
 /// JSON within a `<script>` element: neither `</script>` nor `<!--` can be in it.
-pub(super) fn json(value: &impl serde::Serialize) -> String {
+pub(crate) fn json(value: &impl serde::Serialize) -> String {
     let json = serde_json::to_string(value).expect("plain data");
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

@@ -11,7 +11,7 @@ mod explorer;
 mod facts;
 mod gallery;
 mod history;
-mod html;
+pub(crate) mod html;
 mod layout;
 mod names;
 mod overview;

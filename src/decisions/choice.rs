@@ -1,0 +1,160 @@
+//! From which probability on labels are filled in, so that what is wanted of them can be promised.
+
+use rayon::prelude::*;
+use sarb_labels::Label;
+use serde::Serialize;
+
+use super::probability::{Curves, sigmoid};
+use super::promise::{Above, Judged};
+use crate::out_of_fold::OutOfFold;
+
+/// How many thresholds are tried, a tenth of log-odds apart: probabilities from 0.5 to 0.9999.
+const THRESHOLDS: usize = 93;
+/// How much more labels must lie above a threshold than above the last one that was tried.
+const GROWTH: f64 = 1.3;
+
+/// What is wanted of filled labels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Wanted {
+    /// The share of a category's filled labels that is to be right, in (0, 1).
+    pub precision: f64,
+    /// How sure that is to be, in (0, 1).
+    pub confidence: f64,
+}
+
+/// What became of the positives, or of the negatives, of a category.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Side {
+    /// From which probability on they are filled; none if the wanted precision cannot be promised.
+    pub threshold: Option<f64>,
+    /// How many are.
+    pub filled: usize,
+    /// Known labels above the threshold, on which the promise is founded together with the other categories.
+    pub known: usize,
+    /// Of these, those that are what is filled in.
+    pub right: usize,
+    /// The share of the filled labels that is expected to be right; 0 where nothing is filled.
+    pub expected_precision: f64,
+}
+
+/// The labels of a category that lie above each of the [`THRESHOLDS`].
+struct Column {
+    above: Vec<Above>,
+}
+
+impl Column {
+    fn new(scores: &OutOfFold, curves: &Curves, category: usize, positive: bool) -> Self {
+        let curve = curves.categories[category];
+        let mut above = vec![Above::default(); THRESHOLDS];
+        for (row, label) in scores.labels().column(category).enumerate() {
+            let logit = curve.logit(scores.logit(row, category));
+            let Some(last) = last_reached(if positive { logit } else { -logit }) else { continue };
+            match label {
+                Label::Unknown => above[last].unknown += 1,
+                known => {
+                    above[last].known += 1;
+                    above[last].right += usize::from((known == Label::Positive) == positive);
+                }
+            }
+        }
+        let mut sum = Above::default();
+        for above in above.iter_mut().rev() {
+            sum = Above {
+                known: sum.known + above.known,
+                right: sum.right + above.right,
+                unknown: sum.unknown + above.unknown,
+            };
+            *above = sum;
+        }
+        Self { above }
+    }
+
+    /// Places of thresholds above which at least so many labels are known and unknown, the strictest one first.
+    fn steps(&self, [known, unknown]: [usize; 2]) -> impl Iterator<Item = usize> {
+        let has_enough =
+            move |place: &usize| self.above[*place].known >= known && self.above[*place].unknown >= unknown;
+        (0..self.above.len()).rev().filter(has_enough)
+    }
+
+    /// The place of the lowest threshold at which what is wanted can be promised, of those with so many labels.
+    fn lowest(&self, least: [usize; 2], judged: &[Judged], wanted: Wanted) -> Option<usize> {
+        let confidence = f64::midpoint(1.0, wanted.confidence);
+        let (mut lowest, mut tried) = (None, 0.0);
+        for place in self.steps(least) {
+            let above = &self.above[place];
+            let count = (above.known + above.unknown) as f64;
+            if count < GROWTH * tried && place > 0 {
+                continue;
+            }
+            tried = count;
+            if judged[place].confidence(above, wanted.precision) >= confidence {
+                lowest = Some(place);
+            } else if lowest.is_some() {
+                break;
+            }
+        }
+        lowest
+    }
+}
+
+/// The place of the highest threshold that these log-odds reach, if they reach one.
+fn last_reached(sure: f64) -> Option<usize> {
+    let tenths = (sure * 10.0).floor();
+    (tenths >= 0.0).then_some((tenths as usize).min(THRESHOLDS - 1))
+}
+
+/// What is filled of a category on one side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    /// The place of its threshold.
+    place: Option<usize>,
+    /// What is told of it.
+    pub side: Side,
+}
+
+impl Chosen {
+    const NONE: Self = Self {
+        place: None,
+        side: Side { threshold: None, filled: 0, known: 0, right: 0, expected_precision: 0.0 },
+    };
+
+    fn at(place: usize, above: &Above, judged: &Judged) -> Self {
+        let side = Side {
+            threshold: Some(sigmoid(place as f64 / 10.0)),
+            filled: above.unknown,
+            known: above.known,
+            right: above.right,
+            expected_precision: judged.expected(above),
+        };
+        Self { place: Some(place), side }
+    }
+
+    /// Whether a label with these log-odds is filled in.
+    pub fn takes(&self, sure: f64) -> bool {
+        self.place.is_some_and(|place| last_reached(sure).is_some_and(|last| last >= place))
+    }
+}
+
+/// The threshold of each category, as low as what is wanted of positives, or of negatives, can be promised.
+///
+/// From the strictest one on, down to the first at which it cannot, or to the last of all. Trying many and taking the
+/// lowest that passes would find one that passes by chance; so there are few steps, none back, and half of the doubt is
+/// kept for choosing.
+pub(super) fn choose(scores: &OutOfFold, curves: &Curves, positive: bool, wanted: Wanted) -> Vec<Chosen> {
+    let columns: Vec<Column> = (0..curves.categories.len())
+        .into_par_iter()
+        .map(|category| Column::new(scores, curves, category, positive))
+        .collect();
+    let judged: Vec<Judged> = (0..THRESHOLDS)
+        .into_par_iter()
+        .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))
+        .collect();
+    // So many, known and unknown, that one wrong label is allowed; where a category has fewer, whatever there is.
+    let enough = (1.0 / (1.0 - wanted.precision)).ceil() as usize;
+    let choice = |column: &Column| {
+        let place =
+            column.lowest([enough; 2], &judged, wanted).or_else(|| column.lowest([0, 1], &judged, wanted));
+        place.map_or(Chosen::NONE, |place| Chosen::at(place, &column.above[place], &judged[place]))
+    };
+    columns.par_iter().map(choice).collect()
+}
