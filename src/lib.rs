@@ -115,6 +115,7 @@ mod ridge;
 mod run;
 mod run_folder;
 mod scoring;
+mod shard;
 mod step;
 mod step_log;
 pub mod sweep;
@@ -145,6 +146,7 @@ pub use recognizer::{Attention, Picture, Recognition, Recognizer};
 pub use run::{EpochRow, Run, RunInfo, Status, Validated, Which};
 pub use run_folder::Existing;
 pub use sarb_labels as labels;
+pub use shard::Shard;
 
 /// The layers of SSGRL and SARB, and what a forward pass needs besides.
 pub mod layers {

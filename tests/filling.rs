@@ -321,3 +321,66 @@ fn labels_that_are_not_known_by_chance_draw_a_warning() {
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["known_by_chance"], false);
 }
+
+#[test]
+fn what_is_asked_for_next_is_answered_and_joins_the_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, data, truth) = trained(dir.path());
+    let known = sarb_labels::formats::csv::read(&data.join("train.csv")).unwrap();
+    let out = arg(dir.path().join("ask/list.csv"));
+    let ask = ["labels", "next", &run, "--budget", "40"];
+    let said: Value =
+        serde_json::from_str(&sarb_ok(&[&ask[..], &["--by", "label", "-o", &out, "--json"]].concat()))
+            .unwrap();
+    assert_eq!(said["ask"].as_array().unwrap().len(), 40);
+    let list = std::fs::read_to_string(&out).unwrap();
+    let mut lines = list.lines();
+    assert_eq!(lines.next().unwrap(), "image,category,label,probability,reason");
+    let (mut positives, mut answers) = (0, String::from("image,category,label\n"));
+    for line in lines {
+        let fields: Vec<&str> = line.splitn(5, ',').collect();
+        let row: usize = fields[0].trim_start_matches("../data/").trim_end_matches(".png").parse().unwrap();
+        let category = ["a", "b", "c", "d"].iter().position(|name| *name == fields[1]).unwrap();
+        assert_eq!((known.labels.get(row, category), fields[2]), (Label::Unknown, ""));
+        assert!(fields[4].contains("% probable and has"), "{line}");
+        let positive = truth.get(row, category) == Label::Positive;
+        positives += usize::from(positive);
+        answers += &format!("{},{},{}\n", fields[0], fields[1], if positive { "yes" } else { "no" });
+    }
+    assert!(positives > 30, "{positives} of 40, where 30 % of all labels are positive");
+    let answered = dir.path().join("ask/answers.csv");
+    std::fs::write(&answered, answers).unwrap();
+    let joined = arg(dir.path().join("data/train2.csv"));
+    sarb_ok(&["data", "convert", &arg(data.join("train.csv")), &arg(&answered), "-o", &joined]);
+    let joined = sarb_labels::formats::csv::read(Path::new(&joined)).unwrap();
+    assert_eq!((&joined.images, &joined.categories), (&known.images, &known.categories));
+    assert_eq!(joined.labels.count(Label::Unknown) + 40, known.labels.count(Label::Unknown));
+    assert_eq!(joined.labels.count(Label::Positive), known.labels.count(Label::Positive) + positives);
+
+    // By images, as tasks of Label Studio.
+    let tasks = dir.path().join("tasks.json");
+    sarb_ok(&[&ask[..], &["-o", &arg(&tasks)]].concat());
+    let tasks: Value = serde_json::from_slice(&std::fs::read(&tasks).unwrap()).unwrap();
+    let tasks = tasks.as_array().unwrap();
+    assert_eq!(tasks.len(), 40);
+    for task in tasks {
+        let image = task["data"]["image"].as_str().unwrap();
+        let row = image.trim_start_matches("/data/local-files/?d=data/").trim_end_matches(".png");
+        let row: usize = row.parse().unwrap_or_else(|_| panic!("{image}"));
+        let asked: Vec<&str> = task["data"]["ask"].as_str().unwrap().lines().collect();
+        let unknown = known.labels.row(row).filter(|label| *label == Label::Unknown).count();
+        assert_eq!(asked.len(), unknown);
+        assert!(task["data"]["reason"].as_str().unwrap().starts_with(&format!("{} is ", asked[0])), "{task}");
+    }
+    let table = sarb_ok(&ask);
+    assert!(table.contains("… and 20; -o FILE writes them all"), "{table}");
+
+    let refused = |code: i32, more: &[&str], expected: &str| {
+        let stderr = sarb_fails(code, &[&ask[..], more].concat());
+        assert!(stderr.contains(expected), "{stderr}");
+    };
+    refused(2, &["-o", &out], "--force");
+    refused(2, &["-o", "list.txt"], "expected a name that ends in .csv, or in .json");
+    let stderr = sarb_fails(2, &["labels", "next", &run, "--budget", "0"]);
+    assert!(stderr.contains("a budget of 0"), "{stderr}");
+}

@@ -6,7 +6,18 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, the ground floor first: a module imports from its own floor and from those below.
 const FLOORS: [&[&str]; 9] = [
-    &["cancel", "device", "error", "fetch", "heat_map", "lock", "memory", "tensorboard", "thumbnail"],
+    &[
+        "cancel",
+        "device",
+        "error",
+        "fetch",
+        "heat_map",
+        "lock",
+        "memory",
+        "shard",
+        "tensorboard",
+        "thumbnail",
+    ],
     &["kernels"],
     &["backbone", "nn", "onnx"],
     &[

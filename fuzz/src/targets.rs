@@ -22,6 +22,10 @@ pub fn tags(bytes: &[u8]) {
     check(formats::tags::FORMAT.read(&file("tags", "tags.csv", bytes), &unlisted(bytes)));
 }
 
+pub fn long(bytes: &[u8]) {
+    check(formats::long::FORMAT.read(&file("long", "long.csv", bytes), &Options::default()));
+}
+
 /// With and without what a user may say of a table.
 pub fn table(bytes: &[u8]) {
     let path = file("table", "table.csv", bytes);

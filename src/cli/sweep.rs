@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use sarb::sweep::{self, Options, Plan, Shard};
+use sarb::Shard;
+use sarb::sweep::{self, Options, Plan};
 use sarb::{Cancel, Error, Result};
 use sarb_labels::Split;
 

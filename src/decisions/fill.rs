@@ -1,15 +1,18 @@
 //! Filling unknown labels where a wanted precision is promised: above a threshold of the calibrated probability,
 //! category by category, positives and negatives apart. Known labels are never touched.
 
+use std::ops::Range;
 use std::path::Path;
 
-use sarb_labels::files::{folder_of, write_atomically};
+use sarb_labels::files::{AtomicFile, folder_of, write_atomically};
 use sarb_labels::formats::image_names::image_names;
+use sarb_labels::formats::parquet::ScoreTable;
 use sarb_labels::{Annotations, Label};
 use serde::Serialize;
 
 use super::chance::KnownShares;
 use super::choice::{Chosen, choose};
+use super::known::refuse_one_sided;
 use super::probability::{Curves, sigmoid};
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
@@ -42,10 +45,16 @@ pub struct CategoryFill {
     pub negatives: Side,
 }
 
+impl CategoryFill {
+    fn side(&mut self, positive: bool) -> &mut Side {
+        if positive { &mut self.positives } else { &mut self.negatives }
+    }
+}
+
 /// Labels with unknown ones filled in.
 #[derive(Debug, Clone)]
 pub struct Filled {
-    /// All images, with known and filled labels.
+    /// The images, with known and filled labels.
     pub annotations: Annotations,
     /// The filled ones, by image and category.
     pub cells: Vec<Cell>,
@@ -56,6 +65,26 @@ pub struct Filled {
 }
 
 impl Filled {
+    /// Writes the probabilities of the filled labels as a Parquet table: a row for each image, a column for each category.
+    ///
+    /// # Errors
+    /// If the file cannot be written; a path of an image that is not UTF-8 text.
+    pub fn write_table(&self, path: &Path) -> Result<()> {
+        let images = image_names(&self.annotations, folder_of(path))?;
+        let failed = |error| Error::io(path, error);
+        let file = AtomicFile::create(path)?;
+        let mut table = ScoreTable::new(file, &self.annotations.categories).map_err(failed)?;
+        let mut cells = self.cells.iter().peekable();
+        for (row, image) in images.iter().enumerate() {
+            let mut scores = vec![None; self.annotations.categories.len()];
+            while let Some(cell) = cells.next_if(|cell| cell.row == row) {
+                scores[cell.category] = Some(cell.probability as f32);
+            }
+            table.push(image, scores.into_iter()).map_err(failed)?;
+        }
+        Ok(table.finish().map_err(failed)?.commit()?)
+    }
+
     /// Writes the filled labels as CSV: image, category, label, the probability that it is right, and the probability
     /// from which on its category is filled.
     ///
@@ -83,23 +112,25 @@ impl Filled {
     }
 }
 
-/// Fills what can be filled of a run's training labels.
+/// Fills what can be filled of a run's training labels, in the images `rows`; what is promised is founded on all of
+/// them, so that parts that are filled one by one are filled alike.
 ///
 /// # Errors
 /// [`Error::Usage`] if precision or confidence are not within 0 and 1; [`Error::Data`] if no label is unknown, or if
 /// only positives or only negatives are known, so that nothing can be judged.
-pub fn fill(scores: &OutOfFold, wanted: Wanted) -> Result<Filled> {
+pub fn fill(scores: &OutOfFold, wanted: Wanted, rows: Range<usize>) -> Result<Filled> {
     check(scores, wanted)?;
     let curves = Curves::of(scores);
     let [positives, negatives] = [true, false].map(|positive| choose(scores, &curves, positive, wanted));
-    let mut annotations = scores.annotations.clone();
+    let mut annotations = scores.annotations.select(&rows.clone().collect::<Vec<_>>());
+    let mut categories = told(&annotations, &positives, &negatives);
     let mut cells = Vec::new();
-    for row in 0..annotations.images.len() {
+    for (row, image) in rows.enumerate() {
         for (category, curve) in curves.categories.iter().enumerate() {
             if annotations.labels.get(row, category) != Label::Unknown {
                 continue;
             }
-            let logit = curve.logit(scores.logit(row, category));
+            let logit = curve.logit(scores.logit(image, category));
             let (positive, sure) = if positives[category].takes(logit) {
                 (true, logit)
             } else if negatives[category].takes(-logit) {
@@ -109,22 +140,21 @@ pub fn fill(scores: &OutOfFold, wanted: Wanted) -> Result<Filled> {
             };
             annotations.labels.set(row, category, if positive { Label::Positive } else { Label::Negative });
             cells.push(Cell { row, category, positive, probability: sigmoid(sure) });
+            categories[category].side(positive).filled += 1;
         }
     }
-    let categories = told(scores, &positives, &negatives);
     Ok(Filled { annotations, cells, categories, known: KnownShares::of(scores, &curves) })
 }
 
-/// What is said of each category.
-fn told(scores: &OutOfFold, positives: &[Chosen], negatives: &[Chosen]) -> Vec<CategoryFill> {
-    let names = scores.annotations.categories.iter();
+/// What is said of each category of labels of which nothing is filled yet.
+fn told(annotations: &Annotations, positives: &[Chosen], negatives: &[Chosen]) -> Vec<CategoryFill> {
     let of = |(category, name): (usize, &String)| CategoryFill {
         category: name.clone(),
-        unknown: scores.labels().column(category).filter(|label| *label == Label::Unknown).count(),
-        positives: positives[category].side,
-        negatives: negatives[category].side,
+        unknown: annotations.labels.column(category).filter(|label| *label == Label::Unknown).count(),
+        positives: Side { filled: 0, ..positives[category].side },
+        negatives: Side { filled: 0, ..negatives[category].side },
     };
-    names.enumerate().map(of).collect()
+    annotations.categories.iter().enumerate().map(of).collect()
 }
 
 fn check(scores: &OutOfFold, wanted: Wanted) -> Result<()> {
@@ -133,21 +163,7 @@ fn check(scores: &OutOfFold, wanted: Wanted) -> Result<()> {
             return Err(Error::Usage(format!("{what} {value}: expected a number between 0 and 1")));
         }
     }
-    let labels = scores.labels();
-    let source = scores.annotations.source.display();
-    let [positive, negative, unknown] =
-        [Label::Positive, Label::Negative, Label::Unknown].map(|label| labels.count(label));
-    if unknown == 0 {
-        return Err(Error::Data(format!("{source}: no label is unknown; there is nothing to fill")));
-    }
-    if positive == 0 || negative == 0 {
-        let none = if positive == 0 { "positive" } else { "negative" };
-        return Err(Error::Data(format!(
-            "{source}: no {none} label is known, so nothing says how often a filled one would be wrong; label a few \
-             images in full"
-        )));
-    }
-    Ok(())
+    refuse_one_sided(scores, "nothing to fill")
 }
 
 #[cfg(test)]
@@ -199,7 +215,7 @@ mod tests {
             let (mut kept, mut promised, mut filled_labels) = (0, 0, 0);
             for seed in 0..12 {
                 let (scores, truth) = drawn(2000, 10, 0.2, -1.5, seed);
-                let filled = fill(&scores, wanted(precision)).unwrap();
+                let filled = fill(&scores, wanted(precision), 0..2000).unwrap();
                 for (category, positive) in (0..10).flat_map(|category| [(category, true), (category, false)])
                 {
                     let cells = || {
@@ -224,7 +240,7 @@ mod tests {
     #[test]
     fn known_labels_stay_and_filled_ones_are_listed() {
         let (scores, _) = drawn(500, 4, 0.3, 0.0, 1);
-        let filled = fill(&scores, wanted(0.9)).unwrap();
+        let filled = fill(&scores, wanted(0.9), 0..500).unwrap();
         let mut changed = 0;
         for row in 0..500 {
             for (category, (before, after)) in
@@ -245,11 +261,31 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_filled_as_the_whole_is() {
+        let (scores, _) = drawn(500, 4, 0.3, 0.0, 1);
+        let whole = fill(&scores, wanted(0.9), 0..500).unwrap();
+        let mut cells = Vec::new();
+        let mut counts = vec![[0; 3]; 4];
+        for begin in (0..500).step_by(120) {
+            let part = fill(&scores, wanted(0.9), begin..(begin + 120).min(500)).unwrap();
+            cells.extend(part.cells.iter().map(|cell| Cell { row: cell.row + begin, ..*cell }));
+            for (count, it) in counts.iter_mut().zip(&part.categories) {
+                let more = [it.unknown, it.positives.filled, it.negatives.filled];
+                count.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+            }
+        }
+        assert_eq!(cells, whole.cells);
+        for (count, it) in counts.iter().zip(&whole.categories) {
+            assert_eq!(*count, [it.unknown, it.positives.filled, it.negatives.filled]);
+        }
+    }
+
+    #[test]
     fn scores_that_say_nothing_fill_nothing_that_is_rare() {
         let (mut scores, _) = drawn(1000, 5, 0.3, 0.0, 2);
         let mut rng = rng(3, Stream::Synthetic, 0, 0);
         scores.logits.iter_mut().for_each(|logit| *logit = rng.random_range(-1.0..1.0));
-        let filled = fill(&scores, wanted(0.9)).unwrap();
+        let filled = fill(&scores, wanted(0.9), 0..1000).unwrap();
         assert!(filled.cells.is_empty(), "{} labels", filled.cells.len());
         assert!(filled.categories.iter().all(|it| it.positives.threshold.is_none()));
     }
@@ -258,7 +294,7 @@ mod tests {
     fn what_cannot_be_judged_is_refused() {
         let (scores, truth) = drawn(50, 2, 0.5, 0.0, 1);
         let refused = |scores: &OutOfFold, precision: f64, expected: &str| {
-            let error = fill(scores, wanted(precision)).unwrap_err().to_string();
+            let error = fill(scores, wanted(precision), 0..50).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         refused(&scores, 1.0, "precision 1: expected a number between 0 and 1");

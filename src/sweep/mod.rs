@@ -23,7 +23,6 @@ mod labels;
 mod plan;
 mod plan_keys;
 mod runner;
-mod shard;
 mod state;
 mod status;
 
@@ -36,6 +35,5 @@ pub use child::stop_with_parent;
 pub use dry_run::{Planned, Total, dry_run, planned_to_table};
 pub use plan::Plan;
 pub use runner::{Options, run};
-pub use shard::Shard;
 pub use state::{CellState, CellStatus, Sweep};
 pub use status::{to_json, to_table};

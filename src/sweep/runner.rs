@@ -13,11 +13,11 @@ use sarb_labels::text::duration;
 use super::child::{self, Ended};
 use super::claim::Claim;
 use super::plan::Cell;
-use super::shard::Shard;
 use super::state::{Failure, Sweep, write_with_folder};
 use crate::cancel::Cancel;
 use crate::recipe::Recipe;
 use crate::run::Run;
+use crate::shard::Shard;
 use crate::{Error, Result};
 
 /// So many cells that fail in the same way, and none that does not, end a sweep.

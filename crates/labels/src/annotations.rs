@@ -46,7 +46,8 @@ impl Annotations {
     /// The rows `rows`, in that order.
     pub fn select(&self, rows: &[usize]) -> Self {
         let images = rows.iter().map(|&row| self.images[row].clone()).collect();
-        Self { images, labels: self.labels.select(rows), ..self.clone() }
+        let labels = self.labels.select(rows);
+        Self { images, labels, categories: self.categories.clone(), source: self.source.clone() }
     }
 
     /// The columns in the order of `categories`, which `reference` has.

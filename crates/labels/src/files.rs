@@ -7,8 +7,55 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-/// Writes a file so that `path` always holds the old content or the whole new one: `write` fills a
-/// temporary file in the same folder, which is synced and then renamed.
+/// A file that is written piece by piece: `path` holds the old content until [`commit`](Self::commit), and then the
+/// whole new one. Until then it is a temporary file in the same folder, which goes when this is dropped.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: Temporary,
+    writer: BufWriter<File>,
+}
+
+impl AtomicFile {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// If the folder is not there or cannot be written to.
+    pub fn create(path: &Path) -> Result<Self> {
+        if path.file_name().is_none() {
+            return Err(Error::Usage(format!("{}: expected a file name", path.display())));
+        }
+        let (temporary, file) = Temporary::create(folder_of(path))?;
+        Ok(Self { path: path.into(), temporary, writer: BufWriter::with_capacity(1 << 18, file) })
+    }
+
+    /// Puts the file where it belongs.
+    ///
+    /// # Errors
+    /// If what is left cannot be written; the error names the path.
+    pub fn commit(self) -> Result<()> {
+        let Self { path, temporary, mut writer } = self;
+        let failed = |source| Error::io(&path, source);
+        writer.flush().map_err(failed)?;
+        writer.get_ref().sync_all().map_err(failed)?;
+        // Closed before it is renamed, as Windows asks for.
+        drop(writer);
+        std::fs::rename(&temporary.path, &path).map_err(failed)?;
+        sync_folder(folder_of(&path)).map_err(failed)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Writes a file so that `path` always holds the old content or the whole new one: `write` fills an [`AtomicFile`].
 ///
 /// After a failure (a full disk, an error from `write`, a panic in it) the temporary file is gone and
 /// `path` is as it was; the error names `path`.
@@ -16,20 +63,9 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
-    if path.file_name().is_none() {
-        return Err(Error::Usage(format!("{}: expected a file name", path.display())));
-    }
-    let folder = folder_of(path);
-    let (temporary, file) = Temporary::create(folder)?;
-    let failed = |source| Error::io(path, source);
-    let mut writer = BufWriter::with_capacity(1 << 18, file);
-    write(&mut writer).map_err(failed)?;
-    writer.flush().map_err(failed)?;
-    writer.get_ref().sync_all().map_err(failed)?;
-    // Closed before it is renamed, as Windows asks for.
-    drop(writer);
-    std::fs::rename(&temporary.path, path).map_err(failed)?;
-    sync_folder(folder).map_err(failed)
+    let mut file = AtomicFile::create(path)?;
+    write(&mut file.writer).map_err(|source| Error::io(path, source))?;
+    file.commit()
 }
 
 /// The folder that holds `path`: `.` for a bare file name.
@@ -41,6 +77,7 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// A file that is removed when dropped, unless it was renamed before.
+#[derive(Debug)]
 struct Temporary {
     path: PathBuf,
 }

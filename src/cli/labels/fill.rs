@@ -9,12 +9,15 @@ use sarb::labels::files::{folder_of, write_atomically};
 use sarb::labels::formats::format::Format;
 use sarb::labels::formats::image_names::image_names;
 use sarb::labels::text::{aligned, listed, percent, share, thousands};
-use sarb::{OutOfFold, Result, Run};
+use sarb::{OutOfFold, Result, Run, Shard};
 
 use crate::cli::console::{print, say, warn};
 use crate::cli::data::convert::{format_of, keep, make_folder_of, refuse_negatives_of_unknown};
 use crate::cli::data::counts;
 use crate::cli::numbers::proportion;
+
+/// The ending of Parquet tables.
+const PARQUET: &str = "parquet";
 
 /// Arguments of `sarb labels fill`.
 #[derive(Debug, Args)]
@@ -27,8 +30,8 @@ pub struct Fill {
     /// How sure that is to be
     #[arg(long, value_name = "P", value_parser = proportion, default_value = "0.9")]
     confidence: f64,
-    /// File to write: all images of the run's train.csv with known and filled labels; beside it, as NAME.filled.csv,
-    /// each filled label with its probability
+    /// File to write: all images of the run's train.csv with known and filled labels; beside it, as NAME.filled.csv (of a
+    /// Parquet table NAME.filled.parquet), each filled label with its probability
     #[arg(short, long)]
     out: PathBuf,
     /// Format to write; without it the name says: .csv, .parquet, .tar, .npy, .xml (CVAT)
@@ -47,6 +50,10 @@ pub struct Fill {
     /// How many labels that page shows
     #[arg(long, value_name = "N", default_value_t = 200, requires = "sheet")]
     sheet_labels: usize,
+    /// Only the Ith stretch of N of the images, I counted from 0, into a file of its own, NAME-I-of-N; one that is there is
+    /// not made again. In an array of Slurm, AWS Batch or Kubernetes: array, or N where it does not say how many
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["corrections", "sheet"])]
+    shard: Option<String>,
     /// Replace files that are there
     #[arg(long)]
     force: bool,
@@ -59,13 +66,22 @@ impl Fill {
     /// Fills, writes, and says what was filled and what was not.
     pub fn run(&self) -> Result<()> {
         let to = format_of(&self.out, self.to)?;
-        let list = self.list();
-        keep("--out", &self.out, self.force)?;
-        keep("--out", &list, self.force)?;
+        let shard = Shard::asked_for(self.shard.as_deref())?;
+        let out = shard.map_or(self.out.clone(), |shard| shard.part_of(&self.out));
+        let list = list_beside(&self.out, shard);
+        // The labels are written last.
+        if shard.is_some() && out.exists() && !self.force {
+            say(&format!("{}: done already", out.display()));
+            return Ok(());
+        }
+        keep("--out", &out, self.force)?;
+        keep("--out", &list, self.force || shard.is_some())?;
         self.sheet.as_ref().map_or(Ok(()), |sheet| keep("--sheet", sheet, self.force))?;
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
-        let mut filled = fill(&scores, wanted)?;
+        let images = scores.annotations.images.len();
+        let rows = shard.map_or(0..images, |shard| shard.range(images));
+        let mut filled = fill(&scores, wanted, rows)?;
         if let Some([likely, unlikely]) = filled.known.differ() {
             warn(&format!(
                 "labels are not known by chance: of those that are likely present {} % are known, of the others {} %; the \
@@ -74,38 +90,36 @@ impl Fill {
                 percent(unlikely)
             ));
         }
-        make_folder_of(&self.out)?;
+        make_folder_of(&out)?;
+        make_folder_of(&list)?;
         if let Some(corrections) = &self.corrections {
-            let count = filled.correct(corrections, &self.out)?;
+            let count = filled.correct(corrections, &out)?;
             say(&format!("{}: {} corrections are taken over", corrections.display(), thousands(count)));
         }
         refuse_negatives_of_unknown(to, &filled.annotations.labels, self.unknown_as_negative)?;
-        filled.write_list(&list)?;
+        match list.extension() {
+            Some(extension) if extension == PARQUET => filled.write_table(&list)?,
+            _ => filled.write_list(&list)?,
+        }
         if let Some(sheet) = &self.sheet {
-            let images = image_names(&filled.annotations, folder_of(&self.out))?;
+            let images = image_names(&filled.annotations, folder_of(&out))?;
             make_folder_of(sheet)?;
             let page = filled.sheet(&images, self.sheet_labels);
             write_atomically(sheet, |file| file.write_all(page.as_bytes()))?;
         }
-        let lost = to.write(&self.out, &filled.annotations)?;
-        lost.iter().for_each(|lost| say(&format!("{}: lost: {lost}", self.out.display())));
-        self.tell(&filled, &list, &lost)
+        let lost = to.write(&out, &filled.annotations)?;
+        lost.iter().for_each(|lost| say(&format!("{}: lost: {lost}", out.display())));
+        self.tell(&filled, &out, &list, &lost)
     }
 
-    /// Where the filled labels are listed.
-    fn list(&self) -> PathBuf {
-        let stem = self.out.file_stem().unwrap_or_default().to_string_lossy();
-        self.out.with_file_name(format!("{stem}.filled.csv"))
-    }
-
-    fn tell(&self, filled: &Filled, list: &Path, lost: &[String]) -> Result<()> {
+    fn tell(&self, filled: &Filled, out: &Path, list: &Path, lost: &[String]) -> Result<()> {
         let of = |positive: bool| filled.cells.iter().filter(|cell| cell.positive == positive).count();
         let (positives, negatives) = (of(true), of(false));
         let unknown: usize = filled.categories.iter().map(|category| category.unknown).sum();
         if self.json {
             return print(
                 &serde_json::json!({
-                    "out": self.out.display().to_string(),
+                    "out": out.display().to_string(),
                     "list": list.display().to_string(),
                     "precision": self.precision,
                     "confidence": self.confidence,
@@ -130,7 +144,7 @@ impl Fill {
             thousands(negatives),
             list.display()
         ));
-        print(&format!("{}: {}", self.out.display(), counts(&filled.annotations)))
+        print(&format!("{}: {}", out.display(), counts(&filled.annotations)))
     }
 
     /// Names the categories for which the wanted precision cannot be promised.
@@ -149,6 +163,20 @@ impl Fill {
                     percent(self.precision)
                 ));
             }
+        }
+    }
+}
+
+/// Where the filled labels are listed: for a Parquet table in one, else in CSV. Those of shards have a folder of their
+/// own, so that they are not taken for shards of the labels.
+fn list_beside(out: &Path, shard: Option<Shard>) -> PathBuf {
+    let stem = out.file_stem().unwrap_or_default().to_string_lossy();
+    let is_parquet = out.extension().is_some_and(|extension| extension == PARQUET);
+    let extension = if is_parquet { PARQUET } else { "csv" };
+    match shard {
+        None => out.with_file_name(format!("{stem}.filled.{extension}")),
+        Some(shard) => {
+            shard.part_of(&out.with_file_name(format!("{stem}.filled")).join(format!("filled.{extension}")))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod fill;
 pub mod issues;
+pub mod next;
 
 use sarb::Result;
 
@@ -12,6 +13,8 @@ pub enum LabelsCommand {
     Fill(fill::Fill),
     /// List known labels that look wrong, the most doubtful first
     Issues(issues::Issues),
+    /// List the unknown labels to ask people for next, the most useful first
+    Next(next::Next),
 }
 
 /// Runs one command.
@@ -19,5 +22,6 @@ pub fn run(command: LabelsCommand) -> Result<()> {
     match command {
         LabelsCommand::Fill(command) => command.run(),
         LabelsCommand::Issues(command) => command.run(),
+        LabelsCommand::Next(command) => command.run(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use sarb::{Cancel, Error, Result};
+use sarb::{Cancel, Error, Result, Shard};
 use sarb_labels::images::{self, tar_member};
 
 /// Lines of standard input that may wait to be read.
@@ -46,6 +46,24 @@ impl Files {
         }
         let (before, after) = (before.into_iter(), after.into_iter());
         Ok(Self { before, lines, after, cancel: cancel.clone() })
+    }
+
+    /// Those of a shard.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if standard input names some: nobody knows how many.
+    pub fn stretch(mut self, shard: Option<Shard>) -> Result<Self> {
+        let Some(shard) = shard else { return Ok(self) };
+        if self.lines.is_some() {
+            return Err(Error::Usage(
+                "standard input (-) does not say how many images there are, so there are no shards of it"
+                    .into(),
+            ));
+        }
+        let all: Vec<PathBuf> = self.before.chain(self.after).collect();
+        self.before = all[shard.range(all.len())].to_vec().into_iter();
+        self.after = Vec::new().into_iter();
+        Ok(self)
     }
 
     /// How many there are, where that is known.

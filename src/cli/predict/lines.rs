@@ -13,6 +13,8 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Jsonl,
+    /// A row per image, a column of probabilities per category; needs --out
+    Parquet,
 }
 
 /// Which categories are printed, and how.
@@ -57,12 +59,20 @@ impl Lines<'_> {
         ranking.take(self.top.unwrap_or(usize::MAX)).collect()
     }
 
-    /// What is said of an image.
+    /// The probability of each category that is shown.
+    pub fn cells(&self, recognition: &Recognition) -> Vec<Option<f32>> {
+        let mut cells = vec![None; recognition.names.len()];
+        let probabilities = recognition.probabilities();
+        self.shown(recognition).into_iter().for_each(|c| cells[c] = Some(probabilities[c]));
+        cells
+    }
+
+    /// What is said of an image, in words.
     pub fn line(&self, name: &str, recognition: &Recognition) -> String {
         let probabilities = recognition.probabilities();
         let shown = self.shown(recognition);
         match self.format {
-            Format::Table => {
+            Format::Table | Format::Parquet => {
                 let said: Vec<String> = shown
                     .iter()
                     .map(|&c| format!("{} {:.0} %", recognition.names[c], 100.0 * probabilities[c]))
@@ -70,10 +80,8 @@ impl Lines<'_> {
                 format!("{name}  {}\n", if said.is_empty() { "–".into() } else { said.join(", ") })
             }
             Format::Csv => {
-                let cells = (0..probabilities.len()).map(|c| match shown.contains(&c) {
-                    true => format!("{:.6}", probabilities[c]),
-                    false => String::new(),
-                });
+                let cells = self.cells(recognition).into_iter();
+                let cells = cells.map(|cell| cell.map_or(String::new(), |it| format!("{it:.6}")));
                 csv_line(std::iter::once(name.to_owned()).chain(cells))
             }
             Format::Jsonl => {

@@ -1,25 +1,27 @@
 //! `sarb predict`: what is in images.
 
 use std::collections::HashSet;
-use std::io::{BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sarb::decisions::thresholds::Goal;
-use sarb::{Cancel, Ensemble, Error, Recognition, Result, Which};
+use sarb::{Cancel, Ensemble, Error, Recognition, Result, Shard, Which};
 
-use super::console::fail;
+use super::console::{fail, print, say};
+use super::data::convert::{keep, make_folder_of};
 use super::decide::decisions;
 use super::numbers::proportion;
 use super::progress::Progress;
 use files::Files;
 use heat_map::Shown;
 use lines::{Format, Lines};
+use output::Output;
 
 mod caption;
 mod files;
 mod heat_map;
 mod lines;
+mod output;
 
 /// Rows of features that go through the network at once.
 const ROWS: usize = 256;
@@ -41,9 +43,19 @@ pub struct Predict {
     /// are the names of the rows; without them they are numbered from 0
     #[arg(long, value_name = "FILE", conflicts_with = "maps")]
     pub features: Option<PathBuf>,
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
-    pub format: Format,
+    /// How to print [default: table; with --out what the name of the file says]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Write a file instead: .csv, .jsonl or .parquet. It is there when it is whole
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Only the Ith stretch of N of the images or rows, I counted from 0, into a file of its own, NAME-I-of-N; one that is
+    /// there is not made again. In an array of Slurm, AWS Batch or Kubernetes: array, or N where it does not say how many
+    #[arg(long, value_name = "I/N", requires = "out")]
+    pub shard: Option<String>,
+    /// Replace a file that is there
+    #[arg(long, requires = "out")]
+    pub force: bool,
     /// Print at most the K most probable categories
     #[arg(long, value_name = "K")]
     pub top: Option<usize>,
@@ -75,9 +87,20 @@ enum Source<'a> {
 impl Predict {
     /// Predicts; an image that cannot be read is reported, and the others continue.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
+        let format = self.format_to_write()?;
+        let shard = Shard::asked_for(self.shard.as_deref())?;
+        let out = self.out.as_ref().map(|out| shard.map_or(out.clone(), |shard| shard.part_of(out)));
+        if let Some(out) = &out {
+            if shard.is_some() && out.exists() && !self.force {
+                say(&format!("{}: done already", out.display()));
+                return Ok(());
+            }
+            keep("--out", out, self.force)?;
+            make_folder_of(out)?;
+        }
         let source = match &self.features {
             Some(features) => Source::Features(features),
-            None => Source::Images(Files::of(&self.paths, cancel)?),
+            None => Source::Images(Files::of(&self.paths, cancel)?.stretch(shard)?),
         };
         let runs = [std::slice::from_ref(&self.run), &self.with].concat();
         let recognizer = Ensemble::open(&runs, self.checkpoint, &sarb::device::open(&self.device)?)?;
@@ -90,17 +113,40 @@ impl Predict {
         let threshold = self.threshold.map(|threshold| threshold as f32);
         let decisions = self.decide.map(|goal| decisions(&self.run, goal)).transpose()?;
         let decisions = decisions.as_ref();
-        let lines = Lines { format: self.format, top: self.top, threshold, decisions };
-        let mut out = Output::new();
-        out.print(&lines.heading(recognizer.names()).unwrap_or_default())?;
+        let lines = Lines { format, top: self.top, threshold, decisions };
+        let mut output = Output::new(out.as_deref(), format, recognizer.names())?;
+        output.heading(&lines, recognizer.names())?;
         match source {
-            Source::Images(files) => self.images(&recognizer, files, lines, &mut out)?,
-            Source::Features(path) => self.rows(&recognizer, path, lines, &mut out, cancel)?,
+            Source::Images(files) => self.images(&recognizer, files, lines, output)?,
+            Source::Features(path) => {
+                self.rows(&recognizer, path, shard, lines, &mut output, cancel)?;
+                output.finish()?;
+            }
         }
-        out.flush()
+        out.map_or(Ok(()), |out| print(&out.display().to_string()))
     }
 
-    fn images(&self, recognizer: &Ensemble, files: Files, lines: Lines, out: &mut Output) -> Result<()> {
+    /// What --format says, or the name of the file.
+    fn format_to_write(&self) -> Result<Format> {
+        let Some(out) = &self.out else {
+            return match self.format {
+                Some(Format::Parquet) => {
+                    Err(Error::Usage("--format parquet needs a file: --out FILE".into()))
+                }
+                format => Ok(format.unwrap_or(Format::Table)),
+            };
+        };
+        let extension = out.extension().and_then(|extension| extension.to_str());
+        let named = extension.and_then(|extension| Format::from_str(extension, true).ok());
+        self.format.or(named).ok_or_else(|| {
+            Error::Usage(format!(
+                "--out {}: expected a name that ends in .csv, .jsonl or .parquet, or --format",
+                out.display()
+            ))
+        })
+    }
+
+    fn images(&self, recognizer: &Ensemble, files: Files, lines: Lines, mut out: Output) -> Result<()> {
         if let Some(dir) = &self.maps {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -111,7 +157,7 @@ impl Predict {
             match recognizer.recognize(&file) {
                 Ok(recognition) => {
                     let recognition = lines.calibrated(recognition);
-                    out.print(&lines.line(&file.display().to_string(), &recognition))?;
+                    out.add(&file.display().to_string(), &lines, &recognition)?;
                     if let Some(dir) = &self.maps {
                         let shown = lines.shown(&recognition);
                         heat_maps(
@@ -132,9 +178,10 @@ impl Predict {
             done += 1;
             progress.counted("images", done, total);
             if total.is_none() {
-                out.flush()?;
+                out.show()?;
             }
         }
+        out.finish()?;
         match failed {
             0 => Ok(()),
             _ => Err(Error::Data(format!("{failed} of {done} images could not be read"))),
@@ -145,6 +192,7 @@ impl Predict {
         &self,
         recognizer: &Ensemble,
         path: &Path,
+        shard: Option<Shard>,
         lines: Lines,
         out: &mut Output,
         cancel: &Cancel,
@@ -153,15 +201,16 @@ impl Predict {
         let features = recognizer.features(path)?;
         let names = self.names_of_rows(path, features.rows(), cancel)?;
         let progress = Progress::beside_results();
-        for begin in (0..features.rows()).step_by(ROWS) {
+        let all = shard.map_or(0..features.rows(), |shard| shard.range(features.rows()));
+        for begin in all.clone().step_by(ROWS) {
             cancel.check()?;
-            let rows = begin..features.rows().min(begin + ROWS);
+            let rows = begin..all.end.min(begin + ROWS);
             for (row, recognition) in rows.clone().zip(recognizer.recognize_features(&features, rows)?) {
                 let recognition = lines.calibrated(recognition);
                 let name = names.as_ref().map_or_else(|| row.to_string(), |names| names[row].clone());
-                out.print(&lines.line(&name, &recognition))?;
+                out.add(&name, &lines, &recognition)?;
             }
-            progress.counted("rows", features.rows().min(begin + ROWS), Some(features.rows()));
+            progress.counted("rows", all.end.min(begin + ROWS) - all.start, Some(all.len()));
         }
         Ok(())
     }
@@ -188,31 +237,6 @@ impl Predict {
             )));
         }
         Ok(Some(names))
-    }
-}
-
-/// Standard output, of which the other end may be closed.
-struct Output(BufWriter<StdoutLock<'static>>);
-
-impl Output {
-    fn new() -> Self {
-        Self(BufWriter::new(std::io::stdout().lock()))
-    }
-
-    fn print(&mut self, text: &str) -> Result<()> {
-        self.0.write_all(text.as_bytes()).or_else(ignore_closed_pipe)
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.0.flush().or_else(ignore_closed_pipe)
-    }
-}
-
-/// `sarb predict … | head` is not a failure.
-fn ignore_closed_pipe(error: std::io::Error) -> Result<()> {
-    match error.kind() {
-        std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        _ => Err(Error::io("standard output", error)),
     }
 }
 

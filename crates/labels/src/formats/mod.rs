@@ -28,6 +28,7 @@ pub mod labelbox;
 pub mod labelme;
 pub(crate) mod lines;
 mod location;
+pub mod long;
 pub mod lvis;
 mod marks;
 mod name_list;
@@ -70,6 +71,7 @@ pub const ALL: &[Format] = &[
     csv::FORMAT,
     table::FORMAT,
     tags::FORMAT,
+    long::FORMAT,
     json_lines::FORMAT,
     json_map::FORMAT,
     arrays::FORMAT,

@@ -234,7 +234,7 @@ impl Rows {
 }
 
 /// What a cell means.
-fn label(cell: &str) -> Option<Label> {
+pub(super) fn label(cell: &str) -> Option<Label> {
     match cell.as_bytes() {
         b"1" | b"1.0" => Some(Label::Positive),
         b"0" | b"0.0" => Some(Label::Negative),

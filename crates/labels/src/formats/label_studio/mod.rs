@@ -18,11 +18,13 @@ use super::report::{Report, counted, shown};
 use super::{Reading, head_of};
 use crate::Result;
 
+mod asking;
 mod table;
 mod writing;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 
+pub use asking::{Question, write_questions};
 pub use writing::write;
 
 /// This format.

@@ -29,6 +29,7 @@ mod delta;
 mod guard;
 mod headers;
 mod schema;
+mod scores;
 mod sets;
 mod shard;
 mod thrift;
@@ -36,6 +37,7 @@ mod writing;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 
+pub use self::scores::ScoreTable;
 pub use self::writing::write;
 
 /// This format.

@@ -64,16 +64,20 @@ fn cells(labels: &LabelMatrix, rows: std::ops::Range<usize>, category: usize) ->
     (values, labels().map(|label| i16::from(label != Label::Unknown)).collect())
 }
 
-fn schema(categories: &[String]) -> Outcome<Type> {
+/// The text column of image paths, whose name no category has.
+pub(super) fn name_column(categories: &[String]) -> Outcome<Type> {
     let mut image = "image".to_owned();
     while categories.contains(&image) {
         image += "_path";
     }
-    let path = Type::primitive_type_builder(&image, Physical::BYTE_ARRAY)
+    Type::primitive_type_builder(&image, Physical::BYTE_ARRAY)
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(LogicalType::String))
-        .build()?;
-    let mut fields = vec![Arc::new(path)];
+        .build()
+}
+
+fn schema(categories: &[String]) -> Outcome<Type> {
+    let mut fields = vec![Arc::new(name_column(categories)?)];
     for name in categories {
         let category = Type::primitive_type_builder(name, Physical::INT32)
             .with_repetition(Repetition::OPTIONAL)
@@ -85,7 +89,7 @@ fn schema(categories: &[String]) -> Outcome<Type> {
 }
 
 /// The error of the disk below, so that a full one is called so.
-fn io_error(error: ParquetError) -> io::Error {
+pub(super) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(error) => *error,

@@ -1,12 +1,14 @@
-//! Shards: the part of a sweep's cells that one machine or one task of an array does.
+//! Shards: the part of a work, such as a sweep's cells or a list's images, that one machine or one task of an array does.
 //!
 //! `--shard I/N` says it outright. Otherwise the array index that a scheduler gives its tasks is
 //! used: Slurm's job arrays, AWS Batch's array jobs, Kubernetes' indexed jobs. The last come without
 //! a count, which `--shard N` then gives.
 
+use std::path::{Path, PathBuf};
+
 use crate::{Error, Result};
 
-/// One of `count` parts: the cells whose number in the plan is `index` modulo `count`.
+/// One of `count` parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// Which part, from 0.
@@ -18,7 +20,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The shard that `--shard` and the environment say; `None` means all cells.
+    /// The shard that `--shard` and the environment say; `None` means everything.
     ///
     /// # Errors
     /// [`Error::Usage`] for a number that is none or out of range, or an index without a count.
@@ -38,9 +40,41 @@ impl Shard {
         }
     }
 
-    /// Whether the cell with this number in the plan's order belongs to it.
-    pub fn contains(self, cell: usize) -> bool {
-        cell % self.count == self.index
+    /// What `--shard` says, if it is given: `I/N`, or `array` or `N` in an array of tasks. A work that other tasks of an
+    /// array may do for other runs is never cut for the environment's sake alone.
+    ///
+    /// # Errors
+    /// Those of [`choose`](Self::choose); `array` where there is none.
+    pub fn asked_for(flag: Option<&str>) -> Result<Option<Self>> {
+        let env = |name: &str| std::env::var(name).ok();
+        match flag {
+            None => Ok(None),
+            Some("array") => match Self::choose(None, env)? {
+                Some(shard) => Ok(Some(shard)),
+                None => {
+                    Err(usage("--shard array: no variable of Slurm, AWS Batch or Kubernetes is set".into()))
+                }
+            },
+            flag => Self::choose(flag, env),
+        }
+    }
+
+    /// Whether the one with this number belongs to it, where each gets every `count`th: neighbors take equally long.
+    pub fn contains(self, number: usize) -> bool {
+        number % self.count == self.index
+    }
+
+    /// What belongs to it of `total`, where each gets a stretch, and no two differ by more than one.
+    pub fn range(self, total: usize) -> std::ops::Range<usize> {
+        let begin = |index: usize| (total as u128 * index as u128 / self.count as u128) as usize;
+        begin(self.index)..begin(self.index + 1)
+    }
+
+    /// The name of its part of a file: `scores.csv` becomes `scores-00002-of-00016.csv`.
+    pub fn part_of(self, path: &Path) -> PathBuf {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let extension = path.extension().map_or(String::new(), |it| format!(".{}", it.to_string_lossy()));
+        path.with_file_name(format!("{stem}-{:05}-of-{:05}{extension}", self.index, self.count))
     }
 
     fn checked(self, said: &str) -> Result<Self> {
@@ -124,7 +158,7 @@ fn of_variable(variable: &str, value: Option<String>) -> Result<Option<usize>> {
 
 fn usage(why: String) -> Error {
     Error::Usage(format!(
-        "{why}; expected --shard I/N with I from 0 to N − 1, such as --shard 0/4 (--shard 0/1 does all cells)"
+        "{why}; expected --shard I/N with I from 0 to N − 1, such as --shard 0/4 (--shard 0/1 does everything)"
     ))
 }
 
@@ -179,6 +213,21 @@ mod tests {
         assert_eq!(choose(Some("5"), AWS), Ok(Some((2, 5))));
         assert!(choose(Some("6"), AWS).unwrap_err().contains("has 5 tasks"));
         assert!(choose(Some("3"), &[]).unwrap_err().contains("not which this is"));
+    }
+
+    #[test]
+    fn stretches_follow_each_other_and_are_equally_long() {
+        for (total, count) in [(0, 3), (10, 3), (2, 5), (1_000_000, 7), (usize::MAX, 2)] {
+            let of = |index: usize| Shard { index, count, variable: None }.range(total);
+            assert_eq!((of(0).start, of(count - 1).end), (0, total));
+            for index in 1..count {
+                assert_eq!(of(index - 1).end, of(index).start);
+                assert!(of(index).len().abs_diff(of(0).len()) <= 1);
+            }
+        }
+        let shard = Shard { index: 2, count: 16, variable: None };
+        assert_eq!(shard.part_of(Path::new("out/a.b.parquet")), Path::new("out/a.b-00002-of-00016.parquet"));
+        assert_eq!(shard.part_of(Path::new("scores")), Path::new("scores-00002-of-00016"));
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! `sarb labels next`: what to ask people for.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use sarb::decisions::next::{Asked, By, next, write};
+use sarb::labels::formats::image_names::image_names;
+use sarb::labels::formats::label_studio::{Question, write_questions};
+use sarb::labels::text::{aligned, thousands};
+use sarb::{Error, OutOfFold, Result, Run};
+
+use crate::cli::console::{print, say};
+use crate::cli::data::convert::{keep, make_folder_of};
+
+/// Lines that are printed without --out.
+const SHOWN: usize = 20;
+/// Categories that the reason for a whole image names.
+const NAMED: usize = 3;
+
+/// Arguments of `sarb labels next`.
+#[derive(Debug, Args)]
+pub struct Next {
+    /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
+    run: PathBuf,
+    /// How many images, or with --by label how many labels, people can look at
+    #[arg(long, value_name = "N")]
+    budget: usize,
+    /// What is asked for at once
+    #[arg(long, value_enum, default_value_t = Unit::Image)]
+    by: Unit,
+    /// File to write: .csv, with an empty column to fill in, or .json, tasks for Label Studio; without it the first are
+    /// printed
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is asked for at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Unit {
+    /// All unknown labels of an image
+    Image,
+    /// Single labels
+    Label,
+}
+
+/// How the list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    Csv,
+    LabelStudio,
+}
+
+impl Next {
+    /// Ranks, and prints or writes.
+    pub fn run(&self) -> Result<()> {
+        let to = self.out.as_deref().map(format_of).transpose()?;
+        self.out.as_ref().map_or(Ok(()), |out| keep("--out", out, self.force))?;
+        let scores = OutOfFold::open(&Run::open(&self.run)?)?;
+        let by = match self.by {
+            Unit::Image => By::Image,
+            Unit::Label => By::Label,
+        };
+        let asked = next(&scores, by, self.budget)?;
+        let questions = questions(&scores, &asked);
+        if let (Some(out), Some(to)) = (&self.out, to) {
+            make_folder_of(out)?;
+            match to {
+                To::Csv => write(out, &scores, &asked)?,
+                To::LabelStudio => write_questions(out, &scores.annotations, &questions)?,
+            }
+        }
+        let images = image_names(&scores.annotations, Path::new("."))?;
+        if self.json {
+            return print(&self.as_json(&scores, &images, &asked).to_string());
+        }
+        say(&format!(
+            "{} labels of {} images, the most useful first",
+            thousands(asked.len()),
+            thousands(questions.len())
+        ));
+        match &self.out {
+            Some(out) => print(&out.display().to_string()),
+            None => print(&table(&images, &questions)),
+        }
+    }
+
+    fn as_json(&self, scores: &OutOfFold, images: &[String], asked: &[Asked]) -> serde_json::Value {
+        let label = |asked: &Asked| {
+            serde_json::json!({
+                "image": images[asked.row],
+                "category": scores.annotations.categories[asked.category],
+                "probability": asked.probability,
+                "known_positives": asked.known_positives,
+            })
+        };
+        serde_json::json!({
+            "out": self.out.as_ref().map(|out| out.display().to_string()),
+            "ask": asked.iter().map(label).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn format_of(out: &Path) -> Result<To> {
+    match out.extension().and_then(|extension| extension.to_str()) {
+        Some("csv") => Ok(To::Csv),
+        Some("json") => Ok(To::LabelStudio),
+        _ => Err(Error::Usage(format!(
+            "--out {}: expected a name that ends in .csv, or in .json for tasks of Label Studio",
+            out.display()
+        ))),
+    }
+}
+
+/// Labels of one image that stand together become one question.
+fn questions(scores: &OutOfFold, asked: &[Asked]) -> Vec<Question> {
+    asked
+        .chunk_by(|a, b| a.row == b.row)
+        .map(|asked| {
+            let mut reasons: Vec<String> =
+                asked.iter().take(NAMED).map(|asked| asked.reason(scores)).collect();
+            if asked.len() > NAMED {
+                reasons.push(format!("and {} more", asked.len() - NAMED));
+            }
+            Question {
+                row: asked[0].row,
+                categories: asked.iter().map(|asked| asked.category).collect(),
+                reason: reasons.join("; "),
+            }
+        })
+        .collect()
+}
+
+/// A line for each of the first questions.
+fn table(images: &[String], questions: &[Question]) -> String {
+    let mut rows = vec![["image", "why"].map(str::to_owned).to_vec()];
+    rows.extend(questions.iter().take(SHOWN).map(|it| vec![images[it.row].clone(), it.reason.clone()]));
+    let left = questions.len().saturating_sub(SHOWN);
+    let more = if left > 0 {
+        format!("\n… and {}; -o FILE writes them all", thousands(left))
+    } else {
+        String::new()
+    };
+    aligned(&rows) + &more
+}
