@@ -95,6 +95,67 @@ fn a_threshold_leaves_the_categories_that_are_sure_enough() {
 }
 
 #[test]
+fn parts_of_a_list_go_to_files_of_their_own_that_together_are_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_path = dir.path().join("run");
+    sarb_ok(&borrow(&quick("linear", &run_path)));
+    let (run, file) = (arg(&run_path), arg(features().join("test.npy")));
+    let (text, table) =
+        (arg(dir.path().join("out/scores.jsonl")), arg(dir.path().join("out/scores.parquet")));
+    let predict = ["predict", &run, "--features", &file];
+    let to = |out: &str, more: &[&str]| sarb_ok(&[&predict[..], &["--out", out], more].concat());
+    assert_eq!(to(&text, &[]), format!("{text}\n"));
+    let whole = std::fs::read_to_string(&text).unwrap();
+    let printed = sarb_ok(&[&predict[..], &["--format", "jsonl"]].concat());
+    assert!(whole == printed, "what is printed is what is written");
+    let mut parts = String::new();
+    for (index, part) in ["0/5", "1/5", "2/5", "3/5", "4/5"].iter().enumerate() {
+        to(&text, &["--shard", part]);
+        let name = format!("scores-0000{index}-of-00005.jsonl");
+        parts += &std::fs::read_to_string(dir.path().join("out").join(name)).unwrap();
+        to(&table, &["--shard", part]);
+    }
+    // How many rows go through the network at once shows in the last digits.
+    let (parts, whole) = (json_lines(&parts), json_lines(&whole));
+    assert_eq!(parts.len(), whole.len());
+    for (part, whole) in parts.iter().zip(&whole) {
+        assert_eq!(part["image"], whole["image"]);
+        let best = |line: &Value| line["labels"][0]["logit"].as_f64().unwrap();
+        assert!((best(part) - best(whole)).abs() < 1e-4, "{part} {whole}");
+    }
+    let third = dir.path().join("out/scores-00003-of-00005.parquet");
+    let bytes = std::fs::read(&third).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+
+    // A part that is there is not made again; one that went is.
+    std::fs::write(&third, "kept").unwrap();
+    to(&table, &["--shard", "3/5"]);
+    assert_eq!(std::fs::read(&third).unwrap(), b"kept");
+    std::fs::remove_file(&third).unwrap();
+    to(&table, &["--shard", "3/5"]);
+    assert_eq!(std::fs::read(&third).unwrap(), bytes);
+    let in_array = command(&[&predict[..], &["--out", &text, "--shard", "array", "--force"]].concat())
+        .envs([("AWS_BATCH_JOB_ARRAY_INDEX", "2"), ("AWS_BATCH_JOB_ARRAY_SIZE", "5")])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&in_array.stdout).trim(),
+        text.replace(".jsonl", "-00002-of-00005.jsonl")
+    );
+
+    let refused = |more: &[&str], expected: &str| {
+        let message = sarb_fails(2, &[&predict[..], more].concat());
+        assert!(message.contains(expected), "{message}");
+    };
+    refused(&["--out", &text], "--force");
+    refused(&["--out", "scores.txt"], "expected a name that ends in .csv, .jsonl or .parquet");
+    refused(&["--format", "parquet"], "needs a file");
+    refused(&["--shard", "0/2"], "--out");
+    refused(&["--out", &table, "--shard", "2/2"], "there is no shard 2 of 2");
+    refused(&["--out", &table, "--shard", "array"], "no variable of Slurm");
+}
+
+#[test]
 fn a_list_on_stdin_is_answered_line_by_line_and_a_signal_ends_the_wait() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

@@ -75,12 +75,12 @@ class Simulation:
             [self.args.sarb, "-q", "evaluate", run, "--json"], check=True, capture_output=True, text=True)
         return json.loads(evaluated.stdout)["map"]
 
-    def bought(self, ask, run, known, random):
+    def bought(self, ask, run, known, random, seed):
         """The cells that are known after another budget is spent."""
         known = known.copy()
         if ask == "next":
             listed = os.path.join(run, "..", "next.csv")
-            command = ["labels", "next", run, "--budget", str(self.budget), "--by", self.args.by]
+            command = ["labels", "next", run, "--budget", str(self.budget), "--by", self.args.by, "--seed", str(seed)]
             subprocess.run([self.args.sarb, "-q", *command, "-o", listed, "--force"], check=True,
                            stdout=subprocess.DEVNULL)
             with open(listed, newline="") as file:
@@ -115,7 +115,7 @@ class Simulation:
             positives = int((known & (self.truth > 0)).sum())
             curve.append({"known": int(known.sum()), "positives": positives, "map": self.trained(folder, known)})
             if round_ < self.args.rounds:
-                known = self.bought(ask, os.path.join(folder, "run"), known, random)
+                known = self.bought(ask, os.path.join(folder, "run"), known, random, seed)
         shutil.rmtree(folder)
         with open(path, "w") as file:
             json.dump(curve, file)

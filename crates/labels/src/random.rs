@@ -37,6 +37,8 @@ pub enum Stream {
     LabelEstimates = 13,
     /// Settings that a tuning tries.
     Tuning = 14,
+    /// Which images people are asked for.
+    Asking = 15,
 }
 
 /// A generator seeded by (seed, stream, a, b): value-stable and independent of every other one.

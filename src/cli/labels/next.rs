@@ -22,12 +22,15 @@ const NAMED: usize = 3;
 pub struct Next {
     /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
     run: PathBuf,
-    /// How many images, or with --by label how many labels, people can look at
+    /// How many labels, or with --by image how many images, people can look at
     #[arg(long, value_name = "N")]
     budget: usize,
     /// What is asked for at once
-    #[arg(long, value_enum, default_value_t = Unit::Image)]
+    #[arg(long, value_enum, default_value_t = Unit::Label)]
     by: Unit,
+    /// Seed of the luck by which images are drawn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     /// File to write: .csv, with an empty column to fill in, or .json, tasks for Label Studio; without it the first are
     /// printed
     #[arg(short, long)]
@@ -43,10 +46,10 @@ pub struct Next {
 /// What is asked for at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Unit {
+    /// Single labels: a yes or no for one category of an image
+    Label,
     /// All unknown labels of an image
     Image,
-    /// Single labels
-    Label,
 }
 
 /// How the list is written.
@@ -63,7 +66,7 @@ impl Next {
         self.out.as_ref().map_or(Ok(()), |out| keep("--out", out, self.force))?;
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let by = match self.by {
-            Unit::Image => By::Image,
+            Unit::Image => By::Image { seed: self.seed },
             Unit::Label => By::Label,
         };
         let asked = next(&scores, by, self.budget)?;
