@@ -349,6 +349,87 @@ fn labels_that_are_not_known_by_chance_draw_a_warning() {
 }
 
 #[test]
+fn an_audited_sample_keeps_the_promise_where_labels_are_known_by_choice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, features, truth) = made(dir.path());
+    // Of what is there much was labeled, of what is not little: the known labels say that everything is likely.
+    let path = data.join("train.csv");
+    let mut labels = sarb_labels::formats::csv::read(&path).unwrap();
+    for at in 0..IMAGES * CATEGORIES {
+        let (row, category) = (at / CATEGORIES, at % CATEGORIES);
+        let label = truth.get(row, category);
+        let known = if label == Label::Positive { at % 10 < 7 } else { at % 50 < 2 };
+        labels.labels.set(row, category, if known { label } else { Label::Unknown });
+    }
+    sarb_labels::formats::csv::write(&path, &labels).unwrap();
+    let (train, features, run) = (arg(&data), arg(features), arg(dir.path().join("run")));
+    let set = ["--set", "data.validation=0"];
+    let args = ["train", "--method", "linear", "--data", &train, "--features", &features, "--out", &run];
+    sarb_ok(&[&args[..], &set].concat());
+
+    let ask = arg(dir.path().join("ask.csv"));
+    sarb_ok(&["labels", "next", &run, "--budget", "400", "--by", "chance", "-o", &ask]);
+    let (mut answers, mut audited) = (String::from("image,category,label\n"), Vec::new());
+    for line in std::fs::read_to_string(&ask).unwrap().lines().skip(1) {
+        let fields: Vec<&str> = line.splitn(4, ',').collect();
+        let row: usize = fields[0].trim_start_matches("data/").trim_end_matches(".png").parse().unwrap();
+        let category = ["a", "b", "c", "d"].iter().position(|name| *name == fields[1]).unwrap();
+        let answer = u8::from(truth.get(row, category) == Label::Positive);
+        answers += &format!("{},{},{answer}\n", fields[0], fields[1]);
+        audited.push((row, category));
+    }
+    assert_eq!(audited.len(), 400);
+    let answered = arg(dir.path().join("answers.csv"));
+    std::fs::write(&answered, answers).unwrap();
+
+    let precision = |more: &[&str]| {
+        let out = arg(dir.path().join("out.csv"));
+        let fill = ["labels", "fill", &run, "--precision", "0.9", "-o", &out, "--force"];
+        let output = crate::support::sarb(&[&fill[..], more].concat());
+        assert!(output.status.success());
+        let warned = String::from_utf8_lossy(&output.stderr).contains("not known by chance");
+        let after = sarb_labels::formats::csv::read(Path::new(&out)).unwrap();
+        let (mut filled, mut right) = (0, 0);
+        for (row, category) in
+            (0..IMAGES).flat_map(|row| (0..CATEGORIES).map(move |category| (row, category)))
+        {
+            let is_new =
+                labels.labels.get(row, category) == Label::Unknown && !audited.contains(&(row, category));
+            if is_new && after.labels.get(row, category) == Label::Positive {
+                filled += 1;
+                right += usize::from(truth.get(row, category) == Label::Positive);
+            }
+        }
+        let known = audited.iter().all(|&(row, category)| {
+            !more.is_empty() == (after.labels.get(row, category) == truth.get(row, category))
+                || more.is_empty()
+        });
+        assert!(known, "what was looked up is taken over");
+        (filled, right as f64 / filled.max(1) as f64, warned)
+    };
+    let (filled, reached, warned) = precision(&[]);
+    assert!(filled > 50 && reached < 0.8 && warned, "{filled} {reached} {warned}");
+    let (filled, reached, warned) = precision(&["--audited", &answered]);
+    assert!(filled > 5 && reached >= 0.85 && !warned, "{filled} {reached} {warned}");
+
+    let refused = |code: i32, lines: &str, expected: &str| {
+        let wrong = arg(dir.path().join("wrong.csv"));
+        std::fs::write(&wrong, format!("image,category,label\n{lines}")).unwrap();
+        let out = arg(dir.path().join("none.csv"));
+        let fill = ["labels", "fill", &run, "--precision", "0.9", "-o", &out, "--audited", &wrong];
+        let stderr = sarb_fails(code, &fill);
+        assert!(stderr.contains(expected) && !Path::new(&out).exists(), "{stderr}");
+    };
+    refused(3, "data/0.png,e,1\n", "the run has no e");
+    refused(3, "data/9999.png,a,1\n", "9999.png");
+    let (row, category) = audited[0];
+    let name = ["a", "b", "c", "d"][category];
+    refused(3, &format!("data/{row}.png,{name},1\n"), "no negative label is in the audited sample");
+    let predict = ["predict", &run, "--features", &features, "--audited", &answered];
+    assert!(sarb_fails(2, &predict).contains("without --decide"));
+}
+
+#[test]
 fn what_is_asked_for_next_is_answered_and_joins_the_labels() {
     let dir = tempfile::tempdir().unwrap();
     let (run, data, truth) = trained(dir.path());

@@ -11,6 +11,7 @@ use sarb::{Cancel, Error, Result, Which};
 use serde_json::json;
 
 use super::console::{print, warn};
+use super::decide::Audited;
 use super::numbers::mean_average_precision;
 use super::systems::{ScoreArgs, Systems};
 use super::{BootstrapArgs, CacheArgs};
@@ -40,6 +41,9 @@ pub struct Evaluate {
     /// recall=P; and say how well calibrated its probabilities are. Needs out-of-fold scores: a run of linear, or --folds
     #[arg(long, value_name = "GOAL", requires = "runs", conflicts_with = "together")]
     pub decide: Option<Goal>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub audited: Audited,
     /// Measure the mean of the systems' scores too, as of one system; of scores that are all logits, or all
     /// probabilities
     #[arg(long)]
@@ -68,6 +72,7 @@ const PLAIN: &str = "plain: average precision without interpolation, as scikit-l
 impl Evaluate {
     /// Measures, and prints tables or JSON.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
+        self.audited.only_with(self.decide)?;
         let Systems { mut systems, anchors, labels } = self.systems(cancel)?;
         if self.together {
             if self.others.probabilities && !self.runs.is_empty() {

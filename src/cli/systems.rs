@@ -79,7 +79,7 @@ impl Evaluate {
     /// With `--decide` how far the logits of a run lie above its own thresholds; says what its probabilities are worth.
     fn decided(&self, run: &Path, logits: Vec<f32>, labels: &LabelMatrix) -> Result<Vec<f32>> {
         let Some(goal) = self.decide else { return Ok(logits) };
-        let decisions = decisions(run, goal)?;
+        let decisions = decisions(run, goal, &self.audited)?;
         let error = |logits: &[f32]| percent(reliability(logits, labels, Scale::Logits).error);
         say(&format!(
             "{}: the expected calibration error of its probabilities is {} %, of the calibrated ones {} %",

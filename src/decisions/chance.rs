@@ -30,9 +30,9 @@ impl KnownShares {
     /// Of a run's training images.
     pub fn of(scores: &OutOfFold, curves: &Curves) -> Self {
         let mut shares = Self::default();
-        for (category, curve) in curves.categories.iter().enumerate() {
-            for (row, label) in scores.labels().column(category).enumerate() {
-                let is_likely = curve.logit(scores.logit(row, category)) >= 0.0;
+        for row in 0..scores.annotations.images.len() {
+            for (category, label) in scores.labels().row(row).enumerate() {
+                let is_likely = curves.categories[category].logit(scores.logit(row, category)) >= 0.0;
                 let [known, all] = if is_likely { &mut shares.likely } else { &mut shares.unlikely };
                 *known += usize::from(label != Label::Unknown);
                 *all += 1;

@@ -4,9 +4,9 @@ use rayon::prelude::*;
 use sarb_labels::Label;
 use serde::Serialize;
 
+use super::evidence::Evidence;
 use super::probability::{Curves, sigmoid};
 use super::promise::{Above, Judged};
-use crate::out_of_fold::OutOfFold;
 
 /// How many thresholds are tried, a tenth of log-odds apart: probabilities from 0.5 to 0.9999.
 const THRESHOLDS: usize = 93;
@@ -43,20 +43,32 @@ struct Column {
 }
 
 impl Column {
-    fn new(scores: &OutOfFold, curves: &Curves, category: usize, positive: bool) -> Self {
-        let curve = curves.categories[category];
-        let mut above = vec![Above::default(); THRESHOLDS];
-        for (row, label) in scores.labels().column(category).enumerate() {
-            let logit = curve.logit(scores.logit(row, category));
-            let Some(last) = last_reached(if positive { logit } else { -logit }) else { continue };
-            match label {
-                Label::Unknown => above[last].unknown += 1,
-                known => {
-                    above[last].known += 1;
-                    above[last].right += usize::from((known == Label::Positive) == positive);
+    /// Those of all categories. The scores lie row by row, and are read so.
+    fn of_all(evidence: &Evidence, curves: &Curves, positive: bool) -> Vec<Self> {
+        let scores = evidence.scores;
+        let categories = curves.categories.len();
+        // What lies between a threshold and the next.
+        let mut between = vec![Above::default(); categories * THRESHOLDS];
+        for row in 0..scores.annotations.images.len() {
+            for (category, label) in evidence.row(row).enumerate() {
+                let Some(label) = label else { continue };
+                let logit = curves.categories[category].logit(scores.logit(row, category));
+                let Some(last) = last_reached(if positive { logit } else { -logit }) else { continue };
+                let above = &mut between[category * THRESHOLDS + last];
+                match label {
+                    Label::Unknown => above.unknown += 1,
+                    known => {
+                        above.known += 1;
+                        above.right += usize::from((known == Label::Positive) == positive);
+                    }
                 }
             }
         }
+        between.chunks_exact(THRESHOLDS).map(|between| Self::above(between.to_vec())).collect()
+    }
+
+    /// From what lies between a threshold and the next.
+    fn above(mut above: Vec<Above>) -> Self {
         let mut sum = Above::default();
         for above in above.iter_mut().rev() {
             sum = Above {
@@ -140,11 +152,8 @@ impl Chosen {
 /// From the strictest one on, down to the first at which it cannot, or to the last of all. Trying many and taking the
 /// lowest that passes would find one that passes by chance; so there are few steps, none back, and half of the doubt is
 /// kept for choosing.
-pub(super) fn choose(scores: &OutOfFold, curves: &Curves, positive: bool, wanted: Wanted) -> Vec<Chosen> {
-    let columns: Vec<Column> = (0..curves.categories.len())
-        .into_par_iter()
-        .map(|category| Column::new(scores, curves, category, positive))
-        .collect();
+pub(super) fn choose(evidence: &Evidence, curves: &Curves, positive: bool, wanted: Wanted) -> Vec<Chosen> {
+    let columns = Column::of_all(evidence, curves, positive);
     let judged: Vec<Judged> = (0..THRESHOLDS)
         .into_par_iter()
         .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))

@@ -12,9 +12,8 @@ use serde::Serialize;
 
 use super::chance::KnownShares;
 use super::choice::{Chosen, choose};
-use super::known::refuse_one_sided;
+use super::evidence::Evidence;
 use super::probability::{Curves, sigmoid};
-use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
 
 pub use super::choice::{Side, Wanted};
@@ -112,17 +111,22 @@ impl Filled {
     }
 }
 
-/// Fills what can be filled of a run's training labels, in the images `rows`; what is promised is founded on all of
-/// them, so that parts that are filled one by one are filled alike.
+/// Fills what can be filled of a run's training labels, in the images `rows`; what is promised is founded on evidence from
+/// all of them, so that parts that are filled one by one are filled alike.
 ///
 /// # Errors
 /// [`Error::Usage`] if precision or confidence are not within 0 and 1; [`Error::Data`] if no label is unknown, or if
 /// only positives or only negatives are known, so that nothing can be judged.
-pub fn fill(scores: &OutOfFold, wanted: Wanted, rows: Range<usize>) -> Result<Filled> {
-    check(scores, wanted)?;
-    let curves = Curves::of(scores);
-    let [positives, negatives] = [true, false].map(|positive| choose(scores, &curves, positive, wanted));
+pub fn fill(evidence: &Evidence, wanted: Wanted, rows: Range<usize>) -> Result<Filled> {
+    check(evidence, wanted)?;
+    let scores = evidence.scores;
+    let curves = Curves::of(evidence);
+    let [positives, negatives] = [true, false].map(|positive| choose(evidence, &curves, positive, wanted));
     let mut annotations = scores.annotations.select(&rows.clone().collect::<Vec<_>>());
+    for (row, image) in rows.clone().enumerate() {
+        let known = evidence.known_row(image).enumerate();
+        known.for_each(|(category, label)| annotations.labels.set(row, category, label));
+    }
     let mut categories = told(&annotations, &positives, &negatives);
     let mut cells = Vec::new();
     for (row, image) in rows.enumerate() {
@@ -157,13 +161,13 @@ fn told(annotations: &Annotations, positives: &[Chosen], negatives: &[Chosen]) -
     annotations.categories.iter().enumerate().map(of).collect()
 }
 
-fn check(scores: &OutOfFold, wanted: Wanted) -> Result<()> {
+fn check(evidence: &Evidence, wanted: Wanted) -> Result<()> {
     for (what, value) in [("precision", wanted.precision), ("confidence", wanted.confidence)] {
         if !(value > 0.0 && value < 1.0) {
             return Err(Error::Usage(format!("{what} {value}: expected a number between 0 and 1")));
         }
     }
-    refuse_one_sided(scores, "nothing to fill")
+    evidence.refuse_one_sided("nothing to fill")
 }
 
 #[cfg(test)]
@@ -173,7 +177,7 @@ mod tests {
     use sarb_labels::random::{Stream, rng};
 
     use super::*;
-    use crate::out_of_fold::How;
+    use crate::out_of_fold::{How, OutOfFold};
 
     /// Logits of `images` images, of which a category is there with just the probability that its logit says, shifted
     /// by `shift` for every second category; a share of the labels stays known. Also the truth.
@@ -215,7 +219,7 @@ mod tests {
             let (mut kept, mut promised, mut filled_labels) = (0, 0, 0);
             for seed in 0..12 {
                 let (scores, truth) = drawn(2000, 10, 0.2, -1.5, seed);
-                let filled = fill(&scores, wanted(precision), 0..2000).unwrap();
+                let filled = fill(&Evidence::known(&scores), wanted(precision), 0..2000).unwrap();
                 for (category, positive) in (0..10).flat_map(|category| [(category, true), (category, false)])
                 {
                     let cells = || {
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn known_labels_stay_and_filled_ones_are_listed() {
         let (scores, _) = drawn(500, 4, 0.3, 0.0, 1);
-        let filled = fill(&scores, wanted(0.9), 0..500).unwrap();
+        let filled = fill(&Evidence::known(&scores), wanted(0.9), 0..500).unwrap();
         let mut changed = 0;
         for row in 0..500 {
             for (category, (before, after)) in
@@ -263,11 +267,11 @@ mod tests {
     #[test]
     fn parts_are_filled_as_the_whole_is() {
         let (scores, _) = drawn(500, 4, 0.3, 0.0, 1);
-        let whole = fill(&scores, wanted(0.9), 0..500).unwrap();
+        let whole = fill(&Evidence::known(&scores), wanted(0.9), 0..500).unwrap();
         let mut cells = Vec::new();
         let mut counts = vec![[0; 3]; 4];
         for begin in (0..500).step_by(120) {
-            let part = fill(&scores, wanted(0.9), begin..(begin + 120).min(500)).unwrap();
+            let part = fill(&Evidence::known(&scores), wanted(0.9), begin..(begin + 120).min(500)).unwrap();
             cells.extend(part.cells.iter().map(|cell| Cell { row: cell.row + begin, ..*cell }));
             for (count, it) in counts.iter_mut().zip(&part.categories) {
                 let more = [it.unknown, it.positives.filled, it.negatives.filled];
@@ -285,7 +289,7 @@ mod tests {
         let (mut scores, _) = drawn(1000, 5, 0.3, 0.0, 2);
         let mut rng = rng(3, Stream::Synthetic, 0, 0);
         scores.logits.iter_mut().for_each(|logit| *logit = rng.random_range(-1.0..1.0));
-        let filled = fill(&scores, wanted(0.9), 0..1000).unwrap();
+        let filled = fill(&Evidence::known(&scores), wanted(0.9), 0..1000).unwrap();
         assert!(filled.cells.is_empty(), "{} labels", filled.cells.len());
         assert!(filled.categories.iter().all(|it| it.positives.threshold.is_none()));
     }
@@ -294,7 +298,7 @@ mod tests {
     fn what_cannot_be_judged_is_refused() {
         let (scores, truth) = drawn(50, 2, 0.5, 0.0, 1);
         let refused = |scores: &OutOfFold, precision: f64, expected: &str| {
-            let error = fill(scores, wanted(precision), 0..50).unwrap_err().to_string();
+            let error = fill(&Evidence::known(scores), wanted(precision), 0..50).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         refused(&scores, 1.0, "precision 1: expected a number between 0 and 1");

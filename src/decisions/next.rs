@@ -23,7 +23,7 @@ use sarb_labels::formats::image_names::image_names;
 use sarb_labels::random::{Stream, rng};
 use sarb_labels::text::{percent, thousands};
 
-use super::known::refuse_one_sided;
+use super::evidence::Evidence;
 use super::probability::Curves;
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
@@ -36,6 +36,11 @@ pub enum By {
     /// All unknown labels of an image, by the luck of this seed.
     Image {
         /// Another one draws other images.
+        seed: u64,
+    },
+    /// One label of an image, drawn at random: a sample by which all others can be judged.
+    Chance {
+        /// Another one draws other labels.
         seed: u64,
     },
 }
@@ -103,11 +108,12 @@ pub fn next(scores: &OutOfFold, by: By, budget: usize) -> Result<Vec<Asked>> {
     if budget == 0 {
         return Err(Error::Usage("a budget of 0: nothing can be asked for".into()));
     }
-    refuse_one_sided(scores, "nothing to ask for")?;
+    Evidence::known(scores).refuse_one_sided("nothing to ask for")?;
     let mut needs = Needs::of(scores);
     Ok(match by {
         By::Label => labels(scores, &mut needs, budget),
         By::Image { seed } => images(scores, &mut needs, budget, seed),
+        By::Chance { seed } => chance(scores, &needs, budget, seed),
     })
 }
 
@@ -125,7 +131,7 @@ impl Needs {
         let categories = scores.annotations.categories.len();
         let positives = |category| scores.known(category).filter(|(_, positive)| *positive).count();
         Self {
-            curves: Curves::of(scores),
+            curves: Curves::of(&Evidence::known(scores)),
             known: (0..categories).map(positives).collect(),
             expected: vec![0.0; categories],
         }
@@ -183,6 +189,31 @@ fn labels(scores: &OutOfFold, needs: &mut Needs, budget: usize) -> Vec<Asked> {
         list.push(best);
     }
     list
+}
+
+/// Label by label, every unknown one as probably as any other.
+fn chance(scores: &OutOfFold, needs: &Needs, budget: usize, seed: u64) -> Vec<Asked> {
+    let unknown = scores.labels().count(Label::Unknown);
+    let mut rng = rng(seed, Stream::Asking, 1, 0);
+    let drawn = rand::seq::index::sample(&mut rng, unknown, budget.min(unknown)).into_vec();
+    let mut places: Vec<(usize, usize)> = drawn.into_iter().zip(0..).collect();
+    places.sort_unstable();
+    let rows = 0..scores.annotations.images.len();
+    let cells = rows.flat_map(|row| {
+        let labels = scores.labels().row(row).enumerate();
+        labels.filter(|(_, label)| *label == Label::Unknown).map(move |(category, _)| (row, category))
+    });
+    let mut wanted = places.into_iter().peekable();
+    let mut list: Vec<(usize, Asked)> = cells
+        .enumerate()
+        .filter_map(|(place, (row, category))| {
+            let (_, order) = wanted.next_if(|(wanted, _)| *wanted == place)?;
+            Some((order, needs.asked(scores, row, category)))
+        })
+        .collect();
+    // As they were drawn, so that the first of them are a sample too.
+    list.sort_unstable_by_key(|(order, _)| *order);
+    list.into_iter().map(|(_, asked)| asked).collect()
 }
 
 /// An image, and what all its unknown labels were worth, times its luck, when that was last looked at.
@@ -285,7 +316,7 @@ mod tests {
     fn one_by_one(scores: &OutOfFold, by: By, budget: usize) -> Vec<(usize, usize)> {
         let luck = match by {
             By::Image { seed } => luck(scores.annotations.images.len(), seed),
-            By::Label => vec![1.0; scores.annotations.images.len()],
+            _ => vec![1.0; scores.annotations.images.len()],
         };
         let mut needs = Needs::of(scores);
         let mut left = scores.labels().clone();
@@ -297,7 +328,7 @@ mod tests {
                 let asked: Vec<Asked> = unknown.map(|it| needs.asked(scores, row, it)).collect();
                 let sets: Vec<Vec<Asked>> = match by {
                     By::Image { .. } => vec![asked],
-                    By::Label => asked.iter().map(|asked| vec![*asked]).collect(),
+                    _ => asked.iter().map(|asked| vec![*asked]).collect(),
                 };
                 for set in sets.into_iter().filter(|set| !set.is_empty()) {
                     let worth = luck[row] * set.iter().map(|asked| asked.worth).sum::<f64>();
@@ -382,6 +413,20 @@ mod tests {
         let mean = |rows: &[usize]| rows.iter().map(|row| worth(*row)).sum::<f64>() / rows.len() as f64;
         let all: Vec<usize> = (0..400).collect();
         assert!(mean(&rows(1)) > 1.5 * mean(&all), "{} {}", mean(&rows(1)), mean(&all));
+    }
+
+    #[test]
+    fn a_sample_is_drawn_from_all_unknown_labels_and_its_beginning_is_one_too() {
+        let scores = drawn(300, 4, 0.3, 5);
+        let sample = next(&scores, By::Chance { seed: 1 }, 200).unwrap();
+        assert_eq!(sample.len(), 200);
+        assert!(sample.iter().all(|it| scores.labels().get(it.row, it.category) == Label::Unknown));
+        let all = next(&scores, By::Chance { seed: 1 }, usize::MAX).unwrap();
+        let distinct: std::collections::HashSet<_> = cells(&all).into_iter().collect();
+        assert_eq!(distinct.len(), scores.labels().count(Label::Unknown));
+        let middle = sample.iter().take(100).filter(|it| it.row < 150).count();
+        assert!((30..70).contains(&middle), "{middle} of the first 100 are in the first half of the rows");
+        assert_ne!(cells(&sample), cells(&next(&scores, By::Chance { seed: 2 }, 200).unwrap()));
     }
 
     #[test]

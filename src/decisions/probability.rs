@@ -5,7 +5,9 @@
 //! curves of well-known categories differ: a random-effects logistic regression, with Laplace's approximation for
 //! each category and expectation-maximization for what they share (Gelman & Hill 2007, chapter 14).
 
-use crate::out_of_fold::OutOfFold;
+use std::collections::BTreeMap;
+
+use super::evidence::Evidence;
 
 /// Rounds of expectation and maximization; the shared curve moves by less than a percent after a dozen.
 const ROUNDS: usize = 30;
@@ -52,24 +54,36 @@ pub struct Curves {
 /// The logits of a category's known labels, and whether each is positive.
 pub type Known = Vec<(f32, bool)>;
 
+/// Known labels at one place of the curve's axis: where, whether they are positive, and how many.
+#[derive(Debug, Clone, Copy)]
+struct Labels {
+    at: f64,
+    positive: bool,
+    count: f64,
+}
+
+/// Of more labels than this those that lie close together are taken as one, at the mean of their places.
+const MANY: usize = 1 << 14;
+/// How close, in standard deviations of the logits: what a curve changes over this length is lost, a millionth.
+const CLOSE: f64 = 1.0 / 256.0;
+
 /// Two numbers that belong together: slope and offset.
 type Pair = [f64; 2];
 
 impl Curves {
-    /// Those of a run's out-of-fold scores.
-    pub fn of(scores: &OutOfFold) -> Self {
-        let categories = 0..scores.annotations.categories.len();
-        fit(&categories.map(|category| scores.known(category).collect()).collect::<Vec<_>>())
+    /// Those by which a run's out-of-fold scores become probabilities.
+    pub fn of(evidence: &Evidence) -> Self {
+        fit(&evidence.by_category())
     }
 }
 
 /// Curves from the known labels of every category.
 pub fn fit(known: &[Known]) -> Curves {
     let units = Units::of(known);
+    let scaled: Vec<Vec<Labels>> = known.iter().map(|cells| units.scaled(cells)).collect();
     // Without any label the curve stays where it starts.
-    let mut shared = Posterior::of(&units.scaled(&known.concat()), [1.0, 0.0], [WIDE; 2]).mode;
+    let mut shared = Posterior::of(&scaled.concat(), [1.0, 0.0], [WIDE; 2]).mode;
     let mut spread = [1.0, 1.0];
-    let scaled: Vec<Vec<(f64, bool)>> = known.iter().map(|cells| units.scaled(cells)).collect();
     let informative = scaled.iter().filter(|cells| has_both(cells)).count();
     for _ in 0..if informative > 1 { ROUNDS } else { 0 } {
         let precision = spread.map(|variance: f64| variance.recip());
@@ -95,8 +109,8 @@ pub fn fit(known: &[Known]) -> Curves {
     }
 }
 
-fn has_both(cells: &[(f64, bool)]) -> bool {
-    cells.iter().any(|cell| cell.1) && cells.iter().any(|cell| !cell.1)
+fn has_both(cells: &[Labels]) -> bool {
+    cells.iter().any(|labels| labels.positive) && cells.iter().any(|labels| !labels.positive)
 }
 
 /// What logits are measured in while curves are fitted, so that one spread serves slopes and offsets.
@@ -114,10 +128,23 @@ impl Units {
         Self { mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
     }
 
-    fn scaled(&self, cells: &[(f32, bool)]) -> Vec<(f64, bool)> {
-        let scale =
-            |&(logit, positive): &(f32, bool)| ((f64::from(logit) - self.mean) / self.deviation, positive);
-        cells.iter().map(scale).collect()
+    fn scaled(&self, cells: &[(f32, bool)]) -> Vec<Labels> {
+        let scale = |&(logit, positive): &(f32, bool)| Labels {
+            at: (f64::from(logit) - self.mean) / self.deviation,
+            positive,
+            count: 1.0,
+        };
+        if cells.len() <= MANY {
+            return cells.iter().map(scale).collect();
+        }
+        // Sums of places and counts by place and label.
+        let mut close: BTreeMap<(i64, bool), [f64; 2]> = BTreeMap::new();
+        for labels in cells.iter().map(scale) {
+            let sums = close.entry(((labels.at / CLOSE).floor() as i64, labels.positive)).or_default();
+            *sums = [sums[0] + labels.at, sums[1] + 1.0];
+        }
+        let mean = |((_, positive), [sum, count]): (_, [f64; 2])| Labels { at: sum / count, positive, count };
+        close.into_iter().map(mean).collect()
     }
 
     fn curve(&self, [slope, offset]: Pair) -> Curve {
@@ -134,9 +161,10 @@ struct Posterior {
 
 impl Posterior {
     /// Newton's method with step halving on Σ log-loss + ½ Σ precision · (curve − shared)².
-    fn of(cells: &[(f64, bool)], shared: Pair, precision: Pair) -> Self {
+    fn of(cells: &[Labels], shared: Pair, precision: Pair) -> Self {
         let loss = |[slope, offset]: Pair| {
-            let fit: f64 = cells.iter().map(|&(x, y)| log_loss(slope * x + offset, y)).sum();
+            let loss_of = |it: &Labels| it.count * log_loss(slope * it.at + offset, it.positive);
+            let fit: f64 = cells.iter().map(loss_of).sum();
             let away = [slope - shared[0], offset - shared[1]];
             fit + 0.5 * (precision[0] * away[0].powi(2) + precision[1] * away[1].powi(2))
         };
@@ -168,13 +196,13 @@ impl Posterior {
 }
 
 /// Gradient, and the Hessian as [∂²slope, ∂slope∂offset, ∂²offset].
-fn derivatives(cells: &[(f64, bool)], at: Pair, shared: Pair, precision: Pair) -> (Pair, [f64; 3]) {
+fn derivatives(cells: &[Labels], at: Pair, shared: Pair, precision: Pair) -> (Pair, [f64; 3]) {
     let mut gradient = [precision[0] * (at[0] - shared[0]), precision[1] * (at[1] - shared[1])];
     let mut hessian = [precision[0], 0.0, precision[1]];
-    for &(x, y) in cells {
+    for &Labels { at: x, positive, count } in cells {
         let p = sigmoid(at[0] * x + at[1]);
-        let residual = p - f64::from(u8::from(y));
-        let weight = p * (1.0 - p);
+        let residual = count * (p - f64::from(u8::from(positive)));
+        let weight = count * p * (1.0 - p);
         gradient[0] += residual * x;
         gradient[1] += residual;
         hessian[0] += weight * x * x;
@@ -227,6 +255,19 @@ mod tests {
             assert!((found.slope - truth.slope).abs() < 0.06, "{found:?} {truth:?}");
             assert!((found.offset - truth.offset).abs() < 0.06, "{found:?} {truth:?}");
         }
+    }
+
+    #[test]
+    fn many_labels_taken_together_give_the_curves_that_each_by_itself_gives() {
+        let known = [drawn(of(2.0, -3.0), MANY + 1000, 5), drawn(of(1.4, -1.0), 300, 6)];
+        let units = Units::of(&known);
+        let together = units.scaled(&known[0]);
+        assert!(
+            together.len() < 3000 && together.iter().map(|it| it.count).sum::<f64>() == known[0].len() as f64
+        );
+        let each: Vec<Labels> = known[0].chunks(1000).flat_map(|some| units.scaled(some)).collect();
+        let [some, all] = [together, each].map(|cells| Posterior::of(&cells, [1.0, 0.0], [WIDE; 2]).mode);
+        assert!((some[0] - all[0]).abs() < 1e-4 && (some[1] - all[1]).abs() < 1e-4, "{some:?} {all:?}");
     }
 
     #[test]

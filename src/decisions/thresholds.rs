@@ -10,8 +10,8 @@ use std::str::FromStr;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::evidence::Evidence;
 use super::probability::{Curve, Curves, log_odds};
-use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
 
 /// What thresholds are chosen for, in each category.
@@ -70,8 +70,9 @@ pub struct Decisions {
 
 impl Decisions {
     /// Those of a run for a goal.
-    pub fn new(scores: &OutOfFold, goal: Goal) -> Self {
-        let curves = Curves::of(scores).categories;
+    pub fn new(evidence: &Evidence, goal: Goal) -> Self {
+        let scores = evidence.scores;
+        let curves = Curves::of(evidence).categories;
         let decide = |(category, curve): (usize, Curve)| {
             let of = |row| curve.probability(scores.logit(row, category));
             Decision::choose(curve, (0..scores.annotations.images.len()).map(of).collect(), goal)

@@ -14,6 +14,7 @@ use sarb::{OutOfFold, Result, Run, Shard};
 use crate::cli::console::{print, say, warn};
 use crate::cli::data::convert::{format_of, keep, make_folder_of, refuse_negatives_of_unknown};
 use crate::cli::data::counts;
+use crate::cli::decide::Audited;
 use crate::cli::numbers::proportion;
 
 /// The ending of Parquet tables.
@@ -27,6 +28,8 @@ pub struct Fill {
     /// The share of the filled labels that is to be right, in each category, such as 0.95 or 95%
     #[arg(long, value_name = "P", value_parser = proportion)]
     precision: f64,
+    #[command(flatten)]
+    audited: Audited,
     /// How sure that is to be
     #[arg(long, value_name = "P", value_parser = proportion, default_value = "0.9")]
     confidence: f64,
@@ -81,11 +84,13 @@ impl Fill {
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
         let images = scores.annotations.images.len();
         let rows = shard.map_or(0..images, |shard| shard.range(images));
-        let mut filled = fill(&scores, wanted, rows)?;
-        if let Some([likely, unlikely]) = filled.known.differ() {
+        let evidence = self.audited.evidence(&scores)?;
+        let mut filled = fill(&evidence, wanted, rows)?;
+        if let (Some([likely, unlikely]), None) = (filled.known.differ(), &self.audited.audited) {
             warn(&format!(
                 "labels are not known by chance: of those that are likely present {} % are known, of the others {} %; the \
-                 promise is for unknown labels that are like the known ones, and these may not be",
+                 promise is for unknown labels that are like the known ones, and these may not be; look up a few hundred \
+                 that sarb labels next --by chance draws, and give them with --audited",
                 percent(likely),
                 percent(unlikely)
             ));

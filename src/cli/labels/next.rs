@@ -28,7 +28,7 @@ pub struct Next {
     /// What is asked for at once
     #[arg(long, value_enum, default_value_t = Unit::Label)]
     by: Unit,
-    /// Seed of the luck by which images are drawn
+    /// Seed of the luck by which images, and with --by chance labels, are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// File to write: .csv, with an empty column to fill in, or .json, tasks for Label Studio; without it the first are
@@ -50,6 +50,8 @@ enum Unit {
     Label,
     /// All unknown labels of an image
     Image,
+    /// Single labels drawn at random, by which all others can be judged: fill --audited
+    Chance,
 }
 
 /// How the list is written.
@@ -67,6 +69,7 @@ impl Next {
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let by = match self.by {
             Unit::Image => By::Image { seed: self.seed },
+            Unit::Chance => By::Chance { seed: self.seed },
             Unit::Label => By::Label,
         };
         let asked = next(&scores, by, self.budget)?;

@@ -9,7 +9,7 @@ use sarb::{Cancel, Ensemble, Error, Recognition, Result, Shard, Which};
 
 use super::console::{fail, print, say};
 use super::data::convert::{keep, make_folder_of};
-use super::decide::decisions;
+use super::decide::{Audited, decisions};
 use super::numbers::proportion;
 use super::progress::Progress;
 use files::Files;
@@ -67,6 +67,9 @@ pub struct Predict {
     /// best F1 in each category), precision=P or recall=P. Needs out-of-fold scores: a run of linear, or --folds
     #[arg(long, value_name = "GOAL", conflicts_with_all = ["threshold", "with"])]
     pub decide: Option<Goal>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub audited: Audited,
     /// Write a heat map of each printed category over each image to this folder
     #[arg(long, value_name = "DIR")]
     pub maps: Option<PathBuf>,
@@ -87,6 +90,7 @@ enum Source<'a> {
 impl Predict {
     /// Predicts; an image that cannot be read is reported, and the others continue.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
+        self.audited.only_with(self.decide)?;
         let format = self.format_to_write()?;
         let shard = Shard::asked_for(self.shard.as_deref())?;
         let out = self.out.as_ref().map(|out| shard.map_or(out.clone(), |shard| shard.part_of(out)));
@@ -111,7 +115,7 @@ impl Predict {
             )));
         }
         let threshold = self.threshold.map(|threshold| threshold as f32);
-        let decisions = self.decide.map(|goal| decisions(&self.run, goal)).transpose()?;
+        let decisions = self.decide.map(|goal| decisions(&self.run, goal, &self.audited)).transpose()?;
         let decisions = decisions.as_ref();
         let lines = Lines { format, top: self.top, threshold, decisions };
         let mut output = Output::new(out.as_deref(), format, recognizer.names())?;

@@ -179,7 +179,7 @@ mod tests {
         let Reading { annotations, notes } = reading(text).unwrap();
         assert_eq!(annotations.categories, ["cat", "dog", "owl"]);
         assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, 0.0, 0.0, 0.0, 0.0]);
-        assert_eq!(notes, ["columns that are not read: \"reason\""]);
+        assert_eq!(notes, ["columns that are not read: reason"]);
     }
 
     #[test]
