@@ -7,12 +7,17 @@ given), its unknown labels are filled, and the filled ones are looked up in DATA
 and precision: of how many categories something is filled, in how many of these (over all masks) the precision was
 reached, the precision over all, and the share of the unknown labels that is filled; first of positives, then of
 negatives. Runs that are there are not trained again.
+
+With --chosen P Q labels are not known by chance: of what is there the share P is known, of what is not there Q, in place
+of --known. With --audit N, N unknown labels that `labels next --by chance` draws are looked up in DATA/train.csv and
+given to `labels fill --audited`.
 """
 import argparse
 import collections
 import csv
 import json
 import os
+import random
 import subprocess
 
 PRECISIONS = [0.8, 0.9, 0.95, 0.99]
@@ -37,11 +42,43 @@ def filled(path, header, labels):
     return counts
 
 
+def chosen(args, known, mask, folder):
+    """A data folder in which labels are known by what they say."""
+    draw = random.Random(mask)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(args.data, "train.csv"), newline="") as file:
+        header, *rows = csv.reader(file)
+    with open(os.path.join(folder, "train.csv"), "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(header)
+        for row in rows:
+            image = os.path.join(os.path.abspath(args.data), row[0])
+            out.writerow([image, *(cell if draw.random() < known[cell == "0"] else "" for cell in row[1:])])
+    return folder
+
+
+def audited(args, run, labels, header):
+    """A table of N unknown labels, looked up."""
+    ask, answers = f"{run}-ask.csv", f"{run}-answers.csv"
+    command = [args.sarb, "-q", "labels", "next", run, "--by", "chance", "--budget", str(args.audit)]
+    subprocess.run([*command, "-o", ask, "--force"], check=True, stdout=subprocess.DEVNULL)
+    with open(ask, newline="") as file, open(answers, "w", newline="") as to:
+        out = csv.writer(to)
+        out.writerow(["image", "category", "label"])
+        for row in csv.DictReader(file):
+            label = labels[os.path.basename(row["image"])][header.index(row["category"])]
+            out.writerow([row["image"], row["category"], label])
+    return answers
+
+
 def trained(args, known, mask):
-    run = os.path.join(args.out, f"{known}-{mask}")
+    run = os.path.join(args.out, f"{known}-{mask}".replace(" ", ""))
     if not os.path.exists(os.path.join(run, "oof/out_of_fold.json")):
-        command = [args.sarb, "-q", "train", args.recipe, "--data", args.data, "--weights", args.weights]
-        command += ["--known", str(known), "--mask-seed", str(mask), "--out", run, "--force"]
+        command = [args.sarb, "-q", "train", args.recipe, "--weights", args.weights, "--out", run, "--force"]
+        if args.chosen:
+            command += ["--data", chosen(args, known, mask, f"{run}-data")]
+        else:
+            command += ["--data", args.data, "--known", str(known), "--mask-seed", str(mask)]
         command += ["--folds", str(args.folds)] if args.folds else []
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return run
@@ -57,11 +94,13 @@ def main():
     parser.add_argument("--known", type=float, nargs="+", default=[0.1, 0.3, 0.5])
     parser.add_argument("--masks", type=int, nargs="+", default=[5, 6, 7, 8, 9])
     parser.add_argument("--folds", type=int)
+    parser.add_argument("--chosen", type=float, nargs=2, metavar=("P", "Q"))
+    parser.add_argument("--audit", type=int, metavar="N")
     args = parser.parse_args()
     header, labels = truth(os.path.join(args.data, "train.csv"))
     os.makedirs(args.out, exist_ok=True)
     print("known precision | positives: categories reached precision filled | negatives")
-    for known in args.known:
+    for known in [args.chosen] if args.chosen else args.known:
         runs = [trained(args, known, mask) for mask in args.masks]
         for precision in PRECISIONS:
             sums = {label: [0, 0, 0, 0] for label in "10"}
@@ -70,6 +109,7 @@ def main():
                 out = f"{run}-{precision}.csv"
                 command = [args.sarb, "-q", "labels", "fill", run, "--precision", str(precision)]
                 command += ["-o", out, "--force", "--json"]
+                command += ["--audited", audited(args, run, labels, header)] if args.audit else []
                 said = subprocess.run(command, check=True, capture_output=True).stdout
                 unknown += json.loads(said)["unknown"]
                 counts = filled(out.replace(".csv", ".filled.csv"), header, labels)

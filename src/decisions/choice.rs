@@ -50,7 +50,7 @@ impl Column {
         // What lies between a threshold and the next.
         let mut between = vec![Above::default(); categories * THRESHOLDS];
         for row in 0..scores.annotations.images.len() {
-            for (category, label) in evidence.row(row).enumerate() {
+            for (category, label) in evidence.row(row, positive).enumerate() {
                 let Some(label) = label else { continue };
                 let logit = curves.categories[category].logit(scores.logit(row, category));
                 let Some(last) = last_reached(if positive { logit } else { -logit }) else { continue };

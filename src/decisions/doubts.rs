@@ -13,7 +13,6 @@ use sarb_labels::files::{folder_of, write_atomically};
 use sarb_labels::formats::image_names::image_names;
 
 use super::evidence::Evidence;
-use super::probability::Curves;
 use crate::Result;
 use crate::out_of_fold::OutOfFold;
 
@@ -32,7 +31,7 @@ pub struct Doubt {
 
 /// All known labels of a run, the least probable first; equal ones in the order of the table.
 pub fn doubts(scores: &OutOfFold) -> Vec<Doubt> {
-    let curves = Curves::of(&Evidence::known(scores));
+    let curves = Evidence::known(scores).curves();
     let mut doubts = Vec::new();
     for row in 0..scores.annotations.images.len() {
         for (category, label) in scores.labels().row(row).enumerate() {

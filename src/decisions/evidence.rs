@@ -7,6 +7,7 @@ use sarb_labels::merging::merge;
 use sarb_labels::text::listed;
 use sarb_labels::{Annotations, Label, LabelMatrix};
 
+use super::probability::{Curves, Known, fit};
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
 
@@ -15,13 +16,24 @@ use crate::{Error, Result};
 pub struct Evidence<'a> {
     /// The scores.
     pub scores: &'a OutOfFold,
-    audited: Option<LabelMatrix>,
+    audit: Option<Audit>,
+}
+
+/// A sample of labels that the run does not know, in two strata: those that the run takes for likely, judged by the labels
+/// that it knows, and the others. Half of what [`next`](super::next) draws is of either, for of what is likely there is
+/// little, and a promise of positives is about nothing else.
+#[derive(Debug)]
+struct Audit {
+    labels: LabelMatrix,
+    likely: Curves,
+    /// For how many labels one of the others, and one of the likely ones, stands; on the mean over the sample for one.
+    weights: [f64; 2],
 }
 
 impl<'a> Evidence<'a> {
     /// Judged by all labels that the run knows.
     pub fn known(scores: &'a OutOfFold) -> Self {
-        Self { scores, audited: None }
+        Self { scores, audit: None }
     }
 
     /// Judged by an audited sample of the labels that the run does not know, and by nothing else.
@@ -50,52 +62,63 @@ impl<'a> Evidence<'a> {
                 "{source}: no label that the run does not know; draw some with sarb labels next --by chance"
             )));
         }
-        Ok(Self { scores, audited: Some(audited) })
+        let likely = Self::known(scores).curves();
+        let weights = weights(scores, &likely, &audited);
+        Ok(Self { scores, audit: Some(Audit { labels: audited, likely, weights }) })
     }
 
     /// Whether only an audited sample counts.
     pub fn is_audited(&self) -> bool {
-        self.audited.is_some()
+        self.audit.is_some()
     }
 
     /// How many labels count.
     pub fn count(&self) -> usize {
-        let labels = self.audited.as_ref().unwrap_or(self.scores.labels());
+        let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
         labels.count(Label::Positive) + labels.count(Label::Negative)
     }
 
     /// What is known of a row's labels, by the audit too.
     pub fn known_row(&self, row: usize) -> impl Iterator<Item = Label> {
         let known = self.scores.labels().row(row);
-        known.enumerate().map(move |(category, known)| match &self.audited {
-            Some(audited) if known == Label::Unknown => audited.get(row, category),
+        known.enumerate().map(move |(category, known)| match &self.audit {
+            Some(audit) if known == Label::Unknown => audit.labels.get(row, category),
             _ => known,
         })
     }
 
-    /// A row's labels by which scores are judged, unknown ones that are to be decided, and nothing where a label is known
-    /// but is no evidence.
-    pub fn row(&self, row: usize) -> impl Iterator<Item = Option<Label>> {
+    /// A row's labels by which decisions that something is there (`positive`), or is not, are judged, and the unknown
+    /// labels that are to be decided so. Nothing where a label is known but is no evidence, or, of an audited sample,
+    /// belongs to the other stratum: what is likely is never filled in as absent.
+    pub fn row(&self, row: usize, positive: bool) -> impl Iterator<Item = Option<Label>> {
         let known = self.scores.labels().row(row);
-        known.enumerate().map(move |(category, known)| match &self.audited {
+        known.enumerate().map(move |(category, known)| match &self.audit {
             None => Some(known),
-            Some(audited) if known == Label::Unknown => Some(audited.get(row, category)),
-            Some(_) => None,
+            Some(audit) => {
+                let is_decided =
+                    known == Label::Unknown && audit.is_likely(self.scores, row, category) == positive;
+                is_decided.then(|| audit.labels.get(row, category))
+            }
         })
     }
 
-    /// Of each category, the logits of the labels that count, and whether each is positive.
-    pub fn by_category(&self) -> Vec<Vec<(f32, bool)>> {
+    /// The curves by which the scores become probabilities.
+    pub fn curves(&self) -> Curves {
+        fit(&self.by_category())
+    }
+
+    /// Of each category, the logits of the labels that count, whether each is positive, and for how many it stands.
+    fn by_category(&self) -> Vec<Known> {
         let categories = self.scores.annotations.categories.len();
-        let mut cells = vec![Vec::new(); categories];
+        let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
+        let mut cells = vec![Known::new(); categories];
         // Row by row, as the scores lie.
         for (row, logits) in self.scores.logits.chunks_exact(categories).enumerate() {
-            for (category, label) in self.row(row).enumerate() {
-                match label {
-                    Some(Label::Positive) => cells[category].push((logits[category], true)),
-                    Some(Label::Negative) => cells[category].push((logits[category], false)),
-                    Some(Label::Unknown) | None => {}
-                }
+            for (category, label) in labels.row(row).enumerate().filter(|it| it.1 != Label::Unknown) {
+                let weight = self.audit.as_ref().map_or(1.0, |audit| {
+                    audit.weights[usize::from(audit.is_likely(self.scores, row, category))]
+                });
+                cells[category].push((logits[category], label == Label::Positive, weight));
             }
         }
         cells
@@ -104,7 +127,7 @@ impl<'a> Evidence<'a> {
     /// Refuses evidence none of which is positive, or negative, and a run that knows everything, with what there then is
     /// not to do.
     pub(super) fn refuse_one_sided(&self, nothing: &str) -> Result<()> {
-        let labels = self.audited.as_ref().unwrap_or(self.scores.labels());
+        let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
         let source = self.scores.annotations.source.display();
         let [positive, negative] = [Label::Positive, Label::Negative].map(|label| labels.count(label));
         if self.scores.labels().count(Label::Unknown) == 0 {
@@ -120,4 +143,33 @@ impl<'a> Evidence<'a> {
         }
         Ok(())
     }
+}
+
+impl Audit {
+    fn is_likely(&self, scores: &OutOfFold, row: usize, category: usize) -> bool {
+        is_likely(scores, &self.likely, row, category)
+    }
+}
+
+/// Whether a run takes a label for likely.
+pub(super) fn is_likely(scores: &OutOfFold, curves: &Curves, row: usize, category: usize) -> bool {
+    curves.categories[category].logit(scores.logit(row, category)) >= 0.0
+}
+
+/// For how many unknown labels one of the sample stands, in either stratum; a stratum without any weighs nothing.
+fn weights(scores: &OutOfFold, likely: &Curves, audited: &LabelMatrix) -> [f64; 2] {
+    let (mut all, mut sample) = ([0.0; 2], [0.0; 2]);
+    for row in 0..scores.annotations.images.len() {
+        for (category, known) in scores.labels().row(row).enumerate() {
+            if known == Label::Unknown {
+                let stratum = usize::from(is_likely(scores, likely, row, category));
+                all[stratum] += 1.0;
+                sample[stratum] += f64::from(u8::from(audited.get(row, category) != Label::Unknown));
+            }
+        }
+    }
+    let (whole, drawn) = (all[0] + all[1], sample[0] + sample[1]);
+    [0, 1].map(
+        |stratum| if sample[stratum] > 0.0 { all[stratum] / whole * drawn / sample[stratum] } else { 0.0 },
+    )
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::chance::KnownShares;
 use super::choice::{Chosen, choose};
 use super::evidence::Evidence;
-use super::probability::{Curves, sigmoid};
+use super::probability::sigmoid;
 use crate::{Error, Result};
 
 pub use super::choice::{Side, Wanted};
@@ -120,7 +120,7 @@ impl Filled {
 pub fn fill(evidence: &Evidence, wanted: Wanted, rows: Range<usize>) -> Result<Filled> {
     check(evidence, wanted)?;
     let scores = evidence.scores;
-    let curves = Curves::of(evidence);
+    let curves = evidence.curves();
     let [positives, negatives] = [true, false].map(|positive| choose(evidence, &curves, positive, wanted));
     let mut annotations = scores.annotations.select(&rows.clone().collect::<Vec<_>>());
     for (row, image) in rows.clone().enumerate() {
@@ -130,14 +130,16 @@ pub fn fill(evidence: &Evidence, wanted: Wanted, rows: Range<usize>) -> Result<F
     let mut categories = told(&annotations, &positives, &negatives);
     let mut cells = Vec::new();
     for (row, image) in rows.enumerate() {
-        for (category, curve) in curves.categories.iter().enumerate() {
+        let may_be = evidence.row(image, true).zip(evidence.row(image, false));
+        for ((category, curve), may_be) in curves.categories.iter().enumerate().zip(may_be) {
+            let may_be = [may_be.0.is_some(), may_be.1.is_some()];
             if annotations.labels.get(row, category) != Label::Unknown {
                 continue;
             }
             let logit = curve.logit(scores.logit(image, category));
-            let (positive, sure) = if positives[category].takes(logit) {
+            let (positive, sure) = if may_be[0] && positives[category].takes(logit) {
                 (true, logit)
-            } else if negatives[category].takes(-logit) {
+            } else if may_be[1] && negatives[category].takes(-logit) {
                 (false, -logit)
             } else {
                 continue;

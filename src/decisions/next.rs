@@ -23,7 +23,7 @@ use sarb_labels::formats::image_names::image_names;
 use sarb_labels::random::{Stream, rng};
 use sarb_labels::text::{percent, thousands};
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, is_likely};
 use super::probability::Curves;
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
@@ -38,7 +38,8 @@ pub enum By {
         /// Another one draws other images.
         seed: u64,
     },
-    /// One label of an image, drawn at random: a sample by which all others can be judged.
+    /// One label of an image, drawn at random, half of them from those that are likely: a sample by which all others can be
+    /// judged.
     Chance {
         /// Another one draws other labels.
         seed: u64,
@@ -131,7 +132,7 @@ impl Needs {
         let categories = scores.annotations.categories.len();
         let positives = |category| scores.known(category).filter(|(_, positive)| *positive).count();
         Self {
-            curves: Curves::of(&Evidence::known(scores)),
+            curves: Evidence::known(scores).curves(),
             known: (0..categories).map(positives).collect(),
             expected: vec![0.0; categories],
         }
@@ -191,29 +192,30 @@ fn labels(scores: &OutOfFold, needs: &mut Needs, budget: usize) -> Vec<Asked> {
     list
 }
 
-/// Label by label, every unknown one as probably as any other.
+/// Label by label, half of them from those that are likely, the others from all others, at random; by turns, so that the first
+/// of them are such a sample too.
 fn chance(scores: &OutOfFold, needs: &Needs, budget: usize, seed: u64) -> Vec<Asked> {
-    let unknown = scores.labels().count(Label::Unknown);
-    let mut rng = rng(seed, Stream::Asking, 1, 0);
-    let drawn = rand::seq::index::sample(&mut rng, unknown, budget.min(unknown)).into_vec();
-    let mut places: Vec<(usize, usize)> = drawn.into_iter().zip(0..).collect();
-    places.sort_unstable();
-    let rows = 0..scores.annotations.images.len();
-    let cells = rows.flat_map(|row| {
-        let labels = scores.labels().row(row).enumerate();
-        labels.filter(|(_, label)| *label == Label::Unknown).map(move |(category, _)| (row, category))
+    let mut strata = [Vec::new(), Vec::new()];
+    for row in 0..scores.annotations.images.len() {
+        for (category, label) in scores.labels().row(row).enumerate() {
+            if label == Label::Unknown {
+                let stratum = usize::from(is_likely(scores, &needs.curves, row, category));
+                strata[stratum].push((row as u32, category as u32));
+            }
+        }
+    }
+    let [mut others, mut likely] = [0, 1].map(|stratum| {
+        let mut rng = rng(seed, Stream::Asking, 1, stratum as u64);
+        let (all, count) = (&strata[stratum], budget.min(strata[stratum].len()));
+        let drawn = rand::seq::index::sample(&mut rng, all.len(), count).into_vec();
+        drawn.into_iter().map(|place| all[place]).collect::<Vec<_>>().into_iter()
     });
-    let mut wanted = places.into_iter().peekable();
-    let mut list: Vec<(usize, Asked)> = cells
-        .enumerate()
-        .filter_map(|(place, (row, category))| {
-            let (_, order) = wanted.next_if(|(wanted, _)| *wanted == place)?;
-            Some((order, needs.asked(scores, row, category)))
-        })
-        .collect();
-    // As they were drawn, so that the first of them are a sample too.
-    list.sort_unstable_by_key(|(order, _)| *order);
-    list.into_iter().map(|(_, asked)| asked).collect()
+    let by_turns = std::iter::from_fn(|| {
+        let turn: Vec<(u32, u32)> = likely.next().into_iter().chain(others.next()).collect();
+        (!turn.is_empty()).then_some(turn)
+    });
+    let asked = |(row, category): (u32, u32)| needs.asked(scores, row as usize, category as usize);
+    by_turns.flatten().take(budget).map(asked).collect()
 }
 
 /// An image, and what all its unknown labels were worth, times its luck, when that was last looked at.
@@ -424,8 +426,10 @@ mod tests {
         let all = next(&scores, By::Chance { seed: 1 }, usize::MAX).unwrap();
         let distinct: std::collections::HashSet<_> = cells(&all).into_iter().collect();
         assert_eq!(distinct.len(), scores.labels().count(Label::Unknown));
-        let middle = sample.iter().take(100).filter(|it| it.row < 150).count();
-        assert!((30..70).contains(&middle), "{middle} of the first 100 are in the first half of the rows");
+        let first = |of: fn(&&Asked) -> bool| sample.iter().take(100).filter(of).count();
+        assert_eq!(first(|it| it.probability >= 0.5), 50);
+        let rows = first(|it| it.row < 150);
+        assert!((30..70).contains(&rows), "{rows} of the first 100 are in the first half of the rows");
         assert_ne!(cells(&sample), cells(&next(&scores, By::Chance { seed: 2 }, 200).unwrap()));
     }
 

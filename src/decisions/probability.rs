@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::Evidence;
-
 /// Rounds of expectation and maximization; the shared curve moves by less than a percent after a dozen.
 const ROUNDS: usize = 30;
 /// Newton's steps for one category; a handful is enough.
@@ -51,8 +49,8 @@ pub struct Curves {
     pub shared: Curve,
 }
 
-/// The logits of a category's known labels, and whether each is positive.
-pub type Known = Vec<(f32, bool)>;
+/// The logits of a category's known labels, whether each is positive, and for how many it stands.
+pub type Known = Vec<(f32, bool, f64)>;
 
 /// Known labels at one place of the curve's axis: where, whether they are positive, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -69,13 +67,6 @@ const CLOSE: f64 = 1.0 / 256.0;
 
 /// Two numbers that belong together: slope and offset.
 type Pair = [f64; 2];
-
-impl Curves {
-    /// Those by which a run's out-of-fold scores become probabilities.
-    pub fn of(evidence: &Evidence) -> Self {
-        fit(&evidence.by_category())
-    }
-}
 
 /// Curves from the known labels of every category.
 pub fn fit(known: &[Known]) -> Curves {
@@ -121,18 +112,18 @@ struct Units {
 
 impl Units {
     fn of(known: &[Known]) -> Self {
-        let values = || known.iter().flatten().map(|(logit, _)| f64::from(*logit));
+        let values = || known.iter().flatten().map(|(logit, ..)| f64::from(*logit));
         let count = values().count().max(1) as f64;
         let mean = values().sum::<f64>() / count;
         let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
         Self { mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
     }
 
-    fn scaled(&self, cells: &[(f32, bool)]) -> Vec<Labels> {
-        let scale = |&(logit, positive): &(f32, bool)| Labels {
+    fn scaled(&self, cells: &[(f32, bool, f64)]) -> Vec<Labels> {
+        let scale = |&(logit, positive, count): &(f32, bool, f64)| Labels {
             at: (f64::from(logit) - self.mean) / self.deviation,
             positive,
-            count: 1.0,
+            count,
         };
         if cells.len() <= MANY {
             return cells.iter().map(scale).collect();
@@ -141,7 +132,7 @@ impl Units {
         let mut close: BTreeMap<(i64, bool), [f64; 2]> = BTreeMap::new();
         for labels in cells.iter().map(scale) {
             let sums = close.entry(((labels.at / CLOSE).floor() as i64, labels.positive)).or_default();
-            *sums = [sums[0] + labels.at, sums[1] + 1.0];
+            *sums = [sums[0] + labels.count * labels.at, sums[1] + labels.count];
         }
         let mean = |((_, positive), [sum, count]): (_, [f64; 2])| Labels { at: sum / count, positive, count };
         close.into_iter().map(mean).collect()
@@ -240,7 +231,7 @@ mod tests {
         let mut normal = || (0..12).map(|_| rng.random_range(0.0..1.0f64)).sum::<f64>() - 6.0;
         let logits: Vec<f32> = (0..count).map(|_| normal() as f32).collect();
         let mut rng = self::rng(seed, Stream::Synthetic, 1, 0);
-        logits.into_iter().map(|z| (z, rng.random_range(0.0..1.0) < curve.probability(z))).collect()
+        logits.into_iter().map(|z| (z, rng.random_range(0.0..1.0) < curve.probability(z), 1.0)).collect()
     }
 
     fn of(slope: f64, offset: f64) -> Curve {
@@ -275,17 +266,17 @@ mod tests {
         // Twenty categories alike, and one with two labels that deny it.
         let alike = of(1.5, -2.0);
         let mut known: Vec<Known> = (0..20).map(|seed| drawn(alike, 500, seed)).collect();
-        known.push(vec![(3.0, false), (-3.0, true)]);
+        known.push(vec![(3.0, false, 1.0), (-3.0, true, 1.0)]);
         let curves = fit(&known);
         let last = curves.categories[20];
         assert!((last.slope - 1.5).abs() < 0.5 && (last.offset + 2.0).abs() < 0.7, "{last:?}");
         // Unlike ones give it more freedom.
         let unlike = |seed: u64| drawn(of(0.3 + 0.2 * seed as f64, seed as f64 / 2.0 - 4.0), 500, seed);
         let mut known: Vec<Known> = (0..20).map(unlike).collect();
-        known.push(vec![(0.0, true); 12]);
+        known.push(vec![(0.0, true, 1.0); 12]);
         let free = fit(&known).categories[20];
         let mut known: Vec<Known> = (0..20).map(|seed| drawn(alike, 500, seed)).collect();
-        known.push(vec![(0.0, true); 12]);
+        known.push(vec![(0.0, true, 1.0); 12]);
         let held = fit(&known).categories[20];
         assert!(free.probability(0.0) > held.probability(0.0) + 0.1, "{free:?} {held:?}");
     }
@@ -302,7 +293,8 @@ mod tests {
     #[test]
     fn extreme_logits_stay_finite_and_no_ranking_is_turned_around() {
         for scale in [1e-12f32, 1e12] {
-            let cells = vec![(scale, false), (-scale, true), (scale, false), (-scale, true)];
+            let cells =
+                vec![(scale, false, 1.0), (-scale, true, 1.0), (scale, false, 1.0), (-scale, true, 1.0)];
             let curve = fit(&[cells.clone(), cells]).categories[0];
             assert!(curve.slope > 0.0 && curve.slope.is_finite() && curve.offset.is_finite(), "{curve:?}");
         }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::evidence::Evidence;
-use super::probability::{Curve, Curves, log_odds};
+use super::probability::{Curve, log_odds};
 use crate::{Error, Result};
 
 /// What thresholds are chosen for, in each category.
@@ -72,7 +72,7 @@ impl Decisions {
     /// Those of a run for a goal.
     pub fn new(evidence: &Evidence, goal: Goal) -> Self {
         let scores = evidence.scores;
-        let curves = Curves::of(evidence).categories;
+        let curves = evidence.curves().categories;
         let decide = |(category, curve): (usize, Curve)| {
             let of = |row| curve.probability(scores.logit(row, category));
             Decision::choose(curve, (0..scores.annotations.images.len()).map(of).collect(), goal)
