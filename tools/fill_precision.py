@@ -72,7 +72,8 @@ def audited(args, run, labels, header):
 
 
 def trained(args, known, mask):
-    run = os.path.join(args.out, f"{known}-{mask}".replace(" ", ""))
+    name = "-".join(map(str, ["chosen", *known] if args.chosen else [known]))
+    run = os.path.join(args.out, f"{name}-{mask}")
     if not os.path.exists(os.path.join(run, "oof/out_of_fold.json")):
         command = [args.sarb, "-q", "train", args.recipe, "--weights", args.weights, "--out", run, "--force"]
         if args.chosen:

@@ -271,7 +271,7 @@ mod tests {
         let (scores, _) = drawn(500, 4, 0.3, 0.0, 1);
         let whole = fill(&Evidence::known(&scores), wanted(0.9), 0..500).unwrap();
         let mut cells = Vec::new();
-        let mut counts = vec![[0; 3]; 4];
+        let mut counts = [[0; 3]; 4];
         for begin in (0..500).step_by(120) {
             let part = fill(&Evidence::known(&scores), wanted(0.9), begin..(begin + 120).min(500)).unwrap();
             cells.extend(part.cells.iter().map(|cell| Cell { row: cell.row + begin, ..*cell }));

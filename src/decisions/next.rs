@@ -325,7 +325,7 @@ mod tests {
         let mut list = Vec::new();
         for _ in 0..budget {
             let mut best: Option<(f64, Vec<Asked>)> = None;
-            for row in 0..left.images() {
+            for (row, luck) in luck.iter().enumerate() {
                 let unknown = (0..left.categories()).filter(|&it| left.get(row, it) == Label::Unknown);
                 let asked: Vec<Asked> = unknown.map(|it| needs.asked(scores, row, it)).collect();
                 let sets: Vec<Vec<Asked>> = match by {
@@ -333,7 +333,7 @@ mod tests {
                     _ => asked.iter().map(|asked| vec![*asked]).collect(),
                 };
                 for set in sets.into_iter().filter(|set| !set.is_empty()) {
-                    let worth = luck[row] * set.iter().map(|asked| asked.worth).sum::<f64>();
+                    let worth = luck * set.iter().map(|asked| asked.worth).sum::<f64>();
                     if best.as_ref().is_none_or(|(most, _)| worth > *most) {
                         best = Some((worth, set));
                     }

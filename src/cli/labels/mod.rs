@@ -10,7 +10,7 @@ use sarb::Result;
 #[derive(Debug, clap::Subcommand)]
 pub enum LabelsCommand {
     /// Fill in unknown labels where a wanted precision can be promised
-    Fill(fill::Fill),
+    Fill(Box<fill::Fill>),
     /// List known labels that look wrong, the most doubtful first
     Issues(issues::Issues),
     /// List the unknown labels to ask people for next, the most useful first

@@ -60,8 +60,9 @@ impl Files {
                     .into(),
             ));
         }
-        let all: Vec<PathBuf> = self.before.chain(self.after).collect();
-        self.before = all[shard.range(all.len())].to_vec().into_iter();
+        let mut all: Vec<PathBuf> = self.before.chain(self.after).collect();
+        let stretch = shard.range(all.len());
+        self.before = all.drain(stretch).collect::<Vec<_>>().into_iter();
         self.after = Vec::new().into_iter();
         Ok(self)
     }
