@@ -48,6 +48,11 @@ impl<'a> Evidence<'a> {
         let run_alone = Annotations { labels: nothing, ..run.clone() };
         let sources = [("the run".to_owned(), run_alone), (source.clone(), sample)];
         let merged = merge(&sources)?.annotations;
+        if !merged.images.starts_with(&run.images) {
+            return Err(Error::Data(format!(
+                "{source}: two images of the run are one file; nobody can say which is meant"
+            )));
+        }
         let unknown_images = merged.images.get(run.images.len()..).unwrap_or_default();
         let unknown_categories = merged.categories.get(run.categories.len()..).unwrap_or_default();
         if !unknown_images.is_empty() || !unknown_categories.is_empty() {
@@ -124,15 +129,24 @@ impl<'a> Evidence<'a> {
         cells
     }
 
+    /// Refuses a run that knows everything, with what there then is not to do.
+    pub(super) fn refuse_complete(&self, nothing: &str) -> Result<()> {
+        match self.scores.labels().count(Label::Unknown) {
+            0 => Err(Error::Data(format!(
+                "{}: no label is unknown; there is {nothing}",
+                self.scores.annotations.source.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses evidence none of which is positive, or negative, and a run that knows everything, with what there then is
     /// not to do.
     pub(super) fn refuse_one_sided(&self, nothing: &str) -> Result<()> {
+        self.refuse_complete(nothing)?;
         let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
         let source = self.scores.annotations.source.display();
         let [positive, negative] = [Label::Positive, Label::Negative].map(|label| labels.count(label));
-        if self.scores.labels().count(Label::Unknown) == 0 {
-            return Err(Error::Data(format!("{source}: no label is unknown; there is {nothing}")));
-        }
         if positive == 0 || negative == 0 {
             let none = if positive == 0 { "positive" } else { "negative" };
             let known = if self.is_audited() { "in the audited sample" } else { "known" };

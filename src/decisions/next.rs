@@ -103,13 +103,18 @@ const POWER: f64 = 4.0;
 /// together.
 ///
 /// # Errors
-/// [`Error::Data`] if no label is unknown, or if only positives or only negatives are known; [`Error::Usage`] for a budget
-/// of nothing.
+/// [`Error::Data`] if no label is unknown, or, but for [`By::Chance`], if only positives or only negatives are known;
+/// [`Error::Usage`] for a budget of nothing.
 pub fn next(scores: &OutOfFold, by: By, budget: usize) -> Result<Vec<Asked>> {
     if budget == 0 {
         return Err(Error::Usage("a budget of 0: nothing can be asked for".into()));
     }
-    Evidence::known(scores).refuse_one_sided("nothing to ask for")?;
+    let evidence = Evidence::known(scores);
+    match by {
+        // A sample is what one-sided labels need.
+        By::Chance { .. } => evidence.refuse_complete("nothing to ask for")?,
+        By::Label | By::Image { .. } => evidence.refuse_one_sided("nothing to ask for")?,
+    }
     let mut needs = Needs::of(scores);
     Ok(match by {
         By::Label => labels(scores, &mut needs, budget),
@@ -442,6 +447,8 @@ mod tests {
         };
         refused(&scores, 0, "a budget of 0");
         refused(&drawn(50, 3, 2.0, 3), 5, "no label is unknown; there is nothing to ask for");
-        refused(&drawn(50, 3, -1.0, 3), 5, "no positive label is known");
+        let nothing = drawn(50, 3, -1.0, 3);
+        refused(&nothing, 5, "no positive label is known");
+        assert_eq!(next(&nothing, By::Chance { seed: 0 }, 5).unwrap().len(), 5);
     }
 }

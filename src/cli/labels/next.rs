@@ -1,5 +1,6 @@
 //! `sarb labels next`: what to ask people for.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -123,10 +124,19 @@ fn format_of(out: &Path) -> Result<To> {
     }
 }
 
-/// Labels of one image that stand together become one question.
+/// The labels of an image become one question, which stands where the first of them does.
 fn questions(scores: &OutOfFold, asked: &[Asked]) -> Vec<Question> {
-    asked
-        .chunk_by(|a, b| a.row == b.row)
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    let mut images: Vec<Vec<&Asked>> = Vec::new();
+    for asked in asked {
+        let place = *places.entry(asked.row).or_insert(images.len());
+        if place == images.len() {
+            images.push(Vec::new());
+        }
+        images[place].push(asked);
+    }
+    images
+        .into_iter()
         .map(|asked| {
             let mut reasons: Vec<String> =
                 asked.iter().take(NAMED).map(|asked| asked.reason(scores)).collect();
