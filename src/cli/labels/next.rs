@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sarb::decisions::next::{Asked, By, next, write};
+use sarb::labels::files::folder_of;
 use sarb::labels::formats::image_names::image_names;
 use sarb::labels::formats::label_studio::{Question, write_questions};
-use sarb::labels::text::{aligned, thousands};
+use sarb::labels::text::thousands;
 use sarb::{Error, OutOfFold, Result, Run};
 
-use crate::cli::console::{print, say};
+use crate::cli::console::{print, say, warn};
 use crate::cli::data::convert::{keep, make_folder_of};
 
 /// Lines that are printed without --out.
@@ -79,7 +80,10 @@ impl Next {
             make_folder_of(out)?;
             match to {
                 To::Csv => write(out, &scores, &asked)?,
-                To::LabelStudio => write_questions(out, &scores.annotations, &questions)?,
+                To::LabelStudio => {
+                    write_questions(out, &scores.annotations, &questions)?;
+                    warn_of_images_elsewhere(out, &scores, &questions)?;
+                }
             }
         }
         let images = image_names(&scores.annotations, Path::new("."))?;
@@ -154,13 +158,29 @@ fn questions(scores: &OutOfFold, asked: &[Asked]) -> Vec<Question> {
 
 /// A line for each of the first questions.
 fn table(images: &[String], questions: &[Question]) -> String {
-    let mut rows = vec![["image", "why"].map(str::to_owned).to_vec()];
-    rows.extend(questions.iter().take(SHOWN).map(|it| vec![images[it.row].clone(), it.reason.clone()]));
-    let left = questions.len().saturating_sub(SHOWN);
-    let more = if left > 0 {
-        format!("\n… and {}; -o FILE writes them all", thousands(left))
-    } else {
-        String::new()
-    };
-    aligned(&rows) + &more
+    let shown = &questions[..questions.len().min(SHOWN)];
+    let width = shown.iter().map(|it| images[it.row].chars().count()).max().unwrap_or(0);
+    let mut lines: Vec<String> =
+        shown.iter().map(|it| format!("{:<width$}  {}", images[it.row], it.reason)).collect();
+    if questions.len() > SHOWN {
+        lines.push(format!("… and {}; -o FILE writes them all", thousands(questions.len() - SHOWN)));
+    }
+    lines.join("\n")
+}
+
+/// Label Studio serves what lies below its document root, which is the folder of the file.
+fn warn_of_images_elsewhere(out: &Path, scores: &OutOfFold, questions: &[Question]) -> Result<()> {
+    let names = image_names(&scores.annotations, folder_of(out))?;
+    let is_outside =
+        |it: &&Question| names[it.row].starts_with("..") || Path::new(&names[it.row]).is_absolute();
+    match questions.iter().filter(is_outside).count() {
+        0 => {}
+        count => warn(&format!(
+            "{}: {} images lie outside its folder, and Label Studio serves only what is below it; write the file into a \
+             folder above the images",
+            out.display(),
+            thousands(count)
+        )),
+    }
+    Ok(())
 }
