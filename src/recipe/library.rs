@@ -43,6 +43,7 @@ macro_rules! built_in {
 /// All of them, in the order of their names.
 pub const ALL: &[BuiltIn] = built_in![
     "coco18/asl"
+    "coco18/assume-negative"
     "coco18/bce"
     "coco18/bce-stage"
     "coco18/best"
@@ -68,6 +69,7 @@ pub const ALL: &[BuiltIn] = built_in![
     "coco18/ml-gcn"
     "coco18/partial-bce"
     "coco18/role"
+    "coco18/role-single"
     "coco18/sarb"
     "coco18/sarb-attention"
     "coco18/sarb-contrastive"
@@ -105,6 +107,7 @@ pub const ALL: &[BuiltIn] = built_in![
     "plans/coco18-descriptor"
     "plans/coco18-losses"
     "plans/coco18-reference"
+    "plans/coco18-single-positive"
     "plans/coco18-stage"
     "plans/paper"
     "quickstart/linear"
