@@ -423,7 +423,11 @@ fn an_audited_sample_keeps_the_promise_where_labels_are_known_by_choice() {
     refused(3, "data/9999.png,a,1\n", "9999.png");
     let (row, category) = audited[0];
     let name = ["a", "b", "c", "d"][category];
-    refused(3, &format!("data/{row}.png,{name},1\n"), "no negative label is in the audited sample");
+    refused(
+        3,
+        &format!("data/{row}.png,{name},1\n"),
+        "wrong.csv: no negative label is in the audited sample",
+    );
     let predict = ["predict", &run, "--features", &features, "--audited", &answered];
     assert!(sarb_fails(2, &predict).contains("without --decide"));
 }
@@ -485,6 +489,7 @@ fn what_is_asked_for_next_is_answered_and_joins_the_labels() {
     };
     refused(2, &["-o", &out], "--force");
     refused(2, &["-o", "list.txt"], "expected a name that ends in .csv, or in .json");
+    refused(2, &["--seed", "1"], "--by label draws nothing");
     let stderr = sarb_fails(2, &["labels", "next", &run, "--budget", "0"]);
     assert!(stderr.contains("a budget of 0"), "{stderr}");
 }

@@ -80,7 +80,8 @@ class Simulation:
         known = known.copy()
         if ask == "next":
             listed = os.path.join(run, "..", "next.csv")
-            command = ["labels", "next", run, "--budget", str(self.budget), "--by", self.args.by, "--seed", str(seed)]
+            command = ["labels", "next", run, "--budget", str(self.budget), "--by", self.args.by]
+            command += ["--seed", str(seed)] if self.args.by == "image" else []
             subprocess.run([self.args.sarb, "-q", *command, "-o", listed, "--force"], check=True,
                            stdout=subprocess.DEVNULL)
             with open(listed, newline="") as file:

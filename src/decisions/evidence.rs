@@ -24,6 +24,7 @@ pub struct Evidence<'a> {
 /// little, and a promise of positives is about nothing else.
 #[derive(Debug)]
 struct Audit {
+    source: PathBuf,
     labels: LabelMatrix,
     likely: Curves,
     /// For how many labels one of the others, and one of the likely ones, stands; on the mean over the sample for one.
@@ -42,7 +43,8 @@ impl<'a> Evidence<'a> {
     /// [`Error::Data`] if it names images or categories that the run has not, or if it says nothing of labels that the run
     /// does not know.
     pub fn audited(scores: &'a OutOfFold, sample: Annotations) -> Result<Self> {
-        let source = sample.source.display().to_string();
+        let file = sample.source.clone();
+        let source = file.display().to_string();
         let run = &scores.annotations;
         let nothing = LabelMatrix::unknown(run.images.len(), run.categories.len());
         let run_alone = Annotations { labels: nothing, ..run.clone() };
@@ -69,7 +71,7 @@ impl<'a> Evidence<'a> {
         }
         let likely = Self::known(scores).curves();
         let weights = weights(scores, &likely, &audited);
-        Ok(Self { scores, audit: Some(Audit { labels: audited, likely, weights }) })
+        Ok(Self { scores, audit: Some(Audit { source: file, labels: audited, likely, weights }) })
     }
 
     /// Whether only an audited sample counts.
@@ -144,15 +146,17 @@ impl<'a> Evidence<'a> {
     /// not to do.
     pub(super) fn refuse_one_sided(&self, nothing: &str) -> Result<()> {
         self.refuse_complete(nothing)?;
-        let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
-        let source = self.scores.annotations.source.display();
+        let (labels, source, known) = match &self.audit {
+            Some(audit) => (&audit.labels, &audit.source, "in the audited sample"),
+            None => (self.scores.labels(), &self.scores.annotations.source, "known"),
+        };
         let [positive, negative] = [Label::Positive, Label::Negative].map(|label| labels.count(label));
         if positive == 0 || negative == 0 {
             let none = if positive == 0 { "positive" } else { "negative" };
-            let known = if self.is_audited() { "in the audited sample" } else { "known" };
             return Err(Error::Data(format!(
-                "{source}: no {none} label is {known}, so nothing says how often a label that looks probable is wrong; \
-                 label a few images in full"
+                "{}: no {none} label is {known}, so nothing says how often a label that looks probable is wrong; label a \
+                 few images in full",
+                source.display()
             )));
         }
         Ok(())

@@ -123,9 +123,11 @@ pub fn fill(evidence: &Evidence, wanted: Wanted, rows: Range<usize>) -> Result<F
     let curves = evidence.curves();
     let [positives, negatives] = [true, false].map(|positive| choose(evidence, &curves, positive, wanted));
     let mut annotations = scores.annotations.select(&rows.clone().collect::<Vec<_>>());
-    for (row, image) in rows.clone().enumerate() {
-        let known = evidence.known_row(image).enumerate();
-        known.for_each(|(category, label)| annotations.labels.set(row, category, label));
+    if evidence.is_audited() {
+        for (row, image) in rows.clone().enumerate() {
+            let known = evidence.known_row(image).enumerate();
+            known.for_each(|(category, label)| annotations.labels.set(row, category, label));
+        }
     }
     let mut categories = told(&annotations, &positives, &negatives);
     let mut cells = Vec::new();

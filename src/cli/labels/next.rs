@@ -30,9 +30,9 @@ pub struct Next {
     /// What is asked for at once
     #[arg(long, value_enum, default_value_t = Unit::Label)]
     by: Unit,
-    /// Seed of the luck by which images, and with --by chance labels, are drawn
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// Seed by which --by image and --by chance draw [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// File to write: .csv, with an empty column to fill in, or .json, tasks for Label Studio; without it the first are
     /// printed
     #[arg(short, long)]
@@ -69,11 +69,7 @@ impl Next {
         let to = self.out.as_deref().map(format_of).transpose()?;
         self.out.as_ref().map_or(Ok(()), |out| keep("--out", out, self.force))?;
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
-        let by = match self.by {
-            Unit::Image => By::Image { seed: self.seed },
-            Unit::Chance => By::Chance { seed: self.seed },
-            Unit::Label => By::Label,
-        };
+        let by = self.by()?;
         let asked = next(&scores, by, self.budget)?;
         let questions = questions(&scores, &asked);
         if let (Some(out), Some(to)) = (&self.out, to) {
@@ -98,6 +94,19 @@ impl Next {
         match &self.out {
             Some(out) => print(&out.display().to_string()),
             None => print(&table(&images, &questions)),
+        }
+    }
+
+    /// What is asked for; a seed where nothing is drawn is refused.
+    fn by(&self) -> Result<By> {
+        let seed = self.seed.unwrap_or(0);
+        match (self.by, self.seed) {
+            (Unit::Image, _) => Ok(By::Image { seed }),
+            (Unit::Chance, _) => Ok(By::Chance { seed }),
+            (Unit::Label, None) => Ok(By::Label),
+            (Unit::Label, Some(_)) => {
+                Err(Error::Usage("--seed: --by label draws nothing; leave it out, or say --by image".into()))
+            }
         }
     }
 
