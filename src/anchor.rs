@@ -15,7 +15,8 @@ use crate::run::{Run, Validated};
 use crate::train::Trainer;
 use crate::{Error, Result};
 
-const FILE: &str = "anchor.bpk";
+/// Its file in a run.
+pub const FILE: &str = "anchor.bpk";
 
 /// Fits the anchor to the training rows, keeps it in the run's folder, and returns what the validation images
 /// say of it.
@@ -44,7 +45,11 @@ pub fn load(run: &Run, channels: usize, categories: usize, device: &Device) -> R
     if !is_kept(run) {
         return Ok(None);
     }
-    let path = run.path(FILE);
+    let without = "delete it to do without the anchor";
+    let path = run.whole(FILE).map_err(|error| match error {
+        Error::Incompatible(why) => Error::Incompatible(format!("{why}, or {without}")),
+        error => error,
+    })?;
     let model = network(channels, categories, device);
     // A damaged record makes Burn panic in places.
     let bytes = in_memory(&path)?;
@@ -53,7 +58,7 @@ pub fn load(run: &Run, channels: usize, categories: usize, device: &Device) -> R
         Some(Err(error)) => error.to_string(),
         None => "damaged, or of another network".into(),
     };
-    Err(Error::Incompatible(format!("{}: {why}; delete it to do without the anchor", path.display())))
+    Err(Error::Incompatible(format!("{}: {why}; {without}", path.display())))
 }
 
 fn network(channels: usize, categories: usize, device: &Device) -> Model {

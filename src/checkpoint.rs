@@ -1,5 +1,5 @@
 //! Checkpoints of a run: weights, optimizer and state, saved so that at every moment one whole
-//! checkpoint is there.
+//! checkpoint is there. The state holds the hashes of the other files, and what is read is checked against them.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,12 +14,11 @@ use sarb_labels::guard::guarded;
 
 use crate::methods::Method;
 use crate::model::Model;
-use crate::run::{Run, State, Which, json, read_json, remove_dir};
+use crate::run::{MODEL, Run, STATE, Saved, State, Which, remove_dir};
+use crate::seal::{Hashes, damaged, json, read_json};
 use crate::{Error, Result};
 
-const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
-const STATE: &str = "state.json";
 /// What a method keeps beside its weights.
 const METHOD: &str = "method.bin";
 
@@ -39,19 +38,23 @@ pub fn save(
     let (new, old, now) = (folder(".new"), folder(".old"), folder(""));
     remove_dir(&new)?;
     std::fs::create_dir_all(&new).map_err(|e| Error::io(&new, e))?;
-    let record = |file: &str, result: Result<(), RecordError>| {
+    let mut files = Hashes::default();
+    let mut record = |file: &str, result: Result<(), RecordError>| {
         let path = new.join(file);
         result.map_err(|e| Error::io(&path, std::io::Error::other(e.to_string())))?;
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io(&path, e))
+        File::open(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io(&path, e))?;
+        files.note(&new, file)
     };
     record(MODEL, model.clone().save_file(new.join(MODEL)))?;
     if which == Which::Last {
         record(OPTIMIZER, optimizer.save(new.join(OPTIMIZER)))?;
         if let Some(state) = model.head.state() {
             write_atomically(&new.join(METHOD), |file| file.write_all(&state))?;
+            files.note(&new, METHOD)?;
         }
     }
-    write_atomically(&new.join(STATE), |file| file.write_all(&json(state)))?;
+    let saved = json(&Saved { state: state.clone(), files });
+    write_atomically(&new.join(STATE), |file| file.write_all(&saved))?;
     // At every moment one of `now` and `old` is whole; a kill between the renames leaves `old`.
     if now.is_dir() {
         remove_dir(&old)?;
@@ -62,17 +65,45 @@ pub fn save(
     remove_dir(&old)
 }
 
-/// Loads the weights of a checkpoint into `model`.
+/// Loads the weights of a checkpoint into `model`, and says their hash; an earlier version wrote none.
 ///
 /// # Errors
 /// [`Error::Missing`] without a checkpoint, [`Error::Incompatible`] if it is damaged or of another network.
-pub fn load_model(run: &Run, which: Which, model: Model) -> Result<Model> {
-    let (path, bytes) = run.in_checkpoint(which, |folder| {
-        let path = folder.join(MODEL);
-        Ok((path.clone(), in_memory(&path)?))
-    })?;
+pub fn load_model(run: &Run, which: Which, model: Model) -> Result<(Model, Option<String>)> {
+    let read = run.in_checkpoint(which, |folder| {
+        let (path, saved) = (folder.join(MODEL), saved(folder)?);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        match saved.files.fit(MODEL, &bytes) {
+            true => Ok((path, Bytes::from_bytes_vec(bytes), saved.files.get(MODEL).map(str::to_owned))),
+            // Or the next checkpoint has come between the two files.
+            false if saved.state != self::saved(folder)?.state => Err(run.no_checkpoint(which)),
+            false => Err(damaged(&path)),
+        }
+    });
+    let (path, bytes, hash) = read.map_err(|error| with_offer(run, which, error))?;
     let load = || model.try_load_record(ModuleRecord::from_bytes(bytes)?);
-    loaded(guarded(load)).map_err(|why| incompatible(&path, &why))
+    let model = loaded(guarded(load)).map_err(|why| incompatible(&path, &why))?;
+    Ok((model, hash))
+}
+
+fn saved(folder: &Path) -> Result<Saved> {
+    read_json(&folder.join(STATE))
+}
+
+/// What a damaged checkpoint says, with the other one of the run if that is whole.
+fn with_offer(run: &Run, which: Which, error: Error) -> Error {
+    let Error::Incompatible(message) = error else { return error };
+    let other = if which == Which::Best { Which::Last } else { Which::Best };
+    let whole = run.in_checkpoint(other, |folder| {
+        let saved = saved(folder)?;
+        saved.files.check(folder, MODEL).map(|()| saved.state.epoch)
+    });
+    Error::Incompatible(match whole {
+        Ok(epoch) => {
+            format!("{message}; the checkpoint of {} epochs, --checkpoint {}, is whole", epoch, other.name())
+        }
+        Err(_) => message,
+    })
 }
 
 /// The bytes of a record. Burn reads a record's file when its tensors are used, and a training that goes on, this
@@ -95,7 +126,12 @@ pub fn load_training(
     optimizer: ModuleOptimizer,
 ) -> Result<(Model, ModuleOptimizer, State)> {
     let folder = run.checkpoint_dir(Which::Last)?;
-    let mut model = load_model(run, Which::Last, model)?;
+    let (mut model, _) = load_model(run, Which::Last, model)?;
+    let Saved { state, files } = saved(&folder)?;
+    // A file that an earlier version wrote, or that no method has, has no hash.
+    for file in [OPTIMIZER, METHOD] {
+        files.check(&folder, file).map_err(|error| with_offer(run, Which::Last, error))?;
+    }
     let path = folder.join(METHOD);
     match std::fs::read(&path) {
         Ok(state) => model.head.restore(&state).map_err(|error| incompatible(&path, &error.to_string()))?,
@@ -106,7 +142,7 @@ pub fn load_training(
     let bytes = in_memory(&path)?;
     let optimizer =
         loaded(guarded(|| optimizer.from_bytes(bytes))).map_err(|why| incompatible(&path, &why))?;
-    Ok((model, optimizer, read_json(&folder.join(STATE))?))
+    Ok((model, optimizer, state))
 }
 
 /// A damaged record makes Burn panic in places; for a user it is a file that does not fit.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use sarb_labels::arrays::npy;
+use sarb_labels::files::folder_of;
 use sarb_labels::metrics::{self, Scores};
 use sarb_labels::{Annotations, LabelMatrix, Split, dataset};
 
+use crate::backbone::weights;
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::extractor::{MapReading, MapSource};
@@ -20,8 +22,9 @@ use crate::model::Inference;
 use crate::prepare::{fingerprint, images_of};
 use crate::recipe::{Recipe, Select};
 use crate::recognizer::Recognizer;
-use crate::run::{Run, RunInfo, Status, Which};
+use crate::run::{MadeOf, Measurement, Run, RunInfo, Status, Which};
 use crate::scoring::scores_of;
+use crate::seal::Hashes;
 use crate::{Error, Result, anchor};
 
 /// Which examples of a run are evaluated.
@@ -106,19 +109,46 @@ pub fn measure(
     let mut logits = scores_of(&models, &examples, &rows, &Loader::default(), device, cancel)?;
     let anchor = if anchor.is_some() { logits.pop() } else { None };
     let logits = logits.remove(0);
-    let labels = annotations.labels;
-    let keep = |suffix: &str, logits: &[f32]| {
-        let scores = metrics::evaluate(logits, &labels, names, 0.0)?;
-        let json = serde_json::to_vec_pretty(&scores).expect("plain data");
-        run.write(&format!("evaluation/{}{suffix}.json", evaluation.split), &json)?;
-        let shape = [rows.len(), names.len()];
-        npy::write(&run.path(&format!("evaluation/scores{suffix}.npy")), logits, &shape)?;
-        Ok::<_, Error>(scores)
+    let made_of = MadeOf {
+        checkpoint: evaluation.checkpoint,
+        weights: recognizer.weights_hash().map(str::to_owned),
+        labels: fingerprint(&annotations),
+        features: evaluation.features.as_deref().map(weights::fingerprint).transpose()?,
+        files: Hashes::default(),
     };
+    let labels = annotations.labels;
     // The run's own scores last: with them a sweep takes a cell for done.
-    anchor.iter().try_for_each(|logits| keep("-anchor", logits).map(drop))?;
-    let scores = keep("", &logits)?;
+    let mut parts: Vec<(&str, &[f32])> = anchor.iter().map(|logits| ("-anchor", &logits[..])).collect();
+    parts.push(("", &logits));
+    let (mut measured, mut kept) = (Vec::new(), Ok(()));
+    for (suffix, logits) in parts {
+        let scores = metrics::evaluate(logits, &labels, names, 0.0)?;
+        // The anchor's weights are not those of a checkpoint.
+        let weights = made_of.weights.clone().filter(|_| suffix.is_empty());
+        let measurement = Measurement { scores, made_of: Some(MadeOf { weights, ..made_of.clone() }) };
+        kept = kept.and_then(|()| keep(run, evaluation.split, suffix, &measurement, logits));
+        measured.push(measurement.scores);
+    }
+    if let Err(error) = kept {
+        // What took minutes is still told.
+        events(Event::Warning(&format!("the result is not kept in the run's folder: {error}")));
+    }
+    let scores = measured.pop().expect("the run's own");
     Ok(Evaluated { scores, logits, labels, anchor })
+}
+
+/// Keeps scores and what they are worth. The latter knows the former, so that a kill between the two files shows.
+fn keep(run: &Run, split: Split, suffix: &str, measurement: &Measurement, logits: &[f32]) -> Result<()> {
+    let file = format!("evaluation/scores{suffix}.npy");
+    let (path, scores) = (run.path(&file), &measurement.scores);
+    // A copy of a run may lack its empty folders.
+    std::fs::create_dir_all(folder_of(&path)).map_err(|e| Error::io(&path, e))?;
+    npy::write(&path, logits, &[scores.images, scores.categories])?;
+    let mut measurement = measurement.clone();
+    if let Some(made_of) = &mut measurement.made_of {
+        made_of.files.note(run.dir(), &file)?;
+    }
+    run.save_measurement(split, suffix, &measurement)
 }
 
 /// What to know of a run that is evaluated before its training has ended well.

@@ -7,6 +7,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use sarb_labels::formats::csv;
 
+use crate::backbone::weights;
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::extractor::{Extractor, MapSource, NetworkOrigin};
@@ -17,8 +18,9 @@ use crate::model::Model;
 use crate::prepare::{Prepared, prepare};
 use crate::recipe::{Recipe, Schedule, TrainRecipe, Validation};
 use crate::recognizer::EXTRACTOR_FILE;
-use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated};
+use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated, Which};
 use crate::run_folder::{self, Existing};
+use crate::seal::Hashes;
 use crate::train::{Trainer, Training, adam};
 use crate::{Error, Result, anchor, checkpoint, fit, methods};
 
@@ -40,6 +42,9 @@ pub fn train(
     let lock = run_folder::claim(out, existing)?;
     // What costs nothing to check comes before anything is computed.
     let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
+    if existing == Existing::Resume && !resumes {
+        keep_trained(out)?;
+    }
     let saved = resumes.then(|| Run::open(out)?.recipe()).transpose()?;
     let recipe = &settled(recipe, saved.as_ref(), &inputs.data)?;
     if let Some(saved) = &saved {
@@ -55,7 +60,13 @@ pub fn train(
         true => resume(&run, recipe, &prepared, &info, device, events)?,
         false => begin(&run, recipe, &prepared, device)?,
     };
-    info.anchor = if resumes { run.info()?.anchor.filter(|_| anchor::is_kept(&run)) } else { None };
+    if resumes {
+        let begun = run.info()?;
+        info.files = begun.files;
+        info.anchor = begun.anchor.filter(|_| anchor::is_kept(&run));
+    } else {
+        info.files = run.hashes()?;
+    }
     run.save_info(&info)?;
     if let Some(warning) = fit::few_labels(recipe, &prepared, &training.model) {
         events(Event::Warning(&warning));
@@ -63,7 +74,7 @@ pub fn train(
 
     let loader = Loader::default();
     let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
-    let anchored = with_anchor(&trainer, &info).map(|anchor| info.anchor = anchor);
+    let anchored = with_anchor(&trainer, &mut info);
     run.save_info(&info)?;
     // Stopped between epochs: the last checkpoint, or the beginning, is where a resume continues.
     let result = match anchored.and_then(|()| trainer.train(&mut training)) {
@@ -74,22 +85,38 @@ pub fn train(
     result.map(|()| run)
 }
 
-/// What the validation images say of the anchor: where the maps are there before the training and the method is
-/// not the anchor itself. A run that is resumed has it in its `info`.
-fn with_anchor(trainer: &Trainer, info: &RunInfo) -> Result<Option<Validated>> {
-    let Trainer { recipe, events, .. } = trainer;
+/// Notes what the validation images say of the anchor: where the maps are there before the training and the method
+/// is not the anchor itself. A run that is resumed has it in its `info`.
+fn with_anchor(trainer: &Trainer, info: &mut RunInfo) -> Result<()> {
+    let Trainer { recipe, run, events, .. } = trainer;
     if info.maps == MapOrigin::Trained || recipe.method.name() == methods::ANCHOR {
-        return Ok(None);
+        return Ok(());
     }
     let validation = match info.anchor {
         Some(validation) => validation,
         None => {
             events(Event::Phase("the anchor, linear on the same maps"));
-            anchor::fit(trainer)?
+            let validation = anchor::fit(trainer)?;
+            info.files.note(run.dir(), anchor::FILE)?;
+            validation
         }
     };
     events(Event::Anchor(&validation));
-    Ok(Some(validation))
+    info.anchor = Some(validation);
+    Ok(())
+}
+
+/// A run whose newest checkpoint is gone would begin anew and put untrained weights in the place of its best ones.
+fn keep_trained(dir: &Path) -> Result<()> {
+    let run = Run::at(dir);
+    match run.checkpoint_dir(Which::Best) {
+        Ok(_) => Err(Error::Missing(format!(
+            "{}: checkpoints/last, from which a run is resumed, is not there, though checkpoints/best is; put it back, \
+             train into another --out, or let --force begin anew in this one",
+            dir.display()
+        ))),
+        Err(_) => Ok(()),
+    }
 }
 
 /// `run.json` of a training that begins.
@@ -108,6 +135,12 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
             MapSource::Trained(_) => MapOrigin::Trained,
             MapSource::Given(hash) => MapOrigin::Given(hash.clone()),
         },
+        weights: match (&prepared.source, &inputs.weights) {
+            (MapSource::Trained(_), Some(weights)) => Some(weights::fingerprint(weights)?),
+            _ => None,
+        },
+        words: inputs.words.as_deref().map(weights::fingerprint).transpose()?,
+        files: Hashes::default(),
         backend: crate::device::backend(),
         device: crate::device::name(device),
         epochs: 0,
@@ -220,6 +253,9 @@ fn resume(
     }
     if begun.val_file != now.val_file {
         return Err(differs("the file of --val-features"));
+    }
+    if begun.weights.is_some() && begun.weights != now.weights {
+        return Err(differs("the backbone of --weights"));
     }
     if let (MapOrigin::Onnx { network: then, .. }, MapOrigin::Onnx { network, .. }) = (&begun.maps, &now.maps)
     {

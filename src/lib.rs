@@ -115,6 +115,7 @@ mod ridge;
 mod run;
 mod run_folder;
 mod scoring;
+mod seal;
 mod shard;
 mod step;
 mod step_log;

@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use sarb_labels::temporary::is_temporary;
+
 use crate::{Error, Result};
 
 /// A folder that no other process of this program writes to while this lives.
@@ -88,7 +90,7 @@ pub fn in_use(folder: &Path, process: u32) -> Error {
 /// # Errors
 /// If the folder cannot be listed.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let own = |name: &str| name == FolderLock::FILE || (name.starts_with(".sarb-") && name.ends_with(".tmp"));
+    let own = |name: &str| name == FolderLock::FILE || is_temporary(name);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let entry = entry.map_err(|e| Error::io(folder, e))?;

@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::loader::features::Features;
 use crate::loader::{Examples, View};
-use crate::run::{Run, json, read_json, remove};
+use crate::run::{Run, remove};
+use crate::seal::{Hashes, json, read_json};
 use crate::{Error, Result};
 
 /// The folder in a run.
@@ -60,6 +61,9 @@ struct About {
     how: How,
     /// Of labels, images and categories, as `run.json` has it.
     fingerprint: String,
+    /// Of the files beside it; empty where an earlier version wrote them.
+    #[serde(default)]
+    files: Hashes,
 }
 
 impl OutOfFold {
@@ -98,7 +102,11 @@ impl OutOfFold {
         if let How::Folds(_) = self.how {
             self.write_folds(&path(FOLDS))?;
         }
-        let about = About { how: self.how.clone(), fingerprint: fingerprint.into() };
+        let mut files = Hashes::default();
+        for name in [IMAGES, SCORES, FOLDS].into_iter().filter(|name| path(name).is_file()) {
+            files.note(&folder, name)?;
+        }
+        let about = About { how: self.how.clone(), fingerprint: fingerprint.into(), files };
         Ok(write_atomically(&path(ABOUT), |file| file.write_all(&json(&about)))?)
     }
 
@@ -137,6 +145,9 @@ impl OutOfFold {
                 "{}: out-of-fold scores of other labels than the run was trained with; train it anew",
                 run.path(FOLDER).display()
             )));
+        }
+        for name in [IMAGES, SCORES, FOLDS] {
+            about.files.check(&run.path(FOLDER), name)?;
         }
         let annotations = csv::read(&path(IMAGES))?;
         let logits = read_scores(&path(SCORES), &annotations)?;

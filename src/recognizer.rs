@@ -40,6 +40,8 @@ pub struct Recognizer {
     categories: Categories,
     source: MapSource,
     inference: Inference,
+    /// Hash of the checkpoint's weights; an earlier version noted none.
+    weights_hash: Option<String>,
     /// Of the maps that the head reads.
     channels: usize,
     device: Device,
@@ -149,10 +151,14 @@ impl Recognition<'_> {
         ranking.map(|c| (self.names[c].as_str(), probability(self.logits[c]))).collect()
     }
 
-    /// Categories, most probable first; ties in category order.
+    /// Categories, most probable first; ties in category order, and last what is not a number.
     pub fn ranking(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.names.len()).collect();
-        order.sort_by(|&a, &b| self.logits[b].total_cmp(&self.logits[a]));
+        let logit = |category: usize| Some(self.logits[category]).filter(|logit| !logit.is_nan());
+        order.sort_by(|&a, &b| match (logit(a), logit(b)) {
+            (Some(a), Some(b)) => b.total_cmp(&a),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
         order
     }
 }
@@ -173,7 +179,7 @@ impl Recognizer {
         let initial = || initial_backbone(&recipe, device);
         let source = match info.maps {
             MapOrigin::Frozen(key) => MapSource::Frozen(Extractor::load(
-                &run.path(EXTRACTOR_FILE),
+                &run.whole(EXTRACTOR_FILE)?,
                 key,
                 &recipe.backbone,
                 initial(),
@@ -188,10 +194,11 @@ impl Recognizer {
         let counts = vec![(0, 0); categories.names.len()];
         let backbone = source.trained().cloned();
         let model = Model::new(&recipe, &categories, counts, info.channels, backbone, device);
-        let mut model = checkpoint::load_model(&run, which, model)?;
+        let (mut model, weights_hash) = checkpoint::load_model(&run, which, model)?;
         let inference = Inference::new(&model);
         let source = model.backbone.take().map_or(source, MapSource::Trained);
-        Ok(Self { recipe, categories, source, inference, channels: info.channels, device: device.clone() })
+        let (channels, device) = (info.channels, device.clone());
+        Ok(Self { recipe, categories, source, inference, weights_hash, channels, device })
     }
 
     /// Names of the categories.
@@ -212,6 +219,11 @@ impl Recognizer {
     /// The network.
     pub(crate) fn inference(&self) -> &Inference {
         &self.inference
+    }
+
+    /// Hash of the weights of its head; none where an earlier version wrote the checkpoint.
+    pub(crate) fn weights_hash(&self) -> Option<&str> {
+        self.weights_hash.as_deref()
     }
 
     /// Where it computes.
@@ -272,12 +284,12 @@ impl Recognizer {
             }
         };
         read.into_iter()
-            .map(|read| read.map(|()| named.next().expect("one for each that was read")))
+            .map(|read| read.and_then(|()| named.next().expect("one for each that was read")))
             .collect()
     }
 
     /// What is in `count` images of the network's size, `count · 3 · S · S` values.
-    fn name(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Recognition<'_>>> {
+    fn name(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Result<Recognition<'_>>>> {
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -291,11 +303,18 @@ impl Recognizer {
     }
 
     /// What is in the examples of `maps`, `[B, F, H, W]`.
-    fn name_maps(&self, maps: Tensor<4>) -> Vec<Recognition<'_>> {
+    fn name_maps(&self, maps: Tensor<4>) -> Vec<Result<Recognition<'_>>> {
         let logits = values(self.inference.head.forward(maps.clone()));
         let names = self.names();
         let each = logits.chunks_exact(names.len()).zip(maps.split(1, 0));
-        each.map(|(logits, maps)| Recognition { names, logits: logits.to_vec(), maps }).collect()
+        each.map(|(logits, maps)| match logits.iter().position(|logit| !logit.is_finite()) {
+            Some(at) => Err(Error::Data(format!(
+                "the score of {:?} is {}, which is no answer",
+                names[at], logits[at]
+            ))),
+            None => Ok(Recognition { names, logits: logits.to_vec(), maps }),
+        })
+        .collect()
     }
 
     /// Opens a file of features, `[N, D]` or `[N, D, H, W]`, for a run that was trained on such.
@@ -315,7 +334,7 @@ impl Recognizer {
     /// What is in the examples `rows` of a file of features.
     ///
     /// # Errors
-    /// [`Error::Data`] if a number of theirs is not finite.
+    /// [`Error::Data`] if a number of theirs or a score is not finite.
     ///
     /// # Panics
     /// If there are not so many rows.
@@ -334,7 +353,7 @@ impl Recognizer {
             features.read(row, View::Clean, values)?;
         }
         let data = TensorData::new(values, [count, channels, height, width]);
-        Ok(self.name_maps(Tensor::from_data(data, &self.device)))
+        self.name_maps(Tensor::from_data(data, &self.device)).into_iter().collect()
     }
 
     /// Whether the network tells places of an image apart, so that [`attention`](Self::attention) shows anything.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::lock::{FolderLock, entries, in_use};
 use crate::run::{Run, remove, remove_dir};
-use crate::{Error, Result, out_of_fold};
+use crate::{Error, Result, out_of_fold, seal};
 
 /// The files that a run writes.
 const FILES: &[&str] = &[
@@ -70,8 +70,9 @@ pub fn create(dir: &Path, existing: Existing, lock: Option<FolderLock>) -> Resul
     check(dir, existing)?;
     let run = Run::at(dir);
     if existing == Existing::Replace {
-        FILES.iter().try_for_each(|file| remove(&run.path(file), |path| std::fs::remove_file(path)))?;
+        // The recipe, which makes the folder a run, goes last.
         FOLDERS.iter().chain(ON_REQUEST).try_for_each(|folder| remove_dir(&run.path(folder)))?;
+        FILES.iter().rev().try_for_each(|file| remove(&run.path(file), |path| std::fs::remove_file(path)))?;
     }
     for part in FOLDERS.iter().chain(&["data"]) {
         let part = run.path(part);
@@ -81,14 +82,25 @@ pub fn create(dir: &Path, existing: Existing, lock: Option<FolderLock>) -> Resul
 }
 
 fn check(dir: &Path, existing: Existing) -> Result<()> {
-    let is_run = dir.join("recipe.toml").is_file() && dir.join("checkpoints").is_dir();
+    if !dir.is_dir() || is_unused(dir)? {
+        return Ok(());
+    }
+    let has_recipe = dir.join("recipe.toml").is_file();
+    let is_run = has_recipe && (dir.join("run.json").is_file() || dir.join("checkpoints").is_dir());
     let shown = dir.display();
     match existing {
-        _ if !dir.is_dir() || is_unused(dir)? => Ok(()),
         Existing::Refuse => Err(Error::Usage(format!(
             "{shown} is not empty; --resume continues the run in it, --force replaces it"
         ))),
         _ if is_run => Ok(()),
+        // A run that was killed while it began, or while the one before it was deleted.
+        Existing::Replace if is_remainder(dir)? => Ok(()),
+        Existing::Resume if is_remainder(dir)? => match Run::at(dir).has_checkpoint() {
+            false => Ok(()),
+            true => Err(Error::Usage(format!(
+                "{shown} is what is left of a run whose recipe.toml is gone; put that back, or let --force begin anew"
+            ))),
+        },
         Existing::Resume => {
             Err(Error::Usage(format!("{shown} is not empty and is not a run; give another --out")))
         }
@@ -101,7 +113,7 @@ fn check(dir: &Path, existing: Existing) -> Result<()> {
 /// Whether nothing is in a folder but the folders that a run makes before its first file: it was killed then.
 fn is_unused(dir: &Path) -> Result<bool> {
     for entry in entries(dir)? {
-        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name_of(&entry);
         let folders = FOLDERS.iter().chain(ON_REQUEST).chain(&["data"]);
         let ours = folders.into_iter().any(|folder| *folder == name) && entry.is_dir();
         if !ours || !entries(&entry)?.is_empty() {
@@ -109,6 +121,40 @@ fn is_unused(dir: &Path) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// Whether a folder holds nothing but what runs write. A recipe alone may be somebody's own.
+fn is_remainder(dir: &Path) -> Result<bool> {
+    let mut found = Vec::new();
+    for entry in entries(dir)? {
+        let (name, is_folder) = (name_of(&entry), entry.is_dir());
+        match &*name {
+            "data" | "checkpoints" if is_folder => {
+                let below = entries(&entry)?;
+                found.extend(below.iter().map(|it| (format!("{name}/{}", name_of(it)), it.is_dir())));
+            }
+            _ => found.push((name, is_folder)),
+        }
+    }
+    let is_ours = |(name, is_folder): &(String, bool)| match is_folder {
+        true => FOLDERS.iter().chain(ON_REQUEST).any(|folder| folder == name) || is_checkpoint(name),
+        false => FILES.contains(&name.as_str()),
+    };
+    let is_own_recipe = |(name, _): &(String, bool)| {
+        name == "recipe.toml"
+            && !std::fs::read_to_string(dir.join(name)).is_ok_and(|text| seal::is_sealed_toml(&text))
+    };
+    Ok(found.iter().all(is_ours) && !found.iter().any(is_own_recipe))
+}
+
+/// Whether this is a checkpoint, or one that is being replaced.
+fn is_checkpoint(name: &str) -> bool {
+    let name = name.trim_end_matches(".new").trim_end_matches(".old");
+    ["checkpoints/best", "checkpoints/last"].contains(&name)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -138,5 +184,43 @@ mod tests {
         assert!(claim(dir.path(), Existing::Resume).is_ok());
         std::fs::write(dir.path().join("checkpoints/mine"), "").unwrap();
         assert!(claim(dir.path(), Existing::Resume).unwrap_err().to_string().contains("is not a run"));
+    }
+
+    #[test]
+    fn a_run_that_was_killed_at_any_moment_of_its_beginning_is_in_nobodys_way() {
+        let whole = tempfile::tempdir().unwrap();
+        let (run, lock) = create(whole.path(), Existing::Refuse, None).unwrap();
+        run.save_recipe(&crate::Recipe::default()).unwrap();
+        for file in FILES.iter().filter(|file| **file != "recipe.toml") {
+            run.write(file, b"{}").unwrap();
+        }
+        run.write("checkpoints/best/state.json", b"{}").unwrap();
+        drop(lock);
+        // Whatever part of the deletion was done.
+        let mut gone: Vec<&str> = vec!["checkpoints", "evaluation", "tensorboard"];
+        gone.extend(FILES.iter().rev());
+        for gone in gone {
+            let path = whole.path().join(gone);
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap()
+            } else {
+                std::fs::remove_file(path).unwrap()
+            }
+            for existing in [Existing::Resume, Existing::Replace] {
+                claim(whole.path(), existing).unwrap_or_else(|error| panic!("{gone}, {existing:?}: {error}"));
+            }
+        }
+        assert!(claim(whole.path(), Existing::Refuse).is_ok());
+    }
+
+    #[test]
+    fn a_recipe_that_a_person_wrote_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("recipe.toml"), "seed = 1\n").unwrap();
+        assert!(claim(dir.path(), Existing::Replace).unwrap_err().to_string().contains("is not a run"));
+        std::fs::create_dir(dir.path().join("data")).unwrap();
+        std::fs::write(dir.path().join("data/mine.csv"), "").unwrap();
+        std::fs::remove_file(dir.path().join("recipe.toml")).unwrap();
+        assert!(claim(dir.path(), Existing::Replace).unwrap_err().to_string().contains("is not a run"));
     }
 }

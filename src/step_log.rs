@@ -2,7 +2,8 @@
 //! TensorBoard, `tensorboard/steps`.
 //!
 //! Both are only ever appended to. A run that was killed has told of steps that no checkpoint holds; when it
-//! is resumed these steps come again, and what was told of them before is taken out.
+//! is resumed these steps come again, and what was told of them before is taken out. Or it has not told of an epoch
+//! that its checkpoint holds; that is made good.
 
 use std::io::Write;
 use std::path::Path;
@@ -78,12 +79,20 @@ impl<'a> StepLog<'a> {
         }
         let points: Vec<Point> =
             kept.iter().filter_map(|line| step_row(line)).map(|row| row.point()).collect();
-        let log = Self { run };
         match points.is_empty() {
             true => remove(&run.path(TENSORBOARD))?,
             false => run.write(TENSORBOARD, &tensorboard::encode(&points))?,
         }
-        Ok(log)
+        let told: Vec<u64> = kept.iter().filter_map(|line| epoch_of(line)).collect();
+        let untold = state.history.iter().filter(|row| !told.contains(&(row.epoch as u64)));
+        for row in untold {
+            run.tell_epoch(row, state.best.is_some_and(|(_, epoch)| epoch == row.epoch))?;
+        }
+        if !state.history.is_empty() {
+            run.save_metrics(&state.history)?;
+            run.save_tensorboard(&state.history)?;
+        }
+        Ok(Self { run })
     }
 
     /// Adds some steps.
@@ -113,6 +122,12 @@ fn step_row(line: &str) -> Option<StepRow> {
     if event == "step" { serde_json::from_value(row).ok() } else { None }
 }
 
+/// The epoch of a line that tells of one.
+fn epoch_of(line: &str) -> Option<u64> {
+    let Line { event, row } = serde_json::from_str(line).ok()?;
+    if event == "epoch" { row["epoch"].as_u64() } else { None }
+}
+
 /// Whether a line tells of something up to (epoch, step); half a line, which a kill left, does not.
 fn is_reached(line: &str, reached: (usize, usize)) -> bool {
     match serde_json::from_str::<Line>(line) {
@@ -134,6 +149,7 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::EpochRow;
     use crate::run_folder::{self, Existing};
 
     fn row(epoch: usize, step: usize) -> StepRow {
@@ -186,6 +202,40 @@ mod tests {
         StepLog::open(&run, &State::default()).unwrap();
         let (text, tensorboard) = contents(&run);
         assert!(text.lines().count() == 1 && tensorboard.is_empty(), "only the epoch is left: {text}");
+    }
+
+    #[test]
+    fn an_epoch_that_was_not_told_of_is_made_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, _lock) = run_folder::create(dir.path(), Existing::Refuse, None).unwrap();
+        let epoch = |epoch| EpochRow {
+            epoch,
+            losses: vec![("bce".into(), 0.5)],
+            scalars: Vec::new(),
+            validation_loss: Some(0.25),
+            validation_map: None,
+            learning_rate: 0.1,
+            images_per_second: 8.0,
+            wall_time: 3.0,
+        };
+        let history = vec![epoch(0), epoch(1), epoch(2)];
+        let state = State { epoch: 2, best: Some((0.25, 2)), history, ..State::default() };
+        run.tell_epoch(&state.history[0], true).unwrap();
+        run.tell_epoch(&state.history[1], false).unwrap();
+        // Killed between the checkpoint of the second epoch and the files that tell of it.
+        StepLog::open(&run, &state).unwrap();
+        let text = std::fs::read_to_string(run.path("events.jsonl")).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            lines.iter().map(|line| line["row"]["epoch"].as_u64()).collect::<Vec<_>>(),
+            [Some(0), Some(1), Some(2)]
+        );
+        assert_eq!(lines[2]["best"], true);
+        assert_eq!(std::fs::read_to_string(run.path("metrics.csv")).unwrap().lines().count(), 4);
+        assert!(run.path("tensorboard/events.out.tfevents.sarb").is_file());
+        StepLog::open(&run, &state).unwrap();
+        assert_eq!(std::fs::read_to_string(run.path("events.jsonl")).unwrap(), text, "told once");
     }
 
     #[test]

@@ -276,7 +276,7 @@ impl Trainer<'_> {
         self.run.save_metrics(history)?;
         self.run.save_tensorboard(history)?;
         let row = history.last().expect("just pushed");
-        self.run.event(&serde_json::json!({ "event": "epoch", "row": row, "best": improved }))?;
+        self.run.tell_epoch(row, improved)?;
         (self.events)(Event::Epoch(row));
         Ok(())
     }

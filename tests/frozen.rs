@@ -5,7 +5,7 @@ use crate::support::{
 };
 
 /// Arguments that train a method on the generated images for two epochs, with a frozen random trunk.
-fn on_frozen_trunk(method: &str, weights: &str, run: &str, more: &[&str]) -> Vec<String> {
+pub fn on_frozen_trunk(method: &str, weights: &str, run: &str, more: &[&str]) -> Vec<String> {
     let data = arg(data());
     let mut args: Vec<String> =
         ["train", "--method", method, "--known", "0.5", "--data", &data, "--out", run, "--weights", weights]

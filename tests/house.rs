@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 9] = [
         "heat_map",
         "lock",
         "memory",
+        "seal",
         "shard",
         "tensorboard",
         "thumbnail",

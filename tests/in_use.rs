@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{arg, borrow, command, features, quick, sarb, sarb_fails, sarb_ok};
+use crate::support::{arg, borrow, change, command, features, quick, sarb, sarb_fails, sarb_ok};
 
 /// A training of many epochs, begun.
 fn long_training(run: &Path) -> (Vec<String>, Child) {
@@ -57,12 +57,7 @@ fn a_run_in_use_is_refused_and_one_that_was_killed_is_taken_up() {
     let epoch = serde_json::from_str::<serde_json::Value>(&state).unwrap()["epoch"].as_u64().unwrap();
     let short = format!("train.epochs={}", epoch.max(1) + 1);
     // Only the number of epochs may change, and only grow: the recipe that was saved is made shorter first.
-    let recipe = std::fs::read_to_string(run.join("recipe.toml")).unwrap();
-    std::fs::write(
-        run.join("recipe.toml"),
-        recipe.replace("epochs = 4000", &short["train.".len()..].replace('=', " = ")),
-    )
-    .unwrap();
+    change(&run.join("recipe.toml"), "epochs = 4000", &short["train.".len()..].replace('=', " = "));
     let (data, train) = (arg(crate::support::data()), arg(features().join("train.npy")));
     sarb_ok(&["train", "--data", &data, "--features", &train, "--out", &arg(&run), "--resume"]);
     assert!(!said_of(&run).contains("not finished"));

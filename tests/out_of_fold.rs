@@ -6,7 +6,7 @@ use sarb::{Cancel, Error, Event, Inputs, OutOfFold, Run};
 use sarb_labels::arrays::npy;
 use tempfile::TempDir;
 
-use crate::support::{arg, borrow, command, data_copy, quick, sarb_fails, sarb_ok};
+use crate::support::{arg, borrow, change, command, data_copy, quick, sarb_fails, sarb_ok};
 
 /// A folder of images whose labels are a coin's, and features by which each can be told from the others: what is
 /// learned by heart is worth nothing.
@@ -184,8 +184,7 @@ fn folds_of_other_labels_or_of_more_images_than_there_are_are_refused() {
     let text = std::fs::read_to_string(run.join("run.json")).unwrap();
     let info: serde_json::Value = serde_json::from_str(&text).unwrap();
     sarb_ok(&borrow(&resume("2")));
-    let other = text.replace(info["fingerprint"].as_str().unwrap(), "of other labels");
-    std::fs::write(run.join("run.json"), other).unwrap();
+    change(&run.join("run.json"), info["fingerprint"].as_str().unwrap(), "of other labels");
     let error = OutOfFold::open(&Run::open(&run).unwrap()).unwrap_err();
     assert!(
         error.exit_code() == Error::Incompatible(String::new()).exit_code()

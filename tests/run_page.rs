@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::{arg, borrow, copy, data, features, quick, sarb, sarb_fails, sarb_ok};
+use crate::support::{arg, borrow, change, copy, data, features, quick, sarb, sarb_fails, sarb_ok};
 
 /// Runs of `linear` and of `sarb` on features, trained and measured once; tests only read them.
 fn runs() -> &'static (PathBuf, PathBuf) {
@@ -128,14 +128,13 @@ fn what_is_not_at_hand_is_said() {
     assert!(notes(&["--split", "train"]).contains("no scores of the train images"));
     // Scores that are not of these labels are not measured.
     std::fs::copy(run.join("evaluation/scores-anchor.npy"), run.join("evaluation/scores.npy")).unwrap();
-    assert!(notes(&[]).contains("but the evaluation of the run says"));
+    assert!(notes(&[]).contains("is not of the scores beside it; run `sarb evaluate"));
     std::fs::remove_dir_all(run.join("evaluation")).unwrap();
     std::fs::remove_file(run.join("metrics.csv")).unwrap();
     let said = notes(&[]);
     assert!(said.contains("sarb evaluate") && said.contains("No mAP by epoch"), "{said}");
     assert!(page(&run).contains("What was trained on what") && !page(&run).contains("id=\"explorer\""));
-    let info = std::fs::read_to_string(run.join("run.json")).unwrap();
-    std::fs::write(run.join("run.json"), info.replace("\"done\"", "\"interrupted\"")).unwrap();
+    change(&run.join("run.json"), "\"done\"", "\"interrupted\"");
     assert!(notes(&[]).contains("was interrupted"));
 }
 

@@ -85,6 +85,18 @@ pub fn random_trunk(dir: &Path) -> String {
     arg(path)
 }
 
+/// Replaces text in a file that a run wrote, and takes its seal out, as a person does who means it.
+pub fn change(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from:?} in {text}");
+    let text = text.replace(from, to);
+    let changed = match text.rfind(",\n  \"seal\"") {
+        Some(at) => format!("{}\n}}\n", &text[..at]),
+        None => text[..text.rfind("# seal").unwrap_or(text.len())].to_owned(),
+    };
+    std::fs::write(path, changed).unwrap();
+}
+
 /// Runs `sarb` with a cache of its own.
 pub fn sarb(args: &[&str]) -> Output {
     command(args).output().unwrap()

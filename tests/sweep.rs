@@ -43,7 +43,7 @@ impl Fixture {
         self.dir.path().join("out")
     }
 
-    fn args(&self, more: &[&str]) -> Vec<String> {
+    pub fn args(&self, more: &[&str]) -> Vec<String> {
         self.args_with(&[features().join("train.npy"), features().join("test.npy")], more)
     }
 

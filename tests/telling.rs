@@ -1,6 +1,6 @@
 //! What runs tell: of their steps and epochs, of their anchor, to people and to programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -104,7 +104,12 @@ fn a_run_on_maps_has_an_anchor_that_is_the_linear_method() {
         own,
         "the same maps and labels"
     );
-    assert_eq!(read(run.join("evaluation/test-anchor.json")), read(linear.join("evaluation/test.json")));
+    let worth = |path: PathBuf| {
+        let mut measured = json(&read(path));
+        measured.as_object_mut().unwrap().retain(|key, _| key != "made_of" && key != "seal");
+        measured
+    };
+    assert_eq!(worth(run.join("evaluation/test-anchor.json")), worth(linear.join("evaluation/test.json")));
     let info = |run: &Path| json(&read(run.join("run.json")));
     assert_eq!(info(&run)["anchor"], info(&linear)["validation"]);
     assert!(info(&linear)["anchor"].is_null() && !linear.join("anchor.bpk").exists());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{arg, borrow, command, data_copy, features, random_trunk, sarb_fails, sarb_ok};
+use crate::support::{arg, borrow, change, command, data_copy, features, random_trunk, sarb_fails, sarb_ok};
 
 /// A data folder whose `test.csv` nobody can read, and a space.
 struct Fixture {
@@ -156,8 +156,7 @@ fn a_tuning_that_is_stopped_goes_on_to_the_same_numbers() {
         let stderr = sarb_fails(2, &borrow(&parts.args("bce", more)));
         assert!(stderr.contains(what), "{stderr}");
     }
-    let text = std::fs::read_to_string(&plan).unwrap();
-    std::fs::write(&plan, text.replace("        3\n", "        300\n")).unwrap();
+    change(&plan, "        3\n", "        300\n");
     let stderr = sarb_fails(7, &borrow(&parts.args("bce", &more)));
     assert!(stderr.contains("plan.json: not the plan of this tuning"), "{stderr}");
 }

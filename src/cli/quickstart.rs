@@ -42,13 +42,13 @@ impl Quickstart {
     /// Generates, trains, measures, prints the table.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
         let made = self.made()?;
-        let result = self.work(&made, cancel);
+        let result = self.work(cancel);
         // Stopped or failed, too: the next one must know what is whose.
-        made.note()?;
+        made.finish()?;
         result
     }
 
-    fn work(&self, made: &Made, cancel: &Cancel) -> Result<()> {
+    fn work(&self, cancel: &Cancel) -> Result<()> {
         let started = Instant::now();
         let data = self.out.join("data");
         synthetic::generate(&data, TRAIN_IMAGES, TEST_IMAGES, SIZE_PX, self.seed)?;
@@ -59,21 +59,18 @@ impl Quickstart {
             let text = BuiltIn::named(&format!("quickstart/{name}"), None)?.text;
             write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
-        made.note()?;
         say(&format!(
             "generated {OBJECT_IMAGES} pictures of single objects, {TRAIN_IMAGES} + {TEST_IMAGES} of scenes, in {}",
             self.out.display()
         ));
 
         let weights = self.train_trunk(&objects, cancel)?;
-        made.note()?;
         let mut rows = Vec::new();
         for name in ["linear", "ssgrl", "sarb"] {
             say(&format!("\n{name}: on the frozen maps of that trunk"));
             let clock = Instant::now();
             self.train(&data, name, Some(&weights), cancel)?;
             rows.push((name, self.evaluate(name, cancel)?, clock.elapsed().as_secs_f64()));
-            made.note()?;
         }
         print_table(&rows)?;
         let out = self.out.display();
@@ -102,11 +99,10 @@ impl Quickstart {
 
     /// The folder, without what an earlier quickstart made in it.
     fn made(&self) -> Result<Made> {
-        let made = Made::take(&self.out)?;
         let recipes = RECIPES.map(|name| format!("{name}.toml"));
         let own = RECIPES.into_iter().chain(recipes.iter().map(String::as_str));
-        let more = ["data/train.csv", "data/test.csv", "objects/train.csv", "trunk.safetensors"];
-        made.check_free(&own.chain(more).collect::<Vec<_>>())?;
+        let more = ["data/train.csv", "data/test.csv", "data/images", "objects", "trunk.safetensors"];
+        let made = Made::take(&self.out, &own.chain(more).collect::<Vec<_>>())?;
         if made.strangers() > 0 {
             say(&format!("{}: {} files of yours stay as they are", self.out.display(), made.strangers()));
         }

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::bootstrap::{self, LEVEL, Resamples};
 use crate::report::results::{Measured, Results};
 use crate::report::saved::saved_scores;
+use crate::run::SCORES;
 
 /// A mean over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,7 +104,7 @@ impl<'a> Comparison<'a> {
     ) -> Result<Self> {
         let resamples = Resamples::draw(labels, count, seed);
         let maps = |cell: &Measured| {
-            let path = cell.run.path("evaluation/scores.npy");
+            let path = cell.run.path(SCORES);
             Ok(resamples.maps(&saved_scores(&path, labels, cell.scores.map)?))
         };
         let resampled = results.cells.iter().map(maps).collect::<Result<_>>()?;

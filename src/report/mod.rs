@@ -13,6 +13,7 @@ mod page;
 mod published;
 mod results;
 pub mod runs;
+mod same_inputs;
 mod saved;
 mod table;
 mod tables;
@@ -66,6 +67,7 @@ impl Report {
     /// [`Error::Missing`] without the labels that the intervals need, [`Error::Data`] where scores,
     /// labels or logs of a run do not fit, [`Error::Recipe`] for an unknown published data set.
     pub fn of(results: &Results, options: &Options) -> Result<Self> {
+        same_inputs::check(&results.cells)?;
         let published = results.plan.published.as_deref().map(Numbers::on).transpose()?;
         let mut notes: Vec<String> = unfinished(results).into_iter().collect();
         notes.extend(published.as_ref().and_then(|numbers| unknown_names(results, numbers)));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sarb_labels::Split;
 use sarb_labels::metrics::Scores;
 
-use crate::run::{Run, RunInfo, read_json};
+use crate::run::{MadeOf, Measurement, Run, RunInfo};
 use crate::sweep::{Cell, Plan, Sweep, Table};
 use crate::{Error, Result};
 
@@ -16,6 +16,8 @@ pub struct Measured {
     pub cell: Cell,
     /// The scores on the sweep's split.
     pub scores: Scores,
+    /// What they were made of; nothing is known of what an earlier version measured.
+    pub made_of: Option<MadeOf>,
     /// What the run says of itself.
     pub info: RunInfo,
     /// Its folder.
@@ -58,6 +60,15 @@ impl Results {
                     dir.display()
                 )));
             }
+            for cell in sweep.plan.cells() {
+                if let Some(why) = sweep.outdated(&cell)? {
+                    return Err(Error::Data(format!(
+                        "{}: its measurement of the {} images {why}; run `sarb sweep` again, which measures it anew",
+                        sweep.folder(&cell).display(),
+                        sweep.split
+                    )));
+                }
+            }
             for (cell, run) in sweep.done()? {
                 merged.add(cell, run)?;
             }
@@ -79,7 +90,9 @@ impl Results {
     pub(super) fn add(&mut self, cell: Cell, run: Run) -> Result<()> {
         let file = format!("evaluation/{}.json", self.split);
         let path = run.path(&file);
-        let scores: Scores = read_json(&path)?;
+        let measured = run.measurement(self.split)?;
+        let Measurement { scores, made_of } =
+            measured.ok_or_else(|| Error::Missing(format!("{}: not there", path.display())))?;
         if let Some(known) = self.cells.iter().find(|known| known.cell == cell) {
             return match known.scores == scores {
                 true => Ok(()),
@@ -106,7 +119,7 @@ impl Results {
             )));
         }
         let info = run.info()?;
-        self.cells.push(Measured { cell, scores, info, run });
+        self.cells.push(Measured { cell, scores, made_of, info, run });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::seal::Hashes;
 use crate::tally::Means;
 use crate::tensorboard::Point;
 
@@ -23,6 +24,17 @@ pub struct State {
     pub history: Vec<EpochRow>,
     /// Wall-clock seconds so far.
     pub seconds: f64,
+}
+
+/// `state.json` of a checkpoint: the state, and the hashes of the files beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Where the training is.
+    #[serde(flatten)]
+    pub state: State,
+    /// Empty where an earlier version wrote the checkpoint.
+    #[serde(default)]
+    pub files: Hashes,
 }
 
 /// One completed epoch.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::extractor::NetworkOrigin;
+use crate::seal::Hashes;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,15 @@ pub struct RunInfo {
     /// Where those maps come from.
     #[serde(flatten)]
     pub maps: MapOrigin,
+    /// Hash of the file of `--weights` that a backbone was trained from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// Hash of the file of `--words`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+    /// Hashes of what was written when it began, and of its anchor; empty in a run of an earlier version.
+    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
+    pub files: Hashes,
     /// What computed it.
     pub backend: String,
     /// Where it was computed.

@@ -3,21 +3,33 @@
 
 mod history;
 mod info;
+mod measurement;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sarb_labels::categories::Categories;
-use sarb_labels::files::{folder_of, write_atomically};
-use serde::Serialize;
-
 use crate::recipe::Recipe;
+use crate::seal::{self, Hashes, json, read_json};
 use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
+use sarb_labels::categories::Categories;
+use sarb_labels::files::{folder_of, write_atomically};
+use serde::{Deserialize, Serialize};
 
-pub use history::{EpochRow, State};
+pub use history::{EpochRow, Saved, State};
 pub use info::{MapOrigin, RunInfo, Status, ValOrigin, Validated};
+pub use measurement::{ANCHOR_SCORES, MadeOf, Measurement, SCORES};
+
+/// What is known of the categories.
+const CATEGORIES: [&str; 3] = ["data/categories.json", "data/cooccurrence.npy", "data/words.npy"];
+/// What else a run writes when it begins and does not change.
+const BEGINNING: [&str; 4] = ["data/train.csv", "data/val.csv", "backbone.safetensors", "anchor.bpk"];
+
+/// The weights of a checkpoint.
+pub const MODEL: &str = "model.bpk";
+/// Its state, written last.
+pub const STATE: &str = "state.json";
 
 /// How often, and how long apart, a checkpoint is looked for that a training is replacing.
 const LOOKS: usize = 10;
@@ -30,7 +42,8 @@ pub struct Run {
 }
 
 /// Which checkpoint of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Which {
     /// The epoch that the validation images chose.
     Best,
@@ -82,12 +95,20 @@ impl Run {
 
     /// Writes the resolved recipe.
     pub fn save_recipe(&self, recipe: &Recipe) -> Result<()> {
-        self.write("recipe.toml", recipe.to_toml().as_bytes())
+        self.write("recipe.toml", seal::toml(&recipe.to_toml()).as_bytes())
     }
 
     /// The resolved recipe.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] if its file is damaged; what reading a recipe says.
     pub fn recipe(&self) -> Result<Recipe> {
-        Recipe::read(Some(&self.path("recipe.toml")), None, &[])
+        let path = self.path("recipe.toml");
+        // Text that is not UTF-8 is the recipe's to refuse.
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            seal::check_toml(&text, &path)?;
+        }
+        Recipe::read(Some(&path), None, &[])
     }
 
     /// Writes `run.json`.
@@ -106,7 +127,14 @@ impl Run {
     }
 
     /// The categories that the run was trained on.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] if one of their files is damaged; what reading them says.
     pub fn categories(&self) -> Result<Categories> {
+        let files = self.info()?.files;
+        for part in CATEGORIES {
+            files.check(&self.dir, part)?;
+        }
         Ok(Categories::load(&self.path("data"))?)
     }
 
@@ -119,6 +147,18 @@ impl Run {
         Ok(write_atomically(&path, |file| file.write_all(bytes))?)
     }
 
+    /// The hashes of what it wrote when it began, and of its anchor.
+    ///
+    /// # Errors
+    /// If one of the files cannot be read.
+    pub(crate) fn hashes(&self) -> Result<Hashes> {
+        let mut hashes = Hashes::default();
+        for part in CATEGORIES.iter().chain(&BEGINNING).filter(|part| self.path(part).is_file()) {
+            hashes.note(&self.dir, part)?;
+        }
+        Ok(hashes)
+    }
+
     /// Appends one line of JSON to `events.jsonl`.
     pub fn event(&self, event: &serde_json::Value) -> Result<()> {
         let path = self.path("events.jsonl");
@@ -128,6 +168,11 @@ impl Run {
             .open(&path)
             .map_err(|e| Error::io(&path, e))?;
         writeln!(file, "{event}").map_err(|e| Error::io(&path, e))
+    }
+
+    /// Appends to `events.jsonl` that an epoch is complete, and whether it was the best by then.
+    pub fn tell_epoch(&self, row: &EpochRow, best: bool) -> Result<()> {
+        self.event(&serde_json::json!({ "event": "epoch", "row": row, "best": best }))
     }
 
     /// Writes what TensorBoard shows, a point per epoch.
@@ -146,8 +191,15 @@ impl Run {
 
     /// Epochs completed, by the newest checkpoint; none without one.
     pub fn epochs_done(&self) -> Option<usize> {
-        let state = self.in_checkpoint(Which::Last, |folder| read_json::<State>(&folder.join("state.json")));
-        state.ok().map(|state| state.epoch)
+        self.saved(Which::Last).ok().map(|saved| saved.state.epoch)
+    }
+
+    /// Where the training was at a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without it, [`Error::Incompatible`] if it is damaged.
+    pub fn saved(&self, which: Which) -> Result<Saved> {
+        self.in_checkpoint(which, |folder| read_json(&folder.join(STATE)))
     }
 
     /// What `read` finds in the folder of a checkpoint. A training that goes on meanwhile renames the folders, so
@@ -171,30 +223,24 @@ impl Run {
     pub fn checkpoint_dir(&self, which: Which) -> Result<PathBuf> {
         let now = self.path(&format!("checkpoints/{}", which.name()));
         let old = self.path(&format!("checkpoints/{}.old", which.name()));
-        [now, old].into_iter().find(|folder| folder.join("state.json").is_file()).ok_or_else(|| {
-            Error::Missing(format!(
-                "{}: no checkpoint `{}` yet; train it with --resume",
-                self.dir.display(),
-                which.name()
-            ))
-        })
+        let found = [now, old].into_iter().find(|folder| folder.join(STATE).is_file());
+        found.ok_or_else(|| self.no_checkpoint(which))
     }
-}
 
-/// A value as a file of JSON.
-pub fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).expect("plain data");
-    text.push(b'\n');
-    text
-}
+    /// That a checkpoint is not there, or not yet.
+    pub(crate) fn no_checkpoint(&self, which: Which) -> Error {
+        let (dir, name) = (self.dir.display(), which.name());
+        Error::Missing(format!("{dir}: no checkpoint `{name}` yet; train it with --resume"))
+    }
 
-/// Reads a file of JSON that a run or a sweep wrote.
-///
-/// # Errors
-/// [`Error::Incompatible`] if it is damaged or of another version.
-pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Incompatible(format!("{}: {e}", path.display())))
+    /// The path of a file that the run wrote when it began, which must still hold what was written.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] if it does not; [`Error::Missing`] if it is gone.
+    pub fn whole(&self, part: &str) -> Result<PathBuf> {
+        self.info()?.files.check(&self.dir, part)?;
+        Ok(self.path(part))
+    }
 }
 
 /// Deletes a folder, if it is there.

@@ -72,6 +72,7 @@ impl Sweep {
         self.check_same_inputs(begun)?;
         self.check_dropped_cells(begun)?;
         self.check_labels(recipes, &self.inputs())?;
+        self.check_files()?;
         self.check_settings(recipes)?;
         // After what changed: that explains why something may not fit any more.
         self.check_inputs(recipes)

@@ -19,6 +19,7 @@ pub(crate) mod claim;
 mod dry_run;
 mod evaluation;
 mod features;
+mod files;
 mod labels;
 mod plan;
 mod plan_keys;

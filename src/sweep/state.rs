@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::claim;
 use super::plan::{Cell, Plan};
-use crate::run::{Run, Status, read_json};
+use crate::run::{Run, Status};
+use crate::seal::{json, read_json};
 use crate::{Error, Result};
 
 /// The file that makes a folder a sweep's.
@@ -160,21 +161,26 @@ impl Sweep {
 
     /// mAP and training seconds of a cell that is trained and evaluated.
     pub(crate) fn result(&self, cell: &Cell) -> Result<Option<(f64, f64)>> {
-        #[derive(Deserialize)]
-        struct Scores {
-            map: f64,
-        }
         if !self.is_trained(cell)? {
             return Ok(None);
         }
         let run = Run::open(&self.folder(cell))?;
-        // Scores are written last: without them a kill came between the two files.
-        let scores = run.path(&format!("evaluation/{}.json", self.split));
-        if !scores.is_file() || !run.path("evaluation/scores.npy").is_file() {
+        match run.measurement(self.split)? {
+            // Of another checkpoint or of other scores, by hand: the sweep measures the cell anew.
+            Some(measured) if run.outdated(&measured)?.is_none() => {
+                Ok(Some((measured.scores.map, run.info()?.seconds)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Why the measurement of a cell that is trained is not the sweep's, if there is one.
+    pub(crate) fn outdated(&self, cell: &Cell) -> Result<Option<&'static str>> {
+        if !self.is_trained(cell)? {
             return Ok(None);
         }
-        let Scores { map } = read_json(&scores)?;
-        Ok(Some((map, run.info()?.seconds)))
+        let run = Run::open(&self.folder(cell))?;
+        run.measurement(self.split)?.map_or(Ok(None), |measured| run.outdated(&measured))
     }
 
     /// Whether nothing but the evaluation is left.
@@ -222,7 +228,7 @@ impl Sweep {
     pub(crate) fn set_failure(&self, cell: &Cell, failure: Option<&Failure>) -> Result<()> {
         let path = self.file("failed", cell, "json");
         if let Some(failure) = failure {
-            let text = serde_json::to_vec_pretty(failure).expect("plain data");
+            let text = json(failure);
             return write_with_folder(&path, &text);
         }
         match std::fs::remove_file(&path) {

@@ -14,7 +14,8 @@ use super::state::{Begun, is_closed_form};
 use super::table::{self, Found};
 use super::trial::{Record, Trials};
 use crate::cancel::Cancel;
-use crate::run::{Status, json, read_json};
+use crate::run::Status;
+use crate::seal::{json, read_json};
 use crate::{Error, Result};
 
 /// What an estimate may be off by before trials are left out.

@@ -21,7 +21,8 @@ use super::Options;
 use super::halving::Rung;
 use super::state::{Begun, shortened};
 use crate::recipe::{Recipe, Validation};
-use crate::run::{Run, Status, json, read_json};
+use crate::run::{Run, Status};
+use crate::seal::{json, read_json};
 use crate::sweep::child::{self, Ended};
 use crate::sweep::claim::Claim;
 use crate::sweep::{Failure, how_to_begin, write_with_folder};
@@ -141,12 +142,12 @@ impl<'a> Trials<'a> {
 
     /// mAP, as the evaluation wrote it.
     fn evaluated(&self, number: usize, rung: Rung) -> Result<f64> {
-        #[derive(Deserialize)]
-        struct Scores {
-            map: f64,
-        }
-        let Scores { map } = read_json(&self.folder(number, rung).join("evaluation/val.json"))?;
-        Ok(map)
+        let run = Run::open(&self.folder(number, rung))?;
+        let measured = run.measurement(Split::Val)?;
+        let measured = measured.ok_or_else(|| {
+            Error::Missing(format!("{}: no scores after its evaluation", run.dir().display()))
+        })?;
+        Ok(measured.scores.map)
     }
 
     fn compute(&self, number: usize, rung: Rung, claim: &Claim, stop: &dyn Fn() -> bool) -> Result<Ended> {

@@ -1,10 +1,10 @@
-//! Atomic writes, and paths that stay valid from another folder.
+//! Atomic writes of files and folders, and paths that stay valid from another folder.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::temporary::create_in;
 use crate::{Error, Result};
 
 /// A file that is written piece by piece: `path` holds the old content until [`commit`](Self::commit), and then the
@@ -84,17 +84,10 @@ struct Temporary {
 
 impl Temporary {
     fn create(folder: &Path) -> Result<(Self, File)> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!(".sarb-{}-{number}.tmp", std::process::id()));
-            match File::options().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((Self { path }, file)),
-                // Left by a process that was killed and had the same number.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(Error::io(folder, error)),
-            }
-        }
+        create_in(folder, |path| {
+            let file = File::options().write(true).create_new(true).open(&path)?;
+            Ok((Self { path }, file))
+        })
     }
 }
 
@@ -102,6 +95,52 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // After the rename there is nothing to remove, and a failure to clean up must not hide the cause.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A folder that takes its place when everything is in it, and is removed when dropped before. It lies beside its
+/// place, so that what is relative to the one is relative to the other.
+#[derive(Debug)]
+pub struct Draft {
+    folder: PathBuf,
+    place: PathBuf,
+}
+
+impl Draft {
+    /// Begins the folder `place`, which may be there if it is empty; its parents are made.
+    ///
+    /// # Errors
+    /// If they cannot be written to.
+    pub fn of(place: &Path) -> Result<Self> {
+        let parent = folder_of(place);
+        std::fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
+        create_in(parent, |folder| {
+            std::fs::create_dir(&folder)?;
+            Ok(Self { folder, place: place.into() })
+        })
+    }
+
+    /// Where to write meanwhile.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts the folder in its place.
+    ///
+    /// # Errors
+    /// If something is there by now.
+    pub fn publish(self) -> Result<()> {
+        // An empty folder that is there already is replaced; Windows wants it gone.
+        let _ = std::fs::remove_dir(&self.place);
+        std::fs::rename(&self.folder, &self.place).map_err(|error| Error::io(&self.place, error))?;
+        sync_folder(folder_of(&self.place)).map_err(|error| Error::io(&self.place, error))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // As that of a file.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -275,5 +314,28 @@ mod tests {
         let path = Relocation::new(&data, &link).unwrap().apply(&data.join("1.jpg")).unwrap();
         assert_eq!(path, Path::new("../../../data/1.jpg"));
         assert_eq!(std::fs::read(link.join(path)).unwrap(), b"image");
+    }
+
+    #[test]
+    fn a_draft_takes_its_place_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("made/out");
+        let draft = Draft::of(&place).unwrap();
+        std::fs::write(draft.folder().join("a.csv"), "a").unwrap();
+        drop(draft);
+        assert!(dir.path().join("made").read_dir().unwrap().next().is_none());
+
+        std::fs::create_dir(&place).unwrap();
+        let draft = Draft::of(&place).unwrap();
+        std::fs::write(draft.folder().join("a.csv"), "a").unwrap();
+        assert!(!place.join("a.csv").exists());
+        draft.publish().unwrap();
+        assert_eq!(std::fs::read(place.join("a.csv")).unwrap(), b"a");
+
+        // Somebody has put something there meanwhile.
+        let draft = Draft::of(&place).unwrap();
+        assert!(draft.publish().is_err());
+        assert_eq!(std::fs::read(place.join("a.csv")).unwrap(), b"a");
+        assert_eq!(dir.path().join("made").read_dir().unwrap().count(), 1);
     }
 }

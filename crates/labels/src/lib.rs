@@ -46,6 +46,7 @@ mod same_files;
 pub mod score_files;
 pub mod stratified;
 pub mod svg;
+pub mod temporary;
 pub mod text;
 pub mod words;
 

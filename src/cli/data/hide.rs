@@ -9,7 +9,7 @@ use sarb_labels::dataset::{self, Split};
 use sarb_labels::formats::csv;
 use sarb_labels::hiding::{Scheme, hide};
 
-use super::out_folder::{WordFiles, prepare};
+use super::out_folder::{OutFolder, WordFiles};
 use super::{counts, counts_as_json};
 use crate::cli::console::{print, say};
 use crate::cli::numbers::proportion;
@@ -89,16 +89,17 @@ fn hide_folder(
     let mut written = vec![Split::Train.file_name()];
     written.extend(others.iter().map(|(split, _)| split.file_name()));
     written.extend(words.names());
-    prepare(dir, out, force, &written)?;
+    let out = OutFolder::prepare(dir, out, force, &written)?;
 
     for (split, annotations) in &others {
-        csv::write(&out.join(split.file_name()), annotations)?;
+        csv::write(&out.path().join(split.file_name()), annotations)?;
     }
-    words.copy(out)?;
-    // Last, so that a folder that was left half-written is not a data folder.
+    words.copy(out.path())?;
+    // Last, so that a folder that was there and is left half-written is not a data folder.
     let labels = hide(&dataset.train.labels, scheme, known, u64::from(seed));
     let train = Annotations { labels, ..dataset.train };
-    csv::write(&out.join(Split::Train.file_name()), &train)?;
+    csv::write(&out.path().join(Split::Train.file_name()), &train)?;
+    out.finish()?;
     Ok(train)
 }
 

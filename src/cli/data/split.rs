@@ -10,7 +10,7 @@ use sarb_labels::files::folder_of;
 use sarb_labels::formats::csv;
 use sarb_labels::stratified::{shares, split};
 
-use super::out_folder::{WordFiles, prepare};
+use super::out_folder::{OutFolder, WordFiles};
 use super::source::{ReadArgs, is_data_folder};
 use super::{counts, counts_as_json};
 use crate::cli::console::print;
@@ -56,11 +56,12 @@ impl Split {
         let parts: Vec<(Part, Annotations)> = parts.chain(others).collect();
         let words = WordFiles::of(dir)?;
         let written = parts.iter().map(|(part, _)| part.file_name()).chain(words.names());
-        prepare(dir, &self.out, self.force, &written.collect::<Vec<_>>())?;
-        words.copy(&self.out)?;
+        let out = OutFolder::prepare(dir, &self.out, self.force, &written.collect::<Vec<_>>())?;
+        words.copy(out.path())?;
         for (part, annotations) in parts.iter().rev() {
-            csv::write(&self.out.join(part.file_name()), annotations)?;
+            csv::write(&out.path().join(part.file_name()), annotations)?;
         }
+        out.finish()?;
         if self.json {
             let part = |(part, annotations): &(Part, Annotations)| {
                 let mut value = counts_as_json(annotations);

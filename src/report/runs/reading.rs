@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use sarb_labels::formats::csv;
-use sarb_labels::metrics::Scores;
 use sarb_labels::{Annotations, Label, Split, dataset};
 
 use super::history::History;
 use crate::recipe::Recipe;
 use crate::report::saved::saved_scores;
-use crate::run::{Run, RunInfo, Status, read_json};
+use crate::run::{ANCHOR_SCORES, Run, RunInfo, SCORES, Status};
 use crate::{Error, Result};
 
 /// One run as its folder says.
@@ -106,11 +105,10 @@ impl ReadRun {
 
 /// The labels of a file of the run; none if the file is not there.
 fn counts(run: &Run, file: &str) -> Result<Option<LabelCounts>> {
-    let path = run.path(file);
-    if !path.is_file() {
+    if !run.path(file).is_file() {
         return Ok(None);
     }
-    let labels = csv::read(&path)?.labels;
+    let labels = csv::read(&run.whole(file)?)?.labels;
     let [positives, negatives] = [Label::Positive, Label::Negative].map(|label| labels.count(label));
     Ok(Some(LabelCounts { images: labels.images(), categories: labels.categories(), positives, negatives }))
 }
@@ -123,10 +121,12 @@ fn saved(
     given: Option<&Path>,
     split: Split,
 ) -> Result<Option<Saved>> {
-    let (measured, scores) =
-        (run.path(&format!("evaluation/{split}.json")), run.path("evaluation/scores.npy"));
-    if !measured.is_file() || !scores.is_file() {
-        return Ok(None);
+    let Some(measured) = run.measurement(split)? else { return Ok(None) };
+    if let Some(why) = run.outdated(&measured)? {
+        return Err(Error::Data(format!(
+            "its measurement of the {split} images {why}; run `sarb evaluate {}`",
+            run.dir().display()
+        )));
     }
     let folder = given.unwrap_or(&info.data);
     let annotations = dataset::open_split(folder, split).map_err(|error| match given {
@@ -134,13 +134,12 @@ fn saved(
         None => Error::Missing(format!("{error}; if the data folder is elsewhere now, say it with --data")),
     })?;
     let annotations = annotations.aligned(names, run.dir())?;
-    let map = |path: &Path| read_json::<Scores>(path).map(|scores| scores.map);
-    let logits = saved_scores(&scores, &annotations.labels, map(&measured)?)?;
-    let (measured, scores) =
-        (run.path(&format!("evaluation/{split}-anchor.json")), run.path("evaluation/scores-anchor.npy"));
-    let anchor = match measured.is_file() && scores.is_file() {
-        true => Some(saved_scores(&scores, &annotations.labels, map(&measured)?)?),
-        false => None,
+    let logits = saved_scores(&run.path(SCORES), &annotations.labels, measured.scores.map)?;
+    let anchor = match (run.anchor_measurement(split)?, run.path(ANCHOR_SCORES)) {
+        (Some(measured), scores) if scores.is_file() => {
+            Some(saved_scores(&scores, &annotations.labels, measured.scores.map)?)
+        }
+        _ => None,
     };
     Ok(Some(Saved { logits, anchor, annotations }))
 }

@@ -5,12 +5,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{ImageSets, difficult_label, difficult_note, file_name};
 use crate::annotations::Annotations;
 use crate::error::Problems;
-use crate::files::{folder_of, write_atomically};
+use crate::files::{Draft, write_atomically};
 use crate::formats::Reading;
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, text};
@@ -150,22 +150,32 @@ fn fields(line: &str) -> Option<(&str, Label)> {
 /// # Errors
 /// If there are lists already, or a name cannot be a file name or stand in a list.
 pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
-    let photos = path.join("JPEGImages");
+    if !path.exists() {
+        let draft = Draft::of(path)?;
+        let lost = write_into(draft.folder(), path, annotations)?;
+        return draft.publish().map(|()| lost);
+    }
+    write_into(path, path, annotations)
+}
+
+/// Writes into `folder` what errors call `path`.
+fn write_into(folder: &Path, path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
+    let photos = folder.join("JPEGImages");
     std::fs::create_dir_all(&photos).map_err(|error| Error::io(&photos, error))?;
     let names = image_names(annotations, &photos)?;
     let ids = names.iter().map(|name| id(path, name)).collect::<Result<Vec<String>>>()?;
-    let main = path.join("ImageSets").join("Main");
+    let main = folder.join("ImageSets").join("Main");
     let full = main.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if full {
         let what = "there are lists already; choose another folder or remove them";
         return Err(Error::Usage(format!("{}: {what}", main.display())));
     }
-    let draft = Draft::beside(&main)?;
+    let draft = Draft::of(&main)?;
     for (category, name) in annotations.categories.iter().enumerate() {
-        let list = draft.folder.join(format!("{}_trainval.txt", class_name(path, name)?));
+        let list = draft.folder().join(format!("{}_trainval.txt", class_name(path, name)?));
         if list.exists() {
             let what = format!("the file system takes the list of {} for that of another one", shown(name));
-            return Err(Error::Data(format!("{}: {what}", main.display())));
+            return Err(Error::Data(format!("{}: {what}", path.display())));
         }
         write_atomically(&list, |writer| {
             for (image, id) in ids.iter().enumerate() {
@@ -174,10 +184,10 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<Vec<String>> {
             Ok(())
         })?;
     }
-    write_atomically(&draft.folder.join("trainval.txt"), |writer| {
+    write_atomically(&draft.folder().join("trainval.txt"), |writer| {
         ids.iter().try_for_each(|id| writeln!(writer, "{id}"))
     })?;
-    draft.publish(&main)?;
+    draft.publish()?;
     let sorted = annotations.categories.is_sorted();
     let order = "the order of the categories: they are read back in alphabetical order";
     Ok(if sorted { Vec::new() } else { vec![order.to_owned()] })
@@ -204,34 +214,6 @@ fn class_name<'a>(path: &Path, name: &'a str) -> Result<&'a str> {
         return Err(Error::Data(format!("{}: category {}: {what}", path.display(), shown(name))));
     }
     Ok(name)
-}
-
-/// A folder that becomes another one when everything is in it, and is removed otherwise.
-struct Draft {
-    folder: PathBuf,
-}
-
-impl Draft {
-    fn beside(folder: &Path) -> Result<Self> {
-        let draft = folder.with_file_name(format!(".sarb-{}-lists.tmp", std::process::id()));
-        std::fs::create_dir_all(folder_of(folder)).map_err(|error| Error::io(folder, error))?;
-        std::fs::create_dir(&draft).map_err(|error| Error::io(&draft, error))?;
-        Ok(Self { folder: draft })
-    }
-
-    fn publish(self, folder: &Path) -> Result<()> {
-        // An empty folder that is there already is replaced; Windows wants it gone.
-        let _ = std::fs::remove_dir(folder);
-        std::fs::rename(&self.folder, folder).map_err(|error| Error::io(folder, error))?;
-        crate::files::sync_folder(folder_of(folder)).map_err(|error| Error::io(folder, error))
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // After the rename there is nothing to remove, and a failure to clean up must not hide the cause.
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 #[cfg(test)]
