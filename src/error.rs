@@ -27,7 +27,7 @@ pub enum Error {
     Missing(String),
     /// A loss term or a weight is no longer finite.
     #[error(
-        "training diverged: {term} is {value} in epoch {epoch}, step {step}; the last good checkpoint is kept; try a smaller train.learning_rate"
+        "training diverged: {term} is {value} in epoch {epoch}, step {step}; the last good checkpoint is kept: go on from it with --resume --set train.learning_rate=RATE, a smaller one"
     )]
     Diverged {
         /// The loss term.
@@ -39,6 +39,9 @@ pub enum Error {
         /// The step within the epoch, from 1.
         step: usize,
     },
+    /// The numbers of a training are finite, and so large that nothing is learned.
+    #[error("{0}")]
+    Exploded(String),
     /// A condition that the user set (`--fail-under`, `--verify`) does not hold.
     #[error("{0}")]
     Gate(String),
@@ -76,7 +79,7 @@ impl Error {
             Error::Usage(_) | Error::Recipe(_) => 2,
             Error::Data(_) => 3,
             Error::Missing(_) => 4,
-            Error::Diverged { .. } => 5,
+            Error::Diverged { .. } | Error::Exploded(_) => 5,
             Error::Gate(_) => 6,
             Error::Incompatible(_) => 7,
             Error::Interrupted { .. } | Error::Stopped => 75,

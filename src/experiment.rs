@@ -202,13 +202,15 @@ fn settled(recipe: &Recipe, saved: Option<&Recipe>, data: &Path) -> Result<Recip
 }
 
 /// Only more epochs may be asked of a run that is resumed, and only where the epochs so far do not
-/// depend on how many there will be.
+/// depend on how many there will be; and a smaller learning rate, where the one so far is too large.
 fn same_experiment(saved: &Recipe, recipe: &Recipe, dir: &Path) -> Result<()> {
     let epochs = match saved.train.schedule {
         Schedule::Cosine => saved.train.epochs,
         _ => recipe.train.epochs.max(saved.train.epochs),
     };
-    let mut allowed = Recipe { train: TrainRecipe { epochs, ..saved.train.clone() }, ..saved.clone() };
+    let learning_rate = recipe.train.learning_rate.min(saved.train.learning_rate);
+    let train = TrainRecipe { epochs, learning_rate, ..saved.train.clone() };
+    let mut allowed = Recipe { train, ..saved.clone() };
     if allowed.backbone.onnx.is_some() && recipe.backbone.onnx.is_some() {
         // A network may have been moved; whether it is the same is seen from its hash.
         allowed.backbone.onnx.clone_from(&recipe.backbone.onnx);
@@ -217,7 +219,7 @@ fn same_experiment(saved: &Recipe, recipe: &Recipe, dir: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::Incompatible(format!(
-        "{} was begun with other settings; resume it without a recipe and --set (train.epochs may grow, unless train.schedule is \"cosine\"), or train into another folder",
+        "{} was begun with other settings; resume it without a recipe and --set (train.epochs may grow, unless train.schedule is \"cosine\", and train.learning_rate shrink), or train into another folder",
         dir.display()
     )))
 }
@@ -265,10 +267,18 @@ fn resume(
         let features = given(&begun) || given(now);
         return Err(differs(if features { "the file of --features" } else { "the backbone of --weights" }));
     }
+    let (was, is) = (run.recipe()?.train.learning_rate, recipe.train.learning_rate);
     run.save_recipe(recipe)?;
     let (model, optimizer, state) =
         checkpoint::load_training(run, model(recipe, prepared, device), adam(recipe))?;
     events(Event::Note(&format!("resuming after epoch {}, step {}", state.epoch, state.step)));
+    if was != is {
+        let step = (state.epoch, state.step);
+        run.event(
+            &serde_json::json!({ "event": "learning_rate", "row": { "after": step, "was": was, "is": is } }),
+        )?;
+        events(Event::Note(&format!("train.learning_rate is {is:e} from here on; it was {was:e}")));
+    }
     Ok(Training { model, optimizer, state })
 }
 

@@ -80,6 +80,7 @@ mod error;
 mod evaluation;
 mod events;
 mod experiment;
+mod exploding;
 mod extractor;
 pub mod fetch;
 mod fit;

@@ -36,6 +36,8 @@ pub struct Tally {
     epoch: Sums,
     /// Since the last [`take_window`](Self::take_window).
     window: Sums,
+    /// The sum of the loss terms in the very first step of the training, once that was read.
+    pub first_loss: Option<f64>,
 }
 
 impl Tally {
@@ -68,15 +70,20 @@ impl Tally {
         for (at, numbers) in self.unread.drain(..) {
             let values = numbers.iter().map(|number| number.value.clone()).collect();
             let values = Tensor::cat(values, 0).into_data();
+            let mut total = 0.0;
             for (Number { name, is_loss, .. }, value) in numbers.iter().zip(values.iter::<f32>()) {
                 if !value.is_finite() {
                     let (epoch, step) = (at.epoch + 1, at.step + 1);
                     return Err(Error::Diverged { term: (*name).into(), value, epoch, step });
                 }
+                total += if *is_loss { f64::from(value) } else { 0.0 };
                 for sums in [&mut self.epoch, &mut self.window] {
                     let sums = if *is_loss { &mut sums.losses } else { &mut sums.scalars };
                     add(sums, name, f64::from(value));
                 }
+            }
+            if (at.epoch, at.step) == (0, 0) {
+                self.first_loss = Some(total);
             }
         }
         Ok(())

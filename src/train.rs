@@ -14,6 +14,7 @@ use crate::backbone::FixedTrunk;
 use crate::batch::{Batch, Mixture, Progress};
 use crate::cancel::Cancel;
 use crate::events::Event;
+use crate::exploding;
 use crate::fit::Speed;
 use crate::loader::{ExampleKind, LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
@@ -103,7 +104,10 @@ impl Trainer<'_> {
             let images_per_second = self.epoch(training, &telling, trunk.as_ref(), epoch, is_first)?;
             self.finish_epoch(training, &telling, images_per_second)?;
         }
-        Ok(())
+        for warning in exploding::stuck(&training.state) {
+            (self.events)(Event::Warning(&warning));
+        }
+        exploding::check_end(&training.state)
     }
 
     /// The remaining steps of one epoch; leaves their means in the state and returns images per second. With
@@ -147,6 +151,7 @@ impl Trainer<'_> {
             }
             if training.state.step.is_multiple_of(LOG_EVERY) || training.state.step == steps {
                 tally.read()?;
+                training.state.first_loss = training.state.first_loss.or(tally.first_loss);
                 let images_per_second = images as f64 / started.elapsed().as_secs_f64();
                 self.tell(telling, &training.model, &mut tally, at, images_per_second)?;
             }
@@ -263,6 +268,10 @@ impl Trainer<'_> {
         }
         state.step = 0;
         state.seconds += started.elapsed().as_secs_f64();
+        exploding::check(state, &row)?;
+        for warning in exploding::warnings(state, &row) {
+            (self.events)(Event::Warning(&warning));
+        }
         state.history.push(row);
         if let Some(term) = not_finite(&training.model) {
             let epoch = training.state.epoch;

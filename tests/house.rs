@@ -42,6 +42,7 @@ const FLOORS: [&[&str]; 9] = [
         "checkpoint",
         "data_part",
         "events",
+        "exploding",
         "extractor",
         "fit",
         "out_of_fold",

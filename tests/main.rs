@@ -6,6 +6,7 @@ mod damage;
 mod descriptor;
 mod dry_run;
 mod evaluate;
+mod explosion;
 mod fetch;
 mod filling;
 mod frozen;

@@ -202,6 +202,13 @@ pub enum Reading {
 pub const ANCHOR: &str = "linear";
 
 impl MethodRecipe {
+    /// Whether it reads the graph of the categories: ML-GCN, and every network of SSGRL.
+    pub fn reads_graph(&self) -> bool {
+        let settings = self.settings().expect("settings are plain data");
+        let head = settings.get("head").and_then(|head| head.get("kind")).and_then(toml::Value::as_str);
+        self.name() == "ml-gcn" || settings.contains_key("network") || head == Some("ssgrl")
+    }
+
     /// Reports a setting out of range, as `file: key is value; expected …`.
     pub fn check(&self, file: &str) -> Result<()> {
         self.check_settings().map_err(|error| Error::Recipe(format!("{file}: method.{error}")))

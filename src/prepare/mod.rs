@@ -85,8 +85,9 @@ pub fn prepare(
     annotations.labels = known_labels(&annotations, &recipe.data)?;
     let val = val_file::open(recipe, inputs, &annotations)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
+    few_enough_for_a_graph(recipe, annotations.categories.len())?;
     let words = word_vectors(inputs, &annotations)?;
-    let (mut notes, warnings) =
+    let (mut notes, mut warnings) =
         told(recipe, inputs, &annotations, words.as_ref(), val.as_ref(), held_out.len())?;
     let categories = Categories::new(
         annotations.categories.clone(),
@@ -134,6 +135,16 @@ pub fn prepare(
             rows: held_out.clone(),
         },
     };
+    let positives = selection.labels.count(Label::Positive);
+    // Of val.csv and of the test images it is said elsewhere.
+    let held_out_select = !held_out.is_empty() && !matches!(recipe.train.select, Select::Last | Select::Test);
+    if held_out_select && val.is_none() && positives == 0 && recipe.train.epochs > 0 {
+        warnings.push(format!(
+            "no positive is known among the {} images that validate: their mAP cannot be measured, and the best epoch \
+             is chosen on negatives alone; a larger data.validation, or a val.csv, may hold some",
+            held_out.len()
+        ));
+    }
     let val_file = val.as_ref().map(|val| val_file::origin(val, inputs)).transpose()?;
     let validation = val.or_else(|| (!held_out.is_empty()).then(|| annotations.select(&held_out)));
     Ok(Prepared {
@@ -233,6 +244,19 @@ pub fn mixtures(recipe: &Recipe, inputs: &Inputs, rows: &[usize]) -> Result<Opti
         from_epoch: mixing.from_epoch as u64,
         concentration: mixing.concentration,
     }))
+}
+
+/// Refuses a method that reads the graph of its categories where there are too many for one.
+fn few_enough_for_a_graph(recipe: &Recipe, categories: usize) -> Result<()> {
+    let most = Categories::MOST_IN_GRAPH;
+    if categories <= most || !recipe.method.reads_graph() {
+        return Ok(());
+    }
+    Err(Error::Recipe(format!(
+        "{} reads a graph of all pairs of categories, which is made of at most {most}, and there are {categories}; \
+         choose fewer, or a method without one, such as \"linear\" or \"bce\"",
+        recipe.method.name()
+    )))
 }
 
 /// Refuses to select on the test images where there are features in place of images.

@@ -22,7 +22,7 @@ pub fn told(
     held_out: usize,
 ) -> Result<(Vec<String>, Vec<String>)> {
     let mut notes = notes(annotations, words.is_none(), &recipe.data);
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = never_seen(annotations).into_iter().collect();
     match annotations.labels.count(Label::Negative) {
         0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(annotations)),
         0 => warnings.push(positives_only::warning(annotations)),
@@ -36,6 +36,18 @@ pub fn told(
     warnings.extend(val_file::bce_misleads(recipe));
     warnings.extend(val.and_then(|val| val_file::warning(val, recipe.train.select)));
     Ok((notes, warnings))
+}
+
+/// The categories of which no positive is known.
+fn never_seen(annotations: &Annotations) -> Option<String> {
+    const NAMED: usize = 100;
+    let counts = annotations.labels.counts();
+    let unseen = counts.iter().zip(&annotations.categories).filter(|((positive, _), _)| *positive == 0);
+    let names: Vec<&str> = unseen.map(|(_, name)| name.as_str()).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named = names[..names.len().min(NAMED)].join(", ");
+    (!names.is_empty()).then(|| format!("no known positive, so these cannot be learned: {named}{more}"))
 }
 
 fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {
@@ -58,10 +70,6 @@ fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) ->
             .map(|(_, name)| name.as_str())
             .collect()
     };
-    let no_positive = without(|&(positive, _)| positive == 0);
-    if !no_positive.is_empty() {
-        notes.push(format!("no known positive, so these cannot be learned: {}", no_positive.join(", ")));
-    }
     let no_negative = without(|&(positive, known)| positive == known && known > 0);
     if !no_negative.is_empty() {
         notes.push(format!(

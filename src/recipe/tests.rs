@@ -11,6 +11,32 @@ fn recipe_file(text: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
+fn the_methods_that_read_a_graph_are_known() {
+    let reads = |method: &str, sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        Recipe::read(None, Some(method), &sets).unwrap().method.reads_graph()
+    };
+    let plain = [
+        "linear",
+        "bce",
+        "partial-bce",
+        "asl",
+        "csl",
+        "hill",
+        "splc",
+        "large-loss",
+        "em",
+        "role",
+        "sr",
+        "curriculum",
+    ];
+    for method in crate::METHODS {
+        assert_eq!(reads(method, &[]), !plain.contains(method), "{method}");
+    }
+    assert!(reads("bce", &["method.head=ssgrl"]));
+}
+
+#[test]
 fn a_typo_is_an_error_with_its_line() {
     let file = recipe_file("seed = 1\n[train]\nepochs = 3\nlearing_rate = 0.1\n");
     let error = Recipe::read(Some(file.path()), None, &[]).unwrap_err();

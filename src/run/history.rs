@@ -18,6 +18,9 @@ pub struct State {
     /// Means of the other numbers over those steps.
     #[serde(default)]
     pub scalars: Vec<(String, f64)>,
+    /// The sum of the loss terms in the very first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_loss: Option<f64>,
     /// The best validation value so far, and its epoch.
     pub best: Option<(f64, usize)>,
     /// A row for every completed epoch.

@@ -22,7 +22,8 @@ pub struct Categories {
     pub names: Vec<String>,
     /// Their word vectors, `C × E`; without them the vectors are learned.
     pub words: Option<Words>,
-    /// `A[i, j] ≈ P(j | i)`, `C × C` row by row, in [0, 1], the diagonal 1.
+    /// `A[i, j] ≈ P(j | i)`, `C × C` row by row, in [0, 1], the diagonal 1; empty of more than
+    /// [`MOST_IN_GRAPH`](Self::MOST_IN_GRAPH) categories.
     pub cooccurrence: Vec<f32>,
 }
 
@@ -40,6 +41,9 @@ const WORDS: &str = "words.npy";
 const COOCCURRENCE: &str = "cooccurrence.npy";
 
 impl Categories {
+    /// Most categories whose graph is made: it takes 4 bytes a pair, and 20 while its pairs are counted.
+    pub const MOST_IN_GRAPH: usize = 5000;
+
     /// With the graph estimated from the (partial) labels of the training split.
     ///
     /// # Panics
@@ -51,14 +55,18 @@ impl Categories {
         estimator: Cooccurrence,
     ) -> Self {
         assert_eq!(names.len(), labels.categories(), "names and label columns");
-        Self { names, words, cooccurrence: estimator.estimate(labels) }
+        let has_graph = names.len() <= Self::MOST_IN_GRAPH;
+        let cooccurrence = if has_graph { estimator.estimate(labels) } else { Vec::new() };
+        Self { names, words, cooccurrence }
     }
 
-    /// Writes `categories.json`, `cooccurrence.npy` `[C, C]` and, if there are word vectors, `words.npy`
+    /// Writes `categories.json`, if there is a graph `cooccurrence.npy` `[C, C]` and, if there are word vectors, `words.npy`
     /// `[C, E]` into a folder that is there.
     pub fn save(&self, dir: &Path) -> Result<()> {
         let count = self.names.len();
-        npy::write(&dir.join(COOCCURRENCE), &self.cooccurrence, &[count, count])?;
+        if !self.cooccurrence.is_empty() {
+            npy::write(&dir.join(COOCCURRENCE), &self.cooccurrence, &[count, count])?;
+        }
         if let Some(words) = &self.words {
             npy::write(&dir.join(WORDS), &words.values, &[count, words.width])?;
         }
@@ -77,6 +85,9 @@ impl Categories {
             .map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
         let words = words.then(|| Words::read(&dir.join(WORDS), &names)).transpose()?;
         let path = dir.join(COOCCURRENCE);
+        if names.len() > Self::MOST_IN_GRAPH && !path.exists() {
+            return Ok(Self { names, words, cooccurrence: Vec::new() });
+        }
         let Matrix { rows, cols: columns, values, .. } = arrays::read_matrix(&path)?;
         let count = names.len();
         if (rows, columns) != (count, count) {
@@ -118,6 +129,22 @@ mod tests {
         let labels = LabelMatrix::from_values(3, &[1, 1, -1, 1, -1, 0, 1, 0, 0, -1, 1, -1]);
         let names = ["cat", "a \"dog\"", "Kühlschrank"].map(str::to_owned).to_vec();
         Categories::new(names, words, &labels, Cooccurrence::default())
+    }
+
+    #[test]
+    fn many_categories_have_no_graph() {
+        let names = |count| (0..count).map(|c| format!("c{c}")).collect();
+        let labels = LabelMatrix::unknown(1, Categories::MOST_IN_GRAPH + 1);
+        let categories = Categories::new(
+            names(Categories::MOST_IN_GRAPH + 1),
+            None,
+            &labels,
+            Cooccurrence::Unbiased { shrinkage: 1.0 },
+        );
+        assert!(categories.cooccurrence.is_empty());
+        let dir = tempfile::tempdir().unwrap();
+        categories.save(dir.path()).unwrap();
+        assert_eq!(Categories::load(dir.path()).unwrap(), categories);
     }
 
     #[test]

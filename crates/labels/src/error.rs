@@ -51,13 +51,15 @@ impl Error {
         }
     }
 
-    /// An I/O failure at `path`; a file that is not there becomes [`Error::Missing`].
+    /// An I/O failure at `path`; a file that is not there becomes [`Error::Missing`], one that was read and does not
+    /// hold what it should [`Error::Data`].
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         match source.kind() {
             std::io::ErrorKind::NotFound => {
                 Error::Missing(format!("{}: no such file or folder", path.display()))
             }
+            std::io::ErrorKind::InvalidData => Error::Data(format!("{}: {source}", path.display())),
             _ => Error::Io { path, source },
         }
     }

@@ -21,6 +21,7 @@
 
 pub mod annotations;
 pub mod arrays;
+mod bounded;
 pub mod categories;
 mod cell_numbers;
 pub mod check;

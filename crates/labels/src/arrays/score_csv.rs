@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::bounded::Bounded;
 use crate::error::Problems;
 use crate::matrix::Matrix;
 use crate::{Error, Result};
@@ -60,7 +61,8 @@ pub(crate) fn read(path: &Path) -> Result<Matrix> {
 /// All lines that are not empty, with their numbers.
 fn csv_lines(path: &Path) -> Result<Vec<(u64, csv::StringRecord)>> {
     let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Bounded::lines(file));
     reader
         .records()
         .map(|record| match record {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
+use crate::bounded::LONGEST_LINE;
 use crate::formats::report::Report;
 use crate::{Error, Result};
 
@@ -22,7 +23,7 @@ pub(crate) struct Lines<'a, R> {
 
 impl<'a, R: BufRead> Lines<'a, R> {
     pub fn new(path: &'a Path, reader: R) -> Self {
-        Self { reader, bytes: Vec::new(), report: Report::new(path), longest: u64::MAX }
+        Self { reader, bytes: Vec::new(), report: Report::new(path), longest: LONGEST_LINE }
     }
 
     /// Refuses lines of more bytes, so that a file without ends of lines is not read into memory.

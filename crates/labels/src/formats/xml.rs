@@ -9,6 +9,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+use crate::bounded::Bounded;
 use crate::formats::report::{Report, shown};
 use crate::{Error, Result};
 
@@ -35,7 +36,7 @@ pub(crate) fn walk(
     report: &mut Report<'_>,
     mut each: impl FnMut(&str, Node<'_>, &mut Report<'_>),
 ) -> Result<()> {
-    let lines = Lines { inner: BufReader::with_capacity(buffer_bytes, source), line: 1 };
+    let lines = Lines { inner: BufReader::with_capacity(buffer_bytes, Bounded::xml(source)), line: 1 };
     let mut reader = Reader::from_reader(lines);
     reader.config_mut().expand_empty_elements = true;
     let mut bytes = Vec::new();

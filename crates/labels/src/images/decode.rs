@@ -19,6 +19,10 @@ use crate::{Error, Result};
 /// decoded image of that size takes 150 MB in each worker, and larger ones are rarely meant.
 pub const MAX_PIXELS: u64 = 50_000_000;
 
+/// Longest side of an image that is decoded, the longest that a JPEG has. Resizing keeps a row of pixels for every row
+/// of the result, so that one of 50 million pixels in a single row would take gigabytes.
+pub const MAX_SIDE_PX: u32 = 65_535;
+
 /// Most bytes that a file may have and that a decoder may allocate: [`MAX_PIXELS`] with four
 /// channels of 16 bits fit.
 const MAX_BYTES: u64 = 512 << 20;
@@ -166,6 +170,9 @@ fn decode_within_limits(bytes: &[u8]) -> Result<(Orientation, DynamicImage), Str
     if pixels == 0 {
         return Err(format!("an image of {width} × {height} pixels"));
     }
+    if width.max(height) > MAX_SIDE_PX {
+        return Err(format!("{width} × {height} pixels; a side is longer than {MAX_SIDE_PX}"));
+    }
     if pixels > MAX_PIXELS || decoder.total_bytes() > MAX_BYTES {
         return Err(format!("{width} × {height} pixels are too many"));
     }
@@ -228,6 +235,16 @@ mod tests {
         let error = decode_bytes(bytes, "x.jpg").unwrap_err();
         assert!(matches!(error, Error::Data(_)), "{error:?}");
         error.to_string()
+    }
+
+    #[test]
+    fn an_image_that_is_all_in_one_row_is_refused_before_it_is_decoded() {
+        let row = |width| encoded(image::GrayImage::new(width, 1), ImageFormat::Png);
+        assert!(decode_bytes(&row(MAX_SIDE_PX), "x.png").is_ok());
+        let message = message(&row(MAX_SIDE_PX + 1));
+        assert!(message.contains("65536 × 1 pixels; a side is longer than 65535"), "{message}");
+        let column = encoded(image::GrayImage::new(1, MAX_SIDE_PX + 1), ImageFormat::Png);
+        assert!(decode_bytes(&column, "x.png").is_err());
     }
 
     #[test]

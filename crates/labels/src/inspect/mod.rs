@@ -80,6 +80,9 @@ impl Inspection {
     /// How many pairs are listed.
     pub const PAIRS: usize = 10;
 
+    /// Most categories of which all pairs are counted, in tables of 2 × 4 bytes a pair.
+    pub const PAIRED: usize = 2000;
+
     /// Counts the labels of one split.
     pub fn of(annotations: &Annotations) -> Self {
         let Annotations { labels, categories, source, .. } = annotations;
@@ -134,12 +137,31 @@ fn per_category(labels: &LabelMatrix, names: &[String]) -> Vec<CategoryCounts> {
         .collect()
 }
 
-/// The pairs that stand together most often, most often first; ties keep column order.
+/// The pairs that stand together most often, most often first; ties keep column order. Of more categories than
+/// [`PAIRED`](Inspection::PAIRED), those with the most positives are paired.
 fn pairs(labels: &LabelMatrix, names: &[String]) -> Vec<Pair> {
+    let positives = labels.counts();
+    let mut paired: Vec<usize> = (0..names.len()).collect();
+    if paired.len() > Inspection::PAIRED {
+        paired.sort_by_key(|&category| std::cmp::Reverse(positives[category].0));
+        paired.truncate(Inspection::PAIRED);
+        paired.sort_unstable();
+        let names: Vec<String> = paired.iter().map(|&category| names[category].clone()).collect();
+        return pairs(&labels.select_categories(&paired), &names);
+    }
     let counts = PairCounts::of(labels);
     let all = (0..names.len()).flat_map(|i| (i + 1..names.len()).map(move |j| (i, j)));
-    let mut together: Vec<(usize, usize)> = all.filter(|&(i, j)| counts.both(i, j) > 0).collect();
-    together.sort_by_key(|&(i, j)| std::cmp::Reverse(counts.both(i, j)));
+    // So many are never more than asked for by much: a list of all would be larger than the counts.
+    let mut together: Vec<(usize, usize)> = Vec::new();
+    let by_count = |&(i, j): &(usize, usize)| std::cmp::Reverse(counts.both(i, j));
+    for pair in all.filter(|&(i, j)| counts.both(i, j) > 0) {
+        together.push(pair);
+        if together.len() >= 100 * Inspection::PAIRS {
+            together.sort_by_key(by_count);
+            together.truncate(Inspection::PAIRS);
+        }
+    }
+    together.sort_by_key(by_count);
     together.truncate(Inspection::PAIRS);
     let given = |i, j| f64::from(counts.both(i, j)) / f64::from(counts.positive_and_known(i, j));
     together

@@ -15,6 +15,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, Map
 use serde::{Deserialize, Serialize};
 
 use super::report::Report;
+use crate::bounded::Bounded;
 use crate::{Error, Result};
 
 mod entries;
@@ -158,7 +159,7 @@ pub(super) fn said(error: &serde_json::Error) -> String {
 
 /// A reader that knows the line of the byte it gave last.
 struct Counted<R> {
-    reader: BufReader<R>,
+    reader: BufReader<Bounded<R>>,
     line: Rc<Cell<usize>>,
     /// Whether that byte ended its line. The line is counted with the next byte: serde_json looks one byte
     /// ahead, and the end of a line still belongs to it.
@@ -167,7 +168,7 @@ struct Counted<R> {
 
 impl<R: Read> Counted<R> {
     fn new(reader: R) -> Self {
-        let reader = BufReader::with_capacity(1 << 20, reader);
+        let reader = BufReader::with_capacity(1 << 20, Bounded::json(reader));
         Self { reader, line: Rc::new(Cell::new(1)), ended: false }
     }
 

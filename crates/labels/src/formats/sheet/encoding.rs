@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
+use crate::bounded::Bounded;
 use crate::{Error, Result};
 
 /// How much of a file shows how it is written.
@@ -20,7 +21,7 @@ const LARGEST: u64 = 1 << 30;
 pub(super) fn open(path: &Path) -> Result<(Box<dyn BufRead>, String)> {
     let failed = |error| Error::io(path, error);
     let file = File::open(path).map_err(failed)?;
-    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut reader = BufReader::with_capacity(1 << 20, Bounded::lines(file));
     let head = reader.fill_buf().map_err(failed)?;
     let head = &head[..head.len().min(HEAD)];
     let Some(byte_order) = ByteOrder::of(head) else {
