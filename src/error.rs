@@ -95,6 +95,17 @@ impl Error {
         }
     }
 
+    /// Whether something was to be written where this user, or anybody, may only read.
+    pub fn is_read_only(&self) -> bool {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            Error::Labels(sarb_labels::Error::Io { source, .. }) => {
+                matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem)
+            }
+            _ => false,
+        }
+    }
+
     /// An I/O failure at `path`; a file that is not there is [missing](sarb_labels::Error::Missing).
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         sarb_labels::Error::io(path, source).into()

@@ -39,6 +39,7 @@ pub fn train(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Run> {
+    inputs.check_name()?;
     let lock = run_folder::claim(out, existing)?;
     // What costs nothing to check comes before anything is computed.
     let resumes = existing == Existing::Resume && Run::open(out).is_ok_and(|run| run.has_checkpoint());
@@ -178,6 +179,9 @@ fn ended(info: &mut RunInfo, state: &State, result: &Result<()>) -> RunInfo {
     info.clone()
 }
 
+/// What is left out of the training images, and why.
+const SKIPPED: &str = "data/skipped.csv";
+
 /// A new run: recipe, data and frozen backbone are saved, the network gets its initial weights.
 fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Result<Training> {
     run.save_recipe(recipe)?;
@@ -185,6 +189,12 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
     csv::write(&run.path("data/train.csv"), &prepared.annotations.select(&prepared.rows))?;
     if let Some(validation) = &prepared.validation {
         csv::write(&run.path("data/val.csv"), validation)?;
+    }
+    if !prepared.skipped.is_empty() {
+        let lines: Vec<String> =
+            prepared.skipped.iter().map(|broken| broken.why.replace('"', "\"\"")).collect();
+        let lines: String = lines.iter().map(|line| format!("\"{line}\"\n")).collect();
+        run.write(SKIPPED, format!("why\n{lines}").as_bytes())?;
     }
     if let MapSource::Frozen(extractor) = &prepared.source {
         extractor.keep(&run.path(EXTRACTOR_FILE))?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use sarb_labels::words::Words;
 
-use crate::Result;
 use crate::cache::limit::{self, Cleared, StoreInfo};
+use crate::{Error, Result};
 
 /// What a training reads beside its recipe.
 #[derive(Debug, Clone)]
@@ -23,6 +23,9 @@ pub struct Inputs {
     pub val_features: Option<PathBuf>,
     /// Where feature maps are cached.
     pub cache: Cache,
+    /// The largest share of the training images, 0…1, that is left out if they cannot be read; without it one such
+    /// image ends the training.
+    pub skip_broken: Option<f64>,
 }
 
 impl Inputs {
@@ -32,7 +35,24 @@ impl Inputs {
     /// [`Error::Missing`] where the system names no folder for caches.
     pub fn new(data: impl Into<PathBuf>) -> Result<Self> {
         let cache = Cache::default_folder()?;
-        Ok(Self { data: data.into(), weights: None, words: None, features: None, val_features: None, cache })
+        let (data, skip_broken) = (data.into(), None);
+        Ok(Self { data, weights: None, words: None, features: None, val_features: None, cache, skip_broken })
+    }
+
+    /// Refuses a data folder whose path cannot be written into files of text, as those of a run are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(crate) fn check_name(&self) -> Result<()> {
+        let path = std::path::absolute(&self.data).map_err(|e| Error::io(&self.data, e))?;
+        match path.to_str() {
+            Some(_) => Ok(()),
+            None => Err(Error::Usage(format!(
+                "{}: the name of the data folder is not UTF-8, and the files of a run cannot hold it; rename it, or give a \
+                 link to it",
+                path.display()
+            ))),
+        }
     }
 
     /// The file of the word vectors: the one that is named, or the data folder's, if it has one.

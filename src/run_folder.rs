@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "anchor.new.bpk",
     "data/train.csv",
     "data/val.csv",
+    "data/skipped.csv",
     "data/categories.json",
     "data/cooccurrence.npy",
     "data/words.npy",

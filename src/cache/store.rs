@@ -112,8 +112,24 @@ pub(crate) struct MapStore {
 }
 
 impl MapStore {
-    /// Opens or makes the store and notes that it was used now.
+    /// Opens or makes the store and notes that it was used now. One that cannot be written to, as another user's, is
+    /// opened to read what it holds.
     pub(crate) fn open(place: StorePlace) -> Result<Self> {
+        match Self::open_to_write(&place) {
+            Ok(in_use) => Ok(Self { place, _in_use: in_use }),
+            Err(error) if error.is_read_only() && place.file(INDEX).is_file() => {
+                let lock = place.cache.join(format!("{}.use", place.name));
+                let path = if lock.is_file() { lock } else { place.file(INDEX) };
+                let in_use = File::open(&path).map_err(|source| Error::io(&path, source))?;
+                in_use.lock_shared().map_err(|source| Error::io(&path, source))?;
+                Ok(Self { place, _in_use: in_use })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The lock that says that the store is in use.
+    fn open_to_write(place: &StorePlace) -> Result<File> {
         let folder = place.cache.join(&place.name);
         std::fs::create_dir_all(&place.cache).map_err(|source| Error::io(&place.cache, source))?;
         let (path, in_use) = lock_file(&place.cache, &place.name, "use")?;
@@ -126,7 +142,7 @@ impl MapStore {
         let noted = File::options().write(true).open(&about);
         let noted = noted.and_then(|file| file.set_modified(SystemTime::now()));
         noted.map_err(|source| Error::io(&about, source))?;
-        Ok(Self { place, _in_use: in_use })
+        Ok(in_use)
     }
 
     /// What the store holds now, mapped into memory.

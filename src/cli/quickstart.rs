@@ -129,6 +129,7 @@ impl Quickstart {
             features: None,
             val_features: None,
             cache: self.cache(),
+            skip_broken: None,
         };
         let (device, progress) = (sarb::device::open("cpu")?, Progress::new(recipe.train.epochs));
         let events = |event: sarb::Event<'_>| progress.show(event);

@@ -48,6 +48,10 @@ pub struct Train {
     /// Those of the images of val.csv
     #[arg(long, value_name = "FILE")]
     pub val_features: Option<PathBuf>,
+    /// Leave out training images that cannot be read, if they are no more than this share, such as 0.01 or 1%; which
+    /// ones is kept in the run, in data/skipped.csv
+    #[arg(long, value_name = "P", value_parser = proportion, conflicts_with = "folds")]
+    pub skip_broken: Option<f64>,
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -168,6 +172,7 @@ impl Train {
             features: self.features.clone(),
             val_features: self.val_features.clone(),
             cache: self.cache.cache()?,
+            skip_broken: self.skip_broken,
         })
     }
 }

@@ -130,6 +130,7 @@ impl Tune {
             features: given(&self.features)?,
             val_features: given(&self.val_features)?,
             cache: self.cache.cache()?,
+            skip_broken: None,
         })
     }
 }

@@ -65,8 +65,8 @@ impl Settings for MlGcnRecipe {
     }
 
     fn check(&self) -> Result<()> {
-        ranges::at_least_one("hidden", self.hidden)?;
-        ranges::at_least_one("word_width", self.word_width)?;
+        ranges::width("hidden", self.hidden)?;
+        ranges::width("word_width", self.word_width)?;
         ranges::dropout("dropout", self.dropout)
     }
 

@@ -89,7 +89,7 @@ impl NetworkRecipe {
     /// Refuses values out of range.
     pub fn check(&self) -> Result<()> {
         for (key, value) in [("dim", self.dim), ("joint", self.joint), ("word_width", self.word_width)] {
-            ranges::at_least_one(&format!("network.{key}"), value)?;
+            ranges::width(&format!("network.{key}"), value)?;
         }
         ranges::dropout("network.dropout", self.dropout)?;
         ranges::dropout("network.dropout_classifier", self.dropout_classifier)

@@ -74,7 +74,7 @@ pub const PAIRS: Key = Key::new(
 impl PairRecipe {
     /// Refuses values out of range.
     pub fn check(&self) -> Result<()> {
-        ranges::at_least_one("pairs.width", self.width)?;
+        ranges::width("pairs.width", self.width)?;
         ranges::weight("pairs.weight", self.weight)?;
         ranges::weight("pairs.gamma_negative", self.gamma_negative)?;
         ranges::weight("pairs.gamma_positive", self.gamma_positive)?;

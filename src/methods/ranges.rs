@@ -2,9 +2,14 @@
 
 use crate::{Error, Result};
 
-/// At least one of something.
+/// At least one of something, and no more than there can be.
 pub fn at_least_one(key: &str, value: usize) -> Result<()> {
-    check(value > 0, key, value, "1 or more")
+    check((1..=1_000_000).contains(&value), key, value, "1 to 1000000")
+}
+
+/// The width of a layer: two of the largest take a gigabyte between them.
+pub fn width(key: &str, value: usize) -> Result<()> {
+    check((1..=16_384).contains(&value), key, value, "1 to 16384")
 }
 
 /// A share that may be all.
@@ -38,6 +43,7 @@ mod tests {
             "dropout is 1; expected 0 or more and less than 1"
         );
         assert!(share("alpha", f64::NAN).is_err() && weight("w", f64::INFINITY).is_err());
+        assert!(width("dim", 1 << 20).is_err() && at_least_one("dim", usize::MAX).is_err());
         assert!(at_least_one("dim", 1).is_ok() && share("alpha", 1.0).is_ok() && weight("w", 0.0).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! From a recipe and a data folder to what the loop reads: labels are hidden, `val.csv` is read or a
 //! validation split is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
 
+pub mod broken;
 mod positives_only;
 mod told;
 pub mod val_file;
@@ -25,6 +26,7 @@ use crate::loader::features::Features;
 use crate::loader::mixing::{MixedImages, MixtureDraw};
 use crate::loader::{Examples, ImageFiles};
 use crate::methods::mixup::Mixing;
+use crate::prepare::broken::Broken;
 use crate::recipe::{DataRecipe, Recipe, Select};
 use crate::run::ValOrigin;
 use crate::{Error, Result};
@@ -51,6 +53,8 @@ pub struct Prepared {
     pub channels: usize,
     /// Hash of the labels and image paths.
     pub fingerprint: String,
+    /// Images of the training file that cannot be read, and are left out as the user allows.
+    pub skipped: Vec<Broken>,
     /// What a person should know before the training starts.
     pub notes: Vec<String>,
     /// What makes the result worth little.
@@ -83,6 +87,7 @@ pub fn prepare(
     selectable(recipe, inputs)?;
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
     annotations.labels = known_labels(&annotations, &recipe.data)?;
+    let (annotations, skipped) = broken::left_out(annotations, inputs, cancel)?;
     let val = val_file::open(recipe, inputs, &annotations)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     few_enough_for_a_graph(recipe, annotations.categories.len())?;
@@ -107,7 +112,11 @@ pub fn prepare(
         );
     }
     let opening = Opening { recipe, inputs, device, events, cancel };
-    let opened = opening.open(&annotations.images, &rows)?;
+    let opened = opening.open(&annotations.images, &rows);
+    let opened = opened.map_err(|error| match inputs.features {
+        Some(_) => error,
+        None => broken::all(error, &annotations, cancel),
+    })?;
     if let MapSource::Frozen(extractor) = &opened.source {
         notes.extend(extractor.note(recipe));
     }
@@ -135,6 +144,13 @@ pub fn prepare(
             rows: held_out.clone(),
         },
     };
+    if !skipped.is_empty() {
+        warnings.push(format!(
+            "{} training images cannot be read and are left out, as --skip-broken allows; data/skipped.csv in the run \
+             names them",
+            skipped.len()
+        ));
+    }
     let positives = selection.labels.count(Label::Positive);
     // Of val.csv and of the test images it is said elsewhere.
     let held_out_select = !held_out.is_empty() && !matches!(recipe.train.select, Select::Last | Select::Test);
@@ -148,6 +164,7 @@ pub fn prepare(
     let val_file = val.as_ref().map(|val| val_file::origin(val, inputs)).transpose()?;
     let validation = val.or_else(|| (!held_out.is_empty()).then(|| annotations.select(&held_out)));
     Ok(Prepared {
+        skipped,
         categories,
         annotations,
         rows,

@@ -50,6 +50,7 @@ impl Folder {
             features: Some(self.path().join("train.npy")),
             val_features: val_features.exists().then_some(val_features),
             cache: Cache::in_folder(self.path().join("cache")),
+            skip_broken: None,
         }
     }
 

@@ -314,10 +314,15 @@ impl Recipe {
             "a number of at least 0",
             train.weight_decay >= 0.0 && train.weight_decay.is_finite(),
         )?;
-        for (key, value) in
-            [("train.batch_size", train.batch_size), ("train.decay_epochs", train.decay_epochs)]
-        {
-            positive(key, value as f64)?;
+        const MOST: usize = 1_000_000;
+        for (key, value, least) in [
+            ("train.batch_size", train.batch_size, 1),
+            ("train.decay_epochs", train.decay_epochs, 1),
+            ("train.epochs", train.epochs, 0),
+            ("backbone.views", self.backbone.views, 0),
+        ] {
+            let expected = format!("{least} to {MOST}");
+            proportion(key, value as f64, &expected, (least..=MOST).contains(&value))?;
         }
         proportion(
             "data.size_px",

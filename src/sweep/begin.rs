@@ -1,8 +1,9 @@
 //! Beginning a sweep or taking one up: what is wrong is found here, before anything is trained.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::state::{FILE, Sweep, same_file};
 use super::{evaluation, features};
@@ -15,6 +16,10 @@ use crate::{Error, Result};
 
 /// Held while `sweep.toml` is read and written.
 const LOCK: &str = "sweep.lock";
+/// How long another process may hold it before that is said.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl Sweep {
     /// Begins a sweep in its folder, or takes up the one in it; returns the recipe of each cell.
@@ -29,6 +34,7 @@ impl Sweep {
     /// for begun cells whose settings changed; [`Error::Sweep`] with all that is wrong with the inputs of
     /// cells that are not trained.
     pub fn begin(&self, evaluate_again: bool) -> Result<Vec<Recipe>> {
+        self.inputs().check_name()?;
         let recipes = self.recipes()?;
         self.check_folder()?;
         let is_begun = self.dir.join(FILE).is_file();
@@ -39,7 +45,7 @@ impl Sweep {
         let path = self.dir.join(LOCK);
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let file = file.map_err(|e| Error::io(&path, e))?;
-        file.lock().map_err(|e| Error::io(&path, e))?;
+        wait_for(&file, &path)?;
         if !self.dir.join(FILE).is_file() {
             self.save()?;
             return Ok(recipes);
@@ -58,6 +64,7 @@ impl Sweep {
     /// # Errors
     /// Those of [`begin`](Self::begin), but for changes of what cells are evaluated on.
     pub fn check(&self) -> Result<Vec<Recipe>> {
+        self.inputs().check_name()?;
         let recipes = self.recipes()?;
         self.check_folder()?;
         match self.dir.join(FILE).is_file() {
@@ -137,6 +144,7 @@ impl Sweep {
             features: self.features.clone(),
             val_features: self.val_features.clone(),
             cache: Cache::in_folder(&self.dir),
+            skip_broken: None,
         }
     }
 
@@ -231,6 +239,28 @@ impl Sweep {
                 .into(),
         );
         Err(Error::Incompatible(problems.join("\n")))
+    }
+}
+
+/// Takes the lock, for which others hold it only as long as it takes to read and write `sweep.toml`.
+fn wait_for(file: &File, path: &Path) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => std::thread::sleep(BETWEEN_LOOKS),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Usage(format!(
+                    "{}: another process has begun this sweep for {} s and is still at its beginning; run this again when \
+                     its first cell is being trained",
+                    path.display(),
+                    PATIENCE.as_secs()
+                )));
+            }
+            // A file system without locks: no reason not to sweep on it.
+            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => return Ok(()),
+            Err(TryLockError::Error(e)) => return Err(Error::io(path, e)),
+        }
     }
 }
 

@@ -267,6 +267,7 @@ impl State {
             features: self.features.clone(),
             val_features: self.val_features.clone(),
             cache: Cache::in_folder(&self.dir),
+            skip_broken: None,
         }
     }
 

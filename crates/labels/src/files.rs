@@ -8,11 +8,12 @@ use crate::temporary::create_in;
 use crate::{Error, Result};
 
 /// A file that is written piece by piece: `path` holds the old content until [`commit`](Self::commit), and then the
-/// whole new one. Until then it is a temporary file in the same folder, which goes when this is dropped.
+/// whole new one. Until then it is a temporary file in the same folder, which goes when this is dropped. A link stays
+/// one; a pipe or a device, which cannot be replaced, is written to at once.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
-    temporary: Temporary,
+    temporary: Option<Temporary>,
     writer: BufWriter<File>,
 }
 
@@ -25,8 +26,21 @@ impl AtomicFile {
         if path.file_name().is_none() {
             return Err(Error::Usage(format!("{}: expected a file name", path.display())));
         }
-        let (temporary, file) = Temporary::create(folder_of(path))?;
-        Ok(Self { path: path.into(), temporary, writer: BufWriter::with_capacity(1 << 18, file) })
+        let path = if path.is_symlink() { linked(path) } else { path.to_path_buf() };
+        let (temporary, file) = match path.metadata() {
+            Ok(there) if there.is_dir() => {
+                return Err(Error::Usage(format!("{}: a folder; expected a file name", path.display())));
+            }
+            Ok(there) if !there.is_file() => {
+                let file = File::options().write(true).open(&path);
+                (None, file.map_err(|source| Error::io(&path, source))?)
+            }
+            _ => {
+                let (temporary, file) = Temporary::create(folder_of(&path))?;
+                (Some(temporary), file)
+            }
+        };
+        Ok(Self { path, temporary, writer: BufWriter::with_capacity(1 << 18, file) })
     }
 
     /// Puts the file where it belongs.
@@ -37,12 +51,19 @@ impl AtomicFile {
         let Self { path, temporary, mut writer } = self;
         let failed = |source| Error::io(&path, source);
         writer.flush().map_err(failed)?;
+        let Some(temporary) = temporary else { return Ok(()) };
         writer.get_ref().sync_all().map_err(failed)?;
         // Closed before it is renamed, as Windows asks for.
         drop(writer);
         std::fs::rename(&temporary.path, &path).map_err(failed)?;
         sync_folder(folder_of(&path)).map_err(failed)
     }
+}
+
+/// Where a link leads, also if nothing is there.
+fn linked(link: &Path) -> PathBuf {
+    let target = || Some(folder_of(link).join(std::fs::read_link(link).ok()?));
+    link.canonicalize().ok().or_else(target).unwrap_or_else(|| link.to_path_buf())
 }
 
 impl Write for AtomicFile {
@@ -265,6 +286,33 @@ mod tests {
         assert_eq!(error.kind(), crate::error::Kind::Missing);
         assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_links_and_pipes_and_devices_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        for text in ["to nothing yet", "to a file"] {
+            write_atomically(&link, |writer| writer.write_all(text.as_bytes())).unwrap();
+            assert!(link.is_symlink() && std::fs::read_to_string(&file).unwrap() == text);
+        }
+        let before = std::fs::metadata("/dev/null").unwrap();
+        write_atomically(Path::new("/dev/null"), |writer| writer.write_all(b"gone")).unwrap();
+        let after = std::fs::metadata("/dev/null").unwrap();
+        assert!(!after.is_file() && after.file_type() == before.file_type());
+
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        write_atomically(&pipe, |writer| writer.write_all(b"through")).unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(write_atomically(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("a folder"));
+        assert_eq!(names(folder.path()).len(), 3);
     }
 
     #[test]

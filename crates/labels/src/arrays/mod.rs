@@ -6,6 +6,7 @@
 pub mod npy;
 mod score_csv;
 
+use std::fs::File;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -96,11 +97,14 @@ fn convert<const N: usize>(bytes: &[u8], big_endian: bool, into: &mut [f32], val
     }
 }
 
-/// A memory-mapped array of floating-point numbers whose first axis counts rows.
+/// An array of floating-point numbers in a file, whose first axis counts rows. Rows are read from the file when they
+/// are wanted; one that is cut short meanwhile is an error and, unlike with a mapped file, nothing worse.
 #[derive(Debug)]
 pub struct ArrayFile {
     path: PathBuf,
-    bytes: Mmap,
+    file: File,
+    /// Bytes of the file when it was opened.
+    length: usize,
     /// Where the numbers begin.
     start: usize,
     shape: Vec<usize>,
@@ -119,15 +123,15 @@ struct Layout {
 }
 
 impl ArrayFile {
-    /// Maps a `.npy` file, or a `.safetensors` file with one tensor or one called `name`.
+    /// Opens a `.npy` file, or a `.safetensors` file with one tensor or one called `name`.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Io`], or [`Error::Data`] saying what is accepted.
     pub fn open(path: &Path, name: &str) -> Result<Self> {
         let io = |source| Error::io(path, source);
-        let file = std::fs::File::open(path).map_err(io)?;
-        // SAFETY: the map is read-only and private to this value. A file cut short by somebody else
-        // while it is mapped ends the program, as for every program that maps files.
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the map is read-only, and gone when the header is read. A file cut short by somebody else at this
+        // very moment ends the program, as for every program that maps files.
         let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
         let layout = match extension(path).as_str() {
             "npy" => npy_layout(&bytes),
@@ -136,8 +140,8 @@ impl ArrayFile {
         };
         let Layout { start, shape, element, big_endian, fortran_order } =
             layout.map_err(|reason| Error::Data(format!("{}: {reason}", path.display())))?;
-        let array =
-            Self { path: path.to_path_buf(), bytes, start, shape, element, big_endian, fortran_order };
+        let (path, length) = (path.to_path_buf(), bytes.len());
+        let array = Self { path, file, length, start, shape, element, big_endian, fortran_order };
         array.check_length()?;
         Ok(array)
     }
@@ -155,21 +159,27 @@ impl ArrayFile {
     /// Fills `into` with row `row`, later axes in C order.
     ///
     /// # Errors
-    /// [`Error::Data`] for a value that is not a finite `f32`.
+    /// [`Error::Data`] for a value that is not a finite `f32`, [`Error::Io`] if the file can no longer be read.
     ///
     /// # Panics
     /// If there is no such row or `into` has not a row's length.
     pub fn read_row(&self, row: usize, into: &mut [f32]) -> Result<()> {
         let row_len: usize = self.shape[1..].iter().product();
         assert!(row < self.shape[0] && into.len() == row_len, "row {row} of {:?}", self.shape);
-        let from = |place: usize| &self.bytes[self.start + place * self.element.bytes()..];
+        let size = self.element.bytes();
+        let read = |place: usize, bytes: &mut [u8]| {
+            let read = read_exact_at(&self.file, bytes, (self.start + place * size) as u64);
+            read.map_err(|source| Error::io(&self.path, source))
+        };
+        let mut bytes = vec![0; if self.fortran_order { size } else { row_len * size }];
         if self.fortran_order {
             for (index, value) in into.iter_mut().enumerate() {
-                let number = from(self.fortran_place(row, index));
-                self.element.convert(number, self.big_endian, std::slice::from_mut(value));
+                read(self.fortran_place(row, index), &mut bytes)?;
+                self.element.convert(&bytes, self.big_endian, std::slice::from_mut(value));
             }
         } else {
-            self.element.convert(from(row * row_len), self.big_endian, into);
+            read(row * row_len, &mut bytes)?;
+            self.element.convert(&bytes, self.big_endian, into);
         }
         match into.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
@@ -205,14 +215,32 @@ impl ArrayFile {
         }
         let count = self.shape.iter().try_fold(self.element.bytes(), |all, &size| all.checked_mul(size));
         match count.and_then(|count| count.checked_add(self.start)) {
-            Some(end) if end <= self.bytes.len() => Ok(()),
+            Some(end) if end <= self.length => Ok(()),
             _ => Err(self.refuse(format!(
                 "shape {:?} needs more than the {} bytes of the file; is it cut short?",
-                self.shape,
-                self.bytes.len()
+                self.shape, self.length
             ))),
         }
     }
+}
+
+/// Fills `bytes` from a place of a file, wherever its cursor is.
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// As on Unix; the cursor moves, and nothing here depends on it.
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        (bytes, offset) = (&mut bytes[read..], offset + read as u64);
+    }
+    Ok(())
 }
 
 fn npy_layout(bytes: &[u8]) -> Result<Layout, String> {
@@ -320,6 +348,20 @@ mod tests {
             assert_eq!((matrix.rows, matrix.cols), (2, 3));
             assert_eq!(matrix.values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.5], "{kind} {fortran_order}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_an_error() {
+        let folder = folder();
+        let path = folder.path().join("a.npy");
+        npy::write(&path, &[0.5; 3000], &[3, 1000]).unwrap();
+        let array = ArrayFile::open(&path, "features").unwrap();
+        let mut row = vec![0.0; 1000];
+        array.read_row(2, &mut row).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(6000).unwrap();
+        let error = array.read_row(2, &mut row).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("a.npy"), "{error}");
+        array.read_row(0, &mut row).unwrap();
     }
 
     #[test]
