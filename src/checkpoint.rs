@@ -99,9 +99,10 @@ fn with_offer(run: &Run, which: Which, error: Error) -> Error {
         saved.files.check(folder, MODEL).map(|()| saved.state.epoch)
     });
     Error::Incompatible(match whole {
-        Ok(epoch) => {
-            format!("{message}; the checkpoint of {} epochs, --checkpoint {}, is whole", epoch, other.name())
-        }
+        Ok(epoch) => format!(
+            "{message}; the checkpoint `{0}`, of {epoch} epochs, is whole: evaluate and predict take it by --checkpoint {0}",
+            other.name()
+        ),
         Err(_) => message,
     })
 }

@@ -161,8 +161,7 @@ fn unfinished(run: &Run) -> Result<Option<String>> {
     };
     let what = match (info.status, FolderLock::holder(run.dir())?) {
         (Status::Done, _) => return Ok(None),
-        (_, Some(0)) => format!("is still being trained by another process, {after}"),
-        (_, Some(process)) => format!("is still being trained by process {process}, {after}"),
+        (_, Some(holder)) => format!("is still being trained by {holder}, {after}"),
         (Status::Running, None) => format!("was killed {after}; train it with --resume to its end"),
         (Status::Interrupted, None) => format!("was stopped {after}; train it with --resume to its end"),
         (Status::Failed, None) => {

@@ -109,14 +109,14 @@ fn with_anchor(trainer: &Trainer, info: &mut RunInfo) -> Result<()> {
 
 /// A run whose newest checkpoint is gone would begin anew and put untrained weights in the place of its best ones.
 fn keep_trained(dir: &Path) -> Result<()> {
-    let run = Run::at(dir);
-    match run.checkpoint_dir(Which::Best) {
-        Ok(_) => Err(Error::Missing(format!(
+    // The best of a training that was killed at its very beginning is what it would begin with again.
+    match Run::at(dir).saved(Which::Best) {
+        Ok(best) if best.state.epoch > 0 => Err(Error::Missing(format!(
             "{}: checkpoints/last, from which a run is resumed, is not there, though checkpoints/best is; put it back, \
              train into another --out, or let --force begin anew in this one",
             dir.display()
         ))),
-        Err(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! A folder that one process at a time writes to.
 //!
 //! The lock is the system's, on a file in the folder, so that it ends with its process however that ends; the
-//! file stays and holds the process's id for the message to the next one.
+//! file stays and holds the process's id and host for the message to the next one.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -24,38 +25,38 @@ impl FolderLock {
     /// Locks a folder, which must be there.
     ///
     /// # Errors
-    /// [`Error::Usage`] with the id of the process that has it; what writing to the folder says.
+    /// [`Error::Usage`] with the process that has it; what writing to the folder says.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = options.map_err(|e| Error::io(&path, e))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(folder, holder(&mut file).unwrap_or(0))),
+            Err(TryLockError::WouldBlock) => return Err(in_use(folder, &holder(&mut file))),
             // A file system without locks: no reason not to train on it.
             Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(e)) => return Err(Error::io(&path, e)),
         }
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| {
-            writeln!(file, "{}", std::process::id())?;
+            writeln!(file, "{} {}", std::process::id(), host())?;
             file.flush()
         });
         written.map_err(|e| Error::io(&path, e))?;
         Ok(Self { file })
     }
 
-    /// The id of the process that has the folder, if one has; 0 where it cannot be read.
+    /// The process that has the folder, if one has.
     ///
     /// # Errors
     /// If the file cannot be opened.
-    pub fn holder(folder: &Path) -> Result<Option<u32>> {
+    pub fn holder(folder: &Path) -> Result<Option<Holder>> {
         let path = folder.join(Self::FILE);
         let mut file = match File::open(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|e| Error::io(&path, e))?,
         };
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file).unwrap_or(0))),
+            Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
             _ => Ok(None),
         }
     }
@@ -68,19 +69,45 @@ impl Drop for FolderLock {
     }
 }
 
-/// The id in a lock file; a process that has just taken it may not have written it yet, and on some systems a
+/// A process that has a folder. A process that has just taken it may not have written its id yet, and on some systems a
 /// locked file cannot be read.
-fn holder(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id, where it can be read.
+    pub process: Option<u32>,
+    /// Its host, where it is another.
+    pub host: Option<String>,
 }
 
-/// The refusal of a folder that a process has; `process` is 0 where its id cannot be read.
-pub fn in_use(folder: &Path, process: u32) -> Error {
-    let who = if process == 0 { "another process".into() } else { format!("process {process}") };
+impl fmt::Display for Holder {
+    /// `process 12 on node-7`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.process {
+            Some(process) => write!(f, "process {process}")?,
+            None => f.write_str("another process")?,
+        }
+        self.host.as_ref().map_or(Ok(()), |host| write!(f, " on {host}"))
+    }
+}
+
+fn holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    if file.read_to_string(&mut text).is_err() {
+        return Holder::default();
+    }
+    let mut words = text.split_whitespace();
+    let process = words.next().and_then(|word| word.parse().ok());
+    Holder { process, host: words.next().filter(|name| *name != host()).map(str::to_owned) }
+}
+
+fn host() -> String {
+    sysinfo::System::host_name().unwrap_or_default().replace(char::is_whitespace, "-")
+}
+
+/// The refusal of a folder that a process has.
+pub fn in_use(folder: &Path, holder: &Holder) -> Error {
     Error::Usage(format!(
-        "{} is in use by {who}; wait until that ends, stop it, or give another --out",
+        "{} is in use by {holder}; wait until that ends, stop it, or give another --out",
         folder.display()
     ))
 }
@@ -114,10 +141,22 @@ mod tests {
         let error = FolderLock::take(dir.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
-        assert_eq!(FolderLock::holder(dir.path()).unwrap(), Some(std::process::id()));
+        let own = Holder { process: Some(std::process::id()), host: None };
+        assert_eq!(FolderLock::holder(dir.path()).unwrap(), Some(own));
         drop(lock);
         assert_eq!(FolderLock::holder(dir.path()).unwrap(), None);
         assert!(FolderLock::take(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_process_on_another_host_is_named_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lock = FolderLock::take(dir.path()).unwrap();
+        lock.file.rewind().unwrap();
+        lock.file.write_all(b"12 node-7\n").unwrap();
+        lock.file.set_len(10).unwrap();
+        let message = FolderLock::take(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("is in use by process 12 on node-7;"), "{message}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn claim(dir: &Path, existing: Existing) -> Result<Option<FolderLock>> {
 /// Those of [`claim`].
 pub fn check_free(dir: &Path, existing: Existing) -> Result<()> {
     match FolderLock::holder(dir)? {
-        Some(process) => Err(in_use(dir, process)),
+        Some(holder) => Err(in_use(dir, &holder)),
         None => check(dir, existing),
     }
 }

@@ -48,14 +48,14 @@ fn a_flipped_bit_in_any_file_of_a_run_is_named() {
     ] {
         let message = damaged(file, &|run| evaluate(run, &[]));
         if file.starts_with("checkpoints") {
-            assert!(message.contains("of 4 epochs, --checkpoint last, is whole"), "{message}");
+            assert!(message.contains("the checkpoint `last`, of 4 epochs, is whole"), "{message}");
         }
     }
     for file in ["model.bpk", "optimizer.bpk", "state.json"] {
         let message = damaged(&format!("checkpoints/last/{file}"), &|run| {
             [train(run), vec!["--resume".into(), "--set".into(), "train.epochs=5".into()]].concat()
         });
-        assert!(message.contains("--checkpoint best, is whole"), "{message}");
+        assert!(message.contains("take it by --checkpoint best"), "{message}");
     }
     // What is offered works.
     flip(&whole.join("checkpoints/best/model.bpk"));

@@ -246,4 +246,36 @@ mod tests {
         let gradient = alpha.grad(&gradients).expect("tracked").into_data();
         gradient.assert_approx_eq::<f32>(&TensorData::from([-16.0]), Tolerance::absolute(1e-6));
     }
+
+    proptest::proptest! {
+        /// Whatever is known and whatever is blended: known cells keep representation and target, and a blended cell
+        /// lies between its own representation and the other one.
+        #[test]
+        fn blending_changes_unknown_cells_alone(
+            values in proptest::collection::vec(-1_i8..2, 3..60),
+            share in 0.0_f32..1.0,
+        ) {
+            let categories = 3;
+            let values = &values[..values.len() / categories * categories];
+            let (device, images) = (Device::flex(), values.len() / categories);
+            let labels = LabelMatrix::from_values(categories, values);
+            let clean = ramp(images, categories, &device);
+            let own = clean.to_data().try_to_vec::<f32>().expect("f32");
+            let blended = blend_instances(&clean, &labels, scalar(share, &device));
+            let found = representations(&clean, &blended).into_data().try_to_vec::<f32>().expect("f32");
+            let targets = blended.targets.clone().into_data().try_to_vec::<f32>().expect("f32");
+            for cell in 0..values.len() {
+                let pair = (images - 1 - cell / categories) * categories + cell % categories;
+                let blends = values[cell] == 0 && values[pair] == 1;
+                proptest::prop_assert_eq!(blended.cells.contains(&cell), blends);
+                for d in [2 * cell, 2 * cell + 1] {
+                    let other = own[2 * pair + d % 2];
+                    let expected = if blends { share * own[d] + (1.0 - share) * other } else { own[d] };
+                    proptest::prop_assert!((found[d] - expected).abs() <= 1e-4 * expected.abs().max(1.0));
+                }
+                let target = if blends { 1.0 - share } else { f32::from(values[cell]) };
+                proptest::prop_assert!((targets[cell] - target).abs() < 1e-6);
+            }
+        }
+    }
 }

@@ -146,4 +146,35 @@ mod tests {
              1,1e-3,10.0,,0.250000,0.500000,,\n2,1e-3,10.0,,0.250000,0.500000,2.000000,0.500000\n"
         );
     }
+
+    proptest::proptest! {
+        /// Another best epoch was chosen when JSON gave back a loss that was one unit off.
+        #[test]
+        fn a_state_reads_back_to_the_last_bit(
+            best in -1e3_f64..1e3,
+            losses in proptest::collection::vec(proptest::num::f64::NORMAL, 0..6),
+            seconds in 0.0_f64..1e9,
+            epoch in 0_usize..1000,
+        ) {
+            let losses: Vec<(String, f64)> =
+                losses.into_iter().enumerate().map(|(at, loss)| (format!("loss{at}"), loss)).collect();
+            let row = EpochRow {
+                epoch,
+                losses: losses.clone(),
+                scalars: losses.clone(),
+                validation_loss: Some(best),
+                validation_map: losses.first().map(|(_, loss)| *loss),
+                learning_rate: best / 3.0,
+                images_per_second: seconds / 7.0,
+                wall_time: seconds,
+            };
+            let best = Some((best, epoch));
+            let first_loss = losses.first().map(|(_, loss)| *loss);
+            let state = State { epoch, losses, first_loss, best, seconds, history: vec![row], ..State::default() };
+            let dir = tempfile::tempdir().unwrap();
+            let (path, saved) = (dir.path().join("state.json"), Saved { state, files: Hashes::default() });
+            std::fs::write(&path, crate::seal::json(&saved)).unwrap();
+            proptest::prop_assert_eq!(crate::seal::read_json::<Saved>(&path).unwrap(), saved);
+        }
+    }
 }

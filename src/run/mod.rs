@@ -9,13 +9,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sarb_labels::categories::Categories;
+use sarb_labels::files::{folder_of, write_atomically};
+use serde::{Deserialize, Serialize};
+
 use crate::recipe::Recipe;
 use crate::seal::{self, Hashes, json, read_json};
 use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
-use sarb_labels::categories::Categories;
-use sarb_labels::files::{folder_of, write_atomically};
-use serde::{Deserialize, Serialize};
 
 pub use history::{EpochRow, Saved, State};
 pub use info::{MapOrigin, RunInfo, Status, ValOrigin, Validated};

@@ -213,7 +213,11 @@ fn matching(backbone: &Backbone, sources: &Sources<'_>, path: &Path) -> Result<B
     let layout = layout(backbone);
     let fit = Fit::new(&layout, sources);
     if !fit.is_complete() {
-        let hint = recognized(sources).map(|name| format!("; it looks like {name}")).unwrap_or_default();
+        let hint = recognized(sources)
+            .map(|name| {
+                format!("; it looks like {name}: if the recipe means that one, --set backbone.name={name}")
+            })
+            .unwrap_or_default();
         let name = backbone.name();
         return Err(Error::Incompatible(format!(
             "{}: does not fit {name}: {}{hint}",

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
@@ -247,5 +248,40 @@ fn time_of_coco() {
         let start = std::time::Instant::now();
         let map = evaluate(&scores, &labels, &names(80), 0.0).unwrap().map;
         println!("{:?} (mAP {map:.4})", start.elapsed());
+    }
+}
+
+proptest! {
+    /// What cannot change a metric does not: the order of images, another scale of scores that keeps their order, what is
+    /// said of unknown cells.
+    #[test]
+    fn metrics_know_nothing_of_order_scale_and_unknown_cells(
+        seed in 0_u64..1 << 40,
+        images in 1_usize..40,
+        categories in 1_usize..5,
+    ) {
+        let (scores, labels) = random_data(seed, images, categories);
+        let matrix = LabelMatrix::from_values(categories, &labels);
+        let measured = |scores: &[f32], labels: &LabelMatrix| {
+            evaluate(scores, labels, &names(categories), 0.0).unwrap()
+        };
+        let scored = measured(&scores, &matrix);
+        prop_assert!((0.0..=1.0).contains(&scored.map) && (0.0..=1.0).contains(&scored.map_plain));
+
+        let mut order: Vec<usize> = (0..images).collect();
+        order.shuffle(&mut rng(seed, Stream::Synthetic, 3, 0));
+        let shuffled: Vec<f32> =
+            order.iter().flat_map(|&row| scores[row * categories..(row + 1) * categories].to_vec()).collect();
+        let other = measured(&shuffled, &matrix.select(&order));
+        prop_assert!((other.map - scored.map).abs() < 1e-12 && (other.map_plain - scored.map_plain).abs() < 1e-12);
+        // Exact in floating point, ties stay ties and the threshold 0 stays where it is.
+        let scaled: Vec<f32> = scores.iter().map(|score| score * 4.0).collect();
+        prop_assert_eq!(&measured(&scaled, &matrix), &scored);
+        let unknown = |cell: usize| labels[cell] == 0;
+        let changed: Vec<f32> = (0..scores.len())
+            .map(|cell| if unknown(cell) { 1.0 - scores[cell] } else { scores[cell] })
+            .collect();
+        let blind = measured(&changed, &matrix);
+        prop_assert_eq!((blind.map, blind.map_plain), (scored.map, scored.map_plain));
     }
 }
