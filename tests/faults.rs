@@ -5,6 +5,7 @@
 //! `SARB_FAULTS=all cargo test --release --test integration -- --ignored faults --nocapture` tries all
 //! (docs/reliability.md has the figures).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -131,25 +132,37 @@ const CASES: [Case; 6] = [
     },
 ];
 
-/// The program under strace, which injects `fault` at call number `at` of a thread; the calls go to `log`.
-fn traced(args: &[String], fault: Option<(&str, usize)>, log: &Path) -> Output {
+/// A call by its name, and which of its kind it is, from 1.
+type Point = (String, usize);
+
+/// The program under strace, which injects `fault` at a point; the calls go to `log`.
+fn traced(args: &[String], fault: Option<(&str, &Point)>, log: &Path) -> Output {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", &arg(log), "-e", &format!("trace={CALLS}")]);
-    if let Some((fault, at)) = fault {
-        command.args(["-e", &format!("inject={CALLS}:{fault}:when={at}")]);
+    if let Some((fault, (call, at))) = fault {
+        // strace counts the calls of each kind for themselves.
+        command.args(["-e", &format!("inject={call}:{fault}:when={at}")]);
     }
     command.arg(env!("CARGO_BIN_EXE_sarb")).args(args).env("NO_COLOR", "1");
     command.output().expect("strace")
 }
 
-/// How many calls the busiest thread made.
-fn calls(log: &Path) -> usize {
+/// The calls of the busiest thread.
+fn points(log: &Path) -> Vec<Point> {
     let text = std::fs::read_to_string(log).unwrap();
-    let mut by_thread = std::collections::HashMap::<&str, usize>::new();
-    // A call that another thread interrupts in the log takes a second line there.
-    let begun = text.lines().filter(|line| !line.contains(" resumed>"));
-    begun.filter_map(|line| line.split(' ').next()).for_each(|id| *by_thread.entry(id).or_default() += 1);
-    by_thread.into_values().max().unwrap_or(0)
+    let mut by_thread = HashMap::<&str, Vec<Point>>::new();
+    for line in text.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        // A call that another thread interrupts in the log takes a second line, without its arguments.
+        let Some((name, _)) = call.trim_start().split_once('(').filter(|(name, _)| !name.contains(' '))
+        else {
+            continue;
+        };
+        let calls = by_thread.entry(thread).or_default();
+        let before = calls.iter().filter(|(other, _)| other == name).count();
+        calls.push((name.to_owned(), before + 1));
+    }
+    by_thread.into_values().max_by_key(Vec::len).unwrap_or_default()
 }
 
 /// Files of the program below a folder that are not whole.
@@ -180,19 +193,18 @@ fn try_points(fault: &str) {
         assert!(traced(&(case.args)(&dir), None, &log).status.success(), "{}", case.name);
         let expected = (case.result)(&dir);
         std::fs::rename(&dir, &whole).unwrap();
-        let count = calls(&log);
-        assert!(count > 5, "{}: {count} calls", case.name);
+        let points = points(&log);
+        let count = points.len();
+        assert!(count > 5, "{}: {points:?}", case.name);
         let step = if all { 1 } else { count.div_ceil(POINTS) };
-        let (mut hit, mut last) = (0, 0);
-        for at in (1..=count).step_by(step) {
+        let mut hit = 0;
+        for point in points.iter().step_by(step) {
             copy(&before, &dir);
-            let output = traced(&(case.args)(&dir), Some((fault, at)), &log);
+            let output = traced(&(case.args)(&dir), Some((fault, point)), &log);
             let said = String::from_utf8_lossy(&output.stderr);
-            let here = format!("{}, {fault} at call {at} of {count}: {said}", case.name);
+            let here = format!("{}, {fault} at {point:?}: {said}", case.name);
             assert!(!said.contains("panicked") && output.status.code() != Some(1), "{here}");
-            if !output.status.success() {
-                (hit, last) = (hit + 1, at);
-            }
+            hit += usize::from(!output.status.success());
             if !(case.done)(&dir).exists() {
                 let again = sarb(&borrow(&(case.again)(&dir)));
                 let said = String::from_utf8_lossy(&again.stderr);
@@ -203,11 +215,7 @@ fn try_points(fault: &str) {
             assert!(left.is_empty(), "{here}\nleft over: {left:?}");
             std::fs::remove_dir_all(&dir).unwrap();
         }
-        println!(
-            "{}: {fault}: {} points tried of {count} calls, {hit} ended it",
-            case.name,
-            count.div_ceil(step)
-        );
+        println!("{}: {fault}: {} points tried of {count}, {hit} ended it", case.name, count.div_ceil(step));
     }
 }
 
