@@ -39,7 +39,7 @@ def main():
     sarb = args.sarb.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     start = args.out / "quickstart"
-    if not (start / "data/train.csv").exists():
+    if not (start / "trunk.safetensors").exists():
         subprocess.run([sarb, "--quiet", "quickstart", "--out", start], check=True, stdout=subprocess.DEVNULL)
     run = args.out / "run"
     command = [sarb, "--quiet", "--threads", "1", "train", "--method", "sarb", "--known", "0.3", "--force"]
