@@ -126,6 +126,16 @@ fn what_is_not_at_hand_is_said() {
     assert!(!page(&run).contains("data:image/jpeg"));
     // Another split was never measured.
     assert!(notes(&["--split", "train"]).contains("no scores of the train images"));
+    // Of another checkpoint it is the page of that one.
+    let test = arg(features().join("test.npy"));
+    sarb_ok(&["evaluate", &arg(&run), "--features", &test, "--checkpoint", "last"]);
+    let other = notes(&[]);
+    assert!(
+        other.contains("is of the checkpoint") && other.contains("--split test --checkpoint best"),
+        "{other}"
+    );
+    assert_eq!(notes(&["--checkpoint", "last"]), "[]");
+    sarb_ok(&["evaluate", &arg(&run), "--features", &test]);
     // Scores that are not of these labels are not measured.
     std::fs::copy(run.join("evaluation/scores-anchor.npy"), run.join("evaluation/scores.npy")).unwrap();
     assert!(notes(&[]).contains("is not of the scores beside it; run `sarb evaluate"));

@@ -30,7 +30,7 @@ pub struct Report {
     /// Of runs: how many best and how many worst images are put into the page, at most 50; 0 for none [default: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=50))]
     pub images: Option<u8>,
-    /// Of runs: which checkpoint draws the heat maps [default: best]
+    /// Of runs: which checkpoint was evaluated and draws the heat maps [default: best]
     #[arg(long, value_enum)]
     pub checkpoint: Option<Which>,
     #[command(flatten)]

@@ -20,17 +20,18 @@ impl Report {
     pub fn page_of_runs(&self) -> Result<()> {
         let out = self.page()?;
         let split = self.split.unwrap_or(Split::Test);
+        let checkpoint = self.checkpoint.unwrap_or(Which::Best);
         let mut runs: Vec<ReadRun> = self
             .dirs
             .iter()
-            .map(|dir| ReadRun::open(dir, self.data.as_deref(), split))
+            .map(|dir| ReadRun::open(dir, self.data.as_deref(), split, checkpoint))
             .collect::<Result<_>>()?;
         let measured = self.measured(&mut runs, split)?;
         let settings = Settings {
             bootstrap: self.bootstrap.options(),
             images: self.images.unwrap_or(IMAGES).into(),
             split,
-            checkpoint: self.checkpoint.unwrap_or(Which::Best),
+            checkpoint,
         };
         let page = Page::of(&runs, measured.as_ref(), &settings)?;
         page.save(&out)?;

@@ -70,17 +70,20 @@ impl Run {
         if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Whether a measurement is of the run's best checkpoint as it is now, and its scores are the ones that are
-    /// kept; else what it is of, as `is of the checkpoint "last"`.
+    /// Whether a measurement is of a checkpoint of the run as it is now, and its scores are the ones that are kept; else
+    /// what it is of, as `is of the checkpoint "last"`.
     ///
     /// # Errors
     /// If the checkpoint or the scores cannot be read.
-    pub fn outdated(&self, measurement: &Measurement) -> Result<Option<&'static str>> {
+    pub fn outdated(&self, measurement: &Measurement, which: Which) -> Result<Option<&'static str>> {
         let Some(made_of) = &measurement.made_of else { return Ok(None) };
-        if made_of.checkpoint != Which::Best {
-            return Ok(Some("is of the checkpoint \"last\""));
+        if made_of.checkpoint != which {
+            return Ok(Some(match made_of.checkpoint {
+                Which::Best => "is of the checkpoint \"best\"",
+                Which::Last => "is of the checkpoint \"last\"",
+            }));
         }
-        let now = self.saved(Which::Best)?.files;
+        let now = self.saved(which)?.files;
         let differs = |weights: &str| now.get(MODEL).is_some_and(|now| now != weights);
         if made_of.weights.as_deref().is_some_and(differs) {
             return Ok(Some("is of an earlier state of the training"));

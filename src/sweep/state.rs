@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim;
 use super::plan::{Cell, Plan};
-use crate::run::{Run, Status};
+use crate::run::{Run, Status, Which};
 use crate::seal::{json, read_json};
 use crate::{Error, Result};
 
@@ -167,7 +167,7 @@ impl Sweep {
         let run = Run::open(&self.folder(cell))?;
         match run.measurement(self.split)? {
             // Of another checkpoint or of other scores, by hand: the sweep measures the cell anew.
-            Some(measured) if run.outdated(&measured)?.is_none() => {
+            Some(measured) if run.outdated(&measured, Which::Best)?.is_none() => {
                 Ok(Some((measured.scores.map, run.info()?.seconds)))
             }
             _ => Ok(None),
@@ -180,7 +180,7 @@ impl Sweep {
             return Ok(None);
         }
         let run = Run::open(&self.folder(cell))?;
-        run.measurement(self.split)?.map_or(Ok(None), |measured| run.outdated(&measured))
+        run.measurement(self.split)?.map_or(Ok(None), |measured| run.outdated(&measured, Which::Best))
     }
 
     /// Whether nothing but the evaluation is left.

@@ -67,7 +67,7 @@ pub struct Settings {
     pub images: usize,
     /// Which split is measured.
     pub split: Split,
-    /// The checkpoint that draws the heat maps.
+    /// The checkpoint that was evaluated and draws the heat maps.
     pub checkpoint: Which,
 }
 

@@ -8,7 +8,7 @@ use sarb_labels::{Annotations, Label, Split, dataset};
 use super::history::History;
 use crate::recipe::Recipe;
 use crate::report::saved::saved_scores;
-use crate::run::{ANCHOR_SCORES, Run, RunInfo, SCORES, Status};
+use crate::run::{ANCHOR_SCORES, Run, RunInfo, SCORES, Status, Which};
 use crate::{Error, Result};
 
 /// One run as its folder says.
@@ -58,7 +58,7 @@ impl ReadRun {
     /// # Errors
     /// [`Error::Missing`] for a folder that is no run, [`Error::Incompatible`] for a damaged one; what reading the
     /// labels says, if their folder is `given`.
-    pub fn open(dir: &Path, given: Option<&Path>, split: Split) -> Result<Self> {
+    pub fn open(dir: &Path, given: Option<&Path>, split: Split, which: Which) -> Result<Self> {
         let run = Run::open(dir)?;
         let (info, recipe, names) = (run.info()?, run.recipe()?, run.categories()?.names);
         let mut notes = Vec::new();
@@ -83,7 +83,7 @@ impl ReadRun {
             ));
         }
         let history = History::read(&run.path("metrics.csv"))?;
-        let saved = match saved(&run, &info, &names, given, split) {
+        let saved = match saved(&run, &info, &names, given, (split, which)) {
             Ok(Some(saved)) => Some(saved),
             Ok(None) => {
                 notes.push(format!(
@@ -119,13 +119,14 @@ fn saved(
     info: &RunInfo,
     names: &[String],
     given: Option<&Path>,
-    split: Split,
+    (split, which): (Split, Which),
 ) -> Result<Option<Saved>> {
     let Some(measured) = run.measurement(split)? else { return Ok(None) };
-    if let Some(why) = run.outdated(&measured)? {
+    if let Some(why) = run.outdated(&measured, which)? {
         return Err(Error::Data(format!(
-            "its measurement of the {split} images {why}; run `sarb evaluate {}`",
-            run.dir().display()
+            "its measurement of the {split} images {why}; run `sarb evaluate {} --split {split} --checkpoint {}`",
+            run.dir().display(),
+            which.name()
         )));
     }
     let folder = given.unwrap_or(&info.data);
