@@ -96,7 +96,7 @@ impl Error {
     }
 
     /// Whether something was to be written where this user, or anybody, may only read.
-    pub fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         match self {
             Error::Labels(sarb_labels::Error::Io { source, .. }) => {

@@ -15,7 +15,7 @@ use crate::inputs::Inputs;
 use crate::loader::Loader;
 use crate::memory::peak_rss_mb;
 use crate::model::Model;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, broken, prepare};
 use crate::recipe::{Recipe, Schedule, TrainRecipe, Validation};
 use crate::recognizer::EXTRACTOR_FILE;
 use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated, Which};
@@ -191,10 +191,7 @@ fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Re
         csv::write(&run.path("data/val.csv"), validation)?;
     }
     if !prepared.skipped.is_empty() {
-        let lines: Vec<String> =
-            prepared.skipped.iter().map(|broken| broken.why.replace('"', "\"\"")).collect();
-        let lines: String = lines.iter().map(|line| format!("\"{line}\"\n")).collect();
-        run.write(SKIPPED, format!("why\n{lines}").as_bytes())?;
+        run.write(SKIPPED, &broken::table(&prepared.skipped))?;
     }
     if let MapSource::Frozen(extractor) = &prepared.source {
         extractor.keep(&run.path(EXTRACTOR_FILE))?;

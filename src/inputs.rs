@@ -1,7 +1,7 @@
 //! What a training reads beside its recipe.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sarb_labels::words::Words;
 
@@ -44,15 +44,27 @@ impl Inputs {
     /// # Errors
     /// [`Error::Usage`].
     pub(crate) fn check_name(&self) -> Result<()> {
-        let path = std::path::absolute(&self.data).map_err(|e| Error::io(&self.data, e))?;
-        match path.to_str() {
-            Some(_) => Ok(()),
-            None => Err(Error::Usage(format!(
-                "{}: the name of the data folder is not UTF-8, and the files of a run cannot hold it; rename it, or give a \
-                 link to it",
-                path.display()
-            ))),
-        }
+        check_name("--data", &self.data)
+    }
+
+    /// Refuses any path that cannot, for sweeps and tunings, which note them all.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(crate) fn check_names(&self) -> Result<()> {
+        self.files().into_iter().try_for_each(|(flag, path)| check_name(flag, path))
+    }
+
+    /// The folder and the files that are given, with the flags that name them.
+    fn files(&self) -> Vec<(&'static str, &PathBuf)> {
+        let files = [
+            ("--data", Some(&self.data)),
+            ("--weights", self.weights.as_ref()),
+            ("--words", self.words.as_ref()),
+            ("--features", self.features.as_ref()),
+            ("--val-features", self.val_features.as_ref()),
+        ];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path?))).collect()
     }
 
     /// The file of the word vectors: the one that is named, or the data folder's, if it has one.
@@ -68,15 +80,19 @@ impl Inputs {
 
     /// The arguments that say the same to another `sarb train`, but for the cache.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
-        let files = [
-            ("--data", Some(&self.data)),
-            ("--weights", self.weights.as_ref()),
-            ("--words", self.words.as_ref()),
-            ("--features", self.features.as_ref()),
-            ("--val-features", self.val_features.as_ref()),
-        ];
-        let given = files.into_iter().filter_map(|(flag, path)| Some((flag, path?)));
-        given.flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
+        self.files().into_iter().flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
+    }
+}
+
+/// Refuses a path that cannot be written into a file of text.
+pub(crate) fn check_name(flag: &str, path: &Path) -> Result<()> {
+    let path = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::Usage(format!(
+            "{flag} {}: this path is not UTF-8, and the files that note it cannot hold it; rename it, or give a link to it",
+            path.display()
+        ))),
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Train {
     pub val_features: Option<PathBuf>,
     /// Leave out training images that cannot be read, if they are no more than this share, such as 0.01 or 1%; which
     /// ones is kept in the run, in data/skipped.csv
-    #[arg(long, value_name = "P", value_parser = proportion, conflicts_with = "folds")]
+    #[arg(long, value_name = "P", value_parser = proportion, conflicts_with_all = ["folds", "dry_run"])]
     pub skip_broken: Option<f64>,
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

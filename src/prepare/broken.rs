@@ -70,6 +70,14 @@ pub fn all(error: Error, annotations: &Annotations, cancel: &Cancel) -> Error {
     }
 }
 
+/// What is left out as a table, for people.
+pub fn table(broken: &[Broken]) -> Vec<u8> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let lines = std::iter::once("why").chain(broken.iter().map(|broken| broken.why.as_str()));
+    lines.for_each(|line| table.write_record([line]).expect("records of one field"));
+    table.into_inner().expect("a table in memory")
+}
+
 fn named(broken: &[Broken], all: usize, more: &str) -> Error {
     let count = broken.len();
     let lines: Vec<&str> = broken.iter().take(NAMED).map(|broken| broken.why.as_str()).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::state::{FILE, Sweep, same_file};
 use super::{evaluation, features};
-use crate::inputs::{Cache, Inputs};
+use crate::inputs::{Cache, Inputs, check_name};
 use crate::lock;
 use crate::preflight::{self, Evaluated};
 use crate::recipe::Recipe;
@@ -34,7 +34,7 @@ impl Sweep {
     /// for begun cells whose settings changed; [`Error::Sweep`] with all that is wrong with the inputs of
     /// cells that are not trained.
     pub fn begin(&self, evaluate_again: bool) -> Result<Vec<Recipe>> {
-        self.inputs().check_name()?;
+        self.check_names()?;
         let recipes = self.recipes()?;
         self.check_folder()?;
         let is_begun = self.dir.join(FILE).is_file();
@@ -64,7 +64,7 @@ impl Sweep {
     /// # Errors
     /// Those of [`begin`](Self::begin), but for changes of what cells are evaluated on.
     pub fn check(&self) -> Result<Vec<Recipe>> {
-        self.inputs().check_name()?;
+        self.check_names()?;
         let recipes = self.recipes()?;
         self.check_folder()?;
         match self.dir.join(FILE).is_file() {
@@ -72,6 +72,13 @@ impl Sweep {
             false => self.check_inputs(&recipes)?,
         }
         Ok(recipes)
+    }
+
+    /// What `sweep.toml` is to hold can be written into it.
+    fn check_names(&self) -> Result<()> {
+        self.inputs().check_names()?;
+        check_name("the folder of the plan,", &self.base)?;
+        self.test_features.iter().try_for_each(|path| check_name("--test-features", path))
     }
 
     /// The sweep in the folder is this one, and its inputs are still there.

@@ -122,6 +122,7 @@ impl Origin {
 /// [`Error::Recipe`] and [`Error::Usage`] for a recipe or a space that does not go; [`Error::Data`] where nothing can
 /// be judged; [`Error::Usage`] for a folder that is none or was begun with something else.
 pub(super) fn begin(dir: &Path, origin: &Origin, inputs: &Inputs, seed: u64, held_out: f64) -> Result<Begun> {
+    inputs.check_names()?;
     let (recipe, mut notes) = origin.read(&[])?;
     if recipe.protocol == Protocol::Reference {
         return Err(Error::Recipe(
