@@ -1,21 +1,89 @@
-//! A folder that one process at a time writes to.
+//! A folder or a file that one process at a time writes to.
 //!
-//! The lock is the system's, on a file in the folder, so that it ends with its process however that ends; the
-//! file stays and holds the process's id and host for the message to the next one.
+//! The lock is the system's, on a file, so that it ends with its process however that ends; the file stays and holds
+//! the process's id and host for the message to the next one.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sarb_labels::temporary::is_temporary;
 
 use crate::{Error, Result};
 
+/// How often one who waits looks again.
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// After so many looks one who waits says for whom: most locks are held for less than these two seconds. Looks are
+/// counted and not seconds, because a clock may stand still.
+const SILENT_LOOKS: usize = 20;
+
+/// A file that no other process of this program has locked while this lives.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Locks the file, which is made if it is not there; or says which process has it.
+    ///
+    /// # Errors
+    /// What opening and writing the file says.
+    pub fn try_take(path: &Path) -> Result<Result<Self, Holder>> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = options.map_err(|e| Error::io(path, e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Err(holder(&mut file))),
+            // A file system without locks: no reason not to work on it.
+            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(e)) => return Err(Error::io(path, e)),
+        }
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| {
+            writeln!(file, "{} {}", std::process::id(), host())?;
+            file.flush()
+        });
+        written.map_err(|e| Error::io(path, e))?;
+        Ok(Ok(Self { file }))
+    }
+
+    /// Locks the file as soon as no other process has it. Meanwhile calls `waiting` every [`BETWEEN_LOOKS`], which
+    /// may end the waiting with an error of its own: with the process that is waited for when that is to be said,
+    /// once for each, else with nothing.
+    ///
+    /// # Errors
+    /// Those of [`try_take`](Self::try_take) and of `waiting`.
+    pub fn wait(path: &Path, mut waiting: impl FnMut(Option<&Holder>) -> Result<()>) -> Result<Self> {
+        let (mut looks, mut told) = (0, None);
+        loop {
+            let holder = match Self::try_take(path)? {
+                Ok(lock) => return Ok(lock),
+                Err(holder) => Some(holder),
+            };
+            looks += 1;
+            if looks > SILENT_LOOKS && holder != told {
+                waiting(holder.as_ref())?;
+                told = holder;
+            } else {
+                waiting(None)?;
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // An id that is no longer true helps nobody; the lock itself ends with the file.
+        let _ = self.file.set_len(0);
+    }
+}
+
 /// A folder that no other process of this program writes to while this lives.
 #[derive(Debug)]
 pub struct FolderLock {
-    file: File,
+    _lock: FileLock,
 }
 
 impl FolderLock {
@@ -27,22 +95,10 @@ impl FolderLock {
     /// # Errors
     /// [`Error::Usage`] with the process that has it; what writing to the folder says.
     pub fn take(folder: &Path) -> Result<Self> {
-        let path = folder.join(Self::FILE);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = options.map_err(|e| Error::io(&path, e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(folder, &holder(&mut file))),
-            // A file system without locks: no reason not to train on it.
-            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(e)) => return Err(Error::io(&path, e)),
+        match FileLock::try_take(&folder.join(Self::FILE))? {
+            Ok(lock) => Ok(Self { _lock: lock }),
+            Err(holder) => Err(in_use(folder, &holder)),
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| {
-            writeln!(file, "{} {}", std::process::id(), host())?;
-            file.flush()
-        });
-        written.map_err(|e| Error::io(&path, e))?;
-        Ok(Self { file })
     }
 
     /// The process that has the folder, if one has.
@@ -59,13 +115,6 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
             _ => Ok(None),
         }
-    }
-}
-
-impl Drop for FolderLock {
-    fn drop(&mut self) {
-        // An id that is no longer true helps nobody; the lock itself ends with the file.
-        let _ = self.file.set_len(0);
     }
 }
 
@@ -151,12 +200,32 @@ mod tests {
     #[test]
     fn a_process_on_another_host_is_named_with_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut lock = FolderLock::take(dir.path()).unwrap();
-        lock.file.rewind().unwrap();
-        lock.file.write_all(b"12 node-7\n").unwrap();
-        lock.file.set_len(10).unwrap();
+        let _lock = FolderLock::take(dir.path()).unwrap();
+        std::fs::write(dir.path().join(FolderLock::FILE), "12 node-7\n").unwrap();
         let message = FolderLock::take(dir.path()).unwrap_err().to_string();
         assert!(message.contains("is in use by process 12 on node-7;"), "{message}");
+    }
+
+    #[test]
+    fn one_who_waits_hears_once_for_whom_and_goes_on_when_it_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.lock");
+        let mut lock = Some(FileLock::try_take(&path).unwrap().unwrap());
+        let (mut looks, mut told) = (0, Vec::new());
+        let waiting = |holder: Option<&Holder>| {
+            looks += 1;
+            told.extend(holder.map(|holder| (looks, holder.to_string())));
+            if looks == SILENT_LOOKS + 3 {
+                lock = None;
+            }
+            Ok(())
+        };
+        drop(FileLock::wait(&path, waiting).unwrap());
+        assert_eq!(told, [(SILENT_LOOKS + 1, format!("process {}", std::process::id()))]);
+
+        let _lock = FileLock::try_take(&path).unwrap().unwrap();
+        let stopped = FileLock::wait(&path, |_| Err(Error::Stopped));
+        assert!(matches!(stopped, Err(Error::Stopped)));
     }
 
     #[test]

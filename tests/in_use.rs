@@ -1,10 +1,16 @@
 //! Folders in use, and runs that did not come to their end.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{arg, borrow, change, command, features, quick, sarb, sarb_fails, sarb_ok};
+use crate::frozen::on_frozen_trunk;
+use crate::support::{
+    arg, borrow, change, command, data, features, quick, random_trunk, sarb, sarb_fails, sarb_ok,
+};
+use crate::sweep::{Fixture, LINEAR};
 
 /// A training of many epochs, begun.
 fn long_training(run: &Path) -> (Vec<String>, Child) {
@@ -58,9 +64,63 @@ fn a_run_in_use_is_refused_and_one_that_was_killed_is_taken_up() {
     let short = format!("train.epochs={}", epoch.max(1) + 1);
     // Only the number of epochs may change, and only grow: the recipe that was saved is made shorter first.
     change(&run.join("recipe.toml"), "epochs = 4000", &short["train.".len()..].replace('=', " = "));
-    let (data, train) = (arg(crate::support::data()), arg(features().join("train.npy")));
+    let (data, train) = (arg(data()), arg(features().join("train.npy")));
     sarb_ok(&["train", "--data", &data, "--features", &train, "--out", &arg(&run), "--resume"]);
     assert!(!said_of(&run).contains("not finished"));
+}
+
+/// Holds a lock as process 12 on node-7 does until a command says so, and lets that come to its end.
+fn is_waited_for_aloud(lock: &Path, args: &[String], expected: &str) {
+    std::fs::write(lock, "12 node-7\n").unwrap();
+    let held = File::options().write(true).open(lock).unwrap();
+    held.try_lock().unwrap();
+    let begun = Instant::now();
+    let mut child = command(&borrow(args)).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = said.find(|line| line.contains("waiting for"));
+    assert!(line.as_ref().is_some_and(|line| line.contains(expected)), "{line:?}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    drop(held);
+    let rest: Vec<String> = said.collect();
+    assert!(child.wait().unwrap().success(), "{rest:?}");
+    assert!(!rest.iter().any(|line| line.contains("waiting for")), "{rest:?}");
+}
+
+#[test]
+fn a_command_that_waits_for_maps_of_another_process_says_for_whom() {
+    let dir = tempfile::tempdir().unwrap();
+    let (weights, run, cache) =
+        (random_trunk(dir.path()), arg(dir.path().join("run")), dir.path().join("cache"));
+    let mut args = on_frozen_trunk("ssgrl", &weights, &run, &["backbone.views=0"]);
+    args.extend(["--cache".into(), arg(&cache)]);
+    sarb_ok(&borrow(&args));
+    // The other one is about to compute those of the test images.
+    let ending = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "append");
+    let locks = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).filter(ending);
+    let locks: Vec<PathBuf> = locks.collect();
+    assert_eq!(locks.len(), 1, "the clean view");
+    let evaluate = ["evaluate", &run, "--cache", &arg(&cache)].map(String::from);
+    is_waited_for_aloud(
+        &locks[0],
+        &evaluate,
+        "waiting for process 12 on node-7, which computes feature maps",
+    );
+    // They are there now, and nobody is waited for.
+    let held = File::options().write(true).open(&locks[0]).unwrap();
+    held.try_lock().unwrap();
+    sarb_ok(&borrow(&evaluate));
+}
+
+#[test]
+fn a_sweep_that_another_process_is_beginning_is_waited_for_aloud() {
+    let fixture = Fixture::new("known = [0.5]", &[LINEAR]);
+    std::fs::create_dir(fixture.out()).unwrap();
+    let lock = fixture.out().join("sweep.lock");
+    is_waited_for_aloud(
+        &lock,
+        &fixture.args(&[]),
+        "waiting for process 12 on node-7, which is beginning this sweep",
+    );
 }
 
 #[test]

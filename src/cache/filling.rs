@@ -11,10 +11,30 @@ use sarb_labels::random::{Stream, rng};
 
 use crate::cache::store::{Appender, ContentHash, MapStore};
 use crate::loader::{ExampleKind, Examples, Loader, View};
+use crate::lock::Holder;
 use crate::{Error, Result};
 
 /// Maps of `b` images, `b × 3 × S × S -> b × F × H × W`.
 pub type Extract<'a> = dyn FnMut(&[f32], usize) -> Result<Vec<f32>> + 'a;
+
+/// What happens while maps are looked up and computed.
+#[derive(Debug, Clone, Copy)]
+pub enum CacheEvent<'a> {
+    /// So many maps of so many are there.
+    Maps {
+        /// How many are there.
+        done: usize,
+        /// How many are wanted.
+        total: usize,
+    },
+    /// Another process computes maps of the same extractor and view; this one waits for it.
+    Waiting(&'a Holder),
+    /// It waits on, and there is nothing new to say.
+    Pause,
+}
+
+/// Hears of it, and may end the work with an error of its own.
+pub type Hear<'a> = dyn FnMut(CacheEvent<'_>) -> Result<()> + 'a;
 
 /// Images that the extractor gets at once.
 const BATCH: usize = 16;
@@ -57,7 +77,7 @@ pub(crate) struct Filling<'a> {
     pub(crate) transform: &'a Transform,
     pub(crate) images: &'a [ToCache],
     pub(crate) extract: &'a mut Extract<'a>,
-    pub(crate) progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
+    pub(crate) hear: &'a mut Hear<'a>,
     pub(crate) done: usize,
     pub(crate) total: usize,
 }
@@ -68,7 +88,8 @@ impl Filling<'_> {
         let held = store.maps()?;
         // Only readers of a full store need not wait for one who appends to it.
         if self.images.iter().any(|image| held.slot(&image.key).is_none()) {
-            let mut appender = store.appender(|| (self.progress)(self.done, self.total))?;
+            let mut appender = store
+                .appender(|holder| (self.hear)(holder.map_or(CacheEvent::Pause, CacheEvent::Waiting)))?;
             let missing: Vec<ToCache> =
                 self.images.iter().filter(|image| !appender.contains(&image.key)).cloned().collect();
             let computed = self.compute(view, missing, &mut appender);
@@ -77,13 +98,17 @@ impl Filling<'_> {
             computed
         } else {
             self.done += self.images.len();
-            (self.progress)(self.done, self.total)
+            self.tell()
         }
+    }
+
+    fn tell(&mut self) -> Result<()> {
+        (self.hear)(CacheEvent::Maps { done: self.done, total: self.total })
     }
 
     fn compute(&mut self, view: usize, missing: Vec<ToCache>, appender: &mut Appender) -> Result<()> {
         self.done += self.images.len() - missing.len();
-        (self.progress)(self.done, self.total)?;
+        self.tell()?;
         let rows: Vec<usize> = (0..missing.len()).collect();
         let batches = rows.chunks(BATCH).map(<[usize]>::to_vec).collect();
         let views = Arc::new(ViewsToCache { images: missing, transform: self.transform.clone(), view });
@@ -97,7 +122,7 @@ impl Filling<'_> {
                 appender.append(*key, &to_halves(map, &image.path)?)?;
             }
             self.done += batch.rows.len();
-            (self.progress)(self.done, self.total)?;
+            self.tell()?;
         }
         Ok(())
     }

@@ -196,7 +196,7 @@ mod tests {
     fn store(dir: &Path, about: &str, maps: u8, age: u64) -> (MapStore, StorePlace) {
         let place = StorePlace::new(dir, about.into(), 500);
         let store = MapStore::open(place.clone()).unwrap();
-        let mut appender = store.appender(|| Ok(())).unwrap();
+        let mut appender = store.appender(|_| Ok(())).unwrap();
         for map in 0..maps {
             appender.append([map; 32], &[map; 1000]).unwrap();
         }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::cache::filling::{Extract, Filling, HashedImage, ToCache};
+use crate::cache::filling::{Extract, Filling, HashedImage, Hear, ToCache};
 use crate::cache::limit::make_room;
 use crate::cache::store::{ContentHash, MapStore, StorePlace};
 use crate::cache::{CacheSpec, CachedMaps, CachedView, Survey, content_hashes, drawn_view, want};
@@ -68,10 +68,10 @@ pub fn with_mixtures(
     paths: &[PathBuf],
     draw: &MixtureDraw,
     extract: &mut Extract,
-    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    hear: &mut Hear,
 ) -> Result<MixedMaps> {
     check_views(spec)?;
-    let hashes = content_hashes(paths, progress)?;
+    let hashes = content_hashes(paths, hear)?;
     let shape = plain.shape();
     let mut views = Vec::with_capacity(spec.views);
     for view in 1..=spec.views {
@@ -82,7 +82,7 @@ pub fn with_mixtures(
         let store = MapStore::open(place)?;
         let total = wanted.len();
         let mut filling =
-            Filling { transform: &spec.transform, images: &wanted, extract, progress, done: 0, total };
+            Filling { transform: &spec.transform, images: &wanted, extract, hear, done: 0, total };
         filling.fill(view, &store)?;
         let keys: Vec<ContentHash> = wanted.iter().map(|mixture| mixture.key).collect();
         views.push(MixedView { maps: CachedView::new(store, &keys, spec)?, mixtures });
@@ -99,10 +99,10 @@ pub fn survey_mixtures(
     paths: &[PathBuf],
     shape: [usize; 3],
     draw: &MixtureDraw,
-    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    hear: &mut Hear,
 ) -> Result<Survey> {
     check_views(spec)?;
-    let hashes = content_hashes(paths, progress)?;
+    let hashes = content_hashes(paths, hear)?;
     let mut survey = Survey::default();
     for view in 1..=spec.views {
         let wanted = mixed(draw, &draw.of_view(view as u64), &hashes, paths);
@@ -145,7 +145,7 @@ fn place(spec: &CacheSpec, view: usize, shape: [usize; 3]) -> StorePlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::cached_maps;
+    use crate::cache::{CacheEvent, cached_maps};
     use sarb_labels::images::transform::Transform;
 
     #[test]
@@ -173,11 +173,11 @@ mod tests {
             computed += images;
             Ok(pixels.chunks_exact(pixels.len() / images).map(|pixels| pixels[0]).collect())
         };
-        let mut progress = |_: usize, _: usize| Ok(());
+        let mut hear = |_: CacheEvent<'_>| Ok(());
         let draw = MixtureDraw { rows: vec![0, 1, 3], seed: 0, from_epoch: 2, concentration: 1 };
         let mut open = |extract: &mut Extract| {
-            let plain = cached_maps(&spec, &paths, [1, 1, 1], extract, &mut progress).unwrap();
-            with_mixtures(plain, &spec, &paths, &draw, extract, &mut progress).unwrap()
+            let plain = cached_maps(&spec, &paths, [1, 1, 1], extract, &mut hear).unwrap();
+            with_mixtures(plain, &spec, &paths, &draw, extract, &mut hear).unwrap()
         };
         let maps = open(&mut extract);
         let read = |row, view| {

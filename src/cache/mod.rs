@@ -29,7 +29,7 @@ use crate::cache::store::{ContentHash, MapStore, Maps, StorePlace};
 use crate::loader::{ExampleKind, Examples, View};
 use crate::{Error, Result};
 
-pub use crate::cache::filling::Extract;
+pub use crate::cache::filling::{CacheEvent, Extract, Hear};
 
 /// Which maps are wanted, and where and how many may be kept.
 #[derive(Debug, Clone)]
@@ -136,9 +136,9 @@ pub(crate) fn drawn_view(seed: u64, epoch: u64, row: usize, views: usize) -> usi
 /// The maps of `paths`, `shape` = `[F, H, W]` each, in view 0 and the `views` augmented ones;
 /// `extract` computes those that the cache lacks, `b × 3 × S × S -> b × F × H × W`.
 ///
-/// `progress` hears how many maps of how many are there, and ends the work with an error of its own:
+/// `hear` is told how many maps of how many are there, and ends the work with an error of its own:
 /// what is computed by then is kept. When another process computes maps of the same extractor and
-/// view, this one waits for it and finds them done.
+/// view, this one says so, waits for it and finds them done.
 ///
 /// # Errors
 /// Those of [`images::decode`], of the callbacks and of the disk; [`Error::Data`] naming an image
@@ -151,17 +151,16 @@ pub fn cached_maps(
     paths: &[PathBuf],
     shape: [usize; 3],
     extract: &mut Extract,
-    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    hear: &mut Hear,
 ) -> Result<CachedMaps> {
-    let hashes = content_hashes(paths, progress)?;
+    let hashes = content_hashes(paths, hear)?;
     let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
     let places: Vec<StorePlace> = (0..=spec.views).map(|view| spec.place(view, shape)).collect();
     let wanted: Result<Vec<Wanted>> = places.iter().map(|place| want(place, &images)).collect();
     make_room(&spec.dir, spec.limit_bytes, &wanted?)?;
 
     let total = images.len() * places.len();
-    let mut filling =
-        Filling { transform: &spec.transform, images: &images, extract, progress, done: 0, total };
+    let mut filling = Filling { transform: &spec.transform, images: &images, extract, hear, done: 0, total };
     let mut views = Vec::with_capacity(places.len());
     for (view, place) in places.into_iter().enumerate() {
         let store = MapStore::open(place)?;
@@ -199,14 +198,9 @@ impl Survey {
 /// What [`cached_maps`] would compute; the cache is not touched.
 ///
 /// # Errors
-/// If an image or the cache cannot be read; what `progress` says.
-pub fn survey(
-    spec: &CacheSpec,
-    paths: &[PathBuf],
-    shape: [usize; 3],
-    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
-) -> Result<Survey> {
-    let hashes = content_hashes(paths, progress)?;
+/// If an image or the cache cannot be read; what `hear` says.
+pub fn survey(spec: &CacheSpec, paths: &[PathBuf], shape: [usize; 3], hear: &mut Hear) -> Result<Survey> {
+    let hashes = content_hashes(paths, hear)?;
     let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
     let mut survey = Survey::default();
     (0..=spec.views).try_for_each(|view| survey.add(&spec.place(view, shape), &images))?;
@@ -214,14 +208,11 @@ pub fn survey(
 }
 
 /// The hash of every file's bytes.
-pub(crate) fn content_hashes(
-    paths: &[PathBuf],
-    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
-) -> Result<Vec<ContentHash>> {
+pub(crate) fn content_hashes(paths: &[PathBuf], hear: &mut Hear) -> Result<Vec<ContentHash>> {
     let hash = |path: &PathBuf| Ok(*blake3::hash(&images::read_file(path)?).as_bytes());
     let mut hashes = Vec::with_capacity(paths.len());
     for some in paths.chunks(1024) {
-        progress(0, paths.len())?;
+        hear(CacheEvent::Maps { done: 0, total: paths.len() })?;
         hashes.extend(some.par_iter().map(hash).collect::<Result<Vec<ContentHash>>>()?);
     }
     Ok(hashes)

@@ -8,13 +8,14 @@
 //! a lock on a file that somebody deletes protects nothing.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 
+use crate::lock::{FileLock, Holder};
 use crate::{Error, Result};
 
 /// BLAKE3 of an image file's bytes.
@@ -31,8 +32,6 @@ pub(crate) const HEADER_BYTES: usize = 32;
 pub(crate) const ENTRY_BYTES: usize = 64;
 /// So many bytes of maps are collected before they are written and synced.
 const FLUSH_BYTES: usize = 32 << 20;
-/// How often a process that waits for another writer looks again.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Which maps a store holds and where it lies; it need not exist.
 #[derive(Debug, Clone)]
@@ -162,20 +161,13 @@ impl MapStore {
         Ok(Maps { path, bytes, map_bytes: self.place.map_bytes, slots, digests })
     }
 
-    /// Takes the right to append; while another process has it, calls `waiting` again and again.
-    pub(crate) fn appender(&self, mut waiting: impl FnMut() -> Result<()>) -> Result<Appender> {
-        let (path, lock) = lock_file(&self.place.cache, &self.place.name, "append")?;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {
-                    waiting()?;
-                    std::thread::sleep(PATIENCE);
-                }
-                Err(TryLockError::Error(source)) => return Err(Error::io(&path, source)),
-            }
-        }
-        Appender::new(&self.place, lock)
+    /// Takes the right to append; while another process has it, calls `waiting` again and again, as
+    /// [`FileLock::wait`] says.
+    pub(crate) fn appender(&self, waiting: impl FnMut(Option<&Holder>) -> Result<()>) -> Result<Appender> {
+        Appender::new(
+            &self.place,
+            FileLock::wait(&lock_path(&self.place.cache, &self.place.name, "append"), waiting)?,
+        )
     }
 }
 
@@ -225,11 +217,11 @@ pub(crate) struct Appender {
     written: usize,
     new_maps: Vec<u8>,
     new_entries: Vec<u8>,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Appender {
-    fn new(place: &StorePlace, lock: File) -> Result<Self> {
+    fn new(place: &StorePlace, lock: FileLock) -> Result<Self> {
         let open = |path: &Path| {
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             file.map_err(|source| Error::io(path, source))
@@ -310,9 +302,14 @@ impl Appender {
     }
 }
 
-/// A lock file of a store, beside its folder.
+/// The path of a lock file of a store, beside its folder.
+fn lock_path(cache: &Path, name: &str, kind: &str) -> PathBuf {
+    cache.join(format!("{name}.{kind}"))
+}
+
+/// A lock file of a store.
 pub(crate) fn lock_file(cache: &Path, name: &str, kind: &str) -> Result<(PathBuf, File)> {
-    let path = cache.join(format!("{name}.{kind}"));
+    let path = lock_path(cache, name, kind);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     match file {
         Ok(file) => Ok((path, file)),

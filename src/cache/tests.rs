@@ -49,7 +49,7 @@ fn extractor(counted: &AtomicUsize) -> impl FnMut(&[f32], usize) -> Result<Vec<f
 /// Caches and says how many images went through the extractor.
 fn cache(spec: &CacheSpec, paths: &[PathBuf]) -> (Result<CachedMaps>, usize) {
     let counted = AtomicUsize::new(0);
-    let maps = cached_maps(spec, paths, SHAPE, &mut extractor(&counted), &mut |_, _| Ok(()));
+    let maps = cached_maps(spec, paths, SHAPE, &mut extractor(&counted), &mut |_| Ok(()));
     (maps, counted.into_inner())
 }
 
@@ -196,7 +196,7 @@ fn a_map_that_is_not_finite_names_its_image() {
             maps[2 * (images - 1)] = value;
             Ok(maps)
         };
-        let error = cached_maps(&spec, &paths, SHAPE, &mut extract, &mut |_, _| Ok(())).unwrap_err();
+        let error = cached_maps(&spec, &paths, SHAPE, &mut extract, &mut |_| Ok(())).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::Data(_)) && text.contains(word), "{text}");
         assert!(text.contains("15.png") || text.contains("19.png"), "the last of a batch: {text}");
@@ -223,11 +223,12 @@ fn an_interrupt_keeps_what_is_computed() {
     let paths = images(folder.path(), 40);
     let counted = AtomicUsize::new(0);
     let mut heard = Vec::new();
-    let mut progress = |done, total| {
+    let mut hear = |event: CacheEvent<'_>| {
+        let CacheEvent::Maps { done, total } = event else { panic!("nobody is waited for: {event:?}") };
         heard.push((done, total));
         if done >= 32 { Err(Error::Interrupted { epoch: 0 }) } else { Ok(()) }
     };
-    let stopped = cached_maps(&spec, &paths, SHAPE, &mut extractor(&counted), &mut progress);
+    let stopped = cached_maps(&spec, &paths, SHAPE, &mut extractor(&counted), &mut hear);
     assert!(matches!(stopped, Err(Error::Interrupted { .. })));
     assert_eq!(heard.last(), Some(&(32, 80)));
     assert_eq!(cache(&spec, &paths).1, 80 - 32);
@@ -243,7 +244,7 @@ fn two_processes_share_the_work() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let maps = cached_maps(&spec, &paths, SHAPE, &mut extractor(&counted), &mut |_, _| Ok(()));
+                let maps = cached_maps(&spec, &paths, SHAPE, &mut extractor(&counted), &mut |_| Ok(()));
                 found.lock().unwrap().push(row(&maps.unwrap(), 49, View::Clean));
             });
         }
@@ -251,6 +252,31 @@ fn two_processes_share_the_work() {
     assert_eq!(counted.into_inner(), 100, "no map was computed twice");
     let found = found.into_inner().unwrap();
     assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn one_who_waits_for_another_process_says_so_and_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec(folder.path(), 0);
+    let paths = images(folder.path(), 3);
+    let place = spec.place(0, SHAPE);
+    let appending = MapStore::open(place).unwrap().appender(|_| Ok(())).unwrap();
+    let (mut waited, mut pauses) = (Vec::new(), 0);
+    let mut hear = |event: CacheEvent<'_>| {
+        match event {
+            CacheEvent::Maps { .. } => assert!(waited.is_empty()),
+            CacheEvent::Waiting(holder) => waited.push(holder.to_string()),
+            CacheEvent::Pause => pauses += 1,
+        }
+        if waited.is_empty() { Ok(()) } else { Err(Error::Stopped) }
+    };
+    let counted = AtomicUsize::new(0);
+    let stopped = cached_maps(&spec, &paths, SHAPE, &mut extractor(&counted), &mut hear);
+    assert!(matches!(stopped, Err(Error::Stopped)));
+    assert_eq!(waited, [format!("process {}", std::process::id())]);
+    assert!(pauses > 3, "it can be stopped before, too");
+    drop(appending);
+    assert_eq!(cache(&spec, &paths).1, 3);
 }
 
 #[test]

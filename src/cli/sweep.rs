@@ -138,7 +138,7 @@ impl Sweep {
         if self.dry_run {
             return self.forecast(&sweep, threads, cancel);
         }
-        let recipes = sweep.begin(self.evaluate_again)?;
+        let recipes = sweep.begin(self.evaluate_again, &say, cancel)?;
         let (jobs, retry_failed, device) = (self.jobs, self.retry_failed, self.device.clone());
         let mut cache = self.cache.arguments();
         if let Some(threads) = threads {

@@ -13,7 +13,7 @@ use crate::backbone::descriptor::Descriptor;
 use crate::backbone::{Backbone, FoldedBackbone, Freeze, weights};
 use crate::cache::limit::check_limit;
 use crate::cache::mixtures::{survey_mixtures, with_mixtures};
-use crate::cache::{CacheSpec, Survey, cached_maps, survey};
+use crate::cache::{CacheEvent, CacheSpec, Survey, cached_maps, survey};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::inputs::Cache;
@@ -295,13 +295,24 @@ impl Extractor {
         let MapReading { size_px, mixing, device, .. } = reading;
         let spec = self.cache_spec(reading);
         let mut extract = |pixels: &[f32], images: usize| self.extract(pixels, images, *size_px, device);
-        let mut progress = |done: usize, total: usize| {
-            (reading.events)(Event::Maps { done, total });
+        let mut hear = |event: CacheEvent<'_>| {
+            match event {
+                CacheEvent::Maps { done, total } => (reading.events)(Event::Maps { done, total }),
+                CacheEvent::Waiting(holder) => {
+                    let said = format!(
+                        "waiting for {holder}, which computes feature maps of the same network in {}",
+                        spec.dir.display()
+                    );
+                    (reading.events)(Event::Note(&said));
+                    (reading.events)(Event::Phase(&said));
+                }
+                CacheEvent::Pause => {}
+            }
             reading.cancel.check()
         };
-        let maps = cached_maps(&spec, paths, self.map_shape(*size_px), &mut extract, &mut progress)?;
+        let maps = cached_maps(&spec, paths, self.map_shape(*size_px), &mut extract, &mut hear)?;
         Ok(match mixing {
-            Some(draw) => Arc::new(with_mixtures(maps, &spec, paths, draw, &mut extract, &mut progress)?),
+            Some(draw) => Arc::new(with_mixtures(maps, &spec, paths, draw, &mut extract, &mut hear)?),
             None => Arc::new(maps),
         })
     }
@@ -313,11 +324,11 @@ impl Extractor {
     /// [`Error::Stopped`] once `cancel` asks for it.
     pub fn survey(&self, paths: &[std::path::PathBuf], reading: &MapReading<'_>) -> Result<Survey> {
         let (spec, shape) = (self.cache_spec(reading), self.map_shape(reading.size_px));
-        let mut progress = |_: usize, _: usize| reading.cancel.check();
-        let plain = survey(&spec, paths, shape, &mut progress)?;
+        let mut hear = |_: CacheEvent<'_>| reading.cancel.check();
+        let plain = survey(&spec, paths, shape, &mut hear)?;
         check_limit(&spec.dir, spec.limit_bytes, plain.bytes)?;
         let Some(draw) = reading.mixing else { return Ok(plain) };
-        let mixed = survey_mixtures(&spec, paths, shape, draw, &mut progress)?;
+        let mixed = survey_mixtures(&spec, paths, shape, draw, &mut hear)?;
         Ok(Survey {
             wanted: plain.wanted + mixed.wanted,
             missing: plain.missing + mixed.missing,

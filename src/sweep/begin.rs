@@ -1,14 +1,14 @@
 //! Beginning a sweep or taking one up: what is wrong is found here, before anything is trained.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::state::{FILE, Sweep, same_file};
 use super::{evaluation, features};
+use crate::cancel::Cancel;
 use crate::inputs::{Cache, Inputs, check_name};
-use crate::lock;
+use crate::lock::{self, BETWEEN_LOOKS, FileLock};
 use crate::preflight::{self, Evaluated};
 use crate::recipe::Recipe;
 use crate::run::Run;
@@ -16,24 +16,23 @@ use crate::{Error, Result};
 
 /// Held while `sweep.toml` is read and written.
 const LOCK: &str = "sweep.lock";
-/// How long another process may hold it before that is said.
+/// How long another process that holds it is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is looked at.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl Sweep {
     /// Begins a sweep in its folder, or takes up the one in it; returns the recipe of each cell.
     ///
     /// The plan may grow. What cells are evaluated on may change while none is evaluated, and with
     /// `evaluate_again`, which evaluates all anew; no cell is trained again for it. Nothing else may change:
-    /// numbers of other settings or other inputs must not stand beside those that are there.
+    /// numbers of other settings or other inputs must not stand beside those that are there. `say` hears for whom
+    /// it waits.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a folder that is not a sweep's, other inputs, or cells that are done and no
-    /// longer planned; [`Error::Recipe`] with all recipes that do not resolve; [`Error::Incompatible`]
+    /// [`Error::Usage`] for a folder that is not a sweep's or is being begun by another process all the time, other
+    /// inputs, or cells that are done and no longer planned; [`Error::Stopped`] once `cancel` asks for it; [`Error::Recipe`] with all recipes that do not resolve; [`Error::Incompatible`]
     /// for begun cells whose settings changed; [`Error::Sweep`] with all that is wrong with the inputs of
     /// cells that are not trained.
-    pub fn begin(&self, evaluate_again: bool) -> Result<Vec<Recipe>> {
+    pub fn begin(&self, evaluate_again: bool, say: &dyn Fn(&str), cancel: &Cancel) -> Result<Vec<Recipe>> {
         self.check_names()?;
         let recipes = self.recipes()?;
         self.check_folder()?;
@@ -42,10 +41,7 @@ impl Sweep {
             self.check_inputs(&recipes)?;
         }
         std::fs::create_dir_all(&self.dir).map_err(|e| Error::io(&self.dir, e))?;
-        let path = self.dir.join(LOCK);
-        let file = OpenOptions::new().append(true).create(true).open(&path);
-        let file = file.map_err(|e| Error::io(&path, e))?;
-        wait_for(&file, &path)?;
+        let _lock = take(&self.dir.join(LOCK), say, cancel)?;
         if !self.dir.join(FILE).is_file() {
             self.save()?;
             return Ok(recipes);
@@ -249,26 +245,25 @@ impl Sweep {
     }
 }
 
-/// Takes the lock, for which others hold it only as long as it takes to read and write `sweep.toml`.
-fn wait_for(file: &File, path: &Path) -> Result<()> {
-    let begun = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => std::thread::sleep(BETWEEN_LOOKS),
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Usage(format!(
-                    "{}: another process has begun this sweep for {} s and is still at its beginning; run this again when \
-                     its first cell is being trained",
-                    path.display(),
-                    PATIENCE.as_secs()
-                )));
-            }
-            // A file system without locks: no reason not to sweep on it.
-            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => return Ok(()),
-            Err(TryLockError::Error(e)) => return Err(Error::io(path, e)),
+/// Takes the lock, which others hold only as long as it takes to check the inputs and to read and write `sweep.toml`.
+fn take(path: &Path, say: &dyn Fn(&str), cancel: &Cancel) -> Result<FileLock> {
+    let (mut waited, mut told) = (Duration::ZERO, String::new());
+    FileLock::wait(path, |holder| {
+        cancel.check()?;
+        if let Some(holder) = holder {
+            told = holder.to_string();
+            say(&format!("waiting for {holder}, which is beginning this sweep too ({})", path.display()));
         }
-    }
+        waited += BETWEEN_LOOKS;
+        if waited < PATIENCE {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{}: {told} has been beginning this sweep for {} s; run this again when its first cell is being trained",
+            path.display(),
+            PATIENCE.as_secs()
+        )))
+    })
 }
 
 fn has_run(folder: &Path) -> bool {
@@ -308,6 +303,23 @@ fn flatten(prefix: &str, table: &toml::Table, settings: &mut BTreeMap<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sweep_that_another_process_is_beginning_is_waited_for_aloud() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LOCK);
+        let other = FileLock::try_take(&path).unwrap().unwrap();
+        let (said, cancel) = (std::cell::RefCell::default(), Cancel::new());
+        let say = |text: &str| {
+            *said.borrow_mut() = text.to_owned();
+            cancel.cancel();
+        };
+        assert!(matches!(take(&path, &say, &cancel), Err(Error::Stopped)));
+        let said = said.into_inner();
+        assert!(said.starts_with(&format!("waiting for process {}, which", std::process::id())), "{said}");
+        drop(other);
+        take(&path, &|_| (), &Cancel::new()).unwrap();
+    }
 
     #[test]
     fn changed_settings_are_named_with_both_values() {
