@@ -1,6 +1,8 @@
 //! What the steps of an epoch computed, and its means; read from the device several steps at a time, because
 //! reading waits for it.
 
+use std::time::Duration;
+
 use burn::tensor::Tensor;
 
 use crate::batch::Progress;
@@ -12,6 +14,11 @@ pub const GRADIENT_NORM: &str = "gradient_norm";
 
 /// Numbers by name, in the order in which they first came.
 pub type Named = Vec<(String, f64)>;
+
+/// So many a second; 0, which nobody shows, where the clock stands still: infinity has no place in JSON.
+pub fn per_second(count: usize, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
+}
 
 /// Means over some steps.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -152,6 +159,14 @@ mod tests {
 
     fn named(name: &str, value: f64) -> Named {
         vec![(name.into(), value)]
+    }
+
+    #[test]
+    fn a_rate_is_finite_whatever_the_clock_says() {
+        assert_eq!(per_second(30, Duration::from_secs(15)), 2.0);
+        assert_eq!(per_second(30, Duration::ZERO), 0.0);
+        assert_eq!(per_second(0, Duration::ZERO), 0.0);
+        assert!(per_second(usize::MAX, Duration::from_nanos(1)).is_finite());
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::run::{EpochRow, Run, State, Validated, Which};
 use crate::scoring::{input_of, scores};
 use crate::step::{Rates, step};
 use crate::step_log::{StepLog, StepRow};
-use crate::tally::{Means, Named, Tally};
+use crate::tally::{Means, Named, Tally, per_second};
 use crate::{Error, Result, checkpoint};
 
 /// How many steps lie between two looks at the loss: reading it waits for the device.
@@ -152,7 +152,7 @@ impl Trainer<'_> {
             if training.state.step.is_multiple_of(LOG_EVERY) || training.state.step == steps {
                 tally.read()?;
                 training.state.first_loss = training.state.first_loss.or(tally.first_loss);
-                let images_per_second = images as f64 / started.elapsed().as_secs_f64();
+                let images_per_second = per_second(images, started.elapsed());
                 self.tell(telling, &training.model, &mut tally, at, images_per_second)?;
             }
             if self.cancel.is_cancelled() {
@@ -163,7 +163,7 @@ impl Trainer<'_> {
             }
         }
         training.state.set_means(tally.means());
-        Ok(images as f64 / started.elapsed().as_secs_f64())
+        Ok(per_second(images, started.elapsed()))
     }
 
     /// Tells of the steps since the last time: files what they were, and those who listen how far it is.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cached_trunk;
+mod clocks;
 mod damage;
 mod descriptor;
 mod dry_run;

@@ -71,14 +71,15 @@ impl Progress {
             Event::Maps { done, total } => self.counted("feature maps", done, Some(total)),
             Event::Step { at, losses, scalars, images_per_second } => {
                 let (epoch, step) = (at.epoch + 1, at.step + 1);
-                let text = || format!("{} {images_per_second:.0} images/s", numbers(losses, scalars));
+                let text = || format!("{}{}", numbers(losses, scalars), speed(" ", images_per_second));
                 self.doing(|| format!("epoch {epoch}/{} step {step}/{}  {}", self.epochs, at.steps, text()));
                 self.move_to(step, at.steps, || format!("epoch {epoch} {}", text()));
             }
             Event::Epoch(row) => {
                 let (first, begun) = self.first_epoch.get().unwrap_or((row.epoch, Instant::now()));
                 self.first_epoch.set(Some((first, begun)));
-                let left = remaining(begun, row.epoch - first, self.epochs.saturating_sub(row.epoch));
+                let left =
+                    remaining(begun.elapsed(), row.epoch - first, self.epochs.saturating_sub(row.epoch));
                 let line = self.epoch_line(row) + &left.replace(", ", "  ");
                 self.line(&if self.heartbeat.is_some() { stamped(&line) } else { line });
             }
@@ -94,7 +95,7 @@ impl Progress {
         let (begun, before) = self.counted.get().unwrap_or((Instant::now(), done));
         self.counted.set((done < total).then_some((begun, before)));
         self.doing(|| {
-            let left = remaining(begun, done - before.min(done), total - done);
+            let left = remaining(begun.elapsed(), done - before.min(done), total - done);
             format!("{what} {} of {}{left}", thousands(done), thousands(total))
         });
         self.move_to(done, total, || what.into());
@@ -144,10 +145,7 @@ impl Progress {
             let validation = Validated { loss: row.validation_loss, map: row.validation_map };
             parts.push(validated(&validation));
         }
-        if row.images_per_second > 0.0 {
-            parts.push(format!("{:.0} images/s", row.images_per_second));
-        }
-        parts.join("  ")
+        parts.join("  ") + &speed("  ", row.images_per_second)
     }
 }
 
@@ -160,13 +158,18 @@ pub fn validated(Validated { loss, map }: &Validated) -> String {
     }
 }
 
-/// `, 3 min left` after so much of the work, as far as that can be told.
-fn remaining(begun: Instant, done: usize, left: usize) -> String {
-    if done == 0 || left == 0 {
+/// `, 3 min left` when so much of the work took so long, as far as that can be told: not by a clock that stands still.
+fn remaining(took: Duration, done: usize, left: usize) -> String {
+    if done == 0 || left == 0 || took.is_zero() {
         return String::new();
     }
-    let seconds = begun.elapsed().as_secs_f64() / done as f64 * left as f64;
+    let seconds = took.as_secs_f64() / done as f64 * left as f64;
     format!(", {} left", duration(seconds))
+}
+
+/// `57 images/s` behind a blank, where it is known.
+fn speed(blank: &str, images_per_second: f64) -> String {
+    if images_per_second > 0.0 { format!("{blank}{images_per_second:.0} images/s") } else { String::new() }
 }
 
 fn numbers(losses: &[(String, f64)], scalars: &[(String, f64)]) -> String {
@@ -193,6 +196,14 @@ mod tests {
     fn numbers_of_any_size_are_short() {
         let shown = [0.0, 0.4983, 2.0, 57.31, 180.0, 2.5e-7, 3.1e9].map(short);
         assert_eq!(shown, ["0", "0.498", "2", "57", "180", "2.5e-7", "3100000000"]);
+    }
+
+    #[test]
+    fn what_a_clock_does_not_tell_is_not_said() {
+        assert_eq!(remaining(Duration::from_secs(60), 2, 4), ", 2 min 0 s left");
+        assert_eq!(remaining(Duration::ZERO, 2, 4), "");
+        assert_eq!(remaining(Duration::from_secs(60), 0, 4), "");
+        assert_eq!((speed(" ", 57.3), speed(" ", 0.0)), (" 57 images/s".into(), String::new()));
     }
 
     #[test]

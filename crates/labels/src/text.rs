@@ -44,7 +44,7 @@ pub fn in_percent(proportion: f64) -> f64 {
 
 /// Seconds as people say them: `48 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn duration(seconds: f64) -> String {
-    let s = Duration::from_secs_f64(seconds.max(0.0)).as_secs();
+    let s = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX).as_secs();
     match s {
         0..60 => format!("{s} s"),
         60..3600 => format!("{} min {} s", s / 60, s % 60),
@@ -118,6 +118,9 @@ mod tests {
     #[test]
     fn durations_read_calmly() {
         assert_eq!([48.4, 200.0, 7500.0].map(duration), ["48 s", "3 min 20 s", "2 h 5 min"]);
+        // What a clock that stood still, or was set back, may give.
+        assert_eq!([-3.0, f64::NAN].map(duration), ["0 s", "0 s"]);
+        assert!(duration(f64::INFINITY).ends_with(" h 30 min"));
     }
 
     #[test]
