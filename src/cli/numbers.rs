@@ -55,6 +55,13 @@ pub fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(time * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(expected)
 }
 
+/// A seed that a recipe can hold: its whole numbers are those of TOML.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let most = i64::MAX as u64;
+    let seed = text.trim().parse().ok().filter(|seed| *seed <= most);
+    seed.ok_or_else(|| format!("expected a whole number from 0 to {most}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +104,14 @@ mod tests {
         assert_eq!((mean_average_precision("1%"), mean_average_precision("100")), (Ok(0.01), Ok(1.0)));
         for bad in ["", "-1", "101", "110%", "nan", "high"] {
             assert!(mean_average_precision(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_seed_is_what_a_recipe_can_hold() {
+        assert_eq!((seed("0"), seed("9223372036854775807")), (Ok(0), Ok(i64::MAX as u64)));
+        for text in ["9223372036854775808", "18446744073709551615", "-1", "1.5", ""] {
+            assert!(seed(text).unwrap_err().contains("0 to 9223372036854775807"), "{text}");
         }
     }
 }

@@ -17,6 +17,7 @@ use sarb::{Cache, Cancel, Evaluation, Existing, Inputs, Recipe, Recognizer, Resu
 
 use super::console::{print, say};
 use super::made::Made;
+use super::numbers::seed;
 use super::progress::Progress;
 
 const OBJECT_IMAGES: usize = 480;
@@ -34,7 +35,7 @@ pub struct Quickstart {
     #[arg(long, value_name = "DIR", default_value = "runs/quickstart")]
     pub out: PathBuf,
     /// Seed of the data and the training
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed)]
     pub seed: u64,
 }
 

@@ -12,7 +12,7 @@ use sarb::{Cancel, Existing, Inputs, Recipe, Result, RunInfo};
 
 use super::CacheArgs;
 use super::console::{print, say};
-use super::numbers::{proportion, time};
+use super::numbers::{proportion, seed, time};
 use super::progress::{Progress, validated};
 
 /// Arguments of `sarb train`.
@@ -48,8 +48,8 @@ pub struct Train {
     /// Those of the images of val.csv
     #[arg(long, value_name = "FILE")]
     pub val_features: Option<PathBuf>,
-    /// Leave out training images that cannot be read, if they are no more than this share, such as 0.01 or 1%; which
-    /// ones is kept in the run, in data/skipped.csv
+    /// Leave out images of train.csv and of val.csv that cannot be read, if they are no more than this share of each, such
+    /// as 0.01 or 1%; which ones is kept in the run, in data/skipped.csv
     #[arg(long, value_name = "P", value_parser = proportion, conflicts_with_all = ["folds", "dry_run"])]
     pub skip_broken: Option<f64>,
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
@@ -59,7 +59,7 @@ pub struct Train {
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
     /// Seed of everything but the mask
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
     /// Afterwards train on all but one of K parts of the images, each in turn, and keep the scores of the parts left
     /// out: what thresholds, filled labels and doubts about labels are founded on (linear has them without)

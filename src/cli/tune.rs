@@ -11,7 +11,7 @@ use sarb::{Cancel, Error, Inputs, Result};
 
 use super::CacheArgs;
 use super::console::{print, say};
-use super::numbers::{proportion, time};
+use super::numbers::{proportion, seed, time};
 
 /// Arguments of `sarb tune`.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +66,7 @@ pub struct Tune {
     #[arg(long, value_name = "D", default_value = "cpu")]
     device: String,
     /// Seed of which images are held out and which settings are drawn; --set seed=N is that of the trainings
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed)]
     seed: u64,
     /// Stop after this time, such as 55m, with exit code 75 and everything kept that is done; the same command continues
     #[arg(long, value_name = "TIME", value_parser = time)]

@@ -3,6 +3,8 @@
 
 /// The largest whole number of TOML.
 const MOST: u64 = i64::MAX as u64;
+/// The end of a range that nobody meets.
+pub const OPEN: u64 = u64::MAX;
 
 /// A key of a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,9 +105,11 @@ impl std::fmt::Display for Interval {
 
 impl Kind {
     /// A whole number, 0 or more.
-    pub const COUNT: Self = Kind::Whole(0, MOST);
+    pub const COUNT: Self = Kind::Whole(0, OPEN);
     /// A whole number, 1 or more.
-    pub const AT_LEAST_1: Self = Kind::Whole(1, MOST);
+    pub const AT_LEAST_1: Self = Kind::Whole(1, OPEN);
+    /// A seed: people take large ones, so its end is said.
+    pub const SEED: Self = Kind::Whole(0, MOST);
 
     /// The type, in words.
     pub fn name(&self) -> String {
@@ -138,7 +142,7 @@ impl Kind {
     pub fn range(&self) -> String {
         match self {
             Kind::Flag => String::new(),
-            Kind::Whole(from, MOST) => format!("{from} or more"),
+            Kind::Whole(from, OPEN) => format!("{from} or more"),
             Kind::Whole(from, to) => format!("{from} to {to}"),
             Kind::Number(interval) => interval.to_string(),
             Kind::Word(words) => quoted(words.iter().copied()),

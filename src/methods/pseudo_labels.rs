@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Interval, Key, Kind, Variant};
+use super::keys::{Interval, Key, Kind, OPEN, Variant};
 use super::{Reading, TrainSet};
 use crate::{Error, Result};
 
@@ -120,7 +120,7 @@ pub const STRATEGY: Key = Key::new(
                         Kind::Number(Interval::ABOVE_0),
                         "The variance below which a logit is believed",
                     ),
-                    Key::new("passes", Kind::Whole(2, i64::MAX as u64), "Passes with dropout"),
+                    Key::new("passes", Kind::Whole(2, OPEN), "Passes with dropout"),
                 ],
             },
         ],

@@ -23,7 +23,7 @@ pub const TOP: &[Key] = &[
     ),
     Key::new(
         "seed",
-        Kind::COUNT,
+        Kind::SEED,
         "Seed of everything but the mask: initial weights, order, crops, blends, dropout",
     ),
 ];

@@ -10,7 +10,7 @@ pub(crate) const PLAN: &[Key] = &[
         List(&Number(Interval::PROPORTION)),
         "Known proportions of every row, in the order in which they are run",
     ),
-    Key::new("seeds", List(&Kind::COUNT), "Seeds of every row at every proportion"),
+    Key::new("seeds", List(&Kind::SEED), "Seeds of every row at every proportion"),
     Key::new("set", List(&Text("key=value")), "Settings of every row, as of `sarb train --set`"),
     Key::new(
         "published",
@@ -39,5 +39,5 @@ pub(crate) const ROW: &[Key] = &[
 /// The keys of [`MoreSeeds`](super::plan::MoreSeeds).
 pub(crate) const MORE_SEEDS: &[Key] = &[
     Key::new("known", Number(Interval::PROPORTION), "The proportion, one of the plan's"),
-    Key::new("seeds", List(&Kind::COUNT), "The seeds"),
+    Key::new("seeds", List(&Kind::SEED), "The seeds"),
 ];
