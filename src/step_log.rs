@@ -1,9 +1,10 @@
 //! What a run tells of its steps, every few of them: lines of `events.jsonl` and a run of its own for
 //! TensorBoard, `tensorboard/steps`.
 //!
-//! Both are only ever appended to. A run that was killed has told of steps that no checkpoint holds; when it
-//! is resumed these steps come again, and what was told of them before is taken out. Or it has not told of an epoch
-//! that its checkpoint holds; that is made good.
+//! Both are only ever appended to, and have no seal. A run that was killed has told of steps that no checkpoint holds;
+//! when it is resumed these steps come again, and what was told of them before is taken out. Or it has not told of an
+//! epoch that its checkpoint holds, or a line is torn, or says something else of an epoch than the checkpoint, which
+//! is sealed; that is made good.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::run::{Run, State};
+use crate::run::{EpochRow, Run, State, epoch_event};
 use crate::tensorboard::{self, Point};
 use crate::{Error, Result};
 
@@ -71,22 +72,15 @@ impl<'a> StepLog<'a> {
             read => read.map_err(|error| Error::io(&path, error))?,
         };
         let text = String::from_utf8_lossy(&text);
-        let reached = (state.epoch + 1, state.step);
-        let kept: Vec<&str> = text.lines().filter(|line| is_reached(line, reached)).collect();
-        if kept.len() < text.lines().count() || !(text.is_empty() || text.ends_with('\n')) {
-            let lines: String = kept.iter().map(|line| format!("{line}\n")).collect();
-            run.write("events.jsonl", lines.as_bytes())?;
+        let kept = kept(&text, state);
+        if text != kept.concat() {
+            run.write("events.jsonl", kept.concat().as_bytes())?;
         }
         let points: Vec<Point> =
             kept.iter().filter_map(|line| step_row(line)).map(|row| row.point()).collect();
         match points.is_empty() {
             true => remove(&run.path(TENSORBOARD))?,
             false => run.write(TENSORBOARD, &tensorboard::encode(&points))?,
-        }
-        let told: Vec<u64> = kept.iter().filter_map(|line| epoch_of(line)).collect();
-        let untold = state.history.iter().filter(|row| !told.contains(&(row.epoch as u64)));
-        for row in untold {
-            run.tell_epoch(row, state.best.is_some_and(|(_, epoch)| epoch == row.epoch))?;
         }
         if !state.history.is_empty() {
             run.save_metrics(&state.history)?;
@@ -122,21 +116,54 @@ fn step_row(line: &str) -> Option<StepRow> {
     if event == "step" { serde_json::from_value(row).ok() } else { None }
 }
 
-/// The epoch of a line that tells of one.
-fn epoch_of(line: &str) -> Option<u64> {
-    let Line { event, row } = serde_json::from_str(line).ok()?;
-    if event == "epoch" { row["epoch"].as_u64() } else { None }
+/// A line that tells of an epoch, as [`Run::tell_epoch`] writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EpochLine {
+    event: String,
+    row: EpochRow,
+    best: bool,
 }
 
-/// Whether a line tells of something up to (epoch, step); half a line, which a kill left, does not.
-fn is_reached(line: &str, reached: (usize, usize)) -> bool {
-    match serde_json::from_str::<Line>(line) {
-        Ok(Line { event, .. }) if event == "step" => {
-            step_row(line).is_some_and(|row| (row.epoch, row.step) <= reached)
-        }
-        Ok(_) => true,
-        Err(_) => serde_json::from_str::<serde_json::Value>(line).is_ok(),
+/// When what a line tells of was: an epoch and a step in it, from 1; the end of an epoch is after its last step.
+type When = (usize, usize);
+
+/// The lines of `text` that a run at `state` has reached and that are whole, and those of epochs that it lacks.
+fn kept(text: &str, state: &State) -> Vec<String> {
+    let reached = (state.epoch + 1, state.step);
+    let mut kept: Vec<(Option<When>, String)> = Vec::new();
+    for line in text.lines() {
+        let Ok(Line { event, row }) = serde_json::from_str(line) else { continue };
+        let when = match event.as_str() {
+            "step" => match serde_json::from_value::<StepRow>(row) {
+                Ok(row) if (row.epoch, row.step) <= reached => Some((row.epoch, row.step)),
+                _ => continue,
+            },
+            "epoch" => match told_epoch(line, state) {
+                Some(epoch) => Some((epoch, usize::MAX)),
+                None => continue,
+            },
+            "learning_rate" => None,
+            _ => continue,
+        };
+        kept.push((when, format!("{line}\n")));
     }
+    for row in &state.history {
+        let when = Some((row.epoch, usize::MAX));
+        if !kept.iter().any(|(told, _)| *told == when) {
+            let best = state.best.is_some_and(|(_, epoch)| epoch == row.epoch);
+            let line = format!("{}\n", epoch_event(row, best));
+            let place = kept.iter().position(|(told, _)| *told > when).unwrap_or(kept.len());
+            kept.insert(place, (when, line));
+        }
+    }
+    kept.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The epoch of a line that says of it what the checkpoint says.
+fn told_epoch(line: &str, state: &State) -> Option<usize> {
+    let EpochLine { event, row, best: _best } = serde_json::from_str(line).ok()?;
+    (event == "epoch" && state.history.contains(&row)).then_some(row.epoch)
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -149,7 +176,6 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::EpochRow;
     use crate::run_folder::{self, Existing};
 
     fn row(epoch: usize, step: usize) -> StepRow {
@@ -165,8 +191,21 @@ mod tests {
         }
     }
 
-    fn state(epoch: usize, step: usize) -> State {
-        State { epoch, step, ..State::default() }
+    fn epoch(epoch: usize) -> EpochRow {
+        EpochRow {
+            epoch,
+            losses: vec![("bce".into(), 0.5)],
+            scalars: Vec::new(),
+            validation_loss: Some(0.25),
+            validation_map: None,
+            learning_rate: 0.1,
+            images_per_second: 8.0,
+            wall_time: 3.0,
+        }
+    }
+
+    fn state(reached: usize, step: usize) -> State {
+        State { epoch: reached, step, history: (1..=reached).map(epoch).collect(), ..State::default() }
     }
 
     fn contents(run: &Run) -> (String, Vec<u8>) {
@@ -181,7 +220,7 @@ mod tests {
         let log = StepLog::open(&run, &State::default()).unwrap();
         log.add(&row(1, 10)).unwrap();
         log.add(&row(1, 20)).unwrap();
-        run.event(&json!({ "event": "epoch", "row": { "epoch": 1 }, "best": true })).unwrap();
+        run.tell_epoch(&epoch(1), true).unwrap();
         log.add(&row(2, 10)).unwrap();
         let whole = contents(&run);
         assert_eq!(
@@ -201,23 +240,13 @@ mod tests {
         assert_eq!(contents(&run), whole);
         StepLog::open(&run, &State::default()).unwrap();
         let (text, tensorboard) = contents(&run);
-        assert!(text.lines().count() == 1 && tensorboard.is_empty(), "only the epoch is left: {text}");
+        assert!(text.is_empty() && tensorboard.is_empty(), "nothing is reached: {text}");
     }
 
     #[test]
     fn an_epoch_that_was_not_told_of_is_made_good() {
         let dir = tempfile::tempdir().unwrap();
         let (run, _lock) = run_folder::create(dir.path(), Existing::Refuse, None).unwrap();
-        let epoch = |epoch| EpochRow {
-            epoch,
-            losses: vec![("bce".into(), 0.5)],
-            scalars: Vec::new(),
-            validation_loss: Some(0.25),
-            validation_map: None,
-            learning_rate: 0.1,
-            images_per_second: 8.0,
-            wall_time: 3.0,
-        };
         let history = vec![epoch(0), epoch(1), epoch(2)];
         let state = State { epoch: 2, best: Some((0.25, 2)), history, ..State::default() };
         run.tell_epoch(&state.history[0], true).unwrap();
@@ -236,6 +265,46 @@ mod tests {
         assert!(run.path("tensorboard/events.out.tfevents.sarb").is_file());
         StepLog::open(&run, &state).unwrap();
         assert_eq!(std::fs::read_to_string(run.path("events.jsonl")).unwrap(), text, "told once");
+    }
+
+    #[test]
+    fn a_torn_or_changed_line_of_an_epoch_is_made_anew_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, _lock) = run_folder::create(dir.path(), Existing::Refuse, None).unwrap();
+        let log = StepLog::open(&run, &State::default()).unwrap();
+        for number in 1..=2 {
+            log.add(&row(number, 10)).unwrap();
+            log.add(&row(number, 20)).unwrap();
+            run.tell_epoch(&epoch(number), false).unwrap();
+        }
+        let rate = json!({ "event": "learning_rate", "row": { "after": (2, 0), "was": 0.1, "is": 0.01 } });
+        run.event(&rate).unwrap();
+        let whole = contents(&run);
+        let lines: Vec<&str> = whole.0.lines().collect();
+        let damaged = |at: usize, line: &str| {
+            let lines: Vec<&str> = (0..lines.len()).map(|i| if i == at { line } else { lines[i] }).collect();
+            std::fs::write(run.path("events.jsonl"), lines.join("\n") + "\n").unwrap();
+            StepLog::open(&run, &state(2, 0)).unwrap();
+            contents(&run)
+        };
+        let first = lines[2];
+        for line in [
+            &first.replace("0.25", "0.35"),
+            &first.replace("\"best\"", "\"bess\""),
+            &first.replace("\"epoch\":1", "\"epoch\":9"),
+            &first.replace("\"event\":\"epoch\"", "\"event\":\"epocH\""),
+            &first[..first.len() / 2],
+            "",
+        ] {
+            assert!(line != first && damaged(2, line) == whole, "{line}");
+        }
+        // Of a step no checkpoint tells, so a line that is none is taken out.
+        let (text, tensorboard) = damaged(3, &lines[3].replace("0.5", "0.5.5"));
+        assert_eq!(text.lines().count(), lines.len() - 1);
+        assert_eq!(
+            tensorboard,
+            tensorboard::encode(&[row(1, 10), row(1, 20), row(2, 20)].map(|row| row.point()))
+        );
     }
 
     #[test]

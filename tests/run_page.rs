@@ -140,6 +140,14 @@ fn what_is_not_at_hand_is_said() {
     std::fs::copy(run.join("evaluation/scores-anchor.npy"), run.join("evaluation/scores.npy")).unwrap();
     assert!(notes(&[]).contains("is not of the scores beside it; run `sarb evaluate"));
     std::fs::remove_dir_all(run.join("evaluation")).unwrap();
+    // Epochs are the checkpoint's, which is sealed; without it nothing vouches for metrics.csv.
+    let state = run.join("checkpoints/last/state.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    std::fs::write(&state, text.replacen("\"validation_map\": 0.", "\"validation_map\": 1.", 1)).unwrap();
+    let said = notes(&[]);
+    assert!(said.contains("nothing is shown by epoch") && said.contains("does not fit its seal"), "{said}");
+    std::fs::remove_dir_all(run.join("checkpoints/last")).unwrap();
+    assert!(notes(&[]).contains("what is shown by epoch is what metrics.csv says"));
     std::fs::remove_file(run.join("metrics.csv")).unwrap();
     let said = notes(&[]);
     assert!(said.contains("sarb evaluate") && said.contains("No mAP by epoch"), "{said}");

@@ -4,10 +4,10 @@ use sarb_labels::text::{listed, thousands};
 
 use crate::report::chart::{Chart, Line, Panel, Point};
 use crate::report::comparison::Mean;
+use crate::report::history::History;
 use crate::report::results::{Measured, Results};
 use crate::report::words::known_label;
 use crate::sweep::Table;
-use crate::{Error, Result};
 
 /// The loss term that is drawn: the BCE over the known labels of unblended images.
 const TERM: &str = "bce";
@@ -51,20 +51,18 @@ pub fn map_by_known(results: &Results) -> Option<Chart> {
 
 /// The training loss by epoch of the plan's `loss_curves`, a panel a proportion; and why a panel or
 /// all of it is left out.
-///
-/// # Errors
-/// [`Error::Data`] if the `metrics.csv` of a run cannot be read.
-pub fn training_loss(results: &Results) -> Result<(Option<Chart>, Vec<String>)> {
+pub fn training_loss(results: &Results) -> (Option<Chart>, Vec<String>) {
     let names = &results.plan.loss_curves;
     if names.is_empty() {
-        return Ok((None, vec!["No training loss is drawn: the plan's loss_curves is empty.".into()]));
+        return (None, vec!["No training loss is drawn: the plan's loss_curves is empty.".into()]);
     }
     let rows: Vec<usize> =
         names.iter().filter_map(|name| results.plan.rows.iter().position(|row| row.name == *name)).collect();
     let (mut panels, mut seeds, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for known in results.known() {
-        match panel(results, &rows, known)? {
-            Ok((panel, seed)) => {
+        match panel(results, &rows, known) {
+            Ok((panel, seed, more)) => {
+                notes.extend(more);
                 panels.push(panel);
                 seeds.push(seed);
             }
@@ -90,11 +88,11 @@ pub fn training_loss(results: &Results) -> Result<(Option<Chart>, Vec<String>)> 
         markers: false,
         panels,
     });
-    Ok((chart, notes))
+    (chart, notes)
 }
 
-/// One panel and its seed, the lowest that all rows have; or why there is none.
-fn panel(results: &Results, rows: &[usize], known: f64) -> Result<Result<(Panel, u64), String>> {
+/// One panel, its seed, the lowest that all rows have, and what to know of it; or why there is none.
+fn panel(results: &Results, rows: &[usize], known: f64) -> Result<(Panel, u64, Vec<String>), String> {
     let done: Vec<Vec<&Measured>> = rows.iter().map(|&row| results.at(row, known)).collect();
     let has = |cells: &Vec<&Measured>, seed: u64| cells.iter().any(|cell| cell.cell.seed == seed);
     let common = done
@@ -103,20 +101,22 @@ fn panel(results: &Results, rows: &[usize], known: f64) -> Result<Result<(Panel,
         .map(|cell| cell.cell.seed)
         .filter(|&seed| done.iter().all(|cells| has(cells, seed)));
     let Some(seed) = common.min() else {
-        return Ok(Err("no seed is done in all of these rows".into()));
+        return Err("no seed is done in all of these rows".into());
     };
-    let mut lines = Vec::new();
+    let (mut lines, mut notes) = (Vec::new(), Vec::new());
     for (name, cells) in done.iter().enumerate() {
         let Some(cell) = cells.iter().find(|cell| cell.cell.seed == seed) else { continue };
-        let points = losses(cell)?;
-        if points.is_empty() {
-            return Ok(Err(format!("{} has no loss term {TERM:?}", results.name(rows[name]))));
-        }
+        let history = History::of(&cell.run).map_err(|error| error.to_string())?;
+        notes.extend(history.note(&cell.run.dir().display().to_string()));
+        let Some(losses) = history.column(TERM) else {
+            return Err(format!("{} has no loss term {TERM:?}", results.name(rows[name])));
+        };
+        let points = losses.iter().map(|&(x, y)| Point { x, y, deviation: None }).collect();
         lines.push(Line { name, points });
     }
     let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x as usize).max().unwrap_or(1);
     let title = format!("{} known", known_label(known));
-    Ok(Ok((Panel { title, x_ticks: epoch_ticks(last), lines, diagonal: false }, seed)))
+    Ok((Panel { title, x_ticks: epoch_ticks(last), lines, diagonal: false }, seed, notes))
 }
 
 /// Places and labels of some epochs from the first to the last.
@@ -124,29 +124,6 @@ pub fn epoch_ticks(last: usize) -> Vec<(f64, String)> {
     let step = last.div_ceil(5).max(1);
     let ticks = (1..=last).filter(|epoch| epoch % step == 0 || *epoch == 1 && step > 1);
     ticks.map(|epoch| (epoch as f64, epoch.to_string())).collect()
-}
-
-/// The loss term by epoch, from `metrics.csv`; none if the run has no such term.
-fn losses(cell: &Measured) -> Result<Vec<Point>> {
-    let path = cell.run.path("metrics.csv");
-    let broken = |e: csv::Error| Error::Data(format!("{}: {e}", path.display()));
-    let file = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
-    let mut reader = csv::Reader::from_reader(file);
-    let headers = reader.headers().map_err(broken)?.clone();
-    let column = |name: &str| headers.iter().position(|header| header == name);
-    let (Some(epoch), Some(loss)) = (column("epoch"), column(TERM)) else { return Ok(Vec::new()) };
-    let mut points = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(broken)?;
-        // The row before the first step has no loss.
-        let number = |at: usize| record.get(at).and_then(|text| text.parse::<f64>().ok());
-        if let (Some(x), Some(y)) = (number(epoch), number(loss))
-            && y.is_finite()
-        {
-            points.push(Point { x, y, deviation: None });
-        }
-    }
-    Ok(points)
 }
 
 #[cfg(test)]
@@ -170,7 +147,7 @@ mod tests {
     #[test]
     fn the_loss_is_drawn_of_the_lowest_common_seed() {
         let fixture = Fixture::new(PLAN);
-        let (chart, notes) = training_loss(&fixture.results()).unwrap();
+        let (chart, notes) = training_loss(&fixture.results());
         let chart = chart.unwrap();
         assert!(notes.is_empty() && chart.caption.contains("(seed 0)"), "{notes:?} {}", chart.caption);
         assert_eq!(chart.panels.len(), 2);
@@ -185,12 +162,12 @@ mod tests {
     #[test]
     fn what_is_not_drawn_is_said() {
         let fixture = Fixture::new(PLAN).without(2, 0.5);
-        let (chart, notes) = training_loss(&fixture.results()).unwrap();
+        let (chart, notes) = training_loss(&fixture.results());
         assert_eq!(chart.unwrap().panels.len(), 1);
         assert_eq!(notes, ["Training loss at 50 %: not drawn, no seed is done in all of these rows."]);
 
         let fixture = Fixture::new(&PLAN.replace("loss_curves", "# loss_curves"));
-        let (chart, notes) = training_loss(&fixture.results()).unwrap();
+        let (chart, notes) = training_loss(&fixture.results());
         assert!(chart.is_none() && notes[0].contains("loss_curves is empty"));
     }
 }

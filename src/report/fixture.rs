@@ -6,8 +6,9 @@ use sarb_labels::{LabelMatrix, Split};
 
 use crate::recipe::Recipe;
 use crate::report::results::Results;
-use crate::run::{EpochRow, MapOrigin, Run, RunInfo, Status};
+use crate::run::{EpochRow, MapOrigin, Run, RunInfo, Saved, State, Status};
 use crate::run_folder::{self, Existing};
+use crate::seal;
 use crate::sweep::{Cell, Plan};
 
 /// Three rows, two proportions; the first row has two seeds at one of them.
@@ -98,7 +99,9 @@ impl Fixture {
             images_per_second: 10.0,
             wall_time: 0.0,
         };
-        run.save_metrics(&(0..4).map(row).collect::<Vec<_>>()).unwrap();
+        let state = State { epoch: 3, history: (0..4).map(row).collect(), ..State::default() };
+        let saved = Saved { state, files: seal::Hashes::default() };
+        run.write("checkpoints/last/state.json", &seal::json(&saved)).unwrap();
         let scores: Vec<f32> = (0..IMAGES * CATEGORIES).map(|place| score(cell, place)).collect();
         npy::write(&run.path("evaluation/scores.npy"), &scores, &[IMAGES, CATEGORIES]).unwrap();
         let measured = evaluate(&scores, &labels(), &names(), 0.0).unwrap();

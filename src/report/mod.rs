@@ -9,6 +9,7 @@ mod comparison;
 mod figures;
 #[cfg(test)]
 mod fixture;
+mod history;
 mod page;
 mod published;
 mod results;
@@ -64,8 +65,8 @@ impl Report {
     /// Computes the report of the done cells.
     ///
     /// # Errors
-    /// [`Error::Missing`] without the labels that the intervals need, [`Error::Data`] where scores,
-    /// labels or logs of a run do not fit, [`Error::Recipe`] for an unknown published data set.
+    /// [`Error::Missing`] without the labels that the intervals need, [`Error::Data`] where scores
+    /// or labels of a run do not fit, [`Error::Recipe`] for an unknown published data set.
     pub fn of(results: &Results, options: &Options) -> Result<Self> {
         same_inputs::check(&results.cells)?;
         let published = results.plan.published.as_deref().map(Numbers::on).transpose()?;
@@ -80,7 +81,7 @@ impl Report {
             }
         };
         let context = Context { results, published, comparison, bootstrap: options.bootstrap };
-        let (loss, more) = figures::training_loss(results)?;
+        let (loss, more) = figures::training_loss(results);
         notes.extend(more);
         Ok(Self {
             setting: setting(results),

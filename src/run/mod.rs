@@ -42,6 +42,11 @@ pub struct Run {
     dir: PathBuf,
 }
 
+/// The line of `events.jsonl` that an epoch is complete, and whether it was the best by then.
+pub fn epoch_event(row: &EpochRow, best: bool) -> serde_json::Value {
+    serde_json::json!({ "event": "epoch", "row": row, "best": best })
+}
+
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -173,7 +178,7 @@ impl Run {
 
     /// Appends to `events.jsonl` that an epoch is complete, and whether it was the best by then.
     pub fn tell_epoch(&self, row: &EpochRow, best: bool) -> Result<()> {
-        self.event(&serde_json::json!({ "event": "epoch", "row": row, "best": best }))
+        self.event(&epoch_event(row, best))
     }
 
     /// Writes what TensorBoard shows, a point per epoch.
@@ -188,6 +193,18 @@ impl Run {
     /// Writes `metrics.csv`, a row per epoch.
     pub fn save_metrics(&self, history: &[EpochRow]) -> Result<()> {
         self.write("metrics.csv", history::table(history).as_bytes())
+    }
+
+    /// What [`save_metrics`](Self::save_metrics) writes, of the newest checkpoint; none without one.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] if that is damaged.
+    pub fn metrics(&self) -> Result<Option<String>> {
+        match self.saved(Which::Last) {
+            Ok(saved) => Ok(Some(history::table(&saved.state.history))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Epochs completed, by the newest checkpoint; none without one.

@@ -1,10 +1,10 @@
 //! What was measured by epoch, as charts.
 
-use super::history::{MAP, MOST_POINTS};
 use super::names::{Names, Source};
 use super::reading::ReadRun;
 use crate::report::chart::{Chart, Line, Panel, Point};
 use crate::report::figures::epoch_ticks;
+use crate::report::history::{MAP, MOST_POINTS};
 
 const LOSS: &str = "validation_loss";
 const RATE: &str = "learning_rate";

@@ -10,7 +10,6 @@ mod epochs;
 mod explorer;
 mod facts;
 mod gallery;
-mod history;
 pub(crate) mod html;
 mod layout;
 mod names;

@@ -5,8 +5,8 @@ use std::path::Path;
 use sarb_labels::formats::csv;
 use sarb_labels::{Annotations, Label, Split, dataset};
 
-use super::history::History;
 use crate::recipe::Recipe;
+use crate::report::history::History;
 use crate::report::saved::saved_scores;
 use crate::run::{ANCHOR_SCORES, Run, RunInfo, SCORES, Status, Which};
 use crate::{Error, Result};
@@ -82,7 +82,11 @@ impl ReadRun {
                 "{name}: its data/train.csv is not there, so its known labels are not counted."
             ));
         }
-        let history = History::read(&run.path("metrics.csv"))?;
+        let history = History::of(&run).unwrap_or_else(|error| {
+            notes.push(format!("{name}: nothing is shown by epoch: {error}."));
+            History::default()
+        });
+        notes.extend(history.note(&name));
         let saved = match saved(&run, &info, &names, given, (split, which)) {
             Ok(Some(saved)) => Some(saved),
             Ok(None) => {
