@@ -59,12 +59,32 @@ fn all_broken_images_are_named_and_some_may_be_left_out() {
     let output = sarb(&borrow(&args(&["--skip-broken", "0.1"])));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("warning: 3 training images cannot be read and are left out"), "{said}");
+    assert!(
+        said.contains("warning: images that cannot be read are left out") && said.contains("3 of train.csv;"),
+        "{said}"
+    );
     let skipped = std::fs::read_to_string(run.join("data/skipped.csv")).unwrap();
     assert!(skipped.lines().count() == 4 && skipped.contains("train_00002.png"), "{skipped}");
     // Resumed, it is the same training.
     let more = ["--skip-broken", "0.1", "--resume", "--set", "train.epochs=3"];
     sarb_ok(&borrow(&args(&more)));
+
+    // Likewise of the images that select the epoch.
+    let test = std::fs::read_to_string(folder.path().join("test.csv")).unwrap();
+    let val: Vec<&str> = test.lines().take(13).collect();
+    std::fs::write(folder.path().join("val.csv"), val.join("\n")).unwrap();
+    let broken = val[2].split(',').next().unwrap();
+    std::fs::write(folder.path().join(broken), "no image").unwrap();
+    let said = sarb_fails(3, &borrow(&args(&["--force", "--skip-broken", "7%"])));
+    assert!(said.contains("1 of 12 images cannot be read") && said.contains(broken), "{said}");
+    let output = sarb(&borrow(&args(&["--force", "--skip-broken", "0.1"])));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("3 of train.csv and 1 of val.csv;"), "{said}");
+    let skipped = std::fs::read_to_string(run.join("data/skipped.csv")).unwrap();
+    assert!(skipped.lines().count() == 5 && skipped.contains(broken), "{skipped}");
+    let val = sarb_labels::formats::csv::read(&run.join("data/val.csv")).unwrap();
+    assert_eq!(val.images.len(), 11);
+    sarb_ok(&borrow(&args(&["--skip-broken", "0.1", "--resume", "--set", "train.epochs=3"])));
 }
 
 #[cfg(unix)]

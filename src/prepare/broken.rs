@@ -1,4 +1,4 @@
-//! Training images that cannot be read: all of them are named, not only the first, and a share that the user allows is
+//! Images of a training that cannot be read: all of them are named, not only the first, and a share that the user allows is
 //! left out.
 
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const PIECE: usize = 1024;
 /// An image that cannot be read, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Its row in `train.csv`, from 0.
+    /// Its row in its file, from 0.
     pub row: usize,
     /// What is wrong with it, with its path.
     pub why: String,
@@ -68,6 +68,19 @@ pub fn all(error: Error, annotations: &Annotations, cancel: &Cancel) -> Error {
         }
         _ => error,
     }
+}
+
+/// What is said of images that are left out.
+pub fn warning(training: &[Broken], validating: &[Broken]) -> Option<String> {
+    let counted = [(training.len(), "train.csv"), (validating.len(), "val.csv")];
+    let counted = counted.iter().filter(|(count, _)| *count > 0);
+    let counted: Vec<String> = counted.map(|(count, file)| format!("{count} of {file}")).collect();
+    (!counted.is_empty()).then(|| {
+        format!(
+            "images that cannot be read are left out, as --skip-broken allows: {}; data/skipped.csv in the run names them",
+            counted.join(" and ")
+        )
+    })
 }
 
 /// What is left out as a table, for people.

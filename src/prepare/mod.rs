@@ -53,7 +53,7 @@ pub struct Prepared {
     pub channels: usize,
     /// Hash of the labels and image paths.
     pub fingerprint: String,
-    /// Images of the training file that cannot be read, and are left out as the user allows.
+    /// Images of the training file, then of `val.csv`, that cannot be read and are left out as the user allows.
     pub skipped: Vec<Broken>,
     /// What a person should know before the training starts.
     pub notes: Vec<String>,
@@ -88,7 +88,7 @@ pub fn prepare(
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
     annotations.labels = known_labels(&annotations, &recipe.data)?;
     let (annotations, skipped) = broken::left_out(annotations, inputs, cancel)?;
-    let val = val_file::open(recipe, inputs, &annotations)?;
+    let (val, skipped_val) = val_file::open_whole(recipe, inputs, &annotations, cancel)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     few_enough_for_a_graph(recipe, annotations.categories.len())?;
     let words = word_vectors(inputs, &annotations)?;
@@ -137,20 +137,20 @@ pub fn prepare(
                 channels,
             )?
         }
-        (_, Some(val)) => opening.selection(val, &opened, channels)?,
+        (_, Some(val)) => {
+            let selection = opening.selection(val, &opened, channels);
+            selection.map_err(|error| match inputs.val_features {
+                Some(_) => error,
+                None => broken::all(error, val, cancel),
+            })?
+        }
         (_, None) => Selection {
             examples: opened.examples.clone(),
             labels: annotations.labels.select(&held_out),
             rows: held_out.clone(),
         },
     };
-    if !skipped.is_empty() {
-        warnings.push(format!(
-            "{} training images cannot be read and are left out, as --skip-broken allows; data/skipped.csv in the run \
-             names them",
-            skipped.len()
-        ));
-    }
+    warnings.extend(broken::warning(&skipped, &skipped_val));
     let positives = selection.labels.count(Label::Positive);
     // Of val.csv and of the test images it is said elsewhere.
     let held_out_select = !held_out.is_empty() && !matches!(recipe.train.select, Select::Last | Select::Test);
@@ -164,7 +164,7 @@ pub fn prepare(
     let val_file = val.as_ref().map(|val| val_file::origin(val, inputs)).transpose()?;
     let validation = val.or_else(|| (!held_out.is_empty()).then(|| annotations.select(&held_out)));
     Ok(Prepared {
-        skipped,
+        skipped: [skipped, skipped_val].concat(),
         categories,
         annotations,
         rows,

@@ -5,8 +5,10 @@ use sarb_labels::check::{Code, Settings, check};
 use sarb_labels::error::Problems;
 use sarb_labels::{Annotations, Label, Split, dataset};
 
+use super::broken::{self, Broken};
 use super::fingerprint;
 use crate::backbone::weights;
+use crate::cancel::Cancel;
 use crate::inputs::Inputs;
 use crate::recipe::{Recipe, Select, Validation};
 use crate::run::ValOrigin;
@@ -35,6 +37,22 @@ pub fn open(recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<Opt
     check_apart(train, &val)?;
     check_measurable(&val, recipe.train.select)?;
     Ok(Some(val))
+}
+
+/// What [`open`] gives without the images that cannot be read, and these, as far as `inputs` allow.
+///
+/// # Errors
+/// Those of [`open`] and of [`broken::left_out`].
+pub(super) fn open_whole(
+    recipe: &Recipe,
+    inputs: &Inputs,
+    train: &Annotations,
+    cancel: &Cancel,
+) -> Result<(Option<Annotations>, Vec<Broken>)> {
+    let Some(val) = open(recipe, inputs, train)? else { return Ok((None, Vec::new())) };
+    let (val, skipped) = broken::left_out(val, inputs, cancel)?;
+    check_measurable(&val, recipe.train.select)?;
+    Ok((Some(val), skipped))
 }
 
 /// Features of images that nobody looks at are not silently left aside.
