@@ -50,6 +50,9 @@ impl CategoryFill {
     }
 }
 
+/// The columns of the list of filled labels.
+const HEADER: [&str; 5] = ["image", "category", "label", "probability", "threshold"];
+
 /// Labels with unknown ones filled in.
 #[derive(Debug, Clone)]
 pub struct Filled {
@@ -84,6 +87,13 @@ impl Filled {
         Ok(table.finish().map_err(failed)?.commit()?)
     }
 
+    /// Whether a file is one of [`write_list`](Self::write_list).
+    pub fn is_list(path: &Path) -> bool {
+        let Ok(file) = std::fs::File::open(path) else { return false };
+        let mut reader = csv::Reader::from_reader(file);
+        reader.headers().is_ok_and(|headers| headers == &HEADER[..])
+    }
+
     /// Writes the filled labels as CSV: image, category, label, the probability that it is right, and the probability
     /// from which on its category is filled.
     ///
@@ -93,7 +103,7 @@ impl Filled {
         let images = image_names(&self.annotations, folder_of(path))?;
         let written = write_atomically(path, |file| {
             let mut lines = csv::Writer::from_writer(file);
-            lines.write_record(["image", "category", "label", "probability", "threshold"])?;
+            lines.write_record(HEADER)?;
             for cell in &self.cells {
                 let CategoryFill { category, positives, negatives, .. } = &self.categories[cell.category];
                 let side = if cell.positive { positives } else { negatives };

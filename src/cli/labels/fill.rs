@@ -78,7 +78,9 @@ impl Fill {
             return Ok(());
         }
         keep("--out", &out, self.force)?;
-        keep("--out", &list, self.force || shard.is_some())?;
+        // A list without its labels is what an attempt left that was killed between the two.
+        let is_left = !out.exists() && Filled::is_list(&list);
+        keep("--out", &list, self.force || shard.is_some() || is_left)?;
         self.sheet.as_ref().map_or(Ok(()), |sheet| keep("--sheet", sheet, self.force))?;
         let scores = OutOfFold::open(&Run::open(&self.run)?)?;
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
