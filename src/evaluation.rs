@@ -23,7 +23,7 @@ use crate::prepare::{fingerprint, images_of};
 use crate::recipe::{Recipe, Select};
 use crate::recognizer::Recognizer;
 use crate::run::{MadeOf, Measurement, Run, RunInfo, Status, Which};
-use crate::scoring::scores_of;
+use crate::scoring::{scores, scores_of};
 use crate::seal::Hashes;
 use crate::{Error, Result, anchor};
 
@@ -187,6 +187,34 @@ fn optimistic(
             annotations.source.display()
         )
     })
+}
+
+/// Logits of the images `rows` of `annotations`, `rows · C` row by row, by a checkpoint of a run; labels are not looked at.
+/// Features, where the run reads them, are those of all images.
+///
+/// # Errors
+/// Those of [`evaluate`].
+pub fn score(
+    run: &Run,
+    annotations: &Annotations,
+    rows: &[usize],
+    evaluation: &Evaluation,
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Vec<f32>> {
+    let recognizer = Recognizer::open(run.dir(), evaluation.checkpoint, device)?;
+    let channels = run.info()?.channels;
+    // What is not scored needs no maps.
+    let some = annotations.select(rows);
+    let all: Vec<usize> = (0..rows.len()).collect();
+    let (images, rows) = match recognizer.source() {
+        MapSource::Given(_) => (annotations, rows),
+        _ => (&some, &all[..]),
+    };
+    let examples = examples_of(&recognizer, evaluation, images, channels, events, cancel)?;
+    events(Event::Phase("scoring"));
+    scores(recognizer.inference(), &examples, rows, &Loader::default(), device, cancel)
 }
 
 /// The images, maps or features of a split, as the run reads them.

@@ -16,20 +16,18 @@ use sarb_labels::{Annotations, Split, dataset, stratified};
 
 use crate::cancel::Cancel;
 use crate::data_part::{features_of, save};
-use crate::evaluation::{Evaluation, examples_of};
+use crate::evaluation::{Evaluation, score};
 use crate::events::Event;
 use crate::experiment::train;
 use crate::inputs::Inputs;
 use crate::loader::features::Features;
-use crate::loader::{Examples, Loader, View};
+use crate::loader::{Examples, View};
 use crate::lock::FolderLock;
 use crate::out_of_fold::{FOLDER, How, OutOfFold};
 use crate::prepare::{fingerprint, known_labels, val_file};
 use crate::recipe::{Recipe, Select};
-use crate::recognizer::Recognizer;
 use crate::run::{Run, Status, Which, remove_dir};
 use crate::run_folder::Existing;
-use crate::scoring::scores_of;
 use crate::{Error, Result};
 
 /// How many folds there may be.
@@ -164,7 +162,6 @@ impl Folding<'_> {
 
     /// Logits of the images of a fold by the training without them.
     fn score(&self, run: &Run, rows: &[usize]) -> Result<Vec<f32>> {
-        let recognizer = Recognizer::open(run.dir(), Which::Best, self.device)?;
         let evaluation = Evaluation {
             data: None,
             split: Split::Train,
@@ -172,11 +169,7 @@ impl Folding<'_> {
             checkpoint: Which::Best,
             cache: self.inputs.cache.clone(),
         };
-        let channels = run.info()?.channels;
-        let examples = examples_of(&recognizer, &evaluation, self.all, channels, self.events, self.cancel)?;
-        let models = [recognizer.inference()];
-        let mut logits = scores_of(&models, &examples, rows, &Loader::default(), self.device, self.cancel)?;
-        Ok(logits.remove(0))
+        score(run, self.all, rows, &evaluation, self.device, self.events, self.cancel)
     }
 
     /// The scores of all folds, kept in the run; those of single folds go.
@@ -187,6 +180,7 @@ impl Folding<'_> {
             logits: vec![0.0; self.all.images.len() * categories],
             how: How::Folds(parts.len()),
             folds: vec![0; self.all.images.len()],
+            asked: self.all.images.len(),
         };
         for (fold, rows) in parts.iter().enumerate() {
             let path = self.scores(fold);

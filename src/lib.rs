@@ -133,7 +133,7 @@ pub use burn::tensor::Device;
 pub use cancel::Cancel;
 pub use ensemble::Ensemble;
 pub use error::{Error, Result};
-pub use evaluation::{Evaluated, Evaluation, evaluate, measure};
+pub use evaluation::{Evaluated, Evaluation, evaluate, measure, score};
 pub use events::Event;
 pub use experiment::train;
 pub use folds::{check_folds, out_of_fold};

@@ -53,6 +53,9 @@ pub struct OutOfFold {
     pub how: How,
     /// The fold of each image, from 0; none without folds.
     pub folds: Vec<usize>,
+    /// How many of the images, from the first on, are asked about: all, or those of another data folder
+    /// ([`joined`](crate::decisions::joined)). The others are evidence alone.
+    pub asked: usize,
 }
 
 /// What is said of them beside the numbers.
@@ -82,7 +85,8 @@ impl OutOfFold {
                 logits[row * categories + category] = *logit;
             }
         }
-        Self { annotations, logits, how: How::LeaveOneOut, folds: Vec::new() }
+        let asked = annotations.images.len();
+        Self { annotations, logits, how: How::LeaveOneOut, folds: Vec::new(), asked }
     }
 
     /// Writes them into a run whose training file has this fingerprint.
@@ -123,6 +127,28 @@ impl OutOfFold {
         Ok(written?)
     }
 
+    /// Whether a run has some.
+    pub fn is_in(run: &Run) -> bool {
+        run.path(FOLDER).join(ABOUT).is_file()
+    }
+
+    /// With the categories in another order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the categories are others.
+    pub fn aligned(self, categories: &[String]) -> Result<Self> {
+        if self.annotations.categories == categories {
+            return Ok(self);
+        }
+        let own = self.annotations.categories.clone();
+        let annotations = self.annotations.aligned(categories, Path::new("what is measured"))?;
+        let column = |name: &String| own.iter().position(|other| other == name).expect("they are the same");
+        let columns: Vec<usize> = categories.iter().map(column).collect();
+        let rows = self.logits.chunks_exact(own.len());
+        let logits = rows.flat_map(|row| columns.iter().map(|&column| row[column])).collect();
+        Ok(Self { annotations, logits, ..self })
+    }
+
     /// Those of a run.
     ///
     /// # Errors
@@ -130,7 +156,7 @@ impl OutOfFold {
     /// labels than the run; what reading the files says.
     pub fn open(run: &Run) -> Result<Self> {
         let path = |name: &str| run.path(FOLDER).join(name);
-        if !path(ABOUT).is_file() {
+        if !Self::is_in(run) {
             return Err(Error::Missing(format!(
                 "{}: no out-of-fold scores, scores of the training images by models that did not learn from them; \
                  train a run with --folds 5, or add them with sarb train --resume --folds 5 and the inputs that the \
@@ -155,7 +181,8 @@ impl OutOfFold {
             How::Folds(_) => read_folds(&path(FOLDS), annotations.images.len())?,
             How::LeaveOneOut => Vec::new(),
         };
-        Ok(Self { annotations, logits, how: about.how, folds })
+        let asked = annotations.images.len();
+        Ok(Self { annotations, logits, how: about.how, folds, asked })
     }
 
     /// The known labels.

@@ -25,7 +25,7 @@ use crate::methods::Method;
 use crate::model::{Inference, Model};
 use crate::recipe::Recipe;
 use crate::run::{MapOrigin, Run, Which};
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, checkpoint, heat_map};
 
 /// The file of a run that holds its wholly frozen backbone.
 pub const EXTRACTOR_FILE: &str = "backbone.safetensors";
@@ -201,6 +201,23 @@ impl Recognizer {
         Ok(Self { recipe, categories, source, inference, weights_hash, channels, device })
     }
 
+    /// The best checkpoint of a run, or another one, if it shows where categories are seen; otherwise why it does not.
+    pub(crate) fn open_to_see(run: &Run, which: Which) -> std::result::Result<Self, String> {
+        let open = || {
+            let reads_features = run.info()?.reads_features();
+            let device = crate::device::open("cpu")?;
+            Ok((!reads_features).then(|| Self::open(run.dir(), which, &device)).transpose()?)
+        };
+        match open() {
+            Err(error) => Err(Error::to_string(&error) + "."),
+            Ok(None) => Err("the run was trained on the user's own features and cannot read images.".into()),
+            Ok(Some(recognizer)) if recognizer.sees_places() => Ok(recognizer),
+            Ok(Some(_)) => {
+                Err("the backbone gives one descriptor for each image, which has no places to show.".into())
+            }
+        }
+    }
+
     /// Names of the categories.
     pub fn names(&self) -> &[String] {
         &self.categories.names
@@ -359,6 +376,13 @@ impl Recognizer {
     /// Whether the network tells places of an image apart, so that [`attention`](Self::attention) shows anything.
     pub fn sees_places(&self) -> bool {
         self.source.blocks().is_none()
+    }
+
+    /// A picture of a recognized photograph, in gray and tinted by where one category is seen: dark is least, yellow most.
+    pub(crate) fn heat_map(&self, recognition: &Recognition, picture: &Rgb8, category: usize) -> Rgb8 {
+        let attention = self.attention(recognition);
+        let map = attention.of(category);
+        heat_map::overlay(picture, map, attention.grid(), heat_map::Scale::of(map.iter().copied()))
     }
 
     /// Where each category of a recognition is seen; one place is all of it where [`sees_places`](Self::sees_places) is false.

@@ -1,5 +1,6 @@
 //! The program as its users run it: one binary, a module a topic.
 
+mod asking;
 mod bad_input;
 mod cached_trunk;
 mod clocks;
@@ -12,12 +13,14 @@ mod faults;
 mod fetch;
 mod filling;
 mod frozen;
+mod half_labeled;
 mod house;
 mod in_use;
 mod labels;
 mod merging;
 mod old_runs;
 mod onnx;
+mod other_images;
 mod out_of_fold;
 mod places;
 mod predict;

@@ -86,6 +86,27 @@ fn a_page_says_what_evaluate_says_the_same_each_time() {
 }
 
 #[test]
+fn a_runs_own_thresholds_are_those_that_evaluate_decides_by() {
+    let (sarb_run, linear) = runs();
+    let dir = tempfile::tempdir().unwrap();
+    let out = arg(dir.path().join("page.html"));
+    report(&[&arg(linear), "-o", &out]);
+    let page = std::fs::read_to_string(&out).unwrap();
+    let test = arg(features().join("test.npy"));
+    let cf1 = |more: &[&str]| {
+        let evaluate = ["evaluate", &arg(linear), "--features", &test, "--bootstrap", "0", "--json"];
+        let said: Value = serde_json::from_str(&sarb_ok(&[&evaluate[..], more].concat())).unwrap();
+        format!("{:.1}", 100.0 * said["cf1"].as_f64().unwrap())
+    };
+    let told = format!("CF1 is {} % so and {} % at 50 %", cf1(&["--decide", "f1"]), cf1(&[]));
+    assert!(page.contains(&told), "{told}");
+    // Without out-of-fold scores there are none, and the page says so.
+    report(&[&arg(sarb_run), "-o", &out]);
+    let page = std::fs::read_to_string(&out).unwrap();
+    assert!(page.contains("it has no out-of-fold scores") && !page.contains("id=\"thresholds\""));
+}
+
+#[test]
 fn scores_of_another_program_are_a_row() {
     let (sarb_run, linear) = runs();
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +138,8 @@ fn what_is_not_at_hand_is_said() {
     };
     // Features have no pictures to lay maps over; but the data folder has the photographs.
     let page = |run: &Path| std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert_eq!(notes(&[]), "[]");
+    let only = notes(&[]);
+    assert!(only.contains("it has no out-of-fold scores") && !only.contains("\",\""), "{only}");
     assert!(
         page(&run).contains("No heat maps: the run was trained on the user")
             && page(&run).contains("data:image/jpeg")

@@ -29,11 +29,11 @@ pub struct Doubt {
     pub probability: f64,
 }
 
-/// All known labels of a run, the least probable first; equal ones in the order of the table.
+/// All known labels of the images that are asked about, the least probable first; equal ones in the order of the table.
 pub fn doubts(scores: &OutOfFold) -> Vec<Doubt> {
     let curves = Evidence::known(scores).curves();
     let mut doubts = Vec::new();
-    for row in 0..scores.annotations.images.len() {
+    for row in 0..scores.asked {
         for (category, label) in scores.labels().row(row).enumerate() {
             let probability = curves.categories[category].probability(scores.logit(row, category));
             let (positive, probability) = match label {
@@ -96,7 +96,8 @@ mod tests {
             labels: LabelMatrix::from_values(2, &labels),
             source: "train.csv".into(),
         };
-        let scores = OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new() };
+        let scores =
+            OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new(), asked: images };
         let doubts = doubts(&scores);
         assert_eq!(doubts.len(), 2 * images - 1);
         let mut first = [doubts[0], doubts[1]].map(|doubt| (doubt.row, doubt.category, doubt.positive));

@@ -95,17 +95,21 @@ impl<'a> Evidence<'a> {
     }
 
     /// A row's labels by which decisions that something is there (`positive`), or is not, are judged, and the unknown
-    /// labels that are to be decided so. Nothing where a label is known but is no evidence, or, of an audited sample,
-    /// belongs to the other stratum: what is likely is never filled in as absent.
+    /// labels that are to be decided so. Nothing where a label is known but is no evidence, where nobody asks about the
+    /// image, or, of an audited sample, where it belongs to the other stratum: what is likely is never filled in as absent.
     pub fn row(&self, row: usize, positive: bool) -> impl Iterator<Item = Option<Label>> {
         let known = self.scores.labels().row(row);
-        known.enumerate().map(move |(category, known)| match &self.audit {
-            None => Some(known),
-            Some(audit) => {
-                let is_decided =
-                    known == Label::Unknown && audit.is_likely(self.scores, row, category) == positive;
-                is_decided.then(|| audit.labels.get(row, category))
-            }
+        let is_asked = row < self.scores.asked;
+        known.enumerate().map(move |(category, known)| {
+            let label = match &self.audit {
+                None => known,
+                Some(audit) => {
+                    let is_decided =
+                        known == Label::Unknown && audit.is_likely(self.scores, row, category) == positive;
+                    is_decided.then(|| audit.labels.get(row, category))?
+                }
+            };
+            (is_asked || label != Label::Unknown).then_some(label)
         })
     }
 
@@ -133,7 +137,8 @@ impl<'a> Evidence<'a> {
 
     /// Refuses a run that knows everything, with what there then is not to do.
     pub(super) fn refuse_complete(&self, nothing: &str) -> Result<()> {
-        match self.scores.labels().count(Label::Unknown) {
+        let unknown = |row| self.scores.labels().row(row).any(|label| label == Label::Unknown);
+        match (0..self.scores.asked).filter(|&row| unknown(row)).count() {
             0 => Err(Error::Data(format!(
                 "{}: no label is unknown; there is {nothing}",
                 self.scores.annotations.source.display()

@@ -219,7 +219,8 @@ mod tests {
             labels: LabelMatrix::from_values(categories, &labels),
             source: "train.csv".into(),
         };
-        let scores = OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new() };
+        let scores =
+            OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new(), asked: images };
         (scores, LabelMatrix::from_values(categories, &truth))
     }
 

@@ -8,6 +8,7 @@ mod corrections;
 pub mod doubts;
 pub mod evidence;
 pub mod fill;
+pub mod joined;
 pub mod next;
 pub mod probability;
 pub mod promise;

@@ -169,7 +169,7 @@ fn labels(scores: &OutOfFold, needs: &mut Needs, budget: usize) -> Vec<Asked> {
     let least_certain = |category: usize| {
         let curve = needs.curves.categories[category];
         let certainty = |row: usize| curve.logit(scores.logit(row, category)).abs();
-        let column = scores.labels().column(category).enumerate();
+        let column = scores.labels().column(category).take(scores.asked).enumerate();
         let unknown = column.filter(|(_, label)| *label == Label::Unknown).map(|(row, _)| row);
         let mut rows: Vec<usize> = unknown.collect();
         // The worst is taken from the end.
@@ -201,7 +201,7 @@ fn labels(scores: &OutOfFold, needs: &mut Needs, budget: usize) -> Vec<Asked> {
 /// of them are such a sample too.
 fn chance(scores: &OutOfFold, needs: &Needs, budget: usize, seed: u64) -> Vec<Asked> {
     let mut strata = [Vec::new(), Vec::new()];
-    for row in 0..scores.annotations.images.len() {
+    for row in 0..scores.asked {
         for (category, label) in scores.labels().row(row).enumerate() {
             if label == Label::Unknown {
                 let stratum = usize::from(is_likely(scores, &needs.curves, row, category));
@@ -232,7 +232,7 @@ struct Candidate {
 /// Image by image. What an image is worth only falls as others are taken, so that of a heap only the first needs to be looked
 /// at again (lazy greedy: Minoux 1978).
 fn images(scores: &OutOfFold, needs: &mut Needs, budget: usize, seed: u64) -> Vec<Asked> {
-    let rows = scores.annotations.images.len();
+    let rows = scores.asked;
     let luck = luck(rows, seed);
     let worth = |asked: &[Asked], row: usize| luck[row] * asked.iter().map(|asked| asked.worth).sum::<f64>();
     let candidate = |row| Candidate { worth: worth(&needs.unknown(scores, row), row), row };
@@ -316,7 +316,7 @@ mod tests {
             labels: LabelMatrix::from_values(categories, &labels),
             source: "train.csv".into(),
         };
-        OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new() }
+        OutOfFold { annotations, logits, how: How::LeaveOneOut, folds: Vec::new(), asked: images }
     }
 
     /// The best first, every worth computed anew each time.

@@ -30,5 +30,10 @@ save.addEventListener('click', () => {
   link.click();
   URL.revokeObjectURL(link.href);
 });
+const maps = document.getElementById('maps');
+maps?.addEventListener('click', () => {
+  const shown = document.body.classList.toggle('maps');
+  maps.setAttribute('aria-pressed', String(shown));
+});
 boxes.forEach((box) => box.addEventListener('change', show));
 show();

@@ -43,7 +43,7 @@ pub mod metrics;
 #[cfg(test)]
 mod outside_data;
 pub mod random;
-mod same_files;
+pub mod same_files;
 pub mod score_files;
 pub mod stratified;
 pub mod svg;

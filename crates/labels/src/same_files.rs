@@ -14,6 +14,13 @@ pub(crate) struct SameFiles<'a> {
     files: HashMap<(u32, &'a OsStr), u32>,
 }
 
+/// Of each of `others`, the row in `images` that is the same file; none for one that is not among them.
+pub fn rows_among(images: &[PathBuf], others: &[PathBuf]) -> Vec<Option<usize>> {
+    let mut files = SameFiles::default();
+    let rows: HashMap<u32, usize> = images.iter().map(|image| files.number(image)).zip(0..).collect();
+    others.iter().map(|other| rows.get(&files.number(other)).copied()).collect()
+}
+
 impl<'a> SameFiles<'a> {
     /// The number of the file that `path` leads to.
     pub fn number(&mut self, path: &'a Path) -> u32 {

@@ -71,6 +71,12 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
     table
 }
 
+/// JSON within a `<script>` element of HTML: neither `</script>` nor `<!--` can be in it.
+pub fn json_in_html(value: &impl serde::Serialize) -> String {
+    let json = serde_json::to_string(value).expect("plain data");
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
 /// Text as XML and HTML hold it; control characters, which XML does not allow, are dropped.
 pub fn escape_xml(text: &str) -> String {
     let mut escaped = String::new();

@@ -9,8 +9,9 @@ use sarb::labels::files::{folder_of, write_atomically};
 use sarb::labels::formats::format::Format;
 use sarb::labels::formats::image_names::image_names;
 use sarb::labels::text::{aligned, listed, percent, share, thousands};
-use sarb::{OutOfFold, Result, Run, Shard};
+use sarb::{Result, Run, Shard};
 
+use super::pool::Pool;
 use crate::cli::console::{print, say, warn};
 use crate::cli::data::convert::{format_of, keep, make_folder_of, refuse_negatives_of_unknown};
 use crate::cli::data::counts;
@@ -25,6 +26,8 @@ const PARQUET: &str = "parquet";
 pub struct Fill {
     /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
     run: PathBuf,
+    #[command(flatten)]
+    pool: Pool,
     /// The share of the filled labels that is to be right, in each category, such as 0.95 or 95%
     #[arg(long, value_name = "P", value_parser = proportion)]
     precision: f64,
@@ -33,7 +36,7 @@ pub struct Fill {
     /// How sure that is to be
     #[arg(long, value_name = "P", value_parser = proportion, default_value = "0.9")]
     confidence: f64,
-    /// File to write: all images of the run's train.csv with known and filled labels; beside it, as NAME.filled.csv (of a
+    /// File to write: all images of the run's train.csv, or of --data, with known and filled labels; beside it, as NAME.filled.csv (of a
     /// Parquet table NAME.filled.parquet), each filled label with its probability
     #[arg(short, long)]
     out: PathBuf,
@@ -82,9 +85,10 @@ impl Fill {
         let is_left = !out.exists() && Filled::is_list(&list);
         keep("--out", &list, self.force || shard.is_some() || is_left)?;
         self.sheet.as_ref().map_or(Ok(()), |sheet| keep("--sheet", sheet, self.force))?;
-        let scores = OutOfFold::open(&Run::open(&self.run)?)?;
+        let run = Run::open(&self.run)?;
+        let scores = self.pool.scores(&run)?;
         let wanted = Wanted { precision: self.precision, confidence: self.confidence };
-        let images = scores.annotations.images.len();
+        let images = scores.asked;
         let rows = shard.map_or(0..images, |shard| shard.range(images));
         let evidence = self.audited.evidence(&scores)?;
         let mut filled = fill(&evidence, wanted, rows)?;
@@ -111,7 +115,7 @@ impl Fill {
         if let Some(sheet) = &self.sheet {
             let images = image_names(&filled.annotations, folder_of(&out))?;
             make_folder_of(sheet)?;
-            let page = filled.sheet(&images, self.sheet_labels);
+            let page = filled.sheet(&run, &images, self.sheet_labels);
             write_atomically(sheet, |file| file.write_all(page.as_bytes()))?;
         }
         let lost = to.write(&out, &filled.annotations)?;

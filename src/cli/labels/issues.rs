@@ -8,6 +8,7 @@ use sarb::labels::formats::image_names::image_names;
 use sarb::labels::text::{aligned, percent, thousands};
 use sarb::{OutOfFold, Result, Run};
 
+use super::pool::Pool;
 use crate::cli::console::{print, say};
 use crate::cli::data::convert::{keep, make_folder_of};
 
@@ -16,6 +17,8 @@ use crate::cli::data::convert::{keep, make_folder_of};
 pub struct Issues {
     /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
     run: PathBuf,
+    #[command(flatten)]
+    pool: Pool,
     /// How many labels to list, the least probable first; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100)]
     top: usize,
@@ -34,7 +37,7 @@ impl Issues {
     /// Ranks, and prints or writes.
     pub fn run(&self) -> Result<()> {
         self.out.as_ref().map_or(Ok(()), |out| keep("--out", out, self.force))?;
-        let scores = OutOfFold::open(&Run::open(&self.run)?)?;
+        let scores = self.pool.scores(&Run::open(&self.run)?)?;
         let all = doubts(&scores);
         let listed = &all[..if self.top == 0 { all.len() } else { self.top.min(all.len()) }];
         if let Some(out) = &self.out {

@@ -1,20 +1,21 @@
-//! `sarb labels`: what a run says of the labels that it was trained on.
+//! `sarb labels`: what a run says of labels, those that it was trained on and others.
 
 pub mod fill;
 pub mod issues;
 pub mod next;
+mod pool;
 
 use sarb::Result;
 
-/// Commands on the labels of a run.
+/// Commands on labels.
 #[derive(Debug, clap::Subcommand)]
 pub enum LabelsCommand {
     /// Fill in unknown labels where a wanted precision can be promised
     Fill(Box<fill::Fill>),
     /// List known labels that look wrong, the most doubtful first
-    Issues(issues::Issues),
+    Issues(Box<issues::Issues>),
     /// List the unknown labels to ask people for next, the most useful first
-    Next(next::Next),
+    Next(Box<next::Next>),
 }
 
 /// Runs one command.

@@ -11,6 +11,7 @@ use sarb::labels::formats::label_studio::{Question, write_questions};
 use sarb::labels::text::thousands;
 use sarb::{Error, OutOfFold, Result, Run};
 
+use super::pool::Pool;
 use crate::cli::console::{print, say, warn};
 use crate::cli::data::convert::{keep, make_folder_of};
 
@@ -24,6 +25,8 @@ const NAMED: usize = 3;
 pub struct Next {
     /// Folder of a run with out-of-fold scores: one of linear, or one trained with --folds
     run: PathBuf,
+    #[command(flatten)]
+    pool: Pool,
     /// How many labels, or with --by image how many images, people can look at
     #[arg(long, value_name = "N")]
     budget: usize,
@@ -68,7 +71,7 @@ impl Next {
     pub fn run(&self) -> Result<()> {
         let to = self.out.as_deref().map(format_of).transpose()?;
         self.out.as_ref().map_or(Ok(()), |out| keep("--out", out, self.force))?;
-        let scores = OutOfFold::open(&Run::open(&self.run)?)?;
+        let scores = self.pool.scores(&Run::open(&self.run)?)?;
         let by = self.by()?;
         let asked = next(&scores, by, self.budget)?;
         let questions = questions(&scores, &asked);

@@ -8,9 +8,9 @@ use sarb_labels::text::{escape_xml, thousands};
 use sarb_labels::{Annotations, Label, LabelMatrix};
 
 use super::html::{name, section};
+use crate::Result;
 use crate::recognizer::Recognizer;
 use crate::thumbnail::{SIDE_PX, data_uri, shrunk};
-use crate::{Result, heat_map};
 
 /// Most labels of a kind that are named.
 const MOST_NAMES: usize = 6;
@@ -176,11 +176,7 @@ impl Gallery<'_> {
                     .into(),
             ));
         }
-        let attention = recognizer.attention(&recognition);
-        let map = attention.of(category);
-        let colors = heat_map::Scale::of(map.iter().copied());
-        let picture = heat_map::overlay(small, map, attention.grid(), colors);
-        Ok(Ok(data_uri(&picture)))
+        Ok(Ok(data_uri(&recognizer.heat_map(&recognition, small, category))))
     }
 
     /// What is there and found or missed, and what is claimed and is not there.
@@ -214,23 +210,6 @@ impl Gallery<'_> {
             text += &format!("<br><span class=\"{class}\">{words}:</span> {named}{more}");
         }
         text
-    }
-}
-
-/// Why a run draws no heat maps, or what draws them.
-pub(super) fn recognizer(
-    opened: Result<Recognizer>,
-    reads_features: bool,
-) -> std::result::Result<Recognizer, String> {
-    match opened {
-        _ if reads_features => {
-            Err("the run was trained on the user's own features and cannot read images.".into())
-        }
-        Ok(recognizer) if recognizer.sees_places() => Ok(recognizer),
-        Ok(_) => {
-            Err("the backbone gives one descriptor for each image, which has no places to show.".to_owned())
-        }
-        Err(error) => Err(format!("{error}.")),
     }
 }
 

@@ -11,12 +11,6 @@ pub(super) fn name(name: &str) -> String {
     format!("<bdi>{}</bdi>", escape_xml(name).replace('/', "/<wbr>"))
 }
 
-/// JSON within a `<script>` element: neither `</script>` nor `<!--` can be in it.
-pub(crate) fn json(value: &impl serde::Serialize) -> String {
-    let json = serde_json::to_string(value).expect("plain data");
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-}
-
 /// A part of the page with its heading; `note`, plain text, says how to read it, `content` is HTML.
 pub(super) fn section(id: &str, title: &str, note: &str, content: &str) -> String {
     format!(
@@ -114,6 +108,8 @@ pub(super) fn details(summary: &str, content: &str, printed: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sarb_labels::text::json_in_html;
+
     use super::*;
 
     #[test]
@@ -122,7 +118,7 @@ mod tests {
         let html = name(hostile);
         assert!(html.starts_with("<bdi>&lt;/<wbr>script&gt;") && html.ends_with("</bdi>"), "{html}");
         assert_eq!(html.matches('<').count(), 3, "{html}");
-        let json = json(&serde_json::json!({ "name": hostile, "comment": "<!--" }));
+        let json = json_in_html(&serde_json::json!({ "name": hostile, "comment": "<!--" }));
         assert!(!json.contains(['<', '>', '&']), "{json}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["name"], hostile);
         let rows = [vec![Cell::html(name(hostile)), Cell::number("1", Some(1.0))]];

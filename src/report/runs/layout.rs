@@ -2,15 +2,15 @@
 
 use sarb_labels::text::escape_xml;
 
-use super::html::json;
 use crate::report::chart::{Chart, colors, style_sheet};
+use sarb_labels::text::json_in_html;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The page around its parts. `title` is plain text, `lead` and the parts are HTML; `data` is what the script reads.
 pub(super) fn whole(title: &str, lead: &str, parts: &[String], data: &serde_json::Value) -> String {
-    let data = json(data);
+    let data = json_in_html(data);
     // Nothing but this page's own script runs, whatever names hold; nothing is fetched. What a name holds goes into
     // the hash, so that nobody can write a name with the number.
     let nonce = blake3::hash(format!("{lead}{}{data}", parts.concat()).as_bytes()).to_hex();

@@ -10,12 +10,13 @@ mod epochs;
 mod explorer;
 mod facts;
 mod gallery;
-pub(crate) mod html;
+mod html;
 mod layout;
 mod names;
 mod overview;
 mod reading;
 mod reliability;
+mod thresholds;
 
 use std::path::Path;
 
@@ -23,11 +24,11 @@ use sarb_labels::metrics::Scale;
 use sarb_labels::text::{listed, thousands};
 use sarb_labels::{LabelMatrix, Split};
 
+use crate::Result;
 use crate::compare::{Bootstrap, Comparison, System, compare};
 use crate::recognizer::Recognizer;
 use crate::report::chart::Chart;
 use crate::run::Which;
-use crate::{Result, device};
 use explorer::Explorer;
 use gallery::Gallery;
 use names::Names;
@@ -108,6 +109,7 @@ impl Page {
             parts.push(categories::categories(measured, settings.bootstrap));
             parts.push(explorer.section(measured));
             parts.push(reliability::calibration(measured, &names));
+            parts.extend(thresholds::section_of(runs, measured, &mut notes));
             parts.push(confusions::section_of(measured));
         }
         parts.extend(images);
@@ -188,9 +190,7 @@ fn gallery(
         ));
         return None;
     }
-    let opened =
-        device::open("cpu").and_then(|device| Recognizer::open(run.run.dir(), settings.checkpoint, &device));
-    let recognizer = gallery::recognizer(opened, run.info.reads_features());
+    let recognizer = Recognizer::open_to_see(&run.run, settings.checkpoint);
     let gallery =
         Gallery { name: &run.name, logits: &row.system.values, annotations: &saved.annotations, recognizer };
     Some(gallery.section(settings.images))
