@@ -276,3 +276,60 @@ fn what_is_asked_for_next_is_answered_and_joins_the_labels() {
     let stderr = sarb_fails(2, &["labels", "next", &run, "--budget", "0"]);
     assert!(stderr.contains("a budget of 0"), "{stderr}");
 }
+
+#[test]
+fn whoever_gave_wrong_labels_is_named_beside_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, data, truth) = trained(dir.path());
+    // Ben answers every fourth image and sees what is not there; Anna answers the rest well.
+    let table = std::fs::read_to_string(data.join("train.csv")).unwrap();
+    let mut lines: Vec<String> = table.lines().map(str::to_owned).collect();
+    let mut tasks = Vec::new();
+    for (row, line) in lines.iter_mut().skip(1).enumerate() {
+        let (who, wrong) = if row % 4 == 0 { ("ben", row % 8 == 0) } else { ("anna", false) };
+        let image = line.split(',').next().unwrap().to_owned();
+        let (mut cells, mut chosen) = (Vec::new(), Vec::new());
+        for category in 0..CATEGORIES {
+            let there = (truth.get(row, category) == Label::Positive) != wrong;
+            cells.push(u8::from(there).to_string());
+            if there {
+                chosen.push(["a", "b", "c", "d"][category]);
+            }
+        }
+        *line = format!("{image},{}", cells.join(","));
+        let result =
+            serde_json::json!([{ "from_name": "tags", "type": "choices", "value": { "choices": chosen } }]);
+        let annotation = serde_json::json!({ "completed_by": { "email": who }, "result": result });
+        tasks.push(serde_json::json!({ "data": { "image": image }, "annotations": [annotation] }));
+    }
+    std::fs::write(data.join("train.csv"), lines.join("\n") + "\n").unwrap();
+    let export = data.join("export.json");
+    std::fs::write(&export, serde_json::to_string(&tasks).unwrap()).unwrap();
+    let run = arg(dir.path().join("careless"));
+    let features = arg(dir.path().join("features.npy"));
+    let train =
+        ["train", "--method", "linear", "--data", &arg(&data), "--features", &features, "--out", &run];
+    sarb_ok(&[&train[..], &["--set", "data.validation=0"]].concat());
+
+    let export = arg(&export);
+    let issues = ["labels", "issues", &run, "--top", "50", "--by", &export];
+    let stderr = sarb_fails(2, &issues);
+    assert!(stderr.contains("--unlisted"), "{stderr}");
+    let said = sarb_ok(&[&issues[..], &["--unlisted", "negative", "--json"]].concat());
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let of_ben =
+        said["issues"].as_array().unwrap().iter().filter(|it| it["annotators"] == serde_json::json!(["ben"]));
+    assert!(of_ben.count() >= 45, "{said}");
+    let [anna, ben] = [0, 1].map(|at| said["annotators"][at].clone());
+    assert_eq!((&anna["name"], &ben["name"]), (&Value::from("anna"), &Value::from("ben")));
+    assert_eq!((anna["labels"].as_u64(), ben["labels"].as_u64()), (Some(1800), Some(600)));
+    let share = |it: &Value| it["expected_wrong"].as_f64().unwrap() / it["labels"].as_f64().unwrap();
+    assert!(share(&ben) > 0.3 && share(&anna) < 0.2, "{anna} {ben}");
+
+    let list = arg(dir.path().join("issues.csv"));
+    sarb_ok(&[&issues[..], &["--unlisted", "negative", "-o", &list]].concat());
+    let list = std::fs::read_to_string(list).unwrap();
+    assert!(list.starts_with("image,category,label,probability,annotators\n"), "{list:.100}");
+    let stderr = sarb_fails(2, &["labels", "issues", &run, "--unlisted", "negative"]);
+    assert!(stderr.contains("--unlisted: without --by"), "{stderr}");
+}

@@ -156,7 +156,7 @@ fn what_is_not_at_hand_is_said() {
         other.contains("is of the checkpoint") && other.contains("--split test --checkpoint best"),
         "{other}"
     );
-    assert_eq!(notes(&["--checkpoint", "last"]), "[]");
+    assert_eq!(notes(&["--checkpoint", "last"]), only);
     sarb_ok(&["evaluate", &arg(&run), "--features", &test]);
     // Scores that are not of these labels are not measured.
     std::fs::copy(run.join("evaluation/scores-anchor.npy"), run.join("evaluation/scores.npy")).unwrap();

@@ -48,22 +48,32 @@ pub fn doubts(scores: &OutOfFold) -> Vec<Doubt> {
     doubts
 }
 
-/// Writes doubts as CSV: image, category, label, and the probability that it is right.
+/// Writes doubts as CSV: image, category, label, the probability that it is right and, where that is known, who gave it.
 ///
 /// # Errors
 /// If the file cannot be written; a path of an image that is not UTF-8 text.
-pub fn write(path: &Path, scores: &OutOfFold, doubts: &[Doubt]) -> Result<()> {
+pub fn write(
+    path: &Path,
+    scores: &OutOfFold,
+    doubts: &[Doubt],
+    who: Option<&dyn Fn(&Doubt) -> String>,
+) -> Result<()> {
     let images = image_names(&scores.annotations, folder_of(path))?;
     let written = write_atomically(path, |file| {
         let mut lines = csv::Writer::from_writer(file);
-        lines.write_record(["image", "category", "label", "probability"])?;
+        let header = ["image", "category", "label", "probability", "annotators"];
+        // Where nobody is known to have given any there is no such column.
+        let columns = header.len() - usize::from(who.is_none());
+        lines.write_record(&header[..columns])?;
         for doubt in doubts {
-            lines.write_record([
+            let record = [
                 images[doubt.row].as_str(),
                 scores.annotations.categories[doubt.category].as_str(),
                 if doubt.positive { "1" } else { "0" },
                 &format!("{:.5}", doubt.probability),
-            ])?;
+                &who.map_or_else(String::new, |who| who(doubt)),
+            ];
+            lines.write_record(&record[..columns])?;
         }
         lines.flush()
     });
@@ -109,7 +119,7 @@ mod tests {
         let source = dir.path().join("train.csv");
         let images = scores.annotations.images.iter().map(|image| dir.path().join(image)).collect();
         let annotations = Annotations { source, images, ..scores.annotations.clone() };
-        write(&path, &OutOfFold { annotations, ..scores.clone() }, &doubts[..1]).unwrap();
+        write(&path, &OutOfFold { annotations, ..scores.clone() }, &doubts[..1], None).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("image,category,label,probability\n"), "{text}");
         assert!(text.contains(".png,a,") && text.lines().count() == 2, "{text}");

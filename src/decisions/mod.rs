@@ -2,6 +2,7 @@
 //! a promise of their precision, labels that look wrong, and labels to ask for. All of it is founded on
 //! [`OutOfFold`](crate::OutOfFold) scores.
 
+pub mod annotators;
 pub mod chance;
 mod choice;
 mod corrections;

@@ -70,6 +70,9 @@ pub struct ReadArgs {
     /// FiftyOne: the field with the labels; VIA: the attribute
     #[arg(long, value_name = "NAME")]
     field: Option<String>,
+    /// Label Studio, Open Images: only labels that this person gave, or of this Source [default: of all]
+    #[arg(long, value_name = "NAME")]
+    annotator: Option<String>,
 }
 
 impl ReadArgs {
@@ -170,6 +173,24 @@ impl ReadArgs {
         Ok(all)
     }
 
+    /// Reads a source once for each person who labeled it, with their names; one that names nobody is one person's, called
+    /// like the file. Of a data folder, `train.csv` is read.
+    pub fn read_by_annotator(&self, source: &Path) -> Result<Vec<(String, Annotations)>> {
+        let names = match self.format_of(source)? {
+            Some(taken) if self.annotator.is_none() => taken.unpacked.annotators(taken.format)?,
+            _ => Vec::new(),
+        };
+        if names.is_empty() {
+            let name = self.annotator.clone().unwrap_or_else(|| source.display().to_string());
+            return Ok(vec![(name, self.read(source, Split::Train)?)]);
+        }
+        let read = |name: String| {
+            let only = Self { annotator: Some(name.clone()), ..self.clone() };
+            Ok((name, only.read(source, Split::Train)?))
+        };
+        names.into_iter().map(read).collect()
+    }
+
     fn options(&self) -> Options {
         let arguments = self.clone();
         Options {
@@ -188,6 +209,22 @@ impl ReadArgs {
             extension: arguments.extension,
             words: Words { yes: arguments.yes, no: arguments.no, unknown: arguments.unknown },
             field: arguments.field,
+            annotator: arguments.annotator,
+        }
+    }
+
+    /// Refuses options where nothing is read with them; `without` says what is missing.
+    pub fn refuse(&self, without: &str) -> Result<()> {
+        let Options { images, categories, .. } = self.options();
+        let general = [
+            ("--from", self.from.is_some()),
+            ("--images", images.is_some()),
+            ("--categories", categories.is_some()),
+        ];
+        let general = general.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
+        match general.chain(self.options().given().map(|choice| choice.to_string())).next() {
+            Some(option) => Err(Error::Usage(format!("{option}: without {without} nothing is read with it"))),
+            None => Ok(()),
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Answers {
     annotations: Vec<u32>,
     /// Annotations so far, of all images.
     count: u32,
+    /// The image of each of them.
+    images: Vec<u32>,
     chosen: Vec<Chosen>,
     /// Images, controls and annotations whose answer is none of the choices.
     otherwise: Vec<(u32, u32, u32)>,
@@ -78,6 +80,7 @@ impl Answers {
     pub fn annotation(&mut self, image: usize) {
         self.annotations[image] += 1;
         self.count += 1;
+        self.images.push(image as u32);
     }
 
     /// Notes a choice of the annotation begun last.
@@ -118,6 +121,21 @@ impl Answers {
         self.controls.push(Control { name: name.to_owned(), kind, words: Words::default() });
         self.control_places.insert(name.to_owned(), place);
         place
+    }
+
+    /// Forgets all annotations but those of `kept`, which has one for each in the order in which they were begun. Controls
+    /// and choices stay, so that the labels of every annotator have the same categories.
+    pub fn keep(&mut self, kept: &[bool]) {
+        // Annotations are counted from 1.
+        let is_kept = |annotation: u32| kept[annotation as usize - 1];
+        self.chosen.retain(|chosen| is_kept(chosen.annotation));
+        self.otherwise.retain(|&(_, _, annotation)| is_kept(annotation));
+        self.annotations.fill(0);
+        self.count = 0;
+        for (&image, _) in self.images.iter().zip(kept).filter(|(_, kept)| **kept) {
+            self.annotations[image as usize] += 1;
+            self.count += 1;
+        }
     }
 
     /// Decides what is a choice and what it means, when all annotations are there.

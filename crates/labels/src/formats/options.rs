@@ -99,6 +99,8 @@ pub struct Options {
     pub separator: Option<Separator>,
     /// Which of several fields of a source holds the labels: FiftyOne's fields, VIA's attributes.
     pub field: Option<String>,
+    /// Whose labels are read of a source that says who gave which; by default those of all.
+    pub annotator: Option<String>,
     /// The column of images of a table; by default its name or content says.
     pub image_column: Option<String>,
     /// The columns of labels of a table; by default their names or contents say.
@@ -209,6 +211,8 @@ pub enum Choice {
     Words,
     /// `--field`
     Field,
+    /// `--annotator`
+    Annotator,
 }
 
 impl fmt::Display for Choice {
@@ -227,6 +231,7 @@ impl fmt::Display for Choice {
             Choice::Extension => "--extension",
             Choice::Words => "--yes, --no, --unknown",
             Choice::Field => "--field",
+            Choice::Annotator => "--annotator",
         })
     }
 }
@@ -263,6 +268,7 @@ impl Options {
             (Choice::Extension, self.extension.is_some()),
             (Choice::Words, !self.words.is_empty()),
             (Choice::Field, self.field.is_some()),
+            (Choice::Annotator, self.annotator.is_some()),
         ];
         set.into_iter().filter_map(|(choice, set)| set.then_some(choice))
     }
@@ -296,6 +302,7 @@ impl Options {
             label_columns: if takes(Choice::LabelColumns) { self.label_columns } else { Vec::new() },
             extension: self.extension.filter(|_| takes(Choice::Extension)),
             field: self.field.filter(|_| takes(Choice::Field)),
+            annotator: self.annotator.filter(|_| takes(Choice::Annotator)),
             words: if takes(Choice::Words) { self.words } else { Words::default() },
             images: self.images,
             categories: self.categories,

@@ -14,7 +14,7 @@ use self::unpack::{Kind, gunzip, kind, unzip};
 use super::format::Format;
 use super::options::Options;
 use super::report::shown;
-use super::{ALL, Reading, detect, recognized};
+use super::{ALL, Reading, detect, label_studio, open_images, recognized};
 use crate::annotations::Annotations;
 use crate::files::tidy;
 use crate::{Error, Result};
@@ -64,6 +64,28 @@ impl Source {
             None => format.read(&self.path, options),
             Some(unpacked) => unpacked.read(format, options).map_err(|error| unpacked.outside(error)),
         }
+    }
+
+    /// Who gave the labels, where the source says so: those whom [`Options::annotator`] may name.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    pub fn annotators(&self, format: Format) -> Result<Vec<String>> {
+        match &self.unpacked {
+            None => annotators_of(format, &self.path),
+            Some(unpacked) => {
+                annotators_of(format, &unpacked.place(format)?).map_err(|error| unpacked.outside(error))
+            }
+        }
+    }
+}
+
+/// Who labeled a source of a format that says it.
+fn annotators_of(format: Format, path: &Path) -> Result<Vec<String>> {
+    match format {
+        format if format == label_studio::FORMAT => label_studio::annotators(path),
+        format if format == open_images::FORMAT => open_images::annotators(path),
+        _ => Ok(Vec::new()),
     }
 }
 

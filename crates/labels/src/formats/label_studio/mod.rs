@@ -18,12 +18,14 @@ use super::report::{Report, counted, shown};
 use super::{Reading, head_of};
 use crate::Result;
 
+mod annotators;
 mod asking;
 mod table;
 mod writing;
 
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 
+pub use annotators::annotators;
 pub use asking::{Question, write_questions};
 pub use writing::write;
 
@@ -36,7 +38,7 @@ pub const FORMAT: Format = Format {
   "annotations": [{"result": [{"type": "choices",
     "value": {"choices": ["cat"]}}]}]}]"#,
     extensions: &[],
-    takes: &[Choice::Unlisted],
+    takes: &[Choice::Unlisted, Choice::Annotator],
     names_categories: false,
     unlisted: NotListed::AsYouSay,
     recognize,
@@ -61,14 +63,18 @@ pub const FORMAT: Format = Format {
 pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let mut export = Export { folder: options.image_folder(path).to_owned(), ..Export::default() };
     let (mut report, whole) = export.read(path)?;
-    let Export { marks, answers, .. } = &mut export;
+    let Export { marks, answers, said_by, .. } = &mut export;
     answers.find_yes_and_no();
+    if let Some(wanted) = &options.annotator {
+        answers.keep(&annotators::annotations_of(wanted, said_by, path)?);
+    }
     answers.settle();
     if let Some(name) = answers.ambiguous() {
         report.line = 1;
         report.note(|| format!("two controls name the category {}; rename one of them", shown(&name)));
     }
-    if whole && report.problems.is_empty() && answers.is_empty() && !marks.images().is_empty() {
+    let all = options.annotator.is_none();
+    if all && whole && report.problems.is_empty() && answers.is_empty() && !marks.images().is_empty() {
         report.line = 1;
         report.note(|| export.nothing_chosen());
     }
@@ -90,6 +96,8 @@ struct Export {
     folder: PathBuf,
     marks: Marks,
     answers: Answers,
+    /// Who gave each annotation that is among the answers, where the export says so.
+    said_by: Vec<Option<String>>,
     skipped: usize,
     /// Choices that belong to a box or another region.
     of_regions: usize,
@@ -180,6 +188,7 @@ impl Export {
         // Boxes alone say nothing of the choices; nothing at all is an annotator who chose nothing.
         if results.is_empty() || results.iter().any(|result| choices_of_image(result).is_some()) {
             self.answers.annotation(image);
+            self.said_by.push(annotation.get("completed_by").and_then(annotators::name));
         } else {
             self.without_choices += 1;
         }
@@ -209,6 +218,7 @@ impl Export {
             return Ok(());
         }
         self.answers.annotation(image);
+        self.said_by.push(record.get("annotator").and_then(annotators::name));
         for (key, value) in record {
             if key == image_key || ADDED.contains(&key.as_str()) {
                 continue;

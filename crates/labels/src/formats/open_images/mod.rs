@@ -6,7 +6,7 @@
 //! the labels imply. Specification: <https://storage.googleapis.com/openimages/web/download_v7.html>.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -17,6 +17,7 @@ use super::marks::Marks;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
 use super::{Reading, name_list};
+use crate::categories::did_you_mean;
 use crate::labels::Label;
 use crate::{Error, Result};
 use names::Names;
@@ -38,7 +39,7 @@ pub const FORMAT: Format = Format {
 000026e7ee790996,verification,/m/01yrx,1
 000026e7ee790996,verification,/m/0bt9lr,0"#,
     extensions: &[],
-    takes: &[Choice::Hierarchy],
+    takes: &[Choice::Hierarchy, Choice::Annotator],
     names_categories: false,
     unlisted: NotListed::Unknown,
     recognize,
@@ -50,6 +51,8 @@ const IMAGE: &str = "ImageID";
 const SOURCE: &str = "Source";
 const LABEL: &str = "LabelName";
 const CONFIDENCE: &str = "Confidence";
+/// The source of labels that no person gave.
+const MACHINE: &str = "machine";
 
 /// Reads image-level labels line by line; the images are joined to `--images`, else to the folder of the
 /// file. With `--categories` only those labels are kept that the named categories need, so that memory
@@ -64,8 +67,22 @@ pub fn read(path: &Path, options: &Options) -> Result<Reading> {
     let wanted = wanted.map(|wanted| needed(&wanted, &names, hierarchy.as_ref()));
     let folder = options.image_folder(path);
     let mut table = Table::new(folder, &names, wanted);
+    table.annotator.clone_from(&options.annotator);
     table.read(path)?;
+    table.refuse_an_annotator_without_labels(path)?;
     table.finish(path, hierarchy.as_ref(), options)
+}
+
+/// The sources of labels that people gave, such as `verification`, in the order of their names.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn annotators(path: &Path) -> Result<Vec<String>> {
+    let names = Names::read(&[])?.told_apart();
+    // Of no category, so that nothing is kept but the sources.
+    let mut table = Table::new(Path::new(""), &names, Some(HashSet::new()));
+    table.read(path)?;
+    Ok(table.sources.into_iter().collect())
 }
 
 /// Why a file is one of Open Images' label files.
@@ -114,6 +131,10 @@ struct Table<'a> {
     /// The image of the last line: lines of one image stand together.
     last: (String, usize),
     machine: usize,
+    /// The source whose labels are read; those of all without it.
+    annotator: Option<String>,
+    /// Sources of labels that people gave.
+    sources: BTreeSet<String>,
 }
 
 /// Where the header has which column.
@@ -142,6 +163,8 @@ impl<'a> Table<'a> {
             places: HashMap::new(),
             last: (String::new(), 0),
             machine: 0,
+            annotator: None,
+            sources: BTreeSet::new(),
         }
     }
 
@@ -173,7 +196,8 @@ impl<'a> Table<'a> {
             return report.note(|| format!("{} fields; expected {}", fields.len(), columns.count));
         }
         let [image, label] = [columns.image, columns.label].map(|column| fields[column].trim());
-        let machine = columns.source.is_some_and(|source| fields[source].trim() == "machine");
+        let source = columns.source.map_or("", |source| fields[source].trim());
+        let machine = source == MACHINE;
         for (name, value) in [(IMAGE, image), (LABEL, label)] {
             if value.is_empty() {
                 return report.note(|| format!("no {name}"));
@@ -184,7 +208,13 @@ impl<'a> Table<'a> {
             Some(confidence) => confidence,
             None => return,
         };
+        if !machine && !source.is_empty() && !self.sources.contains(source) {
+            self.sources.insert(source.to_owned());
+        }
         let row = self.image(image);
+        if self.annotator.as_ref().is_some_and(|wanted| wanted != source) {
+            return;
+        }
         let place = self.category(label);
         let category = &mut self.categories[place];
         match confidence {
@@ -197,6 +227,17 @@ impl<'a> Table<'a> {
                 self.marks.mark(row, column, label);
             }
             Confidence::Known(_) => {}
+        }
+    }
+
+    fn refuse_an_annotator_without_labels(&self, path: &Path) -> Result<()> {
+        match &self.annotator {
+            Some(wanted) if !self.sources.contains(wanted) => {
+                let hint = did_you_mean(wanted, self.sources.iter().map(String::as_str));
+                let path = path.display();
+                Err(Error::Usage(format!("--annotator {wanted}: no label in {path} has this {SOURCE}{hint}")))
+            }
+            _ => Ok(()),
         }
     }
 

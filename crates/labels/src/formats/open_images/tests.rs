@@ -210,3 +210,23 @@ proptest! {
         let _ = table(mutated);
     }
 }
+
+#[test]
+fn labels_of_one_source_are_read_alone() {
+    let text = "ImageID,Source,LabelName,Confidence\na,verification,/m/1,1\na,crowdsource-verification,/m/1,0\n\
+                a,crowdsource-verification,/m/2,1\nb,machine,/m/1,0.7\n";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("labels.csv");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(annotators(&path).unwrap(), ["crowdsource-verification", "verification"]);
+    let read = |annotator: &str| {
+        FORMAT.read(&path, &Options { annotator: Some(annotator.into()), ..Options::default() })
+    };
+    let verified = read("verification").unwrap().annotations;
+    assert_eq!((verified.images.len(), verified.categories.len()), (2, 1));
+    assert_eq!(verified.labels.to_floats(), [1.0, 0.0]);
+    let crowd = read("crowdsource-verification").unwrap().annotations;
+    assert_eq!(crowd.labels.to_floats(), [-1.0, 1.0, 0.0, 0.0]);
+    let error = read("verifcation").unwrap_err().to_string();
+    assert!(error.contains("has this Source; did you mean \"verification\"?"), "{error}");
+}
