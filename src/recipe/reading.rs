@@ -189,7 +189,11 @@ fn merge(base: &mut toml::Table, table: toml::Table) {
 
 /// The message alone: file and line stand in front of it already.
 fn one_line(error: &toml::de::Error) -> String {
-    error.message().trim().replace('\n', "; ")
+    let said = error.message().trim().replace('\n', "; ");
+    if said.contains("value was too large") || said.contains(" as i128") {
+        return format!("{said}; the whole numbers of a recipe end at {}", i64::MAX);
+    }
+    said
 }
 
 /// Chooses a method; settings of another one are dropped with it, but for the tables that both have.

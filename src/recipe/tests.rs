@@ -46,6 +46,19 @@ fn a_typo_is_an_error_with_its_line() {
 }
 
 #[test]
+fn a_seed_beyond_the_numbers_of_toml_says_where_they_end() {
+    for seed in ["9223372036854775808", "18446744073709551615", "99999999999999999999"] {
+        let file = recipe_file(&format!("[data]\nknown = 0.5\n[train]\nepochs = 3\nbatch_size = {seed}\n"));
+        let in_file = Recipe::read(Some(file.path()), None, &[]).unwrap_err().to_string();
+        assert!(in_file.contains(":5: "), "{in_file}");
+        let set = Recipe::read(None, None, &[format!("seed={seed}")]).unwrap_err().to_string();
+        for said in [in_file, set] {
+            assert!(said.contains("9223372036854775807"), "{seed}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_typo_in_the_methods_settings_is_an_error() {
     let error = Recipe::read(None, Some("sarb"), &["method.alhpa=0.3".into()]).unwrap_err().to_string();
     assert!(error.contains("alhpa"), "{error}");
