@@ -43,6 +43,7 @@
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
 //! - [`forecast`]: what a training will cost, before it is begun.
 //! - [`tune`]: which settings of a recipe do best, judged on training images alone.
+//! - `serve` (feature of this name, on by default): runs answer over HTTP.
 //! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
 //!
@@ -117,6 +118,8 @@ mod run;
 mod run_folder;
 mod scoring;
 mod seal;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod shard;
 mod step;
 mod step_log;

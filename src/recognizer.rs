@@ -153,17 +153,23 @@ impl Recognition<'_> {
 
     /// Categories, most probable first; ties in category order, and last what is not a number.
     pub fn ranking(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.names.len()).collect();
-        let logit = |category: usize| Some(self.logits[category]).filter(|logit| !logit.is_nan());
-        order.sort_by(|&a, &b| match (logit(a), logit(b)) {
-            (Some(a), Some(b)) => b.total_cmp(&a),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        });
-        order
+        ranking(&self.logits)
     }
 }
 
-fn probability(logit: f32) -> f32 {
+/// [`Recognition::ranking`] of the logits.
+pub(crate) fn ranking(logits: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    let logit = |category: usize| Some(logits[category]).filter(|logit| !logit.is_nan());
+    order.sort_by(|&a, &b| match (logit(a), logit(b)) {
+        (Some(a), Some(b)) => b.total_cmp(&a),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    });
+    order
+}
+
+/// The probability that a logit stands for.
+pub(crate) fn probability(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
@@ -274,18 +280,15 @@ impl Recognizer {
     }
 
     fn recognize_batch(&self, images: &[Picture<'_>]) -> Vec<Result<Recognition<'_>>> {
-        if let MapSource::Given(_) = self.source {
-            return images.iter().map(|_| Err(no_backbone())).collect();
-        }
-        let transform = match &self.source {
-            MapSource::Frozen(extractor) => extractor.transform(self.size_px()),
-            MapSource::Trained(_) | MapSource::Given(_) => Transform::for_size(self.size_px()),
+        let transform = match self.transform() {
+            Ok(transform) => transform,
+            Err(_) => return images.iter().map(|_| Err(no_backbone())).collect(),
         };
         let mut pixels = Vec::new();
         let read: Vec<Result<()>> = images
             .iter()
             .map(|image| {
-                let mut values = vec![0.0; 3 * self.size_px() * self.size_px()];
+                let mut values = vec![0.0; transform.values()];
                 transform.clean(&*image.pixels()?, &mut values);
                 pixels.extend(values);
                 Ok(())
@@ -305,8 +308,20 @@ impl Recognizer {
             .collect()
     }
 
+    /// How images are made for the network.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the run was trained on features.
+    pub(crate) fn transform(&self) -> Result<Transform> {
+        match &self.source {
+            MapSource::Frozen(extractor) => Ok(extractor.transform(self.size_px())),
+            MapSource::Trained(_) => Ok(Transform::for_size(self.size_px())),
+            MapSource::Given(_) => Err(no_backbone()),
+        }
+    }
+
     /// What is in `count` images of the network's size, `count · 3 · S · S` values.
-    fn name(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Result<Recognition<'_>>>> {
+    pub(crate) fn name(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Result<Recognition<'_>>>> {
         if count == 0 {
             return Ok(Vec::new());
         }

@@ -12,13 +12,18 @@ pub const SIDE_PX: u32 = 240;
 /// Quality of the pictures within a page, of 100.
 const QUALITY: u8 = 80;
 
-/// So small that the longer side fits.
+/// So small that the longer side fits within a page.
 pub fn shrunk(photo: &Rgb8) -> Rgb8 {
+    shrunk_to(photo, SIDE_PX)
+}
+
+/// So small that the longer side has at most so many pixels.
+pub fn shrunk_to(photo: &Rgb8, side_px: u32) -> Rgb8 {
     let longer = photo.width.max(photo.height);
-    if longer <= SIDE_PX {
+    if longer <= side_px {
         return photo.clone();
     }
-    let scaled = |side: u32| (side * SIDE_PX / longer).max(1);
+    let scaled = |side: u32| (u64::from(side) * u64::from(side_px) / u64::from(longer)).max(1) as u32;
     let picture =
         RgbImage::from_raw(photo.width, photo.height, photo.pixels.clone()).expect("three bytes a pixel");
     let small =

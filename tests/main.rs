@@ -27,6 +27,8 @@ mod predict;
 mod recipes;
 mod report;
 mod run_page;
+#[cfg(feature = "serve")]
+mod serve;
 mod support;
 mod sweep;
 mod sweep_inputs;

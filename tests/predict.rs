@@ -6,19 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{arg, borrow, command, data, features, quick, sarb_fails, sarb_ok, test_scores};
-
-fn train_on_images(run: &Path) {
-    let (data, run) = (arg(data()), arg(run));
-    let mut args = vec!["train", "--method", "linear", "--data", &data, "--out", &run];
-    for set in ["data.size_px=32", "backbone.name=resnet-small", "backbone.pool=false"] {
-        args.extend(["--set", set]);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let trunk = crate::support::random_trunk(dir.path());
-    args.extend(["--weights", &trunk]);
-    sarb_ok(&args);
-}
+use crate::support::{
+    arg, borrow, command, data, features, quick, sarb_fails, sarb_ok, test_scores, train_on_images,
+};
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -195,6 +195,19 @@ pub fn borrow(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
+/// Trains `linear` on maps of the generated images, by a backbone that nobody trained.
+pub fn train_on_images(run: &Path) {
+    let (data, run) = (arg(data()), arg(run));
+    let mut args = vec!["train", "--method", "linear", "--data", &data, "--out", &run];
+    for set in ["data.size_px=32", "backbone.name=resnet-small", "backbone.pool=false"] {
+        args.extend(["--set", set]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let trunk = random_trunk(dir.path());
+    args.extend(["--weights", &trunk]);
+    sarb_ok(&args);
+}
+
 /// The test scores of a run trained by [`quick`].
 pub fn test_scores(run: &Path) -> Vec<u8> {
     let features = features().join("test.npy");

@@ -17,6 +17,8 @@ pub mod quickstart;
 pub mod recipes;
 pub mod report;
 mod run_page;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod signals;
 pub mod sweep;
 mod systems;
@@ -58,6 +60,9 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Name what is in images
     Predict(predict::Predict),
+    /// Name what is in images that come over HTTP: JSON, Open Inference Protocol, Label Studio, a page
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     /// Look at labels, or hide some of them
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -94,6 +99,8 @@ impl Command {
             | Command::Predict(_)
             | Command::Sweep(_)
             | Command::Tune(_) => true,
+            #[cfg(feature = "serve")]
+            Command::Serve(_) => true,
             Command::Data(command) => matches!(command, data::DataCommand::Fetch(_)),
             Command::Weights(command) => matches!(command, weights::Weights::Fetch(_)),
             Command::Recipes(_)
@@ -123,6 +130,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Train(command) => command.run(&listen_as_child()),
         Command::Evaluate(command) => command.run(&listen_as_child()),
         Command::Predict(command) => command.run(&signals::listen()),
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.run(&signals::listen()),
         Command::Data(command) => data::run(command),
         Command::Labels(command) => labels::run(command),
         Command::Recipes(command) => recipes::run(&command),

@@ -13,5 +13,6 @@ pub mod joined;
 pub mod next;
 pub mod probability;
 pub mod promise;
+pub mod selection;
 mod sheet;
 pub mod thresholds;

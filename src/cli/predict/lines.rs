@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use sarb::Recognition;
+use sarb::decisions::selection::Selection;
 use sarb::decisions::thresholds::Decisions;
 
 /// How predictions are printed.
@@ -38,25 +39,18 @@ impl Lines<'_> {
     }
 
     /// With the calibrated logits of the run's decisions, where it makes them.
-    pub fn calibrated<'r>(&self, mut recognition: Recognition<'r>) -> Recognition<'r> {
-        if let Some(decisions) = self.decisions {
-            recognition.logits = decisions.calibrated(&recognition.logits);
-        }
-        recognition
+    pub fn calibrated<'r>(&self, recognition: Recognition<'r>) -> Recognition<'r> {
+        self.selection().calibrated(recognition)
     }
 
     /// The categories to show, most probable first. A table without other wishes shows those of at least 50 %.
     pub fn shown(&self, recognition: &Recognition) -> Vec<usize> {
+        self.selection().shown(&recognition.logits)
+    }
+
+    fn selection(&self) -> Selection<'_> {
         let default = (self.format == Format::Table && self.top.is_none()).then_some(0.5);
-        let probabilities = recognition.probabilities();
-        let least = |c: usize| match self.decisions {
-            // Never reached: no threshold gives what was wanted.
-            Some(decisions) => Some(decisions.categories[c].threshold.map_or(f32::INFINITY, |it| it as f32)),
-            None => self.threshold.or(default),
-        };
-        let is_shown = |c: &usize| least(*c).is_none_or(|least| probabilities[*c] >= least);
-        let ranking = recognition.ranking().into_iter().filter(is_shown);
-        ranking.take(self.top.unwrap_or(usize::MAX)).collect()
+        Selection { top: self.top, threshold: self.threshold.or(default), decisions: self.decisions }
     }
 
     /// The probability of each category that is shown.

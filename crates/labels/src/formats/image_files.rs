@@ -67,7 +67,7 @@ fn slashes(path: &Path) -> Option<PathBuf> {
 }
 
 /// Label Studio puts eight hexadecimal digits and a hyphen before the name of an uploaded file.
-fn without_prefix(path: &Path) -> Option<PathBuf> {
+pub(crate) fn without_prefix(path: &Path) -> Option<PathBuf> {
     let (prefix, name) = path.file_name()?.to_str()?.split_once('-')?;
     let is_prefix = prefix.len() == 8 && prefix.chars().all(|c| c.is_ascii_hexdigit());
     (is_prefix && !name.is_empty()).then(|| path.with_file_name(name))

@@ -20,6 +20,7 @@ use crate::Result;
 
 mod annotators;
 mod asking;
+pub mod config;
 mod table;
 mod writing;
 

@@ -1,0 +1,283 @@
+//! Label Studio's machine learning backend: Label Studio asks, this answers with the choices that a run would make.
+//!
+//! <https://labelstud.io/guide/ml_create>; the bodies are those of Label Studio 1.23. A choice cannot say that something is
+//! not there: what reaches its threshold is chosen, the rest stays open.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use sarb_labels::formats::label_studio::config::{Control, Kind, read_config};
+use sarb_labels::text::listed;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::model::Model;
+use super::problem::{Problem, json_response};
+use super::recognition::{Image, Recognized};
+use super::state::Server;
+use crate::decisions::selection::Selection;
+use crate::decisions::thresholds::{Decisions, Goal};
+use crate::recognizer::probability;
+use images::Connection;
+
+pub mod images;
+
+#[cfg(test)]
+mod tests;
+
+/// How long a prediction may take; Label Studio waits for 100 s.
+pub const PREDICT: Duration = Duration::from_secs(95);
+
+/// Images of a prediction that are in the queue at once, so that others find room in it.
+const AT_ONCE: usize = 8;
+
+/// How long a full queue is left alone.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// From which probability on something is chosen where the run has no thresholds of its own.
+const HALF: f32 = 0.5;
+
+/// Most projects whose connection is kept.
+const PROJECTS: usize = 256;
+
+/// What the projects said of themselves in their `/setup`.
+#[derive(Debug, Default)]
+pub struct Projects(Mutex<HashMap<String, Connection>>);
+
+/// The model in the path, if it names one.
+#[derive(Debug, Deserialize)]
+pub struct Named {
+    model: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Setup {
+    project: Option<String>,
+    schema: String,
+    hostname: Option<String>,
+    access_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Predict {
+    tasks: Vec<Task>,
+    project: Option<String>,
+    label_config: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Task {
+    #[serde(default)]
+    data: Map<String, Value>,
+}
+
+/// `GET /health`.
+pub async fn health() -> Response {
+    json_response(StatusCode::OK, &json!({ "status": "UP", "model_class": "sarb" }))
+}
+
+/// `POST /setup`: whether the project can be served.
+pub async fn setup(
+    State(server): State<Arc<Server>>,
+    Path(named): Path<Named>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let model = server.model(named.model.as_deref())?.clone();
+    let setup: Setup = read_json(&server, request).await?;
+    control(&model, &setup.schema)?;
+    if let Some(project) = setup.project {
+        let connection = Connection { hostname: setup.hostname, access_token: setup.access_token };
+        server.projects.keep(project, connection);
+    }
+    Ok(json_response(StatusCode::OK, &json!({ "model_version": version(&model) })))
+}
+
+/// `GET /versions`.
+pub async fn versions(
+    State(server): State<Arc<Server>>,
+    Path(named): Path<Named>,
+) -> Result<Response, Problem> {
+    let model = server.model(named.model.as_deref())?;
+    Ok(json_response(StatusCode::OK, &json!({ "versions": [version(model)] })))
+}
+
+/// `POST /webhook`: nothing is learned from it.
+pub async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Result<Response, Problem> {
+    let event: Value = read_json(&server, request).await?;
+    let action = event["action"].as_str().unwrap_or_default();
+    let known =
+        action == "START_TRAINING" || action.starts_with("ANNOTATION") || action.starts_with("PROJECT");
+    Ok(match known {
+        true => json_response(StatusCode::CREATED, &json!({ "result": {}, "status": "ok" })),
+        false => json_response(StatusCode::OK, &json!({ "status": "unknown event" })),
+    })
+}
+
+/// What older versions of Label Studio call besides.
+pub async fn legacy() -> Response {
+    json_response(StatusCode::OK, &json!({}))
+}
+
+/// `POST /predict`: a result for each task, in their order.
+pub async fn predict(
+    State(server): State<Arc<Server>>,
+    Path(named): Path<Named>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let model = server.model(named.model.as_deref())?.clone();
+    let asked: Predict = read_json(&server, request).await?;
+    let control = control(&model, &asked.label_config)?;
+    let connection = asked.project.map(|project| server.projects.of(&project)).unwrap_or_default();
+    let decisions = match model.decides() {
+        true => {
+            let model = model.clone();
+            Some(server.on_a_core(move || model.decisions(Goal::F1)).await??)
+        }
+        false => None,
+    };
+    let end = Instant::now() + PREDICT;
+    let (mut results, mut failed) = (Vec::with_capacity(asked.tasks.len()), Vec::new());
+    for tasks in asked.tasks.chunks(AT_ONCE.min(server.limits.max_images)) {
+        let said = some(&server, &model, &connection, &control, tasks, end).await?;
+        for recognized in said {
+            results.push(match recognized {
+                Ok(recognized) => result(&model, &control, decisions.as_deref(), &recognized.logits),
+                Err(problem) => {
+                    failed.push(problem.detail.clone());
+                    nothing(&model, &problem)
+                }
+            });
+        }
+    }
+    match failed.first() {
+        // Nothing at all is an error that Label Studio shows.
+        Some(first) if failed.len() == results.len() => {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first))
+        }
+        _ => Ok(json_response(StatusCode::OK, &json!({ "results": results }))),
+    }
+}
+
+/// What the model says of some tasks; waits for a place in the queue.
+async fn some(
+    server: &Arc<Server>,
+    model: &Arc<Model>,
+    connection: &Connection,
+    control: &Control,
+    tasks: &[Task],
+    end: Instant,
+) -> Result<Vec<Result<Recognized, Problem>>, Problem> {
+    let mut found: Vec<Result<Image, Problem>> = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        found.push(
+            server.images_of_tasks.find(task.data.get(&control.field), &control.field, connection).await,
+        );
+    }
+    let images: Vec<Image> = found.iter().filter_map(|image| image.as_ref().ok()).cloned().collect();
+    let mut said = loop {
+        match server.recognize(model, images.clone(), false).await {
+            Err(full) if full.status == StatusCode::SERVICE_UNAVAILABLE && Instant::now() < end => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            said => break said?,
+        }
+    }
+    .into_iter();
+    Ok(found.into_iter().map(|image| image.and_then(|_| said.next().expect("one for each image"))).collect())
+}
+
+/// The control that the categories are choices of.
+fn control(model: &Model, xml: &str) -> Result<Control, Problem> {
+    let controls = read_config(xml).map_err(crate::Error::from)?;
+    let categories = &model.about.categories;
+    let best = controls.into_iter().min_by_key(|control| control.missing(categories).len());
+    let control = best.expect("a configuration without a control is an error");
+    let missing = control.missing(categories);
+    if !missing.is_empty() {
+        return Err(Problem::bad(format!(
+            "{}: the control {:?} has no choice for {}; add <Choice value=\"…\"/> with these names, or as alias",
+            model.about.name,
+            control.name,
+            listed(&missing)
+        )));
+    }
+    if !control.multiple {
+        return Err(Problem::bad(format!(
+            "the control {:?} takes one choice only, but an image may hold several categories; say choice=\"multiple\"",
+            control.name
+        )));
+    }
+    Ok(control)
+}
+
+fn version(model: &Model) -> String {
+    format!("{}-{}", model.about.name, model.about.version)
+}
+
+/// What is chosen, and how sure the model is.
+fn result(model: &Model, control: &Control, decisions: Option<&Decisions>, logits: &[f32]) -> Value {
+    let logits = decisions.map_or(logits.to_vec(), |decisions| decisions.calibrated(logits));
+    let chosen = Selection { top: None, threshold: Some(HALF), decisions }.shown(&logits);
+    let paths: Vec<&[String]> =
+        chosen.iter().filter_map(|&c| control.choice(&model.about.categories[c])).collect();
+    let value = match control.kind {
+        Kind::Choices => json!({ "choices": paths.iter().flat_map(|path| path.last()).collect::<Vec<_>>() }),
+        Kind::Taxonomy => json!({ "taxonomy": paths }),
+    };
+    let results = match chosen.is_empty() {
+        true => json!([]),
+        false => json!([{ "from_name": control.name, "to_name": control.image, "type": control.kind.name(),
+            "score": mean(chosen.iter().map(|&c| probability(logits[c]))), "value": value }]),
+    };
+    // Label Studio sorts by it: the images of which the model is least sure come first.
+    let sure = mean(logits.iter().map(|&logit| probability(logit)).map(|p| p.max(1.0 - p)));
+    json!({ "model_version": version(model), "score": sure, "result": results })
+}
+
+/// Instead of a result, so that the others keep their place.
+fn nothing(model: &Model, problem: &Problem) -> Value {
+    json!({ "model_version": version(model), "score": 0.0, "result": [], "error": problem.detail })
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
+    let count = values.len().max(1) as f32;
+    values.sum::<f32>() / count
+}
+
+/// The JSON of a request. That it says so keeps pages of other sites from sending it.
+pub(super) async fn read_json<T: DeserializeOwned>(server: &Server, request: Request) -> Result<T, Problem> {
+    let (head, body) = request.into_parts();
+    check_json(&head.headers)?;
+    let body = server.bodies.read(&head.headers, body).await?;
+    serde_json::from_slice(&body.bytes).map_err(|error| Problem::bad(format!("JSON: {error}")))
+}
+
+fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    match kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        true => Ok(()),
+        false => {
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json"))
+        }
+    }
+}
+
+impl Projects {
+    fn keep(&self, project: String, connection: Connection) {
+        let mut kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if kept.len() >= PROJECTS {
+            kept.clear();
+        }
+        kept.insert(project, connection);
+    }
+
+    fn of(&self, project: &str) -> Connection {
+        let kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        kept.get(project).cloned().unwrap_or_default()
+    }
+}

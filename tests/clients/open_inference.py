@@ -1,0 +1,118 @@
+"""Asks a server by the clients that people use, and compares with what `sarb predict` says of the same images.
+
+    python open_inference.py SARB RUN IMAGE… [--kserve]
+
+needs `tritonclient[http]` of PyPI and, with --kserve, `kserve`. SARB is the program, RUN a run on images. Prints a line for
+each way of asking and ends with 1 where a score differs by more than 1e-5.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tritonclient.http as triton
+
+TOLERANCE = 1e-5
+
+
+def predicted(sarb: str, run: str, images: list[str], names: list[str]) -> np.ndarray:
+    """Probabilities [B, C] by the program itself."""
+    said = subprocess.run([sarb, "predict", run, *images, "--format", "jsonl", "--quiet"], check=True, capture_output=True)
+    rows = []
+    for line in said.stdout.splitlines():
+        of = {label["name"]: label["probability"] for label in json.loads(line)["labels"]}
+        rows.append([of[name] for name in names])
+    return np.array(rows, dtype=np.float32)
+
+
+def compare(way: str, scores: np.ndarray, expected: np.ndarray) -> None:
+    """Prints how far scores are from what is expected, and ends where that is too far."""
+    assert scores.shape == expected.shape and scores.dtype == np.float32, (way, scores.shape, scores.dtype)
+    distance = float(np.abs(scores - expected).max())
+    print(f"{way}: {scores.shape[0]} images, largest difference {distance:.1e}")
+    if not distance <= TOLERANCE:
+        sys.exit(f"{way}: more than {TOLERANCE}")
+
+
+def by_triton(address: str, model: str, files: list[bytes], expected: np.ndarray) -> None:
+    """tritonclient: binary and JSON outputs, names, ids, errors."""
+    client = triton.InferenceServerClient(address)
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(model)
+    assert client.get_server_metadata()["name"] == "sarb"
+    metadata = client.get_model_metadata(model)
+    assert metadata["inputs"][0] == {"name": "image", "datatype": "BYTES", "shape": [-1]}, metadata
+    image = triton.InferInput("image", [len(files)], "BYTES")
+    image.set_data_from_numpy(np.array(files, dtype=object), binary_data=True)
+    for binary in (True, False):
+        wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("scores", "labels")]
+        answer = client.infer(model, [image], outputs=wanted, request_id="one")
+        assert answer.get_response()["id"] == "one"
+        scores = answer.as_numpy("scores").reshape(expected.shape).astype(np.float32)
+        compare(f"tritonclient, {'binary' if binary else 'JSON'} outputs", scores, expected)
+        labels = [name.decode() if isinstance(name, bytes) else name for name in answer.as_numpy("labels")]
+        assert len(labels) == expected.shape[1]
+    compare("tritonclient, no output named", client.infer(model, [image]).as_numpy("scores"), expected)
+    try:
+        client.infer("nobody", [image])
+    except triton.InferenceServerException as error:
+        assert "no model" in str(error), error
+    else:
+        sys.exit("an unknown model was answered")
+
+
+def category_names(address: str, model: str) -> list[str]:
+    """Names of the categories in the order of the columns."""
+    client = triton.InferenceServerClient(address)
+    pixels = triton.InferInput("pixels", [1, 8, 8, 3], "UINT8")
+    pixels.set_data_from_numpy(np.zeros((1, 8, 8, 3), dtype=np.uint8), binary_data=True)
+    answer = client.infer(model, [pixels], outputs=[triton.InferRequestedOutput("labels", binary_data=True)])
+    return [name.decode() for name in answer.as_numpy("labels")]
+
+
+async def by_kserve(address: str, model: str, files: list[bytes], expected: np.ndarray) -> None:
+    """kserve: binary tensors with an id, and base64 in JSON."""
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
+    client = InferenceRESTClient(RESTConfig(protocol="v2"))
+    assert await client.is_server_live(f"http://{address}") and await client.is_server_ready(f"http://{address}")
+    assert await client.is_model_ready(f"http://{address}", model)
+    binary = InferInput("image", [len(files)], "BYTES")
+    binary.set_data_from_numpy(np.array(files, dtype=object), binary_data=True)
+    texts = InferInput("image", [len(files)], "BYTES", [base64.b64encode(file).decode() for file in files])
+    for way, image in (("binary", binary), ("base64", texts)):
+        request = InferRequest(model_name=model, infer_inputs=[image], request_id="two")
+        answer = await client.infer(f"http://{address}", request, model_name=model)
+        assert answer.id == "two", answer.id
+        compare(f"kserve, {way}", answer.outputs[0].as_numpy().astype(np.float32).reshape(expected.shape), expected)
+
+
+def main() -> None:
+    """Starts the server, asks, and ends it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sarb")
+    parser.add_argument("run")
+    parser.add_argument("images", nargs="+")
+    parser.add_argument("--kserve", action="store_true")
+    arguments = parser.parse_args()
+    command = [arguments.sarb, "serve", f"m={arguments.run}", "--port", "0", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        address = json.loads(server.stdout.readline())["url"].removeprefix("http://")
+        files = [Path(image).read_bytes() for image in arguments.images]
+        expected = predicted(arguments.sarb, arguments.run, arguments.images, category_names(address, "m"))
+        by_triton(address, "m", files, expected)
+        if arguments.kserve:
+            asyncio.run(by_kserve(address, "m", files, expected))
+    finally:
+        server.terminate()
+        code = server.wait(timeout=60)
+    assert code == 0, f"the server ended with {code}"
+
+
+if __name__ == "__main__":
+    main()
