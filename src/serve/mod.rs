@@ -112,7 +112,8 @@ pub fn serve(
     let listener = options.listen()?;
     let address = listener.local_addr().map_err(|error| Error::io(&options.host, error))?;
     let access = options.access(address)?;
-    let (models, threads, metrics) = options.open_models()?;
+    let metrics = Arc::new(Metrics::default());
+    let (models, threads) = options.open_models(&metrics)?;
     let names = models.iter().map(|model| model.about.name.clone()).collect();
     let server = Arc::new(Server {
         models,
@@ -123,7 +124,7 @@ pub fn serve(
         projects: Default::default(),
         images_of_tasks: Sources::new(options.images.as_deref(), &options.fetch_from, options.max_bytes)?,
         corrections: options.corrections.as_deref().map(Corrections::open).transpose()?,
-        cores: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+        cores: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
         ends: false.into(),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -200,17 +201,16 @@ impl Options {
         Access::new(self.token_file.as_deref(), hosts)
     }
 
-    /// The models, their threads and what counts their images.
-    fn open_models(&self) -> Result<(Vec<Arc<Model>>, Vec<model::Thread>, Arc<Metrics>)> {
-        let metrics = Arc::new(Metrics::default());
+    /// The models and their threads.
+    fn open_models(&self, metrics: &Arc<Metrics>) -> Result<(Vec<Arc<Model>>, Vec<model::Thread>)> {
         let batching = Batching { size: self.batch_size, wait: self.batch_wait, places: self.queue };
         let (mut models, mut threads) = (Vec::new(), Vec::new());
         for (name, run) in &self.runs {
-            let (model, thread) = Model::open(name, run, self.which, &self.device, batching, &metrics)?;
+            let (model, thread) = Model::open(name, run, self.which, &self.device, batching, metrics)?;
             models.push(Arc::new(model));
             threads.push(thread);
         }
-        Ok((models, threads, metrics))
+        Ok((models, threads))
     }
 
     /// As many connections as are wanted and the system gives files for.

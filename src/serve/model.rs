@@ -125,17 +125,15 @@ impl Model {
     /// # Errors
     /// 503 where the queue has no room for all of them.
     pub fn admit(&self, images: usize) -> Result<Vec<Place>, Problem> {
-        let places = self.queue.admit(images).ok_or_else(|| {
+        self.queue.admit(images).ok_or_else(|| {
             self.metrics.refused(&self.about.name, images);
             Problem::busy(format!("{}: the queue of {} images is full", self.about.name, self.queue.all()))
-        })?;
-        self.metrics.queued(&self.about.name, self.queue.taken());
-        Ok(places)
+        })
     }
 
-    /// How many images can be admitted at most.
-    pub fn places(&self) -> usize {
-        self.queue.all()
+    /// How many images wait or are in work.
+    pub fn queued(&self) -> usize {
+        self.queue.taken()
     }
 
     /// How an image is made for the network.
@@ -150,9 +148,7 @@ impl Model {
     /// # Errors
     /// 422 where its scores are no numbers, 500 where the network failed.
     pub async fn ask(&self, place: Place, image: Prepared) -> Result<Seen, Problem> {
-        let answer = self.queue.ask(place, image).await;
-        self.metrics.queued(&self.about.name, self.queue.taken());
-        answer.map_err(|failure| match failure {
+        self.queue.ask(place, image).await.map_err(|failure| match failure {
             Failure::Error(error) => error.into(),
             Failure::Panicked | Failure::Ended => Problem::internal(),
         })

@@ -101,7 +101,10 @@ fn check_count(count: usize, most: usize) -> Result<(), Problem> {
 mod tests {
     use super::*;
 
-    fn read(kind: &str, body: &str) -> Result<(Vec<(String, Vec<u8>)>, bool), Problem> {
+    /// Names and bytes.
+    type Plain = Vec<(String, Vec<u8>)>;
+
+    fn read(kind: &str, body: &str) -> Result<(Plain, bool), Problem> {
         let headers = [(header::CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let body = Bytes::copy_from_slice(body.as_bytes());
@@ -113,7 +116,7 @@ mod tests {
         Ok((plain.collect(), several))
     }
 
-    fn named(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    fn named(pairs: &[(&str, &str)]) -> Plain {
         pairs.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.as_bytes().to_vec())).collect()
     }
 

@@ -157,5 +157,8 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
 /// `GET /metrics`.
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
     const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    for model in &server.models {
+        server.metrics.queued(&model.about.name, model.queued());
+    }
     with_headers(StatusCode::OK, TEXT, server.metrics.text())
 }

@@ -43,7 +43,7 @@ pub struct Server {
     /// Where labels that people set are kept, if they are.
     pub corrections: Option<Corrections>,
     /// Decoding at once.
-    pub cores: Semaphore,
+    pub cores: Arc<Semaphore>,
     /// Whether it ends: what has begun is answered, nothing new begins.
     pub ends: AtomicBool,
 }
@@ -82,7 +82,12 @@ impl Server {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let _core = self.cores.acquire().await.map_err(|_| Problem::internal())?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())
+        let core = self.cores.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+        // Work that has begun ends, also where nobody waits for it any more, and keeps its core until then.
+        let with_core = move || {
+            let _core = core;
+            work()
+        };
+        tokio::task::spawn_blocking(with_core).await.map_err(|_| Problem::internal())
     }
 }

@@ -73,7 +73,7 @@ pub fn server(names: &[&str]) -> Arc<Server> {
         projects: Default::default(),
         images_of_tasks: Arc::default(),
         corrections: None,
-        cores: Semaphore::new(2),
+        cores: Arc::new(Semaphore::new(2)),
         ends: false.into(),
     })
 }
