@@ -126,6 +126,8 @@ fn an_image_alone_has_the_very_numbers_of_predict_and_in_company_nearly() {
             let (status, answer) =
                 served.json(&format!("POST /v1/predict?{query}"), &["Content-Type: image/png"], &bytes);
             assert_eq!(status, 200, "{answer}");
+            let version = answer["version"].as_str().unwrap();
+            assert!(version.len() == 12 && version.chars().all(|c| c.is_ascii_hexdigit()), "{version}");
             let mut labels = answer["predictions"][0]["labels"].clone();
             labels.as_array_mut().unwrap().iter_mut().for_each(|label| {
                 label.as_object_mut().unwrap().remove("threshold");

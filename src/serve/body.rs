@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
@@ -78,6 +80,22 @@ impl Bodies {
             bytes.extend_from_slice(&data);
         }
         Ok(Read { bytes: bytes.freeze(), room })
+    }
+
+    /// The JSON of a request. That it says so keeps pages of other sites from sending it.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read); 415 of a body that does not say that it is JSON, 400 of one that is none.
+    pub async fn read_json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Problem> {
+        let (head, body) = request.into_parts();
+        let kind =
+            head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+            let detail = "expected Content-Type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        let body = self.read(&head.headers, body).await?;
+        serde_json::from_slice(&body.bytes).map_err(|error| Problem::bad(format!("JSON: {error}")))
     }
 
     fn too_large(&self) -> Problem {

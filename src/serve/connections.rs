@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -31,6 +31,9 @@ const NO_FILES: Duration = Duration::from_millis(100);
 
 /// How much longer than the longest request the last ones may take.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Most bytes that are read of a client that is refused.
+const LAST_BYTES: u64 = 1 << 20;
 
 /// What a connection is told that is one too many.
 const FULL: &[u8] =
@@ -80,7 +83,13 @@ pub async fn answer(
 }
 
 async fn refuse(mut stream: TcpStream) {
-    let _ = timeout(GRACE, stream.write_all(FULL)).await;
+    // What the client sends is read too: closed before that, the connection would be reset and the answer lost.
+    let told = async {
+        stream.write_all(FULL).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(LAST_BYTES), &mut tokio::io::sink()).await
+    };
+    let _ = timeout(GRACE, told).await;
 }
 
 /// Lets the process open as many files as it may; gives how many. A connection is a file.

@@ -27,6 +27,7 @@ use state::{Limits, Server};
 mod access;
 mod body;
 mod connections;
+mod correct;
 mod corrections;
 mod label_studio;
 mod metrics;

@@ -86,10 +86,12 @@ impl Model {
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(error),
         };
-        let version = match recognizer.weights_hash() {
-            Some(hash) => hash.chars().take(VERSION_LETTERS).collect(),
-            None => run.info()?.fingerprint.chars().take(VERSION_LETTERS).collect(),
+        let hash = match recognizer.weights_hash() {
+            Some(hash) => hash.to_owned(),
+            None => run.info()?.fingerprint,
         };
+        // Without the name of the hash function before it.
+        let version = hash.rsplit(':').next().unwrap_or_default().chars().take(VERSION_LETTERS).collect();
         let about = About {
             name: name.to_owned(),
             categories: recognizer.names().to_vec(),

@@ -4,13 +4,31 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use sarb_labels::images::Rgb8;
 use serde::Deserialize;
 
 use super::problem::Problem;
-use super::recognition::{Content, Image};
 
 /// What an image without a name is called.
 const UNNAMED: &str = "image";
+
+/// An image of a request.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What it is called in the answer.
+    pub name: String,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What an image of a request holds.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// The bytes of a file.
+    Bytes(Bytes),
+    /// Decoded pixels.
+    Pixels(Rgb8),
+}
 
 /// `{"images": [{"name": "a.jpg", "base64": "…"}, "…"]}`.
 #[derive(Debug, Deserialize)]

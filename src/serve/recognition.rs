@@ -1,10 +1,10 @@
 //! From the images of a request to what the network says of each.
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use sarb_labels::images::{Rgb8, decode_bytes};
 
 use super::model::{Model, Prepared};
+use super::pictures::{Content, Image};
 use super::problem::Problem;
 use super::state::Server;
 use crate::Attention;
@@ -12,24 +12,6 @@ use crate::thumbnail::shrunk_to;
 
 /// The longer side of the photograph below a heat map, in pixels.
 const MAP_SIDE_PX: u32 = 640;
-
-/// An image of a request.
-#[derive(Debug, Clone)]
-pub struct Image {
-    /// What it is called in the answer.
-    pub name: String,
-    /// What it holds.
-    pub content: Content,
-}
-
-/// What an image of a request holds.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// The bytes of a file.
-    Bytes(Bytes),
-    /// Decoded pixels.
-    Pixels(Rgb8),
-}
 
 /// What the network says of an image.
 #[derive(Debug)]

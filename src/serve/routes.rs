@@ -13,7 +13,7 @@ use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use serde_json::json;
 
-use super::corrections::correct;
+use super::correct::correct;
 use super::label_studio;
 use super::open_inference;
 use super::openapi::description;

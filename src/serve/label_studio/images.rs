@@ -11,21 +11,13 @@ use sarb_labels::formats::label_studio::config::image_paths;
 use sarb_labels::images::read_file;
 use serde_json::Value;
 
+use super::projects::Connection;
+use crate::serve::pictures::{Content, Image};
 use crate::serve::problem::Problem;
-use crate::serve::recognition::{Content, Image};
 use crate::{Error, Result};
 
 /// How long another server may take.
 const FETCH: Duration = Duration::from_secs(10);
-
-/// What a project said of the Label Studio that it lives in.
-#[derive(Debug, Clone, Default)]
-pub struct Connection {
-    /// Its address.
-    pub hostname: Option<String>,
-    /// What its files are asked with.
-    pub access_token: Option<String>,
-}
 
 /// Where images may come from.
 #[derive(Debug, Default)]
@@ -152,20 +144,6 @@ impl Sources {
             return Err(lost(format!("{address}: more than {} bytes", self.max_bytes)));
         }
         Ok(bytes)
-    }
-}
-
-impl Connection {
-    /// What a file of Label Studio itself is asked with, and nobody else's.
-    fn token_for(&self, address: &str) -> Option<String> {
-        let (token, hostname) = (self.access_token.as_ref()?, self.hostname.as_ref()?);
-        let own = |text: &str| {
-            let uri: Uri = text.parse().ok()?;
-            Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
-        };
-        // Personal tokens are JSON web tokens, with two dots.
-        let scheme = if token.matches('.').count() == 2 { "Bearer" } else { "Token" };
-        (own(address)? == own(hostname)?).then(|| format!("{scheme} {token}"))
     }
 }
 

@@ -3,29 +3,29 @@
 //! <https://labelstud.io/guide/ml_create>; the bodies are those of Label Studio 1.23. A choice cannot say that something is
 //! not there: what reaches its threshold is chosen, the rest stays open.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use sarb_labels::formats::label_studio::config::{Control, Kind, read_config};
 use sarb_labels::text::listed;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::model::Model;
+use super::pictures::Image;
 use super::problem::{Problem, json_response};
-use super::recognition::{Image, Recognized};
+use super::recognition::Recognized;
 use super::state::Server;
 use crate::decisions::selection::Selection;
 use crate::decisions::thresholds::{Decisions, Goal};
 use crate::recognizer::probability;
-use images::Connection;
+use projects::Connection;
 
 pub mod images;
+pub mod projects;
 
 #[cfg(test)]
 mod tests;
@@ -41,13 +41,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// From which probability on something is chosen where the run has no thresholds of its own.
 const HALF: f32 = 0.5;
-
-/// Most projects whose connection is kept.
-const PROJECTS: usize = 256;
-
-/// What the projects said of themselves in their `/setup`.
-#[derive(Debug, Default)]
-pub struct Projects(Mutex<HashMap<String, Connection>>);
 
 /// The model in the path, if it names one.
 #[derive(Debug, Deserialize)]
@@ -88,7 +81,7 @@ pub async fn setup(
     request: Request,
 ) -> Result<Response, Problem> {
     let model = server.model(named.model.as_deref())?.clone();
-    let setup: Setup = read_json(&server, request).await?;
+    let setup: Setup = server.bodies.read_json(request).await?;
     control(&model, &setup.schema)?;
     if let Some(project) = setup.project {
         let connection = Connection { hostname: setup.hostname, access_token: setup.access_token };
@@ -108,7 +101,7 @@ pub async fn versions(
 
 /// `POST /webhook`: nothing is learned from it.
 pub async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Result<Response, Problem> {
-    let event: Value = read_json(&server, request).await?;
+    let event: Value = server.bodies.read_json(request).await?;
     let action = event["action"].as_str().unwrap_or_default();
     let known =
         action == "START_TRAINING" || action.starts_with("ANNOTATION") || action.starts_with("PROJECT");
@@ -130,7 +123,7 @@ pub async fn predict(
     request: Request,
 ) -> Result<Response, Problem> {
     let model = server.model(named.model.as_deref())?.clone();
-    let asked: Predict = read_json(&server, request).await?;
+    let asked: Predict = server.bodies.read_json(request).await?;
     let control = control(&model, &asked.label_config)?;
     let connection = asked.project.map(|project| server.projects.of(&project)).unwrap_or_default();
     let decisions = match model.decides() {
@@ -247,37 +240,4 @@ fn nothing(model: &Model, problem: &Problem) -> Value {
 fn mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
     let count = values.len().max(1) as f32;
     values.sum::<f32>() / count
-}
-
-/// The JSON of a request. That it says so keeps pages of other sites from sending it.
-pub(super) async fn read_json<T: DeserializeOwned>(server: &Server, request: Request) -> Result<T, Problem> {
-    let (head, body) = request.into_parts();
-    check_json(&head.headers)?;
-    let body = server.bodies.read(&head.headers, body).await?;
-    serde_json::from_slice(&body.bytes).map_err(|error| Problem::bad(format!("JSON: {error}")))
-}
-
-fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    match kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        true => Ok(()),
-        false => {
-            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json"))
-        }
-    }
-}
-
-impl Projects {
-    fn keep(&self, project: String, connection: Connection) {
-        let mut kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if kept.len() >= PROJECTS {
-            kept.clear();
-        }
-        kept.insert(project, connection);
-    }
-
-    fn of(&self, project: &str) -> Connection {
-        let kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        kept.get(project).cloned().unwrap_or_default()
-    }
 }

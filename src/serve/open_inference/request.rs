@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::decisions::thresholds::Goal;
+use crate::serve::pictures::{Content, Image};
 use crate::serve::problem::Problem;
-use crate::serve::recognition::{Content, Image};
 
 /// The header that says how many bytes of a body are JSON; what follows are binary tensors.
 pub const JSON_LENGTH: &str = "inference-header-content-length";
