@@ -11,6 +11,8 @@ negatives. Runs that are there are not trained again.
 With --chosen P Q labels are not known by chance: of what is there the share P is known, of what is not there Q, in place
 of --known. With --audit N, N unknown labels that `labels next --by chance` draws are looked up in DATA/train.csv and
 given to `labels fill --audited`.
+
+With --test the images of DATA/test.csv are filled instead, of which nothing is known to the run: `labels fill --data`.
 """
 import argparse
 import collections
@@ -71,6 +73,18 @@ def audited(args, run, labels, header):
     return answers
 
 
+def unlabeled(args):
+    """A table of the test images without their labels."""
+    path = os.path.join(args.out, "test.csv")
+    with open(os.path.join(args.data, "test.csv"), newline="") as file, open(path, "w", newline="") as to:
+        header, *rows = csv.reader(file)
+        out = csv.writer(to)
+        out.writerow(header)
+        for row in rows:
+            out.writerow([os.path.join(os.path.abspath(args.data), row[0]), *("" for _ in row[1:])])
+    return path
+
+
 def trained(args, known, mask):
     name = "-".join(map(str, ["chosen", *known] if args.chosen else [known]))
     run = os.path.join(args.out, f"{name}-{mask}")
@@ -97,9 +111,11 @@ def main():
     parser.add_argument("--folds", type=int)
     parser.add_argument("--chosen", type=float, nargs=2, metavar=("P", "Q"))
     parser.add_argument("--audit", type=int, metavar="N")
+    parser.add_argument("--test", action="store_true")
     args = parser.parse_args()
-    header, labels = truth(os.path.join(args.data, "train.csv"))
+    header, labels = truth(os.path.join(args.data, "test.csv" if args.test else "train.csv"))
     os.makedirs(args.out, exist_ok=True)
+    others = ["--data", unlabeled(args)] if args.test else []
     print("known precision | positives: categories reached precision filled | negatives")
     for known in [args.chosen] if args.chosen else args.known:
         runs = [trained(args, known, mask) for mask in args.masks]
@@ -109,7 +125,7 @@ def main():
             for run in runs:
                 out = f"{run}-{precision}.csv"
                 command = [args.sarb, "-q", "labels", "fill", run, "--precision", str(precision)]
-                command += ["-o", out, "--force", "--json"]
+                command += ["-o", out, "--force", "--json", *others]
                 command += ["--audited", audited(args, run, labels, header)] if args.audit else []
                 said = subprocess.run(command, check=True, capture_output=True).stdout
                 unknown += json.loads(said)["unknown"]
