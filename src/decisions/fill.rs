@@ -91,7 +91,7 @@ impl Filled {
     pub fn is_list(path: &Path) -> bool {
         let Ok(file) = std::fs::File::open(path) else { return false };
         let mut reader = csv::Reader::from_reader(file);
-        reader.headers().is_ok_and(|headers| headers == &HEADER[..])
+        reader.headers().is_ok_and(|headers| headers.iter().eq(HEADER))
     }
 
     /// Writes the filled labels as CSV: image, category, label, the probability that it is right, and the probability
