@@ -122,6 +122,7 @@ impl<'a> Runner<'a> {
             if options.shard.is_some_and(|shard| !shard.contains(number)) {
                 continue;
             }
+            sweep.tidy_failures(cell);
             if options.retry_failed {
                 sweep.set_failure(cell, None)?;
             }

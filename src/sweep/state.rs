@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sarb_labels::Split;
 use sarb_labels::files::{folder_of, write_atomically};
+use sarb_labels::temporary::sweep_once;
 use sarb_labels::text::in_percent;
 use serde::{Deserialize, Serialize};
 
@@ -224,6 +225,11 @@ impl Sweep {
         if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
+    /// Removes what a sweep left that was killed while it noted that a cell failed: nobody may fail there again.
+    pub(crate) fn tidy_failures(&self, cell: &Cell) {
+        sweep_once(folder_of(&self.file("failed", cell, "json")));
+    }
+
     /// Notes that a cell failed, or that it no longer has.
     pub(crate) fn set_failure(&self, cell: &Cell, failure: Option<&Failure>) -> Result<()> {
         let path = self.file("failed", cell, "json");
@@ -274,14 +280,12 @@ mod split_name {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_sweep_reads_back_as_it_was_saved() {
-        let dir = tempfile::tempdir().unwrap();
+    fn sweep_in(dir: &Path) -> Sweep {
         let plan = "known = [0.1]\nset = ['train.epochs=1']\n[[row]]\nname = 'A'\nrecipe = 'a.toml'\n\
                     more_seeds = [{ known = 0.1, seeds = [1] }]\ntables = ['ablation']\n\
                     [[row]]\nname = 'B'\nrecipe = 'b.toml'";
-        let sweep = Sweep {
-            dir: dir.path().to_path_buf(),
+        Sweep {
+            dir: dir.to_path_buf(),
             base: "/plans".into(),
             data: "/data".into(),
             weights: Some("/w.pth".into()),
@@ -291,7 +295,26 @@ mod tests {
             test_features: None,
             split: Split::Test,
             plan: toml::from_str(plan).unwrap(),
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_note_of_a_failure_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let sweep = sweep_in(dir.path());
+        let cell = sweep.plan.cells()[0].clone();
+        let left = dir.path().join("failed/a/.sarb-otherpod-1-0.tmp");
+        std::fs::create_dir_all(folder_of(&left)).unwrap();
+        // So old that it is of no process any more, whatever the host.
+        std::fs::File::create(&left).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        sweep.tidy_failures(&cell);
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn a_sweep_reads_back_as_it_was_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let sweep = sweep_in(dir.path());
         sweep.save().unwrap();
         assert_eq!(Sweep::open(dir.path()).unwrap(), sweep);
         assert_eq!(sweep.cells().unwrap()[2].status, CellStatus::Waiting);

@@ -33,8 +33,9 @@ pub(crate) fn create_in<T>(folder: &Path, create: impl Fn(PathBuf) -> std::io::R
     }
 }
 
-/// Removes what killed processes left in a folder, the first time that this process writes to it.
-fn sweep_once(folder: &Path) {
+/// Removes what killed processes left in a folder, the first time that this process writes to it, or asks for it in a
+/// folder to which it may never write again.
+pub fn sweep_once(folder: &Path) {
     static SWEPT: OnceLock<Mutex<HashSet<PathBuf>>> = OnceLock::new();
     let Ok(folder) = folder.canonicalize() else { return };
     let swept = SWEPT.get_or_init(Mutex::default);
