@@ -33,10 +33,8 @@ impl Annotations {
     pub fn split_validation(&self, proportion: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
         assert!((0.0..=1.0).contains(&proportion), "{proportion} is not a proportion in [0, 1]");
         let rows = self.images.len();
-        let count = match (proportion * rows as f64).round() as usize {
-            _ if proportion == 0.0 || rows < 2 => 0,
-            count => count.clamp(1, rows - 1),
-        };
+        let wanted = (proportion * rows as f64).round() as usize;
+        let count = if proportion == 0.0 || rows < 2 { 0 } else { wanted.clamp(1, rows - 1) };
         let mut validates = vec![false; rows];
         let drawn = rand::seq::index::sample(&mut rng(seed, Stream::Validation, 0, 0), rows, count);
         drawn.into_iter().for_each(|row| validates[row] = true);

@@ -169,8 +169,14 @@ mod tests {
         assert!(message().contains("cooccurrence.npy: shape 1 × 1; expected 3 × 3"), "{}", message());
         npy::write(&folder.path().join(COOCCURRENCE), &[2.0; 9], &[3, 3]).unwrap();
         assert!(message().contains("cooccurrence.npy: holds 2"), "{}", message());
+        std::fs::remove_file(folder.path().join(COOCCURRENCE)).unwrap();
+        assert!(message().ends_with("cooccurrence.npy: no such file or folder"), "{}", message());
         std::fs::write(folder.path().join(INDEX), "{").unwrap();
         assert!(message().contains("categories.json: "), "{}", message());
+        // As many categories as a graph can have must have one.
+        let names = (0..Categories::MOST_IN_GRAPH).map(|c| format!("c{c}")).collect();
+        Categories { names, words: None, cooccurrence: Vec::new() }.save(folder.path()).unwrap();
+        assert!(message().ends_with("cooccurrence.npy: no such file or folder"), "{}", message());
     }
 
     #[test]

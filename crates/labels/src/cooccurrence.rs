@@ -75,13 +75,11 @@ impl From<Cooccurrence> for Written {
 /// The shrinkage with the smallest error at 10 % known labels, both on VOC 2007 (root mean square 0.066;
 /// 0.101 without, 0.094 by the reference) and on 18 categories of COCO (0.079; 0.139; 0.158), against
 /// the graph of the full labels, five masks each; from 30 % on it changes little.
-fn default_shrinkage() -> f64 {
-    4.0
-}
+const DEFAULT_SHRINKAGE: f64 = 4.0;
 
 impl Default for Cooccurrence {
     fn default() -> Self {
-        Cooccurrence::Unbiased { shrinkage: default_shrinkage() }
+        Cooccurrence::Unbiased { shrinkage: DEFAULT_SHRINKAGE }
     }
 }
 
@@ -285,6 +283,7 @@ mod tests {
     fn a_recipe_names_the_estimator_and_a_typo_is_refused() {
         let read = |text: &str| toml::from_str::<Cooccurrence>(text);
         assert_eq!(read("estimator = 'unbiased'").unwrap(), Cooccurrence::default());
+        assert_eq!(read("estimator = 'unbiased'\nshrinkage = 4.0").unwrap(), Cooccurrence::default());
         assert_eq!(read("estimator = 'reference'").unwrap(), Cooccurrence::Reference);
         assert!(read("estimator = 'unbiased'\nshrinkag = 1.0").is_err());
         assert!(

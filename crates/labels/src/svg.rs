@@ -62,4 +62,24 @@ mod tests {
         let shown: Vec<String> = values.iter().map(|value| format!("{value:.decimals$}")).collect();
         assert_eq!(shown, ["0.015", "0.020", "0.025", "0.030"]);
     }
+    #[test]
+    fn ticks_are_at_least_four_where_the_range_begins_at_a_power_of_ten() {
+        let (values, decimals) = ticks((0.0, 1.0));
+        assert_eq!((values.len(), values[5], decimals), (6, 1.0, 1), "0.0, 0.2 … 1.0");
+        let (values, decimals) = ticks((0.0, 0.4));
+        assert_eq!((values.len(), decimals), (5, 1), "0.0, 0.1 … 0.4");
+    }
+
+    #[test]
+    fn strokes_are_rounded_and_words_escaped() {
+        let mut svg = String::new();
+        line(&mut svg, "grid", (0.04, 1.0), (2.26, 3.0));
+        text(&mut svg, (1.0, 2.0), "middle", "cats & dogs");
+        text(&mut svg, (1.0, 2.0), "middle", "");
+        assert_eq!(
+            svg,
+            "<line class=\"grid\" x1=\"0.0\" y1=\"1.0\" x2=\"2.3\" y2=\"3.0\"/>\n\
+             <text class=\"chart-ink\" x=\"1.0\" y=\"2.0\" text-anchor=\"middle\">cats &amp; dogs</text>\n"
+        );
+    }
 }

@@ -124,4 +124,37 @@ mod tests {
         assert!((std::fs::read(&path).unwrap().len() - 4 * 4).is_multiple_of(64), "as NumPy aligns them");
         assert!(back.values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
     }
+    #[test]
+    fn numbers_begin_at_the_next_multiple_of_64_whatever_the_header_holds() {
+        for axes in 1..60 {
+            let mut bytes = Vec::new();
+            write_header(&mut bytes, "<f4", &vec![1; axes]).unwrap();
+            let text = bytes.trim_ascii_end();
+            assert!(bytes.len().is_multiple_of(64) && bytes.ends_with(b"\n"), "{axes}: {}", bytes.len());
+            assert!(bytes.len() - text.len() <= 64 && text.ends_with(b"}"), "{axes}: {}", text.len());
+            let header = Header::read(&mut &bytes[..], "").unwrap().unwrap();
+            assert_eq!(header.sizes, Some(vec![1; axes]));
+        }
+    }
+
+    #[test]
+    fn headers_of_later_versions_are_read_up_to_the_longest() {
+        let read = |version: u8, length: usize| {
+            let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3L), }";
+            let blanks = " ".repeat(length - text.len());
+            let start = [&b"\x93NUMPY"[..], &[version, 0], &(length as u32).to_le_bytes()].concat();
+            Header::read(&mut &[start, text.into(), blanks.into()].concat()[..], "")
+        };
+        for version in [2, 3] {
+            assert_eq!(read(version, LONGEST_HEADER).unwrap().unwrap().sizes, Some(vec![2, 3]));
+            assert_eq!(read(version, LONGEST_HEADER + 1).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+        assert_eq!(read(4, 100).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn an_order_is_true_or_false() {
+        let error = Header::parse("{'descr': '<f4', 'fortran_order': None, 'shape': (2,)}", "").unwrap_err();
+        assert!(error.ends_with("does not say fortran_order"), "{error}");
+    }
 }

@@ -105,6 +105,16 @@ mod tests {
         assert_eq!((numbered.cols, numbered.row_names.unwrap()), (2, vec!["17".into(), "18".into()]));
         assert_eq!(csv("dog,cat\n1,2\n").unwrap().cols, 2);
         assert_eq!(csv("dog\n1\n").unwrap().values, [1.0]);
+
+        let unnamed = csv("a.jpg,0.5\nb.jpg,2\n").unwrap();
+        assert_eq!((unnamed.values, unnamed.column_names), (vec![0.5, 2.0], None));
+        assert_eq!(unnamed.row_names.unwrap(), ["a.jpg", "b.jpg"]);
+        // A category may be called as the column of names is.
+        let one = csv("image\n0.5\n").unwrap();
+        assert_eq!(
+            (one.values, one.row_names, one.column_names.unwrap()),
+            (vec![0.5], None, vec!["image".into()])
+        );
     }
 
     #[test]
@@ -112,6 +122,13 @@ mod tests {
         let text = csv("image,dog,cat\na,1,nan\nb,,2\nc,1\n").unwrap_err().to_string();
         for part in [":2: column 3 is \"nan\"", ":3: column 2 is \"\"", ":4: 2 cells; expected 3"] {
             assert!(text.contains(part), "{part} in {text}");
+        }
+        for text in ["0.5\nabc\n", ",0.5\n0.1,2\n"] {
+            let message = csv(text).unwrap_err().to_string();
+            assert!(
+                message.contains("column 1 is") && message.contains("expected a finite number"),
+                "{message}"
+            );
         }
         assert!(csv("").unwrap_err().to_string().contains("empty"));
         assert!(csv("image,dog\n").unwrap_err().to_string().contains("only a header"));

@@ -12,7 +12,7 @@ fn write_npy(path: &Path, kind: &str, fortran_order: bool, shape: &[u64], values
             "f2" => f16::from_f64(value).to_le_bytes().to_vec(),
             "f4" => (value as f32).to_le_bytes().to_vec(),
             "f8" => value.to_le_bytes().to_vec(),
-            _ => (value as i64).to_le_bytes().to_vec(),
+            whole => (value as i64).to_le_bytes()[..whole[1..].parse().unwrap()].to_vec(),
         };
         if kind.starts_with('>') {
             number.reverse();
@@ -83,8 +83,64 @@ fn rows_of_several_axes_are_the_same_in_either_order() {
 fn whole_numbers_are_read_as_arrays_of_labels_hold_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("labels.npy");
-    write_npy(&path, "<i8", false, &[2, 2], &[1.0, -1.0, 0.0, 1.0]);
-    assert_eq!(read_matrix(&path).unwrap().values, [1.0, -1.0, 0.0, 1.0]);
+    for (kind, lowest) in [("|i1", -1.0), ("|u1", 200.0), ("<i4", -1.0), (">i4", -1.0), ("<i8", -1.0)] {
+        write_npy(&path, kind, false, &[2, 2], &[1.0, lowest, 0.0, 1.0]);
+        assert_eq!(read_matrix(&path).unwrap().values, [1.0, lowest as f32, 0.0, 1.0], "{kind}");
+    }
+}
+
+/// A file of named tensors `[2, 2]`.
+fn write_safetensors(path: &Path, tensors: &[(&str, Dtype, Vec<u8>)]) {
+    let views = tensors.iter().map(|(name, kind, bytes)| {
+        (*name, safetensors::tensor::TensorView::new(*kind, vec![2, 2], bytes).unwrap())
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+fn floats(values: [f32; 4]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_safetensors_file_has_one_tensor_or_one_of_the_wanted_name() {
+    let folder = folder();
+    let path = folder.path().join("f.safetensors");
+    let second_row = |name: &str| {
+        let mut row = [0.0; 2];
+        ArrayFile::open(&path, name).and_then(|array| array.read_row(1, &mut row)).map(|()| row)
+    };
+    let first = ("any", Dtype::F32, floats([1.0, 2.0, 3.0, 4.0]));
+    write_safetensors(&path, std::slice::from_ref(&first));
+    assert_eq!(second_row("features").unwrap(), [3.0, 4.0]);
+    write_safetensors(&path, &[first, ("features", Dtype::F32, floats([5.0, 6.0, 7.0, 8.0]))]);
+    assert_eq!(second_row("features").unwrap(), [7.0, 8.0]);
+    let message = second_row("scores").unwrap_err().to_string();
+    let expected = "holds 2 tensors, such as [\"any\", \"features\"]; expected one, or one called \"scores\"";
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[test]
+fn safetensors_of_every_number_are_read() {
+    let folder = folder();
+    let path = folder.path().join("f.safetensors");
+    let values = [0i8, 1, 2, 3];
+    let of = |bytes: &dyn Fn(i8) -> Vec<u8>| values.iter().flat_map(|&value| bytes(value)).collect();
+    for (kind, bytes) in [
+        (Dtype::F16, of(&|value| f16::from_f32(value.into()).to_le_bytes().to_vec())),
+        (Dtype::BF16, of(&|value| bf16::from_f32(value.into()).to_le_bytes().to_vec())),
+        (Dtype::F32, of(&|value| f32::from(value).to_le_bytes().to_vec())),
+        (Dtype::F64, of(&|value| f64::from(value).to_le_bytes().to_vec())),
+        (Dtype::I8, of(&|value| vec![value as u8])),
+        (Dtype::U8, of(&|value| vec![value as u8])),
+        (Dtype::I32, of(&|value| i32::from(value).to_le_bytes().to_vec())),
+        (Dtype::I64, of(&|value| i64::from(value).to_le_bytes().to_vec())),
+    ] {
+        write_safetensors(&path, &[("scores", kind, bytes)]);
+        assert_eq!(read_matrix(&path).unwrap().values, [0.0, 1.0, 2.0, 3.0], "{kind:?}");
+    }
+    write_safetensors(&path, &[("scores", Dtype::I16, vec![0; 8])]);
+    let message = read_matrix(&path).unwrap_err().to_string();
+    assert!(message.contains("holds numbers of type I16; expected float16"), "{message}");
 }
 
 #[test]

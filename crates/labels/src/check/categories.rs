@@ -62,7 +62,7 @@ fn of_split<'a>(
             (positive, 0) if negatives && positive == images => {
                 (Code::CategoryEverywhere, format!("positive in all of {}", counted(images, "image")))
             }
-            (positive, 0) if negatives && positive > 0 => (
+            (positive, 0) if negatives => (
                 Code::CategoryNoNegative,
                 format!("no known negative, {}", counted(positive, "known positive")),
             ),
@@ -193,6 +193,14 @@ mod tests {
         let nothing = annotations(&["c"], &["cat", "dog"], &[0, 0]);
         let splits = [("tags".into(), &tags), ("nothing".into(), &nothing)];
         assert_eq!(codes(&find(&Places::of(&splits))), []);
+    }
+
+    #[test]
+    fn a_category_that_is_unknown_in_a_split_of_positives_alone_is_said_to_be_so() {
+        let tags = annotations(&["a", "b"], &["cat", "dog"], &[1, 0, 1, 0]);
+        let whole = annotations(&["c", "d"], &["cat", "dog"], &[1, -1, -1, 1]);
+        let splits = [("tags".into(), &tags), ("whole".into(), &whole)];
+        assert_eq!(codes(&find(&Places::of(&splits))), [Code::CategoryAllUnknown]);
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn unlabeled(kinds: &Kinds) -> Said<'_> {
     }
     let without_positive = images - with_positive - kinds.nothing_known.len();
     let suspicious = count > 0 && 10 * count >= 9 * without_positive;
-    let partial = 2 * kinds.with_positive_complete <= *with_positive && *with_positive > 0;
+    let partial = 2 * kinds.with_positive_complete <= *with_positive;
     (suspicious && partial).then(|| {
         let what = format!(
             "of {} without a positive, {count} are complete, all negative; of {} with a positive, {} are",
@@ -167,7 +167,9 @@ mod tests {
 
     #[test]
     fn complete_labels_are_worth_knowing_and_suspicious_with_images_of_nothing() {
-        assert_eq!(codes(&found(&[[1, -1, -1], [-1, 1, 1]], "a.csv")), [Code::NothingUnknown]);
+        let complete = found(&[[1, -1, -1], [-1, 1, 1]], "a.csv");
+        assert_eq!(codes(&complete), [Code::NothingUnknown]);
+        assert_eq!(complete[0].message, "nothing is unknown: all 6 labels of 2 images are known");
         let suspicious = found(&[[1, -1, -1], [-1, -1, -1], [-1, 1, 1]], "a.csv");
         assert_eq!(codes(&suspicious), [Code::UnlabeledNegative]);
         assert_eq!(suspicious[0].places, [1]);
@@ -188,10 +190,26 @@ mod tests {
     #[test]
     fn images_without_a_positive_that_are_complete_beside_partial_ones_are_suspicious() {
         let partial = [[1, 0, 0], [0, 1, 0], [-1, -1, -1], [1, 0, -1]];
-        assert_eq!(codes(&found(&partial, "a.csv")), [Code::UnlabeledNegative]);
+        let suspicious = found(&partial, "a.csv");
+        assert_eq!(codes(&suspicious), [Code::UnlabeledNegative]);
+        let told =
+            "of 1 image without a positive, 1 are complete, all negative; of 3 images with a positive, 0 are";
+        assert_eq!(suspicious[0].message, told);
         // As when labels are hidden at random: images without a positive are as incomplete as others.
         let hidden = [[1, 0, 0], [0, -1, 0], [-1, -1, -1], [1, 0, -1], [-1, 0, -1]];
         assert_eq!(codes(&found(&hidden, "a.csv")), []);
+    }
+
+    #[test]
+    fn nine_in_ten_without_a_positive_and_half_of_those_with_one_make_it_suspicious() {
+        let alarm = |complete: usize, partial: usize, with_positive: &[[i8; 3]]| {
+            let without = [vec![[-1; 3]; complete], vec![[0, -1, 0]; partial], vec![[0; 3]; 5]].concat();
+            codes(&found(&[&without, with_positive].concat(), "a.csv")).contains(&Code::UnlabeledNegative)
+        };
+        let (open, closed) = ([1, 0, 0], [1, -1, -1]);
+        assert!(alarm(9, 1, &[open]) && !alarm(8, 1, &[open]));
+        assert!(alarm(9, 0, &[open, closed]) && !alarm(9, 0, &[open, closed, closed]));
+        assert!(!alarm(0, 0, &[open]), "no image without a positive");
     }
 
     #[test]
@@ -219,6 +237,12 @@ mod tests {
         let rows = [[1, 0, 0], [0, 1, 0], [1, -1, 0], [0, 0, 1]];
         assert_eq!(codes(&found(&rows, "labels.npy")), [Code::MinusOneUnknown]);
         assert_eq!(codes(&found(&rows, "labels.csv")), []);
+        // As many negatives as positives; as many positives as unknown; no negative.
+        let no_signs =
+            [&[[1, -1, 0], [0, 0, 0]][..], &[[1, 1, 1], [1, -1, 0], [0, 0, 0]], &[[1, 0, 0], [0, 0, 1]]];
+        for rows in no_signs {
+            assert!(!codes(&found(rows, "labels.npy")).contains(&Code::MinusOneUnknown), "{rows:?}");
+        }
         // As arrays of this program's convention look.
         assert_eq!(codes(&found(&[[1, -1, 0], [0, -1, -1]], "labels.npy")), []);
     }

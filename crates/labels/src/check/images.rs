@@ -257,6 +257,10 @@ mod tests {
         assert_eq!(broken(&huge).0, Code::ImageTooLarge);
         for (bytes, kind) in [
             (&b" <!DOCTYPE html><title>404</title>"[..], "a web page"),
+            (b"<HTML><head></head></HTML>", "a web page"),
+            (b"<?xml version='1.0'?><svg></svg>", "XML text"),
+            (b"%PDF-1.7\n", "a PDF file"),
+            (b"\0\0\0\x18ftypisom\0\0\0\0", "an MP4"),
             (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
             (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
             (b"image,cat\n", "by its content"),
@@ -274,6 +278,10 @@ mod tests {
         assert_eq!(examine(&path, "a.jpg"), missing);
         let no_file = Seen::Broken(Code::ImageNotAnImage, "a.jpg: not a file".into());
         assert_eq!(examine(folder.path(), "a.jpg"), no_file);
+        // A file with a hole in it: longer than any image may be, and yet it takes no room.
+        std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+        let too_large = Seen::Broken(Code::ImageTooLarge, "a.jpg: the file is too large".into());
+        assert_eq!(examine(&path, "a.jpg"), too_large);
     }
 
     #[test]
@@ -318,6 +326,7 @@ mod tests {
     #[test]
     fn oddities_are_noted() {
         assert_eq!(oddities(&encoded(picture(31, 200), ImageFormat::Png)), [Code::ImageTiny]);
+        assert_eq!(oddities(&encoded(picture(32, 100), ImageFormat::Png)), []);
         assert_eq!(oddities(&encoded(picture(400, 100), ImageFormat::Png)), [Code::ImageElongated]);
         assert_eq!(oddities(&encoded(picture(3000, 2700), ImageFormat::Bmp)), [Code::ImageLarge]);
         let page = RgbImage::from_pixel(64, 64, Rgb([250, 250, 250]));
@@ -337,6 +346,60 @@ mod tests {
         assert_eq!(has_second_page(b"II*\0\x08\0\0\0\0\0\x0e\0\0\0"), Some(true));
         assert_eq!(has_second_page(b"MM\0*\0\0\0\x08\0\0\0\0\0\x0e"), Some(true));
         assert_eq!(has_second_page(b"MM\0*\xff\xff\xff\xff"), None);
+        // The first directory lies at 256, in the second of four bytes, and has an entry of twelve bytes.
+        let mut far = b"II*\0\0\x01\0\0".to_vec();
+        far.resize(256, 7);
+        far.extend(b"\x01\0entry of 12 \0\0\0\0");
+        assert_eq!(has_second_page(&far), Some(false));
+        *far.last_mut().unwrap() = 1;
+        assert_eq!(has_second_page(&far), Some(true));
+    }
+
+    /// A chunk of a PNG file.
+    fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let mut sum = flate2::Crc::new();
+        sum.update(kind);
+        sum.update(data);
+        [&(data.len() as u32).to_be_bytes()[..], kind, data, &sum.sum().to_be_bytes()].concat()
+    }
+
+    /// A chunk of a WebP file.
+    fn webp_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        [&kind[..], &(data.len() as u32).to_le_bytes(), data, &[0][..data.len() % 2]].concat()
+    }
+
+    #[test]
+    fn animations_of_other_formats_than_gif_and_several_pages_are_noted() {
+        let told = |bytes: &[u8]| whole(bytes).odd;
+        // A second directory, a copy of the first.
+        let mut tiff = encoded(picture(64, 64), ImageFormat::Tiff);
+        let directory = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+        let entries = usize::from(u16::from_le_bytes(tiff[directory..directory + 2].try_into().unwrap()));
+        let next = directory + 2 + 12 * entries;
+        let second = tiff.len().next_multiple_of(2);
+        tiff.resize(second, 0);
+        tiff.extend_from_within(directory..next + 4);
+        tiff[next..next + 4].copy_from_slice(&(second as u32).to_le_bytes());
+        assert_eq!(
+            told(&tiff),
+            [(Code::ImageAnimated, "a.jpg: several pages; only the first is read".into())]
+        );
+
+        let animated = [(Code::ImageAnimated, "a.jpg: animated; only its first frame is read".to_owned())];
+        // https://www.w3.org/TR/png-3: acTL and fcTL stand before the data, which begin 33 bytes into the file.
+        let png = encoded(picture(64, 64), ImageFormat::Png);
+        let count = png_chunk(b"acTL", &[1u32.to_be_bytes(), 0u32.to_be_bytes()].concat());
+        let place = [0, 64, 64, 0, 0].map(u32::to_be_bytes).concat();
+        let frame = png_chunk(b"fcTL", &[&place[..], &[0, 1, 0, 1, 0, 0]].concat());
+        assert_eq!(told(&[&png[..33], &count, &frame, &png[33..]].concat()), animated);
+
+        // https://developers.google.com/speed/webp/docs/riff_container: sizes less one in three bytes.
+        let webp = encoded(picture(64, 64), ImageFormat::WebP);
+        let size = [63, 0, 0, 63, 0, 0];
+        let header = webp_chunk(b"VP8X", &[&[2, 0, 0, 0][..], &size].concat());
+        let frame = [&[0; 6][..], &size, &[100, 0, 0, 0], &webp[12..]].concat();
+        let chunks = [b"WEBP".to_vec(), header, webp_chunk(b"ANIM", &[0; 6]), webp_chunk(b"ANMF", &frame)];
+        assert_eq!(told(&webp_chunk(b"RIFF", &chunks.concat())), animated);
     }
 
     #[test]

@@ -80,9 +80,7 @@ impl Thumbnail {
 
     /// What it looks like; `None` for an image with too little detail.
     pub fn look(&self) -> Option<Look> {
-        let gray = self.0.map(|[red, green, blue]| {
-            0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
-        });
+        let gray = self.0.map(brightness);
         let mean = gray.iter().sum::<f32>() / gray.len() as f32;
         let variance = gray.iter().map(|level| (level - mean).powi(2)).sum::<f32>() / gray.len() as f32;
         if variance < LEAST_DETAIL * LEAST_DETAIL {
@@ -90,6 +88,11 @@ impl Thumbnail {
         }
         Some(Look { waves: waves(&gray), slopes: slopes(&gray) })
     }
+}
+
+/// How bright a color looks, 0…255 (ITU-R BT.601).
+fn brightness([red, green, blue]: [u8; 3]) -> f32 {
+    0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
 }
 
 fn waves(gray: &[f32; SIDE * SIDE]) -> u64 {
@@ -190,6 +193,24 @@ mod tests {
             let expected = if at == 2 * 8 + 3 { 256.0 } else { 0.0 };
             assert!((value - expected).abs() < 1e-3, "{at}: {value}");
         }
+    }
+
+    #[test]
+    fn green_looks_brighter_than_red_and_red_than_blue() {
+        let found = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [100, 100, 100], [200, 100, 50]].map(brightness);
+        for (found, expected) in found.into_iter().zip([59.8, 117.4, 22.8, 100.0, 124.2]) {
+            assert!((found - expected).abs() < 1e-3, "{found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn an_image_needs_a_deviation_of_five_levels() {
+        // Half of the pixels are darker, half brighter than 100, by so much.
+        let of = |by: u8| {
+            let pixel = |at: usize| [if at % SIDE < SIDE / 2 { 100 - by } else { 100 + by }; 3];
+            Thumbnail(std::array::from_fn(pixel)).look().is_some()
+        };
+        assert_eq!([1, 4, 6, 50].map(of), [false, false, true, true]);
     }
 
     #[test]

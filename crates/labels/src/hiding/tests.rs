@@ -173,3 +173,9 @@ fn masks_do_not_depend_on_the_number_of_threads() {
 fn a_proportion_above_one_is_refused() {
     hide(&matrix(2, 2), Scheme::PerImage, 1.5, 0);
 }
+
+#[test]
+fn all_schemes_but_one_positive_an_image_ask_for_a_proportion() {
+    let without: Vec<Scheme> = Scheme::ALL.into_iter().filter(|scheme| !scheme.takes_proportion()).collect();
+    assert_eq!(without, [Scheme::SinglePositive]);
+}

@@ -292,6 +292,16 @@ mod tests {
     #[test]
     fn numbers_stand_under_each_other() {
         let text = small().to_string();
+        let labels = [
+            "labels    12     %",
+            "known      7  58.3",
+            "positive   4  33.3",
+            "negative   3  25.0",
+            "unknown    5  41.7",
+        ];
+        let found: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("labels")).take(5).collect();
+        assert_eq!(found, labels, "{text}");
+        assert!(text.contains("\ncat + Küche"), "{text}");
         let table: Vec<&str> =
             text.lines().skip_while(|line| !line.starts_with("category")).take(4).collect();
         let expected = [
@@ -312,6 +322,22 @@ mod tests {
         assert_eq!(inspection.pairs.len(), Inspection::PAIRS);
         let json = serde_json::to_value(&inspection).unwrap();
         assert_eq!(json["images_by_positives"].as_array().unwrap().len(), 13);
+    }
+
+    #[test]
+    fn of_too_many_categories_those_with_the_most_positives_are_paired() {
+        // The first two are in one image together; all but the first are in two others, alone.
+        let of = |categories: usize| {
+            let names: Vec<String> = (0..categories).map(|category| category.to_string()).collect();
+            let mut labels = LabelMatrix::unknown(2 * categories, categories);
+            let mut put = |image: usize, category: usize| labels.set(image, category, Label::Positive);
+            (1..categories).for_each(|category| {
+                [0, categories].iter().for_each(|first| put(first + category, category))
+            });
+            [0, 1].iter().for_each(|&category| put(0, category));
+            pairs(&labels, &names).len()
+        };
+        assert_eq!((of(Inspection::PAIRED), of(Inspection::PAIRED + 1)), (1, 0));
     }
 
     #[test]

@@ -331,5 +331,10 @@ mod tests {
     fn select_keeps_the_order_asked_for() {
         let labels = LabelMatrix::from_values(2, &[1, 0, -1, 1, 0, 0]);
         assert_eq!(labels.select(&[2, 0, 0]).to_floats(), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+        // Rows of three words each.
+        let values: Vec<i8> = (0..4 * 130).map(|i| (i * 7 % 3) as i8 - 1).collect();
+        let wide = LabelMatrix::from_values(130, &values);
+        let rows = [3, 1, 2].map(|image| values[image * 130..(image + 1) * 130].to_vec()).concat();
+        assert_eq!(wide.select(&[3, 1, 2]), LabelMatrix::from_values(130, &rows));
     }
 }

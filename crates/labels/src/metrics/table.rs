@@ -112,4 +112,14 @@ mod tests {
             scores.to_text(Some("as sure as can be")).starts_with("mAP 83.3 (as sure as can be)   plain")
         );
     }
+
+    #[test]
+    fn many_ties_are_told_of() {
+        let labels = LabelMatrix::from_values(1, &[1, -1, 1, -1]);
+        let told =
+            |scores: [f32; 4]| evaluate(&scores, &labels, &["cat".to_owned()], 0.0).unwrap().to_string();
+        let ties = told([3.0, 3.0, 2.0, 1.0]);
+        assert!(ties.contains("\n\n50.0 % of the scores are tied with another of their category"), "{ties}");
+        assert!(!told([4.0, 3.0, 2.0, 1.0]).contains("tied"));
+    }
 }
