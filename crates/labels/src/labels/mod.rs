@@ -283,6 +283,12 @@ mod tests {
     }
 
     #[test]
+    fn a_matrix_says_its_size_and_counts_instead_of_its_cells() {
+        let labels = LabelMatrix::from_values(2, &[1, -1, 0, -1, 0, 0]);
+        assert_eq!(format!("{labels:?}"), "LabelMatrix(3 × 2, 1 positive, 2 negative)");
+    }
+
+    #[test]
     fn a_cell_can_be_overwritten() {
         let mut labels = LabelMatrix::unknown(1, 2);
         for label in [Label::Positive, Label::Negative, Label::Unknown] {

@@ -23,9 +23,6 @@ pub fn precision_recall(ranking: &Ranking, most: usize) -> Vec<PrecisionRecall> 
     for group in ranking.groups() {
         let found = group.iter().filter(|&&entry| entry & 1 == 1).count();
         (rank, hits) = (rank + group.len(), hits + found);
-        if found == 0 && rank > group.len() {
-            continue;
-        }
         let point = PrecisionRecall {
             recall: hits as f64 / positives.max(1) as f64,
             precision: hits as f64 / rank as f64,
@@ -57,6 +54,10 @@ mod tests {
         let point = |recall, precision| PrecisionRecall { recall, precision };
         assert_eq!(points, [point(0.5, 1.0), point(1.0, 2.0 / 3.0)]);
         assert_eq!(precision_recall(&ranking(&[1.0; 4], &LabelMatrix::unknown(4, 1), 0), 10), []);
+        // − + − + : a negative first is a point of its own, one later is none.
+        let labels = LabelMatrix::from_values(1, &[-1, 1, -1, 1]);
+        let points = precision_recall(&ranking(&[4.0, 3.0, 2.0, 1.0], &labels, 0), 10);
+        assert_eq!(points, [point(0.0, 0.0), point(0.5, 0.5), point(1.0, 0.5)]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ mod tests {
         let labels = LabelMatrix::from_values(1, &[-1, 1, 1, 1, 0]);
         let found = reliability(&[0.05, 0.05, 0.8, 0.8, 0.4], &labels, Scale::Probabilities);
         assert_eq!((found.bins[0].known, found.bins[0].positive, found.bins[4].known), (2, 1, 0));
-        assert!((found.bins[8].mean - 0.8).abs() < 1e-6);
+        assert!((found.bins[8].mean - 0.8).abs() < 1e-6 && found.bins[4].mean == 0.0);
         // (2 · 0.45 + 2 · 0.2) / 4
         assert!((found.error - 0.325).abs() < 1e-6, "{}", found.error);
     }
@@ -91,6 +91,15 @@ mod tests {
         assert_eq!((found.bins[9].known, found.bins[0].known, found.error), (1, 1, 0.0));
         let none = reliability(&[0.0; 2], &LabelMatrix::unknown(2, 1), Scale::Logits);
         assert_eq!(none.error, 0.0);
+    }
+
+    #[test]
+    fn every_label_belongs_to_its_own_row_in_many_rows() {
+        let values: Vec<i8> = (0..2 * 3000).map(|cell| if cell * 7 / 11 % 3 == 0 { 1 } else { -1 }).collect();
+        let scores: Vec<f32> = values.iter().map(|&value| f32::from(value).max(0.0)).collect();
+        let found = reliability(&scores, &LabelMatrix::from_values(2, &values), Scale::Probabilities);
+        assert_eq!((found.bins[0].positive, found.bins[9].positive), (0, found.bins[9].known));
+        assert_eq!((found.bins[0].known + found.bins[9].known, found.error), (6000, 0.0));
     }
 
     #[test]

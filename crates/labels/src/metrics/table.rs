@@ -38,7 +38,7 @@ impl Scores {
             write!(f, "\n\nno known negative, so that every ranking there is perfect: ")?;
             write!(f, "{}", self.without_negatives.join(", "))?;
         }
-        if self.tied > MANY_TIES {
+        if self.tied >= MANY_TIES {
             let share = percent(self.tied);
             write!(
                 f,
@@ -87,6 +87,7 @@ fn category_row(category: &CategoryScores) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::labels::LabelMatrix;
     use crate::metrics::evaluate;
 
@@ -121,5 +122,8 @@ mod tests {
         let ties = told([3.0, 3.0, 2.0, 1.0]);
         assert!(ties.contains("\n\n50.0 % of the scores are tied with another of their category"), "{ties}");
         assert!(!told([4.0, 3.0, 2.0, 1.0]).contains("tied"));
+        let scores = evaluate(&[4.0, 3.0, 2.0, 1.0], &labels, &["cat".to_owned()], 0.0).unwrap();
+        let told = |tied: f64| Scores { tied, ..scores.clone() }.to_string().contains("tied");
+        assert_eq!([0.049, 0.05, 0.051].map(told), [false, true, true]);
     }
 }

@@ -285,3 +285,26 @@ proptest! {
         prop_assert_eq!((blind.map, blind.map_plain), (scored.map, scored.map_plain));
     }
 }
+
+#[test]
+fn every_label_belongs_to_its_own_row_in_many_rows() {
+    let values: Vec<i8> = (0..2 * 3000).map(|cell| if cell * 7 / 11 % 3 == 0 { 1 } else { -1 }).collect();
+    let logits: Vec<f32> = values.iter().map(|&value| f32::from(value)).collect();
+    let scores = evaluated(&logits, &values, 2);
+    assert_eq!((scores.map, scores.all.op, scores.all.or, scores.all.cf1), (1.0, 1.0, 1.0, 1.0));
+    let labels = LabelMatrix::from_values(2, &values);
+    let half = thresholds().iter().position(|&threshold| threshold == 0.5).unwrap();
+    for (histogram, category) in histograms(&logits, &labels, Scale::Logits).iter().zip(&scores.per_category)
+    {
+        let Claims { claimed, correct, recall, .. } = histogram.at(half);
+        assert_eq!((claimed, correct, recall), (category.positives, category.positives, 1.0));
+    }
+}
+
+#[test]
+fn the_harmonic_mean_lies_between_its_parts() {
+    assert_eq!(
+        [(0.5, 0.5), (1.0, 0.5), (0.0, 0.5), (0.0, 0.0)].map(|(a, b)| harmonic_mean(a, b)),
+        [0.5, 2.0 / 3.0, 0.0, 0.0]
+    );
+}

@@ -158,6 +158,11 @@ fn sizes_are_rounded_by_the_largest_fractions() {
 #[test]
 fn shares_of_the_flags_are_checked() {
     assert_eq!(shares(0.25, 0.5).unwrap(), [0.25, 0.25, 0.5]);
+    assert_eq!(shares(0.25, 0.25).unwrap(), [0.5, 0.25, 0.25]);
+    assert_eq!(
+        (shares(0.25, 0.0).unwrap(), shares(0.0, 0.25).unwrap()),
+        ([0.75, 0.25, 0.0], [0.75, 0.0, 0.25])
+    );
     let usage = |val: f64, test: f64| {
         let error = shares(val, test).unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::Usage);
@@ -171,4 +176,17 @@ fn shares_of_the_flags_are_checked() {
         "--val 0.6 and --test 0.5 leave nothing for training; expected a sum below 1"
     );
     assert!(usage(0.0, 0.0).contains("nothing to split off"));
+}
+
+#[test]
+fn of_parts_that_lack_as_much_each_is_as_likely() {
+    // The first image is alone in its category and so the first to be put anywhere.
+    let labels = LabelMatrix::from_values(2, &[1, 0, 0, 1, 0, 1]);
+    let mut counts = [0; 3];
+    for seed in 0..300 {
+        let parts = split(&labels, &[1.0 / 3.0; 3], seed);
+        counts[parts.iter().position(|part| part.contains(&0)).unwrap()] += 1;
+    }
+    // 100 each, give or take five standard deviations of 8.2.
+    assert!(counts.iter().all(|count| (60..=140).contains(count)), "{counts:?}");
 }
