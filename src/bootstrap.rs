@@ -237,6 +237,8 @@ mod tests {
         let (low, high) = interval((0..=1000).rev().map(f64::from).collect(), 0.95);
         assert!((low - 25.0).abs() < 1e-9 && (high - 975.0).abs() < 1e-9, "{low} {high}");
         assert_eq!(interval(vec![3.0], 0.95), (3.0, 3.0));
+        // The quartiles of three values lie halfway between neighbors.
+        assert_eq!(interval(vec![0.0, 40.0, 10.0], 0.5), (5.0, 25.0));
     }
 
     #[test]

@@ -184,8 +184,35 @@ mod tests {
     #[test]
     fn a_ranking_is_never_turned_around() {
         let platt = Platt::fit(&[-1.0, -2.0, 1.0, 2.0], &[true, true, false, false]);
-        assert!(platt.slope > 0.0 && platt.slope < 0.01, "{platt:?}");
+        // The deviation of ±1 and ±2 is √2.5.
+        assert!((platt.slope - MIN_SLOPE / 2.5f64.sqrt()).abs() < 1e-12, "{platt:?}");
         assert!(platt.logit(0.0).abs() < 0.01, "{platt:?}");
+    }
+
+    #[test]
+    fn where_scores_begin_changes_nothing() {
+        let positive = [true, true, false, false, false];
+        let platt = Platt::fit(&[1001.0, 1001.0, 999.0, 999.0, 999.0], &positive);
+        assert!((platt.logit(1001.0) - 3f64.ln()).abs() < 1e-4, "{platt:?}");
+        assert!((platt.logit(999.0) - 0.25f64.ln()).abs() < 1e-4, "{platt:?}");
+    }
+
+    #[test]
+    fn at_the_end_the_gradient_is_zero_also_where_slope_and_offset_depend_on_each_other() {
+        // Nearly all scores lie on one side, so both derivatives have much in common; Newton's method ends all the
+        // same with the accuracy of the sums, as a step that is only roughly right does not.
+        let scores: Vec<f64> = (0..40).map(|i| f64::from(i * i * i) / 9000.0 - 1.0).collect();
+        let positive: Vec<bool> = (0..40).map(|i| i > 30 || i % 9 == 4).collect();
+        let likelihood = Likelihood::new(scores, &positive);
+        let (gradient, _) = likelihood.derivatives(&likelihood.maximum(0.0));
+        assert!(gradient.iter().all(|part| part.abs() < 1e-8), "{gradient:?}");
+
+        // With the ranking turned around the slope is held, and the offset alone is at its best.
+        let turned: Vec<bool> = positive.iter().map(|positive| !positive).collect();
+        let likelihood = Likelihood { targets: Likelihood::new(Vec::new(), &turned).targets, ..likelihood };
+        let line = likelihood.maximum(2.0);
+        let (gradient, _) = likelihood.derivatives(&line);
+        assert!(line.slope == MIN_SLOPE && gradient[1].abs() < 3e-7, "{line:?} {gradient:?}");
     }
 
     #[test]

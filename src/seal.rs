@@ -217,6 +217,8 @@ mod tests {
     fn of_a_file_of_toml_no_flipped_bit_is_believed() {
         let text = toml("seed = 1\n[train]\nepochs = 3");
         let path = Path::new("recipe.toml");
+        assert!(text.starts_with("seed = 1\n[train]\nepochs = 3\n"), "{text}");
+        assert!(is_sealed_toml(&text) && !is_sealed_toml("seed = 1\n"));
         check_toml(&text, path).unwrap();
         check_toml(&text.replace('\n', "\r\n"), path).unwrap();
         check_toml("seed = 1\n", path).unwrap();
@@ -233,8 +235,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "what was written").unwrap();
         let mut hashes = Hashes::default();
+        assert!(hashes.is_empty());
         hashes.check(dir.path(), "a").unwrap();
         hashes.note(dir.path(), "a").unwrap();
+        assert!(!hashes.is_empty());
         hashes.check(dir.path(), "a").unwrap();
         assert!(hashes.fit("a", b"what was written") && !hashes.fit("a", b"what was Written"));
         std::fs::write(dir.path().join("a"), "what was Written").unwrap();

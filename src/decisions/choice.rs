@@ -158,12 +158,80 @@ pub(super) fn choose(evidence: &Evidence, curves: &Curves, positive: bool, wante
         .into_par_iter()
         .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))
         .collect();
-    // So many, known and unknown, that one wrong label is allowed; where a category has fewer, whatever there is.
-    let enough = (1.0 / (1.0 - wanted.precision)).ceil() as usize;
+    let enough = [one_may_be_wrong(wanted.precision); 2];
     let choice = |column: &Column| {
-        let place =
-            column.lowest([enough; 2], &judged, wanted).or_else(|| column.lowest([0, 1], &judged, wanted));
+        // Where a category has fewer, whatever there is.
+        let place = column.lowest(enough, &judged, wanted).or_else(|| column.lowest([0, 1], &judged, wanted));
         place.map_or(Chosen::NONE, |place| Chosen::at(place, &column.above[place], &judged[place]))
     };
     columns.par_iter().map(choice).collect()
+}
+
+/// So many labels that one wrong one is allowed.
+fn one_may_be_wrong(precision: f64) -> usize {
+    (1.0 / (1.0 - precision)).ceil() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Wanted = Wanted { precision: 0.9, confidence: 0.9 };
+
+    /// The place that a column chooses of thresholds with (known, right, unknown) labels above them, the lowest first.
+    fn lowest(above: &[(usize, usize, usize)], least: [usize; 2]) -> Option<usize> {
+        let above = above.iter().map(|&(known, right, unknown)| Above { known, right, unknown });
+        let column = Column { above: above.collect() };
+        let judged: Vec<Judged> = column.above.iter().map(|above| Judged::new(&[*above])).collect();
+        column.lowest(least, &judged, WANTED)
+    }
+
+    #[test]
+    fn only_thresholds_with_many_more_labels_above_them_are_tried_and_the_last_of_all() {
+        let wrong = (300, 150, 300);
+        // 240 labels are 1.2 times as many as 200: not tried, though the promise would hold.
+        assert_eq!(lowest(&[wrong, (120, 120, 120), (100, 100, 100)], [1, 1]), Some(2));
+        assert_eq!(lowest(&[wrong, (130, 130, 130), (100, 100, 100)], [1, 1]), Some(1));
+        assert_eq!(lowest(&[(101, 101, 101), (100, 100, 100)], [1, 1]), Some(0), "below it nothing is left");
+    }
+
+    #[test]
+    fn the_search_ends_at_the_first_threshold_that_cannot_be_promised() {
+        let (fine, wrong) = ((100, 100, 100), (300, 150, 300));
+        // Far below it the others are right again.
+        assert_eq!(lowest(&[(9000, 8950, 9000), wrong, fine], [1, 1]), Some(2));
+        // Before the first that can, any number of failures is passed.
+        assert_eq!(lowest(&[(9000, 8950, 9000), wrong], [1, 1]), Some(0));
+        assert_eq!(lowest(&[wrong], [1, 1]), None);
+    }
+
+    #[test]
+    fn thresholds_with_too_few_labels_are_passed_over() {
+        let strict = [(300, 150, 300), (100, 100, 9)];
+        assert_eq!(lowest(&strict, [100, 9]), Some(1));
+        assert_eq!((lowest(&strict, [101, 9]), lowest(&strict, [100, 10])), (None, None));
+    }
+
+    #[test]
+    fn of_twenty_labels_one_may_be_wrong_at_95_percent() {
+        assert_eq!([0.5, 0.75, 0.95, 0.96].map(one_may_be_wrong), [2, 4, 20, 25]);
+    }
+
+    #[test]
+    fn log_odds_reach_thresholds_a_tenth_apart() {
+        assert_eq!([-0.01, 0.0, 0.19, 0.2].map(last_reached), [None, Some(0), Some(1), Some(2)]);
+        assert_eq!(last_reached(f64::INFINITY), Some(THRESHOLDS - 1));
+        let above = Above { known: 20, right: 19, unknown: 7 };
+        let chosen = Chosen::at(3, &above, &Judged::new(&[above]));
+        assert_eq!([0.29, 0.3, 5.0].map(|sure| chosen.takes(sure)), [false, true, true]);
+        assert!((chosen.side.threshold.unwrap() - 1.0 / (1.0 + (-0.3f64).exp())).abs() < 1e-12);
+        assert!(!Chosen::NONE.takes(5.0));
+    }
+
+    #[test]
+    fn above_a_threshold_lies_what_is_between_it_and_all_higher_ones() {
+        let of = |known, right, unknown| Above { known, right, unknown };
+        let column = Column::above(vec![of(1, 1, 0), of(10, 5, 3), of(100, 0, 20)]);
+        assert_eq!(column.above, [of(111, 6, 23), of(110, 5, 23), of(100, 0, 20)]);
+    }
 }

@@ -157,6 +157,9 @@ mod tests {
         assert_eq!(chosen(Goal::Precision(0.95)).threshold, None);
         assert_eq!(chosen(Goal::Recall(0.6)).threshold, Some(0.8));
         assert_eq!(chosen(Goal::Recall(0.99)).threshold, Some(0.1));
+        // 2 · 0.9 / (1 + 1.1), 2 · 1 / (2 + 1.1), 2 · 1.1 / (3 + 1.1).
+        let first = Decision::choose(CURVE, vec![0.1, 0.9, 0.1], Goal::F1);
+        assert_eq!(first.threshold, Some(0.9));
     }
 
     #[test]
@@ -176,9 +179,17 @@ mod tests {
         assert_eq!("f1".parse::<Goal>().unwrap(), Goal::F1);
         assert_eq!("precision=0.9".parse::<Goal>().unwrap(), Goal::Precision(0.9));
         assert_eq!("recall=80%".parse::<Goal>().unwrap(), Goal::Recall(0.8));
-        for wrong in
-            ["", "f2", "precision", "precision=", "precision=1", "recall=nan", "recall=120%", "f1=0.3"]
-        {
+        for wrong in [
+            "",
+            "f2",
+            "precision",
+            "precision=",
+            "precision=0",
+            "precision=1",
+            "recall=nan",
+            "recall=120%",
+            "f1=0.3",
+        ] {
             let error = wrong.parse::<Goal>().unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains("expected f1"), "{error}");
         }

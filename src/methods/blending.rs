@@ -214,6 +214,8 @@ mod tests {
         let mask = one_unknown_mask(&labels, &with_prototype, &priority);
         let chosen: Vec<usize> = (0..12).filter(|&cell| mask[cell]).collect();
         assert_eq!(chosen, [3], "image 1 knows all, image 2 lacks only a category without a prototype");
+        let alike = one_unknown_mask(&labels, &with_prototype, &[0.5; 12]);
+        assert_eq!((0..12).filter(|&cell| alike[cell]).collect::<Vec<_>>(), [1], "the first of equal ones");
         let all = every_unknown_mask(&labels, &with_prototype);
         assert_eq!((0..12).filter(|&cell| all[cell]).collect::<Vec<_>>(), [1, 3]);
     }

@@ -210,6 +210,12 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn they_are_due_in_the_first_epoch_that_uses_them_and_in_every_fifth_after_it() {
+        let due: Vec<usize> = (0..15).filter(|&epoch| are_due(epoch, 3, 5)).collect();
+        assert_eq!(due, [3, 8, 13]);
+    }
+
+    #[test]
     fn prototypes_are_part_of_the_record() {
         let device = Device::flex().autodiff();
         let prototypes = Prototypes::empty(1, 2, 2, &device);

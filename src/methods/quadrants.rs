@@ -185,13 +185,16 @@ mod tests {
 
     #[test]
     fn the_quadrant_is_that_of_the_largest_sum_and_the_larger_half_comes_second() {
-        // One category in eight images on 3 × 4 positions, the largest at each of these.
-        let at = [0, 1, 2, 3, 4, 6, 9, 11];
-        let mut added = vec![0.0f32; 8 * 12];
-        at.iter().enumerate().for_each(|(image, position)| added[image * 12 + position] = 1.0);
-        let added = burn::tensor::TensorData::new(added, [8, 1, 12]);
-        let added = Tensor::<3>::from_data(added, &Device::flex());
-        assert_eq!(seen_in(added, [3, 4]), [0, 0, 1, 1, 2, 3, 2, 3]);
+        // One category in as many images as positions, the largest at each of these.
+        let seen = |at: &[usize], [height, width]: [usize; 2]| {
+            let (images, positions) = (at.len(), height * width);
+            let mut added = vec![0.0f32; images * positions];
+            at.iter().enumerate().for_each(|(image, position)| added[image * positions + position] = 1.0);
+            let added = burn::tensor::TensorData::new(added, [images, 1, positions]);
+            seen_in(Tensor::<3>::from_data(added, &Device::flex()), [height, width])
+        };
+        assert_eq!(seen(&[0, 1, 2, 3, 4, 6, 9, 11], [3, 4]), [0, 0, 1, 1, 2, 3, 2, 3]);
+        assert_eq!(seen(&[0, 1, 3, 5, 6, 11], [4, 3]), [0, 1, 0, 1, 2, 3]);
     }
 
     #[test]

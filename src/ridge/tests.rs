@@ -251,14 +251,19 @@ fn time_of_coco18() {
     }
 }
 
-/// Weights, intercept and leave-one-out scores of a category at the fixed penalty, by the normal equations.
-fn direct_fixed(features: &[f32], dim: usize, labels: &LabelMatrix, factor: f64) -> (Vec<f64>, Vec<f64>) {
+/// Penalty, weights and intercept, and leave-one-out scores of a category at the fixed penalty, by the normal equations.
+fn direct_fixed(
+    features: &[f32],
+    dim: usize,
+    labels: &LabelMatrix,
+    factor: f64,
+) -> (f64, Vec<f64>, Vec<f64>) {
     let (rows, targets) = known(features, dim, labels, 0);
     let n = rows.len() as f64;
     let mean: Vec<f64> = (0..dim).map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / n).collect();
     let length = |row: &Vec<f64>| row.iter().zip(&mean).map(|(x, mean)| (x - mean).powi(2)).sum::<f64>();
     let lambda = factor * rows.iter().map(length).sum::<f64>() / n;
-    (direct(&rows, &targets, lambda), leave_one_out(&rows, &targets, lambda))
+    (lambda, direct(&rows, &targets, lambda), leave_one_out(&rows, &targets, lambda))
 }
 
 #[test]
@@ -266,7 +271,8 @@ fn a_fixed_penalty_equals_the_normal_equations_by_rows_and_by_features() {
     for (n, dim, known_share) in [(40, 60, 0.7), (60, 12, 0.7)] {
         let (features, labels) = random_data(3, n, dim, 1, known_share);
         let ridge = fit_fixed(&features, &[dim], &labels, 0.05);
-        let (expected, loo) = direct_fixed(&features, dim, &labels, 0.05);
+        let (lambda, expected, loo) = direct_fixed(&features, dim, &labels, 0.05);
+        assert!((ridge.lambdas[0] / lambda - 1.0).abs() < 1e-4, "{} is not {lambda}", ridge.lambdas[0]);
         let found: Vec<f32> = ridge.weights.iter().chain(&ridge.intercepts).copied().collect();
         assert!(largest_gap(&found, &expected) < 2e-3, "{n} × {dim}: {}", largest_gap(&found, &expected));
         let gap = largest_gap(&ridge.loo_scores[0], &loo);
@@ -320,6 +326,15 @@ fn a_fixed_penalty_survives_known_rows_that_are_all_alike() {
     assert_eq!(labels.images(), values.len());
     let ridge = fit_fixed(&alike, &[200], &LabelMatrix::from_values(1, &values), 2.0);
     assert!(ridge.weights.iter().all(|weight| weight.abs() < 1e-2), "there is nothing to tell them by");
+    // What rounding may leave: 1e-4 of the squared length of a row.
+    let mean =
+        |column: usize| alike.iter().skip(column).step_by(200).map(|&x| f64::from(x)).sum::<f64>() / 80.0;
+    let means: Vec<f64> = (0..200).map(mean).collect();
+    let squares = alike
+        .chunks(200)
+        .flat_map(|row| row.iter().zip(&means).map(|(&x, mean)| (f64::from(x) - mean).powi(2)));
+    let length = squares.sum::<f64>() / 80.0;
+    assert!((ridge.lambdas[0] / (1e-4 * length) - 1.0).abs() < 1e-3, "{} of {length}", ridge.lambdas[0]);
     assert!(ridge.loo_scores[0].iter().all(|score| score.is_finite() && score.abs() < 1.0));
 }
 
