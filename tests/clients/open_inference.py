@@ -1,14 +1,12 @@
-"""Asks a server by the clients that people use, and compares with what `sarb predict` says of the same images.
+"""Asks a server by Triton's own client, and compares with what `sarb predict` says of the same images.
 
-    python open_inference.py SARB RUN IMAGE… [--kserve]
+    python open_inference.py SARB RUN IMAGE…
 
-needs `tritonclient[http]` of PyPI and, with --kserve, `kserve`. SARB is the program, RUN a run on images. Prints a line for
+needs `tritonclient[http]` of PyPI. SARB is the program, RUN a run on images. Prints a line for
 each way of asking and ends with 1 where a score differs by more than 1e-5.
 """
 
 import argparse
-import asyncio
-import base64
 import json
 import subprocess
 import sys
@@ -74,30 +72,12 @@ def category_names(address: str, model: str) -> list[str]:
     return [name.decode() for name in answer.as_numpy("labels")]
 
 
-async def by_kserve(address: str, model: str, files: list[bytes], expected: np.ndarray) -> None:
-    """kserve: binary tensors with an id, and base64 in JSON."""
-    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
-
-    client = InferenceRESTClient(RESTConfig(protocol="v2"))
-    assert await client.is_server_live(f"http://{address}") and await client.is_server_ready(f"http://{address}")
-    assert await client.is_model_ready(f"http://{address}", model)
-    binary = InferInput("image", [len(files)], "BYTES")
-    binary.set_data_from_numpy(np.array(files, dtype=object), binary_data=True)
-    texts = InferInput("image", [len(files)], "BYTES", [base64.b64encode(file).decode() for file in files])
-    for way, image in (("binary", binary), ("base64", texts)):
-        request = InferRequest(model_name=model, infer_inputs=[image], request_id="two")
-        answer = await client.infer(f"http://{address}", request, model_name=model)
-        assert answer.id == "two", answer.id
-        compare(f"kserve, {way}", answer.outputs[0].as_numpy().astype(np.float32).reshape(expected.shape), expected)
-
-
 def main() -> None:
     """Starts the server, asks, and ends it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sarb")
     parser.add_argument("run")
     parser.add_argument("images", nargs="+")
-    parser.add_argument("--kserve", action="store_true")
     arguments = parser.parse_args()
     command = [arguments.sarb, "serve", f"m={arguments.run}", "--port", "0", "--json"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -106,8 +86,6 @@ def main() -> None:
         files = [Path(image).read_bytes() for image in arguments.images]
         expected = predicted(arguments.sarb, arguments.run, arguments.images, category_names(address, "m"))
         by_triton(address, "m", files, expected)
-        if arguments.kserve:
-            asyncio.run(by_kserve(address, "m", files, expected))
     finally:
         server.terminate()
         code = server.wait(timeout=60)
