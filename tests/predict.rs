@@ -1,7 +1,6 @@
 //! Predictions: of features, of a list that is still being written, of the categories that are sure enough.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
