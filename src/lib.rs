@@ -41,6 +41,7 @@
 //! - [`decisions`]: thresholds of a run, unknown labels filled in with a promise, known ones that look wrong, from the
 //!   [`OutOfFold`] scores that [`out_of_fold()`] makes.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
+//! - [`export`]: a run in the forms that other programs read.
 //! - [`forecast`]: what a training will cost, before it is begun.
 //! - [`tune`]: which settings of a recipe do best, judged on training images alone.
 //! - `serve` (feature of this name, on by default): runs answer over HTTP.
@@ -82,6 +83,7 @@ mod evaluation;
 mod events;
 mod experiment;
 mod exploding;
+pub mod export;
 mod extractor;
 pub mod fetch;
 mod fit;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::categories::Categories;
-use sarb_labels::images::transform::Transform;
+use sarb_labels::images::transform::{PixelStatistics, Transform};
 use sarb_labels::images::{Rgb8, decode, decode_bytes};
 
 use crate::batch::Input;
@@ -234,6 +234,19 @@ impl Recognizer {
         self.recipe.data.size_px
     }
 
+    /// Its resolved recipe.
+    pub(crate) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// What the pixels of its images are normalized with.
+    pub(crate) fn statistics(&self) -> PixelStatistics {
+        match &self.source {
+            MapSource::Frozen(extractor) => extractor.statistics(),
+            MapSource::Trained(_) | MapSource::Given(_) => PixelStatistics::IMAGENET,
+        }
+    }
+
     /// Where the maps come from.
     pub(crate) fn source(&self) -> &MapSource {
         &self.source
@@ -314,9 +327,8 @@ impl Recognizer {
     /// [`Error::Usage`] if the run was trained on features.
     pub(crate) fn transform(&self) -> Result<Transform> {
         match &self.source {
-            MapSource::Frozen(extractor) => Ok(extractor.transform(self.size_px())),
-            MapSource::Trained(_) => Ok(Transform::for_size(self.size_px())),
             MapSource::Given(_) => Err(no_backbone()),
+            _ => Ok(Transform::for_size(self.size_px()).normalized_with(self.statistics())),
         }
     }
 

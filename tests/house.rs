@@ -58,7 +58,7 @@ const FLOORS: [&[&str]; 9] = [
         "train",
     ],
     &["ensemble", "evaluation", "experiment"],
-    &["decisions", "folds", "forecast", "key_page", "report", "serve", "sweep", "tune"],
+    &["decisions", "export", "folds", "forecast", "key_page", "report", "serve", "sweep", "tune"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.

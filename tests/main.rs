@@ -9,6 +9,7 @@ mod descriptor;
 mod dry_run;
 mod evaluate;
 mod explosion;
+mod export;
 mod faults;
 mod fetch;
 mod filling;

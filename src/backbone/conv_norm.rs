@@ -13,6 +13,7 @@ use crate::kernels::depthwise_rows::convolve_depthwise_rows;
 use crate::kernels::folded::FoldedConv;
 use crate::kernels::normalize_rows::normalize_rows;
 use crate::kernels::window::Window;
+use crate::onnx::graph::{Graph, Sliding, Value};
 
 /// How a layer and the activation after it run: [`ConvNorm::activated`] or [`ConvNorm::activated_rows`].
 pub(crate) trait Forward: Fn(&ConvNorm, Tensor<4>, Activation) -> Tensor<4> {}
@@ -129,6 +130,37 @@ impl ConvNorm {
 
     /// The layer as one convolution with a bias, the normalization's running statistics folded in.
     pub(crate) fn fold(&self, activation: Activation) -> FoldedConv {
+        let (weight, bias) = self.folded();
+        FoldedConv::new(self.window, &weight, bias, activation)
+    }
+
+    /// The same in a graph, with the activation after it, `[in, H, W] -> [out, H', W']`.
+    pub(crate) fn export(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        maps: &Value,
+        activation: Activation,
+    ) -> Value {
+        let (weight, bias) = self.folded();
+        let [inputs, height, width] = maps.sizes();
+        let Window { kernel, stride, depthwise, .. } = self.window;
+        let padding = [self.window.border(height), self.window.border(width)];
+        let how = Sliding { kernel, stride, padding, groups: if depthwise { inputs } else { 1 } };
+        graph.within(name, |graph| {
+            let filters = graph.constant("weight", &self.weight.dims(), weight);
+            let bias = graph.constant("bias", &[bias.len()], bias);
+            let maps = graph.convolution(maps, &filters, Some(&bias), how);
+            match activation {
+                Activation::None => maps,
+                Activation::Relu => graph.each("Relu", &maps),
+                Activation::Relu6 => graph.clamp(&maps, 0.0, 6.0),
+            }
+        })
+    }
+
+    /// Filters and biases of that convolution.
+    fn folded(&self) -> (Vec<f32>, Vec<f32>) {
         let host = |tensor: Tensor<1>| -> Vec<f32> {
             tensor.into_data().try_into_vec().expect("weights are f32 tensors")
         };
@@ -149,7 +181,7 @@ impl ConvNorm {
         for (filter, scale) in weight.chunks_exact_mut(filter).zip(&scale) {
             filter.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
         }
-        FoldedConv::new(self.window, &weight, bias, activation)
+        (weight, bias)
     }
 }
 

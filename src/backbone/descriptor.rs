@@ -19,6 +19,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, Classifier, FoldedBackbone};
+use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
 /// One in so many positions counts as strong.
@@ -162,6 +163,61 @@ impl Descriptor {
         descriptor.reshape([batch, dim, 1, 1])
     }
 
+    /// [`forward`](Self::forward) in a graph, `[3, S, S] -> [D, 1, 1]`.
+    pub fn export(&self, graph: &mut Graph, backbone: &Backbone, images: &Value) -> Value {
+        let mut parts = Vec::new();
+        for &size_px in &self.recipe.sizes_px {
+            let images = export_resized(graph, images, size_px);
+            let mut pooled = self.export_pooled(graph, backbone, &images);
+            if self.recipe.flip {
+                let mirrored = graph.reversed(&images, 2);
+                let other = self.export_pooled(graph, backbone, &mirrored);
+                for (value, other) in pooled.iter_mut().zip(&other) {
+                    let sum = graph.both("Add", value, other);
+                    *value = graph.scaled(&sum, 0.5);
+                }
+            }
+            for (block, value) in self.recipe.blocks.iter().zip(pooled) {
+                parts.push(match block {
+                    Block::Score => value,
+                    _ => {
+                        let positive = graph.each("Relu", &value);
+                        graph.each("Sqrt", &positive)
+                    }
+                });
+            }
+        }
+        let descriptor = graph.concatenated(&parts, 0);
+        let [dim] = descriptor.sizes();
+        graph.reshaped(&descriptor, &[dim, 1, 1])
+    }
+
+    /// The blocks of the maps of images before the root, in a graph, each `[F]` or `[K]`.
+    fn export_pooled(&self, graph: &mut Graph, backbone: &Backbone, images: &Value) -> Vec<Value> {
+        let maps = graph.within("backbone", |graph| backbone.export(graph, images));
+        let [channels, height, width] = maps.sizes();
+        let positions = height * width;
+        let flat = graph.reshaped(&maps, &[channels, positions]); // [F, P]
+        let scores = self.classifier.as_ref().map(|classifier| export_scores(graph, classifier, &flat));
+        let scores = || scores.clone().expect("there where a block reads it");
+        let mut pooled = Vec::new();
+        for block in &self.recipe.blocks {
+            pooled.push(match block {
+                Block::Mean => graph.over("ReduceMean", &flat, &[1]),
+                Block::Strongest => {
+                    let largest = graph.largest(&flat, (positions / STRONG).max(1));
+                    graph.over("ReduceMean", &largest, &[1])
+                }
+                Block::Probability => {
+                    let probabilities = graph.softmax(&scores(), 1);
+                    graph.over("ReduceMax", &probabilities, &[0])
+                }
+                Block::Score => graph.over("ReduceMax", &scores(), &[0]),
+            });
+        }
+        pooled
+    }
+
     /// The blocks of maps `[B, F, H, W]` before the root, each `[B, F]` or `[B, K]`.
     fn pooled(&self, maps: Tensor<4>) -> Vec<Tensor<2>> {
         let maps = maps.flatten::<3>(2, 3); // [B, F, P]
@@ -188,6 +244,16 @@ fn scores(classifier: &Classifier, maps: &Tensor<3>) -> Tensor<3> {
     maps.clone().swap_dims(1, 2).matmul(weight) + Tensor::<3>::from_data(bias, &device)
 }
 
+/// [`scores`] in a graph, `[F, P] -> [P, K]`.
+fn export_scores(graph: &mut Graph, classifier: &Classifier, maps: &Value) -> Value {
+    let (classes, [channels, _]) = (classifier.bias.len(), maps.sizes());
+    let weight = TensorData::new(classifier.weight.clone(), [classes, channels]);
+    let device = Device::flex();
+    let weight = Tensor::<2>::from_data(weight, &device).transpose();
+    let maps = graph.transposed(maps, &[1, 0]);
+    graph.linear("imagenet", &maps, weight, Some(Tensor::from_data(classifier.bias.as_slice(), &device)))
+}
+
 /// The mean of the `count` largest values of each channel, `[B, F, P] -> [B, F]`.
 fn strongest(maps: &Tensor<3>, count: usize) -> Tensor<2> {
     let [batch, channels, positions] = maps.dims();
@@ -209,6 +275,19 @@ fn resized(images: Tensor<4>, size_px: usize) -> Tensor<4> {
     }
     let weights = filter(side, size_px, &images.device());
     weights.clone().unsqueeze::<4>().matmul(images).matmul(weights.transpose().unsqueeze::<4>())
+}
+
+/// [`resized`] in a graph.
+fn export_resized(graph: &mut Graph, images: &Value, size_px: usize) -> Value {
+    let [_, side, _] = images.sizes();
+    if side == size_px {
+        return images.clone();
+    }
+    let weights = filter(side, size_px, &Device::flex());
+    let rows = graph.tensor(&format!("rows_to_{size_px}"), weights.clone());
+    let columns = graph.tensor(&format!("columns_to_{size_px}"), weights.transpose());
+    let images = graph.product(&rows, images);
+    graph.product(&images, &columns)
 }
 
 /// Which pixels of `from` each of `to` pixels is made of, `[to, from]`.

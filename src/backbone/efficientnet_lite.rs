@@ -12,6 +12,7 @@ use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
 use crate::kernels::folded::Layer;
 use crate::kernels::window::{Padding, Window};
+use crate::onnx::graph::{Graph, Value};
 
 /// The TensorFlow models' batch normalization constant.
 const EPSILON: f64 = 1e-3;
@@ -131,6 +132,16 @@ impl Block {
         self.project.tensors(&name("_project_conv"), &name("_bn2"), visit);
     }
 
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Value {
+        let hidden = match &self.expand {
+            Some(expand) => expand.export(graph, "expand", maps, Activation::Relu6),
+            None => maps.clone(),
+        };
+        let filtered = self.depthwise.export(graph, "depthwise", &hidden, Activation::Relu6);
+        let projected = self.project.export(graph, "project", &filtered, Activation::None);
+        if self.residual { graph.both("Add", &projected, maps) } else { projected }
+    }
+
     fn fold(&self) -> Vec<Layer> {
         let expand = self.expand.as_ref().map(|expand| expand.fold(Activation::Relu6));
         let depthwise = self.depthwise.fold(Activation::Relu6);
@@ -220,6 +231,15 @@ impl EfficientNetLite {
             block.tensors(index, visit);
         }
         self.last.head.tensors("_conv_head", "_bn1", visit);
+    }
+
+    /// Normalized images to maps in a graph, `[3, S, S] -> [1280, H, W]`.
+    pub(crate) fn export(&self, graph: &mut Graph, images: &Value) -> Value {
+        let mut maps = self.trunk.stem.export(graph, "stem", images, Activation::Relu6);
+        for (index, block) in self.trunk.blocks.iter().chain(&self.last.blocks).enumerate() {
+            maps = graph.within(&format!("block{index}"), |graph| block.export(graph, &maps));
+        }
+        self.last.head.export(graph, "head", &maps, Activation::Relu6)
     }
 
     /// Channels F' of the maps before the last stage.

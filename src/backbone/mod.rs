@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::kernels::folded::{Folded, Layer};
+use crate::onnx::graph::{Graph, Sliding, Value};
 use efficientnet_lite::EfficientNetLite;
 use name::Layers;
 use resnet::ResNet;
@@ -269,6 +270,19 @@ impl Backbone {
 
     fn pooled(&self, maps: Tensor<4>) -> Tensor<4> {
         if self.pool { avg_pool2d(maps, AvgPoolOptions::new([2, 2])) } else { maps }
+    }
+
+    /// Normalized images to maps in a graph, with the running statistics, `[3, S, S] -> [F, H, W]`.
+    pub(crate) fn export(&self, graph: &mut Graph, images: &Value) -> Value {
+        let maps = match &self.network {
+            Network::ResNet(network) => network.export(graph, images),
+            Network::EfficientNetLite(network) => network.export(graph, images),
+        };
+        if !self.pool {
+            return maps;
+        }
+        let how = Sliding { kernel: 2, stride: 2, padding: [(0, 0); 2], groups: 1 };
+        graph.pooled("AveragePool", &maps, how)
     }
 
     /// Shows every tensor under its official name, in the order of a PyTorch state dict.

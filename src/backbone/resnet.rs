@@ -15,6 +15,7 @@ use crate::backbone::state_dict::Visit;
 use crate::kernels::activation::Activation;
 use crate::kernels::folded::Layer;
 use crate::kernels::window::Window;
+use crate::onnx::graph::{Graph, Sliding, Value};
 
 /// PyTorch's batch normalization constant.
 const EPSILON: f64 = 1e-5;
@@ -142,6 +143,21 @@ impl Block {
         }
     }
 
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Value {
+        let shortcut = match &self.downsample {
+            Some(layer) => layer.export(graph, "downsample", maps, Activation::None),
+            None => maps.clone(),
+        };
+        let mut maps = maps.clone();
+        for (index, layer) in self.branch.iter().enumerate() {
+            let is_last = index + 1 == self.branch.len();
+            let activation = if is_last { Activation::None } else { Activation::Relu };
+            maps = layer.export(graph, &format!("conv{}", index + 1), &maps, activation);
+        }
+        let sum = graph.both("Add", &maps, &shortcut);
+        graph.each("Relu", &sum)
+    }
+
     fn fold(&self) -> Layer {
         Layer::Residual {
             branch: self.branch.iter().map(|layer| layer.fold(Activation::Relu)).collect(),
@@ -252,6 +268,23 @@ impl ResNet {
                 block.tensors(&format!("layer{}.{index}", stage + 1), visit);
             }
         }
+    }
+
+    /// Normalized images to maps in a graph, `[3, S, S] -> [F, H, W]`.
+    pub(crate) fn export(&self, graph: &mut Graph, images: &Value) -> Value {
+        let mut maps = self.trunk.stem.export(graph, "conv1", images, Activation::Relu);
+        if self.trunk.max_pool {
+            let how = Sliding { kernel: 3, stride: 2, padding: [(1, 1); 2], groups: 1 };
+            maps = graph.pooled("MaxPool", &maps, how);
+        }
+        let stages = self.trunk.stages.iter().chain(std::iter::once(&self.last.blocks));
+        for (stage, blocks) in stages.enumerate() {
+            for (index, block) in blocks.iter().enumerate() {
+                let name = format!("layer{}.{index}", stage + 1);
+                maps = graph.within(&name, |graph| block.export(graph, &maps));
+            }
+        }
+        maps
     }
 
     /// Channels F' of the maps before the last stage.

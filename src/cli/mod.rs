@@ -5,6 +5,7 @@ pub mod data;
 mod decide;
 pub mod doctor;
 pub mod evaluate;
+pub mod export;
 mod heartbeat;
 pub mod labels;
 mod machine;
@@ -78,6 +79,8 @@ enum Command {
     Tune(tune::Tune),
     /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
+    /// Write a run in a form that other programs read: ONNX
+    Export(export::Export),
     /// List, fetch and inspect pretrained weights
     #[command(subcommand)]
     Weights(weights::Weights),
@@ -106,6 +109,7 @@ impl Command {
             Command::Recipes(_)
             | Command::Labels(_)
             | Command::Report(_)
+            | Command::Export(_)
             | Command::Doctor(_)
             | Command::Completions(_)
             | Command::Man(_) => false,
@@ -138,6 +142,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Sweep(command) => command.run(cli.threads),
         Command::Tune(command) => command.run(cli.threads, &signals::listen()),
         Command::Report(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Weights(command) => weights::run(command),
         Command::Doctor(command) => command.run(),
         Command::Completions(command) => command.run(),

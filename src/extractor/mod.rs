@@ -20,6 +20,7 @@ use crate::inputs::Cache;
 use crate::loader::mixing::MixtureDraw;
 use crate::loader::{ExampleKind, Examples};
 use crate::onnx::OnnxNetwork;
+use crate::onnx::graph::{Graph, Value};
 use crate::recipe::{BackboneRecipe, Recipe};
 use crate::{Error, Result};
 
@@ -268,6 +269,25 @@ impl Extractor {
             Output::TrunkMap => network.forward_trunk(images),
             Output::Descriptor(descriptor) => descriptor.forward(network, images),
         }
+    }
+
+    /// [`forward`](Self::forward) in a graph, of normalized images `[3, S, S]`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is a network in ONNX form.
+    pub fn export(&self, graph: &mut Graph, images: &Value) -> Result<Value> {
+        let backbone = self.backbone()?;
+        Ok(match &self.output {
+            Output::Descriptor(descriptor) => descriptor.export(graph, backbone, images),
+            Output::Map | Output::TrunkMap => {
+                graph.within("backbone", |graph| backbone.export(graph, images))
+            }
+        })
+    }
+
+    /// What normalizes its images.
+    pub fn statistics(&self) -> PixelStatistics {
+        self.statistics
     }
 
     /// `b × 3 × S × S` values of images `-> b × F × H × W`.

@@ -27,11 +27,12 @@ use super::category_priors::CategoryPriors;
 use super::head::{HEAD, Head, HeadRecipe};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::asymmetric::{self, Focus};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
 /// Settings of `csl`; the defaults are those published for randomly hidden labels.
@@ -246,6 +247,10 @@ impl Method for Csl {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.scorer.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.scorer.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

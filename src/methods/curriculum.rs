@@ -22,10 +22,11 @@ use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::partial_bce::{KnownShareWeight, WEIGHT};
 use super::pseudo_labels::{STRATEGY, Spread, Strategy, logits};
-use super::{Method, Reading, Settings, TrainSet};
+use super::{Exported, Method, Reading, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
+use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
 /// Settings of `curriculum`; the defaults are those of lcalem/partial-labels, three steps of 10, 5 and
@@ -137,6 +138,10 @@ impl Method for Curriculum {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.scorer.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.scorer.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -22,11 +22,12 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::pseudo_labels::logits;
 use super::soft_negatives::{SOFT_NEGATIVES, SoftNegatives, SoftNegativesRecipe, soft_bce};
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::{Masks, as_negative, as_positive};
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of `em`; the defaults are those published for COCO, without soft negatives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +130,10 @@ impl Method for Em {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.scorer.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.scorer.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -11,10 +11,11 @@ use super::knowledge::CategoryKnowledge;
 use super::mixup::{MIXING, Mixing, mix, mixed_bce};
 use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Settings, TrainSet};
+use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Mixture, Progress};
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of `fm-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,10 @@ impl Method for FmMixup {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.network.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.network.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -11,8 +11,9 @@ use super::knowledge::CategoryKnowledge;
 use super::network_recipe::{self, NetworkRecipe, OutputBias};
 use super::plain_head::{self, PlainHead, PlainRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, TrainSet};
+use super::{Exported, Method, TrainSet};
 use crate::Result;
+use crate::onnx::graph::{Graph, Value};
 
 /// Which head, with its settings: `head = "ssgrl"`, or a table `[method.head]` with a `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,6 +140,14 @@ impl Head {
         match self {
             Self::Plain(head) => head.attention(maps),
             Self::Ssgrl(head) => head.attention(maps),
+        }
+    }
+
+    /// See [`Method::export`].
+    pub fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        match self {
+            Self::Plain(head) => head.export(graph, maps),
+            Self::Ssgrl(head) => head.export(graph, maps),
         }
     }
 

@@ -10,10 +10,11 @@ use sarb_labels::random::Stream;
 
 use super::head::{Head, HeadRecipe};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, TrainSet};
+use super::{Exported, Method, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 
 /// The settings of such a method.
 pub trait HeadLoss: Clone + Debug + Send + Sync {
@@ -62,6 +63,10 @@ impl<L: HeadLoss> Method for OnHead<L> {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.scorer.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.scorer.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

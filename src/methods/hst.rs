@@ -28,7 +28,7 @@ use super::pairs::beside_positives;
 use super::prototypes::{Prototypes, are_due};
 use super::ssgrl::Ssgrl;
 use super::transfer::Pass;
-use super::{Method, Settings, TrainSet};
+use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::unit;
@@ -37,6 +37,7 @@ use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::pair_head::PairHead;
 use crate::nn::share::{keep_within_bounds, share, value};
+use crate::onnx::graph::{Graph, Value};
 
 impl Settings for HstRecipe {
     type Head = Hst;
@@ -202,6 +203,10 @@ impl Method for Hst {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.network.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.network.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -13,10 +13,11 @@ use super::knowledge::CategoryKnowledge;
 use super::mixup::{MIXING, Mixing, mixed_bce};
 use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Settings, TrainSet};
+use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of `ip-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,10 @@ impl Method for IpMixup {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.network.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.network.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -11,13 +11,14 @@ use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::ssgrl::Ssgrl;
-use super::{Method, Settings};
+use super::{Exported, Method, Settings};
 use crate::batch::{Batch, Losses, Progress};
 use crate::kernels::shared_states::SharedStates;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::Linear;
+use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
 /// Settings of `kggr`.
@@ -127,5 +128,13 @@ impl Method for Kggr {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.network.attention(maps)
+    }
+
+    /// With the propagated classifiers, which are the same for every image.
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        let (attention, propagated) = self.network.export_propagated(graph, maps);
+        let (classifiers, weight) = (&self.network.classifiers, self.propagated_classifiers());
+        let classify = |graph: &mut Graph| classifiers.export_with(graph, &propagated, weight);
+        Exported { logits: graph.within("classifiers", classify), attention }
     }
 }

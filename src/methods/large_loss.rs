@@ -21,11 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::head::{HEAD, Head, HeadRecipe};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::{Masks, as_negative, as_positive};
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of `large-loss`; δ is the published code's default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,6 +229,10 @@ impl Method for LargeLoss {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.scorer.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.scorer.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

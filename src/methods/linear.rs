@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
-use super::pooled::{class_activation, pooled, pooled_features};
-use super::{Method, Settings, TrainSet, ranges};
+use super::pooled::{class_activation, export_pooled_linear, pooled, pooled_features};
+use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::calibration::Platt;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
+use crate::onnx::graph::{Graph, Value};
 use crate::ridge::{self, Ridge};
 use crate::{Error, Result};
 
@@ -165,6 +166,10 @@ impl Method for Linear {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         class_activation(maps, self.weight.val().transpose())
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        export_pooled_linear(graph, maps, self.weight.val().transpose(), self.bias.val())
     }
 
     fn closed_form(&self) -> bool {

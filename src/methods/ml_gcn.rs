@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::{OUTPUT_BIAS, OutputBias, WORD_WIDTH};
-use super::pooled::class_activation;
-use super::{Method, Settings, ranges};
+use super::pooled::{class_activation, export_class_activation};
+use super::{Exported, Method, Settings, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::dropout::dropout;
 use crate::nn::graph_convolution::{GraphConvolution, normalized_adjacency};
+use crate::onnx::graph::{Graph, Value};
 
 /// Slope of the activation between the layers below 0.
 const SLOPE: f64 = 0.2;
@@ -151,6 +152,16 @@ impl Method for MlGcn {
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         let classifiers = self.classifiers(&maps.device());
         class_activation(maps, classifiers.transpose())
+    }
+
+    /// With the classifiers that the graph convolutions give; they are the same for every image.
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        let classifiers = self.classifiers(&self.bias.val().device()).transpose(); // [F, C]
+        let features = graph.over("ReduceMax", maps, &[1, 2]);
+        Exported {
+            logits: graph.linear("classifier", &features, classifiers.clone(), Some(self.bias.val())),
+            attention: export_class_activation(graph, maps, classifiers),
+        }
     }
 }
 

@@ -61,6 +61,7 @@ use crate::loss::normalization::Normalization;
 use crate::methods::keys::Key;
 use crate::methods::knowledge::CategoryKnowledge;
 use crate::methods::mixup::Mixing;
+use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
 /// What can be chosen of a method: the recipe's `[method]` table. The defaults are the published values.
@@ -113,6 +114,9 @@ pub trait Method: Module {
     /// Where each category is seen, `[B, F, H, W] -> [B, C, H·W]`, for heat maps; larger is more.
     fn attention(&self, maps: Tensor<4>) -> Tensor<3>;
 
+    /// [`forward`](Self::forward) and [`attention`](Self::attention) in a graph, from maps `[F, H, W]` of an image.
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported;
+
     /// What is computed once from the training data, such as a closed-form solution.
     fn before_training(&mut self, _train: &dyn TrainSet) -> Result<()> {
         Ok(())
@@ -162,6 +166,15 @@ pub trait Method: Module {
     fn scalars(&self, _labels: &LabelMatrix) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
+}
+
+/// What a head says of an image, in a graph.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// Category scores, `[C]`.
+    pub logits: Value,
+    /// Where each category is seen, `[C, H·W]`.
+    pub attention: Value,
 }
 
 /// The training examples with their partial labels, for passes between epochs.
@@ -324,6 +337,9 @@ macro_rules! methods {
             }
             fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
                 match self { $(Self::$variant(head) => head.attention(maps)),+ }
+            }
+            fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+                match self { $(Self::$variant(head) => head.export(graph, maps)),+ }
             }
             fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_training(train)),+ }

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, output_bias};
 use super::network_recipe::{OUTPUT_BIAS, OutputBias};
-use super::pooled::{class_activation, pooled};
-use super::ranges;
+use super::pooled::{class_activation, export_pooled_linear, pooled};
+use super::{Exported, ranges};
 use crate::Result;
 use crate::nn::dropout::dropout;
 use crate::nn::linear::{Linear, set};
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of [`PlainHead`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,5 +77,11 @@ impl PlainHead {
     /// The logit that each position alone would give, `[B, F, H, W] -> [B, C, H·W]`.
     pub fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         class_activation(maps, self.classifier.weight.val())
+    }
+
+    /// See [`Method::export`](super::Method::export).
+    pub fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        let bias = self.classifier.bias.as_ref().expect("a linear layer with bias").val();
+        export_pooled_linear(graph, maps, self.classifier.weight.val(), bias)
     }
 }

@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{Reading, TrainSet};
+use super::{Exported, Reading, TrainSet};
+use crate::onnx::graph::{Graph, Sliding, Value};
 use crate::{Error, Result};
 
 /// The mean over positions, `[B, F, H, W] -> [B, F]`.
@@ -36,4 +37,23 @@ pub fn pooled_features(train: &dyn TrainSet, channels: usize) -> Result<Vec<f32>
 pub fn class_activation(maps: Tensor<4>, weight: Tensor<2>) -> Tensor<3> {
     let positions = maps.flatten::<3>(2, 3).swap_dims(1, 2); // [B, P, F]
     positions.matmul(weight.unsqueeze()).swap_dims(1, 2)
+}
+
+/// [`class_activation`] in a graph, `[F, H, W], [F, C] -> [C, H·W]`.
+pub fn export_class_activation(graph: &mut Graph, maps: &Value, weight: Tensor<2>) -> Value {
+    let [channels, height, width] = maps.sizes();
+    let categories = weight.dims()[1];
+    let filters = graph.tensor("class_maps", weight.transpose().reshape([categories, channels, 1, 1]));
+    let how = Sliding { kernel: 1, stride: 1, padding: [(0, 0); 2], groups: 1 };
+    let class_maps = graph.convolution(maps, &filters, None, how);
+    graph.reshaped(&class_maps, &[categories, height * width])
+}
+
+/// A linear layer on the mean over positions and what each position gives, in a graph; weights `[F, C]`, bias `[C]`.
+pub fn export_pooled_linear(graph: &mut Graph, maps: &Value, weight: Tensor<2>, bias: Tensor<1>) -> Exported {
+    let pooled = graph.over("ReduceMean", maps, &[1, 2]);
+    Exported {
+        logits: graph.linear("classifier", &pooled, weight.clone(), Some(bias)),
+        attention: export_class_activation(graph, maps, weight),
+    }
 }

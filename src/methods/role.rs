@@ -30,10 +30,11 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::label_estimates::LabelEstimates;
 use super::soft_negatives::soft_bce;
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
+use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
 /// Settings of `role`; the learning rate of the estimates is the published one.
@@ -185,6 +186,10 @@ impl Method for Role {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.scorer.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.scorer.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -29,13 +29,14 @@ use super::prototypes::{Prototypes, are_due};
 use super::quadrants::{self, ByPosition};
 use super::sarb_recipe::{self, Blend, PrototypeKind, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
-use super::{Method, Settings, TrainSet};
+use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::contrastive;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::share::{keep_within_bounds, share, value};
+use crate::onnx::graph::{Graph, Value};
 
 impl Settings for SarbRecipe {
     type Head = Sarb;
@@ -267,6 +268,10 @@ impl Method for Sarb {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.network.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.network.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

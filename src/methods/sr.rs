@@ -21,14 +21,15 @@ use serde::{Deserialize, Serialize};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, output_bias};
 use super::network_recipe::{OUTPUT_BIAS, OutputBias};
-use super::pooled::class_activation;
-use super::{Method, Settings, ranges};
+use super::pooled::{class_activation, export_class_activation};
+use super::{Exported, Method, Settings, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::linear::{Linear, set};
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of `sr`; the defaults are the published values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,6 +163,24 @@ impl Method for Sr {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         class_activation(maps, self.classifier.weight.val())
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        let class_maps = export_class_activation(graph, maps, self.classifier.weight.val());
+        let [_, places] = class_maps.sizes();
+        let mean = graph.over("ReduceMean", &class_maps, &[1]);
+        let salient = match self.recipe.positions < places {
+            true => {
+                let largest = graph.largest(&class_maps, self.recipe.positions);
+                graph.over("ReduceMean", &largest, &[1])
+            }
+            false => mean.clone(),
+        };
+        let salient = graph.scaled(&salient, self.recipe.alpha as f32);
+        let score = graph.both("Add", &mean, &salient);
+        let bias = self.classifier.bias.as_ref().expect("a linear layer with bias").val();
+        let bias = graph.tensor("bias", bias.mul_scalar(1.0 + self.recipe.alpha));
+        Exported { logits: graph.both("Add", &score, &bias), attention: class_maps }
     }
 }
 

@@ -13,7 +13,7 @@ use super::keys::Key;
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::quadrants::ByPosition;
-use super::{Method, Settings, TrainSet};
+use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::kernels::shared_states::SharedStates;
@@ -27,6 +27,7 @@ use crate::nn::dropout::dropout;
 use crate::nn::gated_graph::GatedGraph;
 use crate::nn::linear::{Linear, set};
 use crate::nn::per_class_linear::PerClassLinear;
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of the method `ssgrl`: those of its network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -206,6 +207,30 @@ impl Ssgrl {
         self.norm.forward(reduced).reshape([batch, positions, self.dim()])
     }
 
+    /// Attention `[C, H·W]` and tanh(W [h_T ; f] + b) of each category `[C, D]` in a graph, of maps `[F, H, W]`.
+    pub(super) fn export_propagated(&self, graph: &mut Graph, maps: &Value) -> (Value, Value) {
+        let [channels, height, width] = maps.sizes();
+        let maps = graph.reshaped(maps, &[channels, height * width]);
+        let maps = graph.transposed(&maps, &[1, 0]); // [P, F]
+        // The batch normalization is part of the product.
+        let (scale, shift) = self.norm.scale_and_shift();
+        let reduce = self.reduce.weight.val() * scale.unsqueeze();
+        let reduced = graph.linear("reduce", &maps, reduce, Some(shift)); // [P, D]
+        let words = self.words.vectors(&self.classifiers.bias.val().device());
+        let (attention, start) = match &self.pool {
+            Represent::Decoupling(decoupling) => {
+                graph.within("decoupling", |graph| decoupling.export(graph, &reduced, words))
+            }
+            Represent::Attention(attention) => {
+                graph.within("attention", |graph| attention.export(graph, &maps, &reduced))
+            }
+        };
+        let propagated = graph.within("graph", |graph| self.graph.export(graph, &start));
+        let joined = graph.concatenated(&[propagated, start], 1);
+        let fused = self.fuse.export(graph, "fuse", &joined);
+        (attention, graph.each("Tanh", &fused))
+    }
+
     /// tanh(W [h_T ; f] + b) of each category, `[B, C, D]`.
     pub fn propagate(&self, representations: &SharedStates) -> Tensor<3> {
         let (dim, categories) = (self.dim(), self.categories());
@@ -243,6 +268,14 @@ impl Method for Ssgrl {
             Represent::Decoupling(decoupling) => decoupling.attention(self.reduced(maps), words),
             Represent::Attention(attention) => attention.attention(maps),
         }
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        let (attention, propagated) = self.export_propagated(graph, maps);
+        let classify = |graph: &mut Graph| {
+            self.classifiers.export_with(graph, &propagated, self.classifiers.weight.val())
+        };
+        Exported { logits: graph.within("classifiers", classify), attention }
     }
 }
 

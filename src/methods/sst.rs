@@ -25,7 +25,7 @@ use super::pairs::{PAIRS, PairRecipe, beside_positives};
 use super::queue::{Queue, QueueStart};
 use super::ssgrl::Ssgrl;
 use super::transfer::{Pass, Structure};
-use super::{Method, Settings, TrainSet, ranges};
+use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::contrastive::{NegativePairs, unit};
@@ -33,6 +33,7 @@ use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::pair_head::PairHead;
+use crate::onnx::graph::{Graph, Value};
 
 /// Settings of `sst`; the defaults are the official ones, but for `pairs.unknown` and `queue_start`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -270,6 +271,10 @@ impl Method for Sst {
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {
         self.network.attention(maps)
+    }
+
+    fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
+        self.network.export(graph, maps)
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::linear::Linear;
 use crate::kernels::vectorized::sigmoid;
+use crate::onnx::graph::{Graph, Value};
 
 /// How positions are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,6 +59,20 @@ impl SemanticAttention {
         let scores = self.class_maps.forward(maps.reshape([batch * positions, channels])); // [B·P, C]
         let categories = scores.dims()[1];
         sigmoid(scores).reshape([batch, positions, categories]).swap_dims(1, 2)
+    }
+
+    /// [`attention`](Self::attention) and [`forward`](Self::forward) in a graph, `[P, F], [P, D] -> [C, P], [C, D]`.
+    pub fn export(&self, graph: &mut Graph, maps: &Value, reduced: &Value) -> (Value, Value) {
+        let [positions, _] = maps.sizes();
+        let scores = self.class_maps.export(graph, "class_maps", maps);
+        let scores = graph.each("Sigmoid", &scores);
+        let attention = graph.transposed(&scores, &[1, 0]);
+        let sums = graph.product(&attention, reduced);
+        let representations = match self.pooling {
+            Pooling::Sum => sums,
+            Pooling::Mean => graph.scaled(&sums, 1.0 / positions as f32),
+        };
+        (attention, representations)
     }
 }
 

@@ -56,6 +56,13 @@ impl BatchNorm {
         }
     }
 
+    /// What each channel is multiplied by with the running statistics, and what is added, each `[D]`.
+    pub fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
+        let scale = self.weight.val() / (self.running_var.value_sync() + self.epsilon).sqrt();
+        let shift = self.bias.val() - self.running_mean.value_sync() * scale.clone();
+        (scale, shift)
+    }
+
     fn forward_training<const R: usize>(&self, x: Tensor<R>, values: usize) -> Tensor<R> {
         let normalized =
             burn::tensor::module::batch_norm_train(x, self.weight.val(), self.bias.val(), self.epsilon);

@@ -7,6 +7,7 @@ use rand::Rng;
 
 use super::linear::Linear;
 use crate::kernels::vectorized::joint_scores;
+use crate::onnx::graph::{Graph, Value};
 
 /// f_c = Σ_p a_cp f_p with a_c = softmax over p of w₄ · W₃ tanh(W₁ f_p ⊙ W₂ x_c).
 ///
@@ -50,6 +51,24 @@ impl SemanticDecoupling {
         let u = self.fc3.weight.val().matmul(self.fc4.weight.val()); // [M, 1]
         let joint = g.dims()[1];
         softmax(joint_scores(g.reshape([batch, count, joint]), q, u.reshape([joint])), 2)
+    }
+
+    /// [`attention`](Self::attention) and [`forward`](Self::forward) in a graph, `[P, D] -> [C, P], [C, D]`.
+    pub fn export(&self, graph: &mut Graph, positions: &Value, words: Tensor<2>) -> (Value, Value) {
+        let [count, _] = positions.sizes();
+        let g = self.fc1.export(graph, "fc1", positions); // [P, M]
+        let q = self.fc2.forward(words); // [C, M]
+        let [categories, joint] = q.dims();
+        let q = graph.tensor("words", q.reshape([categories, 1, joint]));
+        let u = graph.tensor("score", self.fc3.weight.val().matmul(self.fc4.weight.val())); // [M, 1]
+        let g = graph.reshaped(&g, &[1, count, joint]);
+        let joined = graph.both("Mul", &g, &q); // [C, P, M]
+        let joined = graph.each("Tanh", &joined);
+        let scores = graph.product(&joined, &u);
+        let scores = graph.reshaped(&scores, &[categories, count]);
+        let attention = graph.softmax(&scores, 1);
+        let representations = graph.product(&attention, positions);
+        (attention, representations)
     }
 }
 

@@ -8,6 +8,7 @@ use super::linear::Linear;
 use crate::kernels::gated_propagation::{Gates, propagate};
 use crate::kernels::shared_states::SharedStates;
 use crate::kernels::vectorized::{sigmoid, tanh};
+use crate::onnx::graph::{Graph, Value};
 
 /// W m + U h of one gate; official names `fc_k_w` (2D → D) and `fc_k_u` (D → D), both with bias.
 #[derive(Module, Debug)]
@@ -21,6 +22,15 @@ pub struct Gate {
 impl Gate {
     fn new(dim: usize, rng: &mut impl Rng, device: &Device) -> Self {
         Self { messages: Linear::new(2 * dim, dim, rng, device), state: Linear::new(dim, dim, rng, device) }
+    }
+
+    /// W m + U h in a graph, `[C, 2D], [C, D] -> [C, D]`.
+    fn export(&self, graph: &mut Graph, name: &str, messages: &Value, state: &Value) -> Value {
+        graph.within(name, |graph| {
+            let of_messages = self.messages.export(graph, "messages", messages);
+            let of_state = self.state.export(graph, "state", state);
+            graph.both("Add", &of_messages, &of_state)
+        })
     }
 }
 
@@ -86,6 +96,29 @@ impl GatedGraph {
             let candidate = (r * h.clone()).matmul(state.clone().narrow(1, 2 * dim, dim));
             let candidate = tanh(of_messages.narrow(1, 2 * dim, dim) + candidate);
             h = h.clone() + z * (candidate - h); // (1 − z) h + z h~
+        }
+        h
+    }
+
+    /// [`forward`](Self::forward) in a graph, one step after the other, `[C, D] -> [C, D]`.
+    pub fn export(&self, graph: &mut Graph, states: &Value) -> Value {
+        let outgoing = self.cooccurrence.value_sync();
+        let incoming = graph.tensor("incoming", outgoing.clone().transpose());
+        let outgoing = graph.tensor("outgoing", outgoing);
+        let mut h = states.clone();
+        for _ in 0..self.steps {
+            let m = [graph.product(&outgoing, &h), graph.product(&incoming, &h)];
+            let m = graph.concatenated(&m, 1); // [A h ; Aᵀ h]
+            let z = self.update.export(graph, "update", &m, &h);
+            let z = graph.each("Sigmoid", &z);
+            let r = self.reset.export(graph, "reset", &m, &h);
+            let r = graph.each("Sigmoid", &r);
+            let seen = graph.both("Mul", &r, &h);
+            let candidate = self.candidate.export(graph, "candidate", &m, &seen);
+            let candidate = graph.each("Tanh", &candidate);
+            let change = graph.both("Sub", &candidate, &h);
+            let change = graph.both("Mul", &z, &change);
+            h = graph.both("Add", &h, &change); // (1 − z) h + z h~
         }
         h
     }

@@ -7,6 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngExt};
 
+use crate::onnx::graph::{Graph, Value};
+
 /// y = x W + b. Weights are stored `[inputs, outputs]`, the transpose of PyTorch's.
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -35,6 +37,11 @@ impl Linear {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
         }
+    }
+
+    /// [`forward`](Self::forward) of the last axis in a graph, `[…, inputs] -> […, outputs]`.
+    pub fn export(&self, graph: &mut Graph, name: &str, x: &Value) -> Value {
+        graph.linear(name, x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }
 

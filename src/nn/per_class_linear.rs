@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
 use super::linear::uniform;
+use crate::onnx::graph::{Graph, Value};
 
 /// s_c = w_c · o_c + b_c.
 #[derive(Module, Debug)]
@@ -31,6 +32,15 @@ impl PerClassLinear {
     pub fn forward_with(&self, representations: Tensor<3>, weight: Tensor<2>) -> Tensor<2> {
         let products = representations * weight.unsqueeze::<3>();
         products.sum_dim(2).squeeze_dim::<2>(2) + self.bias.val().unsqueeze()
+    }
+
+    /// [`forward_with`](Self::forward_with) in a graph, `[C, D] -> [C]`.
+    pub fn export_with(&self, graph: &mut Graph, representations: &Value, weight: Tensor<2>) -> Value {
+        let weight = graph.tensor("weight", weight);
+        let products = graph.both("Mul", representations, &weight);
+        let sums = graph.over("ReduceSum", &products, &[1]);
+        let bias = graph.tensor("bias", self.bias.val());
+        graph.both("Add", &sums, &bias)
     }
 }
 

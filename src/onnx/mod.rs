@@ -1,15 +1,18 @@
-//! A frozen network in ONNX form, which turns images into feature maps: CLIP, DINOv2, ConvNeXt, whatever its
-//! owner exported. It is run by the crate `rten`, on the CPU.
+//! Networks in ONNX form. Read: a frozen one, which turns images into feature maps: CLIP, DINOv2, ConvNeXt, whatever its
+//! owner exported; it is run by the crate `rten`, on the CPU. Written: a run as a graph ([`graph`], [`encode`]).
 //!
 //! Nothing that such a file holds may end the program: it is looked at first ([`file`]), then loaded and run
 //! behind a guard ([`threads`]), and tried on two images of noise before anything relies on it. The one thing
 //! that no check bounds is the memory that its layers ask for.
 
+pub mod encode;
 pub mod file;
+pub mod graph;
 mod layers;
 mod maps;
 mod nesting;
 pub mod options;
+pub mod session;
 mod threads;
 
 use std::path::Path;
