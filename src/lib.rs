@@ -42,6 +42,7 @@
 //!   [`OutOfFold`] scores that [`out_of_fold()`] makes.
 //! - [`sweep`] and [`report`]: methods × known proportions × seeds, and the paper's tables of them.
 //! - [`export`]: a run in the forms that other programs read.
+//! - [`import`]: checkpoints of the official code as runs.
 //! - [`forecast`]: what a training will cost, before it is begun.
 //! - [`tune`]: which settings of a recipe do best, judged on training images alone.
 //! - `serve` (feature of this name, on by default): runs answer over HTTP.
@@ -92,6 +93,7 @@ mod fixture;
 mod folds;
 pub mod forecast;
 pub mod heat_map;
+pub mod import;
 mod inputs;
 mod kernels;
 pub mod key_page;

@@ -141,3 +141,61 @@ fn what_cannot_be_one_network_is_refused() {
     assert!(message.contains("patches.onnx") && message.contains("does not keep"), "{message}");
     assert!(!Path::new(&file).exists());
 }
+
+#[test]
+fn a_folder_for_a_hub_says_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, folder) = (dir.path().join("sarb"), dir.path().join("hub"));
+    sarb_ok(&borrow(&on_trunk("sarb", &random_trunk(dir.path()), &run, &SMALL)));
+    let args = ["export", &arg(&run), "--to", "hub", "-o", &arg(&folder)];
+    assert_eq!(sarb_ok(&args).trim(), arg(&folder));
+    assert!(std::fs::read_to_string(folder.join("README.md")).unwrap().contains("Nothing was measured"));
+    assert!(sarb_fails(2, &args).contains("add --force"));
+    sarb_ok(&["evaluate", &arg(&run)]);
+    sarb_ok(&[&args[..], &["--force"]].concat());
+
+    let card = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    assert!(card.starts_with("---\npipeline_tag: image-classification\n"), "{card}");
+    for part in ["# sarb on resnet-small: 12 categories", "| test | 24 |", "43 training images", "## Limits"]
+    {
+        assert!(card.contains(part), "{part} in {card}");
+    }
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["architecture"], "resnet-small");
+    assert_eq!((&config["num_classes"], &config["num_features"]), (&12.into(), &128.into()));
+    assert_eq!(config["label_names"].as_array().unwrap().len(), 12);
+    assert_eq!(config["pretrained_cfg"]["input_size"], serde_json::json!([3, 32, 32]));
+    assert_eq!(config["sarb"]["head"]["kind"], "ssgrl");
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for (name, shape) in [
+        ("backbone.conv1.weight", &[32, 3, 3, 3][..]),
+        ("changeChannel.0.weight", &[12, 128, 1, 1]),
+        ("SemanticDecoupling.fc4.weight", &[1, 6]),
+        ("GraphNeuralNetwork.fc_1_w.weight", &[12, 24]),
+        ("classifiers.weight", &[12, 12]),
+    ] {
+        assert_eq!(file.tensor(name).unwrap().shape(), shape, "{name}");
+    }
+    // The weights of the backbone are weights for other runs.
+    let inspected = sarb_ok(&["weights", "inspect", &arg(folder.join("model.safetensors"))]);
+    assert!(inspected.contains("backbone  resnet-small"), "{inspected}");
+    let message = sarb_fails(2, &[&args[..], &["--force", "--verify"]].concat());
+    assert!(message.contains("are for --to onnx"), "{message}");
+}
+
+#[test]
+fn what_a_hub_has_no_form_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, folder) = (dir.path().join("run"), arg(dir.path().join("hub")));
+    let more =
+        ["backbone.descriptor.sizes_px=[32]", "backbone.descriptor.blocks=['mean']", "method.penalty=fixed"];
+    sarb_ok(&borrow(&on_trunk("linear", &random_trunk(dir.path()), &run, &more)));
+    let message = sarb_fails(2, &["export", &arg(&run), "--to", "hub", "-o", &folder]);
+    assert!(message.contains("is on descriptors") && message.contains("--to onnx"), "{message}");
+    let features = dir.path().join("features");
+    sarb_ok(&borrow(&quick("linear", &features)));
+    let message = sarb_fails(2, &["export", &arg(&features), "--to", "hub", "-o", &folder]);
+    assert!(message.contains("nothing in it reads images") && !Path::new(&folder).exists(), "{message}");
+}

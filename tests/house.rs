@@ -57,7 +57,7 @@ const FLOORS: [&[&str]; 9] = [
         "tally",
         "train",
     ],
-    &["ensemble", "evaluation", "experiment"],
+    &["ensemble", "evaluation", "experiment", "import"],
     &["decisions", "export", "folds", "forecast", "key_page", "report", "serve", "sweep", "tune"],
 ];
 

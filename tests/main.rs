@@ -16,6 +16,7 @@ mod filling;
 mod frozen;
 mod half_labeled;
 mod house;
+mod import;
 mod in_use;
 mod labels;
 mod merging;

@@ -141,6 +141,11 @@ impl Backbone {
         self.name.channels()
     }
 
+    /// Whether a mean over 2×2 positions follows the network.
+    pub fn pools(&self) -> bool {
+        self.pool
+    }
+
     /// Height and width of the maps of `size_px` images; 0 if these are too small.
     pub fn map_size(&self, size_px: usize) -> usize {
         size_px.div_ceil(self.name.reduction()) / if self.pool { 2 } else { 1 }

@@ -73,7 +73,7 @@ impl BackboneName {
     }
 
     /// What its official weights call the classifier.
-    pub(super) const fn classifier(self) -> &'static str {
+    pub(crate) const fn classifier(self) -> &'static str {
         match self.layers() {
             Layers::ResNet(_) => "fc",
             Layers::EfficientNetLite(_) => "_fc",

@@ -12,6 +12,14 @@ pub(crate) enum Slot<'a> {
     Vector(&'a mut Param<Tensor<1>>),
     /// A running statistic of batch normalization, `[C]`.
     Statistic(&'a mut RunningState<Tensor<1>>),
+    /// A matrix as it is.
+    Matrix(&'a mut Param<Tensor<2>>),
+    /// A matrix that is not trained.
+    FixedMatrix(&'a mut RunningState<Tensor<2>>),
+    /// The weights of a linear layer: `[in, out]` here, `[out, in]` in PyTorch.
+    Linear(&'a mut Param<Tensor<2>>),
+    /// The same where PyTorch has a 1×1 convolution, `[out, in, 1, 1]`.
+    Pointwise(&'a mut Param<Tensor<2>>),
 }
 
 /// What is shown every tensor of a network with its official name.
@@ -24,6 +32,10 @@ impl Slot<'_> {
             Slot::Filters(param) => param.lazy_shape().to_vec(),
             Slot::Vector(param) => param.lazy_shape().to_vec(),
             Slot::Statistic(state) => state.value().dims().to_vec(),
+            Slot::Matrix(param) => param.lazy_shape().to_vec(),
+            Slot::FixedMatrix(state) => state.value().dims().to_vec(),
+            Slot::Linear(param) => param.lazy_shape().iter().rev().copied().collect(),
+            Slot::Pointwise(param) => param.lazy_shape().iter().rev().copied().chain([1, 1]).collect(),
         }
     }
 
@@ -33,6 +45,9 @@ impl Slot<'_> {
             Slot::Filters(param) => param.val().into_data(),
             Slot::Vector(param) => param.val().into_data(),
             Slot::Statistic(state) => state.value_sync().into_data(),
+            Slot::Matrix(param) => param.val().into_data(),
+            Slot::FixedMatrix(state) => state.value_sync().into_data(),
+            Slot::Linear(param) | Slot::Pointwise(param) => param.val().transpose().into_data(),
         };
         data.try_into_vec().expect("weights are f32 tensors")
     }
@@ -47,13 +62,22 @@ impl Slot<'_> {
             let fresh = param.clone();
             *param = fresh.transform_for_load(Tensor::from_data(data, &device), param.id);
         }
+        fn replace<const D: usize>(state: &mut RunningState<Tensor<D>>, data: TensorData) {
+            let device = state.value().device();
+            *state = RunningState::new(Tensor::from_data(data, &device));
+        }
         let data = TensorData::new(values, self.shape());
         match self {
             Slot::Filters(param) => load(param, data),
             Slot::Vector(param) => load(param, data),
-            Slot::Statistic(state) => {
-                let device = state.value().device();
-                *state = RunningState::new(Tensor::from_data(data, &device));
+            Slot::Statistic(state) => replace(state, data),
+            Slot::Matrix(param) => load(param, data),
+            Slot::FixedMatrix(state) => replace(state, data),
+            Slot::Linear(param) | Slot::Pointwise(param) => {
+                let [inputs, outputs] = param.lazy_shape().dims();
+                let values: Vec<f32> = data.try_into_vec().expect("just made of floats");
+                let turned = (0..inputs * outputs).map(|at| values[at % outputs * inputs + at / outputs]);
+                load(param, TensorData::new(turned.collect::<Vec<f32>>(), [inputs, outputs]));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sarb::decisions::thresholds::{Decisions, Goal};
+use sarb::export::hub;
 use sarb::export::onnx::{Contents, Output};
 use sarb::export::verify::{self, Difference};
 use sarb::labels::files::write_atomically;
@@ -26,10 +27,10 @@ pub struct Export {
     /// Which form
     #[arg(long, value_enum)]
     pub to: Form,
-    /// File to write
+    /// File to write; of a hub, the folder
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
-    /// What the network gives, separated by commas [default: probabilities]
+    /// ONNX: what the network gives, separated by commas [default: probabilities]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "OUTPUTS")]
     pub outputs: Vec<Output>,
     /// Put the run's own calibration into the network and its thresholds beside it: f1 (the best F1 in each category),
@@ -39,7 +40,7 @@ pub struct Export {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub audited: Audited,
-    /// Run the file with another program (rten) on images of the data folder and exit with 6 if a number is off by more
+    /// ONNX: run the file with another program (rten) on images of the data folder and exit with 6 if a number is off by more
     /// than 0.0001
     #[arg(long)]
     pub verify: bool,
@@ -59,19 +60,44 @@ pub struct Export {
 pub enum Form {
     /// One file with the whole network, from pixels to probabilities
     Onnx,
+    /// A folder for a model hub: safetensors under PyTorch's names, config.json, a model card, and code that loads them
+    Hub,
 }
 
 impl Export {
     /// Writes, and verifies.
     pub fn run(&self) -> Result<()> {
         self.audited.only_with(self.decide)?;
-        keep("--out", &self.out, self.force)?;
-        make_folder_of(&self.out)?;
+        self.check()?;
         let recognizer = Recognizer::open(&self.run, self.checkpoint, &sarb::device::open("cpu")?)?;
         let decisions = self.decide.map(|goal| decisions(&self.run, goal, &self.audited)).transpose()?;
         match self.to {
             Form::Onnx => self.onnx(&recognizer, decisions.as_ref()),
+            Form::Hub => self.hub(&recognizer, decisions.as_ref()),
         }
+    }
+
+    /// Refuses what does not go together, and to write over anything without `--force`.
+    fn check(&self) -> Result<()> {
+        match self.to {
+            Form::Onnx => {
+                keep("--out", &self.out, self.force)?;
+                make_folder_of(&self.out)
+            }
+            Form::Hub if self.verify || !self.outputs.is_empty() => {
+                Err(Error::Usage("--verify and --outputs are for --to onnx; a hub's folder says in its README.md how to check it".into()))
+            }
+            // A folder that is there and empty is as good as none.
+            Form::Hub if std::fs::read_dir(&self.out).is_ok_and(|mut files| files.next().is_none()) => Ok(()),
+            Form::Hub => keep("--out", &self.out, self.force),
+        }
+    }
+
+    fn hub(&self, recognizer: &Recognizer, decisions: Option<&Decisions>) -> Result<()> {
+        let run = Run::open(&self.run)?;
+        hub::write(&run, recognizer, self.checkpoint, decisions, &self.out)?;
+        say(&format!("wrote {}", hub::FILES.join(", ")));
+        print(&self.out.display().to_string())
     }
 
     fn onnx(&self, recognizer: &Recognizer, decisions: Option<&Decisions>) -> Result<()> {

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod export;
 mod heartbeat;
+mod import;
 pub mod labels;
 mod machine;
 mod made;
@@ -79,9 +80,9 @@ enum Command {
     Tune(tune::Tune),
     /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
-    /// Write a run in a form that other programs read: ONNX
+    /// Write a run in a form that other programs read: ONNX, or a folder for a model hub
     Export(export::Export),
-    /// List, fetch and inspect pretrained weights
+    /// List, fetch, inspect and import pretrained weights
     #[command(subcommand)]
     Weights(weights::Weights),
     /// Show version, processor, memory, devices, disks and caches

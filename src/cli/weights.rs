@@ -22,6 +22,8 @@ pub enum Weights {
     Fetch(Fetch),
     /// Show what is in a file of weights, and which backbone it fits
     Inspect(Inspect),
+    /// Make a run of a checkpoint of the official code of SARB, SST or HST, for evaluate and predict
+    Import(super::import::Import),
 }
 
 /// Arguments of `sarb weights list`.
@@ -59,6 +61,7 @@ pub fn run(command: Weights) -> Result<()> {
         Weights::List(command) => command.run(),
         Weights::Fetch(command) => command.run(&signals::listen()),
         Weights::Inspect(command) => command.run(),
+        Weights::Import(command) => command.run(),
     }
 }
 

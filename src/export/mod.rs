@@ -1,5 +1,7 @@
 //! A run in the forms that other programs read.
 
+mod card;
+pub mod hub;
 pub mod onnx;
 pub mod verify;
 

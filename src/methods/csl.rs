@@ -27,6 +27,7 @@ use super::category_priors::CategoryPriors;
 use super::head::{HEAD, Head, HeadRecipe};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::asymmetric::{self, Focus};
@@ -251,6 +252,10 @@ impl Method for Csl {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.scorer.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.scorer.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

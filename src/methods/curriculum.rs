@@ -22,6 +22,7 @@ use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::partial_bce::{KnownShareWeight, WEIGHT};
 use super::pseudo_labels::{STRATEGY, Spread, Strategy, logits};
+use super::torch::TorchHead;
 use super::{Exported, Method, Reading, Settings, TrainSet};
 use crate::batch::{Batch, Losses, Progress, targets};
 use crate::loss::normalization::Normalization;
@@ -142,6 +143,10 @@ impl Method for Curriculum {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.scorer.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.scorer.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -22,6 +22,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::pseudo_labels::logits;
 use super::soft_negatives::{SOFT_NEGATIVES, SoftNegatives, SoftNegativesRecipe, soft_bce};
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -134,6 +135,10 @@ impl Method for Em {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.scorer.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.scorer.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

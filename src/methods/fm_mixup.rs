@@ -11,6 +11,7 @@ use super::knowledge::CategoryKnowledge;
 use super::mixup::{MIXING, Mixing, mix, mixed_bce};
 use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Mixture, Progress};
@@ -77,6 +78,10 @@ impl Method for FmMixup {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.network.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.network.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

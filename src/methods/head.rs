@@ -11,6 +11,7 @@ use super::knowledge::CategoryKnowledge;
 use super::network_recipe::{self, NetworkRecipe, OutputBias};
 use super::plain_head::{self, PlainHead, PlainRecipe};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::{Exported, Method, TrainSet};
 use crate::Result;
 use crate::onnx::graph::{Graph, Value};
@@ -148,6 +149,14 @@ impl Head {
         match self {
             Self::Plain(head) => head.export(graph, maps),
             Self::Ssgrl(head) => head.export(graph, maps),
+        }
+    }
+
+    /// See [`Method::torch`].
+    pub fn torch(&self) -> TorchHead {
+        match self {
+            Self::Plain(head) => head.torch(),
+            Self::Ssgrl(head) => head.torch(),
         }
     }
 

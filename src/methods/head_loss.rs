@@ -10,6 +10,7 @@ use sarb_labels::random::Stream;
 
 use super::head::{Head, HeadRecipe};
 use super::knowledge::CategoryKnowledge;
+use super::torch::TorchHead;
 use super::{Exported, Method, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -67,6 +68,10 @@ impl<L: HeadLoss> Method for OnHead<L> {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.scorer.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.scorer.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

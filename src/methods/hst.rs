@@ -27,6 +27,7 @@ use super::knowledge::CategoryKnowledge;
 use super::pairs::beside_positives;
 use super::prototypes::{Prototypes, are_due};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::transfer::Pass;
 use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
@@ -207,6 +208,10 @@ impl Method for Hst {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.network.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.network.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -13,6 +13,7 @@ use super::knowledge::CategoryKnowledge;
 use super::mixup::{MIXING, Mixing, mixed_bce};
 use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -76,6 +77,10 @@ impl Method for IpMixup {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.network.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.network.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

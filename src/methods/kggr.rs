@@ -1,7 +1,7 @@
 //! `kggr`: SSGRL whose classifiers exchange messages over the co-occurrence graph too (Chen, Lin, Hui,
 //! Chen, Wu; TPAMI 2020). A re-implementation from the paper: its authors published no code.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 use sarb_labels::random::{Stream, rng};
@@ -11,6 +11,7 @@ use super::keys::{Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings};
 use crate::batch::{Batch, Losses, Progress};
 use crate::kernels::shared_states::SharedStates;
@@ -136,5 +137,12 @@ impl Method for Kggr {
         let (classifiers, weight) = (&self.network.classifiers, self.propagated_classifiers());
         let classify = |graph: &mut Graph| classifiers.export_with(graph, &propagated, weight);
         Exported { logits: graph.within("classifiers", classify), attention }
+    }
+
+    /// SSGRL with the propagated classifiers in the place of its own.
+    fn torch(&self) -> TorchHead {
+        let mut network = self.network.clone();
+        network.classifiers.weight = Param::from_tensor(self.propagated_classifiers());
+        network.torch()
     }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::head::{HEAD, Head, HeadRecipe};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -233,6 +234,10 @@ impl Method for LargeLoss {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.scorer.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.scorer.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::pooled::{class_activation, export_pooled_linear, pooled, pooled_features};
+use super::torch::{MapPooling, TorchHead};
 use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::calibration::Platt;
@@ -170,6 +171,10 @@ impl Method for Linear {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         export_pooled_linear(graph, maps, self.weight.val().transpose(), self.bias.val())
+    }
+
+    fn torch(&self) -> TorchHead {
+        TorchHead::linear(MapPooling::Mean, self.weight.val(), self.bias.val())
     }
 
     fn closed_form(&self) -> bool {

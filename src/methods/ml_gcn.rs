@@ -15,6 +15,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::{OUTPUT_BIAS, OutputBias, WORD_WIDTH};
 use super::pooled::{class_activation, export_class_activation};
+use super::torch::{MapPooling, TorchHead};
 use super::{Exported, Method, Settings, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -162,6 +163,11 @@ impl Method for MlGcn {
             logits: graph.linear("classifier", &features, classifiers.clone(), Some(self.bias.val())),
             attention: export_class_activation(graph, maps, classifiers),
         }
+    }
+
+    fn torch(&self) -> TorchHead {
+        let classifiers = self.classifiers(&self.bias.val().device());
+        TorchHead::linear(MapPooling::Max, classifiers, self.bias.val())
     }
 }
 

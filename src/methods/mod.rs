@@ -27,6 +27,7 @@ pub mod linear;
 pub mod mixup;
 pub mod ml_gcn;
 pub mod network_recipe;
+pub mod official;
 pub mod pairs;
 pub mod partial_bce;
 pub mod plain_head;
@@ -45,6 +46,7 @@ pub mod splc;
 pub mod sr;
 pub mod ssgrl;
 pub mod sst;
+pub mod torch;
 pub mod transfer;
 
 #[cfg(test)]
@@ -61,6 +63,7 @@ use crate::loss::normalization::Normalization;
 use crate::methods::keys::Key;
 use crate::methods::knowledge::CategoryKnowledge;
 use crate::methods::mixup::Mixing;
+use crate::methods::torch::TorchHead;
 use crate::onnx::graph::{Graph, Value};
 use crate::{Error, Result};
 
@@ -116,6 +119,9 @@ pub trait Method: Module {
 
     /// [`forward`](Self::forward) and [`attention`](Self::attention) in a graph, from maps `[F, H, W]` of an image.
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported;
+
+    /// What [`forward`](Self::forward) needs, as one of the two modules of PyTorch that `sarb export --to hub` writes.
+    fn torch(&self) -> TorchHead;
 
     /// What is computed once from the training data, such as a closed-form solution.
     fn before_training(&mut self, _train: &dyn TrainSet) -> Result<()> {
@@ -340,6 +346,9 @@ macro_rules! methods {
             }
             fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
                 match self { $(Self::$variant(head) => head.export(graph, maps)),+ }
+            }
+            fn torch(&self) -> TorchHead {
+                match self { $(Self::$variant(head) => head.torch()),+ }
             }
             fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
                 match self { $(Self::$variant(head) => head.before_training(train)),+ }

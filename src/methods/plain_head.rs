@@ -10,6 +10,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, output_bias};
 use super::network_recipe::{OUTPUT_BIAS, OutputBias};
 use super::pooled::{class_activation, export_pooled_linear, pooled};
+use super::torch::{MapPooling, TorchHead};
 use super::{Exported, ranges};
 use crate::Result;
 use crate::nn::dropout::dropout;
@@ -83,5 +84,11 @@ impl PlainHead {
     pub fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         let bias = self.classifier.bias.as_ref().expect("a linear layer with bias").val();
         export_pooled_linear(graph, maps, self.classifier.weight.val(), bias)
+    }
+
+    /// See [`Method::torch`](super::Method::torch).
+    pub fn torch(&self) -> TorchHead {
+        let bias = self.classifier.bias.as_ref().expect("a linear layer with bias").val();
+        TorchHead::linear(MapPooling::Mean, self.classifier.weight.val().transpose(), bias)
     }
 }

@@ -30,6 +30,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::label_estimates::LabelEstimates;
 use super::soft_negatives::soft_bce;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::Masks;
@@ -190,6 +191,10 @@ impl Method for Role {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.scorer.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.scorer.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

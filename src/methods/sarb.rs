@@ -29,6 +29,7 @@ use super::prototypes::{Prototypes, are_due};
 use super::quadrants::{self, ByPosition};
 use super::sarb_recipe::{self, Blend, PrototypeKind, PrototypeScope, Representation, SarbRecipe};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -272,6 +273,10 @@ impl Method for Sarb {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.network.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.network.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

@@ -22,6 +22,7 @@ use super::keys::{Interval, Key, Kind};
 use super::knowledge::{CategoryKnowledge, output_bias};
 use super::network_recipe::{OUTPUT_BIAS, OutputBias};
 use super::pooled::{class_activation, export_class_activation};
+use super::torch::{MapPooling, TorchHead};
 use super::{Exported, Method, Settings, ranges};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -181,6 +182,13 @@ impl Method for Sr {
         let bias = self.classifier.bias.as_ref().expect("a linear layer with bias").val();
         let bias = graph.tensor("bias", bias.mul_scalar(1.0 + self.recipe.alpha));
         Exported { logits: graph.both("Add", &score, &bias), attention: class_maps }
+    }
+
+    fn torch(&self) -> TorchHead {
+        let SrRecipe { alpha, positions, .. } = self.recipe;
+        let bias = self.classifier.bias.as_ref().expect("a linear layer with bias").val();
+        let weight = self.classifier.weight.val().transpose();
+        TorchHead::linear(MapPooling::Salient { alpha, positions }, weight, bias)
     }
 }
 

@@ -13,6 +13,7 @@ use super::keys::Key;
 use super::knowledge::{CategoryKnowledge, Words, output_bias, words};
 use super::network_recipe::{NETWORK, NetworkRecipe, Start};
 use super::quadrants::ByPosition;
+use super::torch::TorchHead;
 use super::{Exported, Method, Settings, TrainSet};
 use crate::Result;
 use crate::batch::{Batch, Losses, Progress};
@@ -276,6 +277,10 @@ impl Method for Ssgrl {
             self.classifiers.export_with(graph, &propagated, self.classifiers.weight.val())
         };
         Exported { logits: graph.within("classifiers", classify), attention }
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.as_torch()
     }
 }
 

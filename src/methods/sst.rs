@@ -24,6 +24,7 @@ use super::network_recipe::{NETWORK, NetworkRecipe};
 use super::pairs::{PAIRS, PairRecipe, beside_positives};
 use super::queue::{Queue, QueueStart};
 use super::ssgrl::Ssgrl;
+use super::torch::TorchHead;
 use super::transfer::{Pass, Structure};
 use super::{Exported, Method, Settings, TrainSet, ranges};
 use crate::Result;
@@ -275,6 +276,10 @@ impl Method for Sst {
 
     fn export(&self, graph: &mut Graph, maps: &Value) -> Exported {
         self.network.export(graph, maps)
+    }
+
+    fn torch(&self) -> TorchHead {
+        self.network.torch()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {

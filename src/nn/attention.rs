@@ -61,6 +61,11 @@ impl SemanticAttention {
         sigmoid(scores).reshape([batch, positions, categories]).swap_dims(1, 2)
     }
 
+    /// How positions are added up.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
     /// [`attention`](Self::attention) and [`forward`](Self::forward) in a graph, `[P, F], [P, D] -> [C, P], [C, D]`.
     pub fn export(&self, graph: &mut Graph, maps: &Value, reduced: &Value) -> (Value, Value) {
         let [positions, _] = maps.sizes();

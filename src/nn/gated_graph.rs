@@ -100,6 +100,11 @@ impl GatedGraph {
         h
     }
 
+    /// T.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// [`forward`](Self::forward) in a graph, one step after the other, `[C, D] -> [C, D]`.
     pub fn export(&self, graph: &mut Graph, states: &Value) -> Value {
         let outgoing = self.cooccurrence.value_sync();

@@ -4,7 +4,8 @@
     pip install onnx onnxruntime pillow numpy
     python3 tests/clients/onnx_runtime.py SARB IMAGES RUN [RUN ...]
 
-SARB is the program, IMAGES a folder. JPEG files are decoded once, by Pillow, because two decoders differ in last bits.
+SARB is the program, IMAGES a folder. Images are decoded and resized once, by Pillow, and both sides read the same pixels:
+two decoders or resizers differ by one of 255 here and there.
 Ends with 1 if a logit is off by more than 0.0001 of the largest, or the file is not what docs/export.md says.
 """
 import argparse
@@ -31,19 +32,20 @@ def sarb(program, *arguments):
     return done.stdout
 
 
-def decoded(images, most, folder):
-    """Images from all over a folder as PNG files, by name."""
+def sample(images, most):
+    """Files from all over a folder."""
     files = sorted(file for file in Path(images).rglob("*") if file.suffix.lower() in ENDINGS)
-    files = files[:: max(1, -(-len(files) // most))]
+    return files[:: max(1, -(-len(files) // most))]
+
+
+def resized(files, size, folder):
+    """[N, 3, S, S] from 0 to 1, as the file's preprocessing says; the same as PNG files in a folder, in this order."""
+    found = []
     for number, file in enumerate(files):
-        Image.open(file).convert("RGB").save(folder / f"{number:05}.png", compress_level=1)
-    return sorted(folder.glob("*.png"))
-
-
-def pixels(files, size):
-    """[N, 3, S, S] from 0 to 1, as the file's preprocessing says."""
-    images = [Image.open(file).resize((size, size), Image.Resampling.BICUBIC) for file in files]
-    return numpy.stack([numpy.asarray(image, numpy.float32) / 255 for image in images]).transpose(0, 3, 1, 2)
+        image = Image.open(file).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+        image.save(Path(folder, f"{number:05}.png"), compress_level=1)
+        found.append(numpy.asarray(image, numpy.float32) / 255)
+    return numpy.stack(found).transpose(0, 3, 1, 2)
 
 
 def said(program, run, folder, names, decide):
@@ -75,7 +77,7 @@ def check_file(model, size, categories):
     return [names[number] for number in range(categories)], about
 
 
-def compare(program, run, files, folder, decide):
+def compare(program, run, files, decide):
     """Whether the file says what the run says."""
     import onnx
     import onnxruntime
@@ -92,16 +94,18 @@ def compare(program, run, files, folder, decide):
     assert image.shape[0] == "batch" and image.shape[1] == 3 and image.shape[2] == image.shape[3], image.shape
     size, categories = image.shape[2], session.get_outputs()[0].shape[1]
     names, about = check_file(model, size, categories)
-    expected = said(program, run, folder, names, decide)
+    with tempfile.TemporaryDirectory() as folder:
+        pixels = resized(files, size, folder)
+        expected = said(program, run, folder, names, decide)
     found = []
     for start in range(0, len(files), 7):  # A last batch of another size.
-        outcome = session.run(None, {"image": pixels(files[start : start + 7], size)})
+        outcome = session.run(None, {"image": pixels[start : start + 7]})
         probabilities, logits = outcome[:2]
         assert numpy.abs(probabilities - 1 / (1 + numpy.exp(-logits))).max() < 1e-6
         if sees_places:
             assert outcome[2].shape[:2] == logits.shape and outcome[2].ndim == 4, outcome[2].shape
         found.append(logits)
-    alone = session.run(["logits"], {"image": pixels(files[:1], size)})[0]
+    alone = session.run(["logits"], {"image": pixels[:1]})[0]
     assert numpy.abs(alone - found[0][:1]).max() <= TOLERANCE * max(1, numpy.abs(alone).max())
     difference, largest = numpy.nanmax(numpy.abs(numpy.concatenate(found) - expected)), numpy.nanmax(numpy.abs(expected))
     print(
@@ -120,9 +124,8 @@ def main():
     parser.add_argument("--decide", help="as of sarb export")
     arguments = parser.parse_args()
     decide = ["--decide", arguments.decide] if arguments.decide else []
-    with tempfile.TemporaryDirectory() as place:
-        files = decoded(arguments.images, arguments.most, Path(place))
-        equal = [compare(arguments.program, run, files, place, decide) for run in arguments.runs]
+    files = sample(arguments.images, arguments.most)
+    equal = [compare(arguments.program, run, files, decide) for run in arguments.runs]
     sys.exit(0 if all(equal) else 1)
 
 

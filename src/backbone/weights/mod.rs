@@ -3,6 +3,9 @@
 //! Tensors are matched by their official names, so torchvision's files load as they are. Nothing
 //! is assigned before all of a file has been checked.
 
+mod fit;
+mod named;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -14,9 +17,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::backbone::{Backbone, BackboneName, Classifier};
 use crate::{Error, Result};
+use fit::Fit;
 
-/// Names of problems that one message lists.
-const SHOWN: usize = 3;
+pub(crate) use named::{NamedMatrix, load_all, matrices, number};
 
 /// Where the numbers of a stored tensor are.
 enum Source<'a> {
@@ -96,7 +99,8 @@ type Sources<'a> = BTreeMap<String, Source<'a>>;
 /// As [`Backbone::load`].
 pub(crate) fn load(backbone: &mut Backbone, path: &Path) -> Result<()> {
     let assign = |sources: &Sources<'_>| {
-        let mut values = matching(backbone, sources, path)?;
+        let (what, hint) = (backbone.name().to_string(), || other_backbone(sources));
+        let mut values = matching(layout(backbone), (what.as_str(), hint), &[], sources, path)?;
         backbone.tensors(&mut |name, slot| {
             slot.assign(values.remove(&name).expect("every tensor was found"));
         });
@@ -140,89 +144,22 @@ fn layout(backbone: &Backbone) -> Vec<(String, Vec<usize>)> {
     layout
 }
 
-/// How well a file fits a layout, under the best prefix.
-struct Fit {
-    prefix: String,
-    missing: Vec<String>,
-    reshaped: Vec<String>,
-    surplus: Vec<String>,
-}
-
-impl Fit {
-    fn new(layout: &[(String, Vec<usize>)], sources: &Sources<'_>) -> Self {
-        let prefix = prefix(layout, sources);
-        let mut fit = Self { prefix, missing: Vec::new(), reshaped: Vec::new(), surplus: Vec::new() };
-        for (name, shape) in layout {
-            match sources.get(&format!("{}{name}", fit.prefix)) {
-                None => fit.missing.push(name.clone()),
-                Some(source) if source.shape() != shape => {
-                    fit.reshaped.push(format!("{name}: expected {shape:?}, found {:?}", source.shape()));
-                }
-                Some(_) => {}
-            }
-        }
-        // A deeper network's file holds all of a shallower one's: what is left over in the same
-        // parts says so. Other parts (a classifier, a head) are nobody's concern.
-        let part = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-        for name in sources.keys().filter_map(|name| name.strip_prefix(&fit.prefix)) {
-            let counter = name.ends_with("num_batches_tracked");
-            let ours = layout.iter().any(|(known, _)| part(known) == part(name));
-            if ours && !counter && !layout.iter().any(|(known, _)| known == name) {
-                fit.surplus.push(name.to_owned());
-            }
-        }
-        fit
-    }
-
-    fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.reshaped.is_empty() && self.surplus.is_empty()
-    }
-
-    /// All that is wrong, each kind with its number and first names.
-    fn problems(&self) -> String {
-        let kinds = [
-            ("missing tensors", &self.missing),
-            ("tensors of another shape", &self.reshaped),
-            ("tensors that it does not have", &self.surplus),
-        ];
-        let shown = kinds.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| {
-            let more = if names.len() > SHOWN { ", …" } else { "" };
-            let first = names[..names.len().min(SHOWN)].join(", ");
-            format!("{kind}: {} ({first}{more})", names.len())
-        });
-        shown.collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// What stands before the official names, such as `module.`: the one under which most are found.
-fn prefix(layout: &[(String, Vec<usize>)], sources: &Sources<'_>) -> String {
-    let anchor = &layout[0].0;
-    let found = |prefix: &str| {
-        layout.iter().filter(|(name, _)| sources.contains_key(&format!("{prefix}{name}"))).count()
-    };
-    let candidates = sources.keys().filter_map(|name| name.strip_suffix(anchor.as_str()));
-    candidates
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        .max_by_key(|prefix| found(prefix))
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// The checked values of every tensor of `backbone`, by official name.
-fn matching(backbone: &Backbone, sources: &Sources<'_>, path: &Path) -> Result<BTreeMap<String, Vec<f32>>> {
-    let layout = layout(backbone);
-    let fit = Fit::new(&layout, sources);
+/// The checked values of every tensor of a layout, by official name; `what` says what they are together and, where they
+/// do not fit, what may be meant.
+fn matching(
+    layout: Vec<(String, Vec<usize>)>,
+    (what, hint): (&str, impl FnOnce() -> String),
+    ignored: &[&str],
+    sources: &Sources<'_>,
+    path: &Path,
+) -> Result<BTreeMap<String, Vec<f32>>> {
+    let fit = Fit::new(&layout, sources, ignored);
     if !fit.is_complete() {
-        let hint = recognized(sources)
-            .map(|name| {
-                format!("; it looks like {name}: if the recipe means that one, --set backbone.name={name}")
-            })
-            .unwrap_or_default();
-        let name = backbone.name();
+        let shown = path.display();
         return Err(Error::Incompatible(format!(
-            "{}: does not fit {name}: {}{hint}",
-            path.display(),
-            fit.problems()
+            "{shown}: does not fit {what}: {}{}",
+            fit.problems(),
+            hint()
         )));
     }
     let checked = |(name, _): (String, _)| {
@@ -233,10 +170,17 @@ fn matching(backbone: &Backbone, sources: &Sources<'_>, path: &Path) -> Result<B
     layout.into_iter().map(checked).collect()
 }
 
+/// What to say where a file is of another backbone.
+fn other_backbone(sources: &Sources<'_>) -> String {
+    let hint =
+        |name| format!("; it looks like {name}: if the recipe means that one, --set backbone.name={name}");
+    recognized(sources).map(hint).unwrap_or_default()
+}
+
 /// The backbone that a file holds all of.
 fn recognized(sources: &Sources<'_>) -> Option<BackboneName> {
     let fits = |&name: &BackboneName| {
-        Fit::new(&layout(&Backbone::new(name, &Device::flex())), sources).is_complete()
+        Fit::new(&layout(&Backbone::new(name, &Device::flex())), sources, &[]).is_complete()
     };
     BackboneName::ALL.into_iter().find(fits)
 }

@@ -83,6 +83,7 @@ fn loading_keeps_what_is_trained() {
         Slot::Filters(param) => assert_eq!(param.is_require_grad(), name.starts_with("layer3"), "{name}"),
         Slot::Vector(param) => assert_eq!(param.is_require_grad(), name.starts_with("layer3"), "{name}"),
         Slot::Statistic(state) => assert!(state.value().device().is_autodiff(), "{name}"),
+        _ => panic!("{name}: a backbone has filters, vectors and statistics alone"),
     });
 }
 
