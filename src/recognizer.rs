@@ -212,7 +212,7 @@ impl Recognizer {
         let open = || {
             let reads_features = run.info()?.reads_features();
             let device = crate::device::open("cpu")?;
-            Ok((!reads_features).then(|| Self::open(run.dir(), which, &device)).transpose()?)
+            (!reads_features).then(|| Self::open(run.dir(), which, &device)).transpose()
         };
         match open() {
             Err(error) => Err(Error::to_string(&error) + "."),

@@ -303,7 +303,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let sweep = sweep_in(dir.path());
         let cell = sweep.plan.cells()[0].clone();
-        let left = dir.path().join("failed/a/.sarb-otherpod-1-0.tmp");
+        let file = sweep.file("failed", &cell, "json");
+        let left = folder_of(&file).join(".sarb-otherpod-1-0.tmp");
         std::fs::create_dir_all(folder_of(&left)).unwrap();
         // So old that it is of no process any more, whatever the host.
         std::fs::File::create(&left).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
