@@ -301,7 +301,7 @@ def rewrite(copy, mutants, without):
         library.write_text(text[:after] + "\nextern crate self as sarb_labels;\n#[doc(hidden)]\npub mod mutant_switch;" + text[after:])
     count = len(mutants) + 1
     switch = SWITCH.strip() % (count, count) + "\n"
-    path = copy / "crates/labels/src/mutant_switch.rs"
+    path = copy / "crates/labels/src" / "mutant_switch.rs"
     if not path.exists() or path.read_text() != switch:
         path.write_text(switch)
     return alone
