@@ -138,7 +138,12 @@ async function sheet(browser) {
   const before = JSON.parse(fill('--sheet', html, '--sheet-labels', '30'));
   const { page, finish } = await open(browser, pathToFileURL(html).href, { viewport: DESKTOP });
   assert.equal(await page.locator('input[type=checkbox]').count(), 30);
-  assert.equal(await page.locator('.picture img').count(), 30, 'every photograph is there');
+  const [photographs, maps] = [page.locator('.picture img:not(.map)'), page.locator('.picture img.map')];
+  assert.deepEqual([await photographs.count(), await maps.count()], [30, 30], 'every photograph is there with its heat map');
+  assert.ok(await photographs.first().isVisible() && !await maps.first().isVisible());
+  await page.locator('#maps').click();
+  assert.ok(!await photographs.first().isVisible() && await maps.first().isVisible(), 'heat maps instead');
+  await page.locator('#maps').click();
   assert.ok(await page.locator('#save').isDisabled(), 'nothing is marked');
   await page.locator('input[type=checkbox]').nth(3).focus();
   await page.keyboard.press('Space');
