@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sarb_labels::Label;
+use sarb_labels::{Label, LabelMatrix};
 use serde_json::Value;
 
 use crate::half_labeled::{CATEGORIES, IMAGES, made, trained};
@@ -107,20 +107,25 @@ fn a_run_decides_by_its_own_thresholds() {
     assert!(stderr.contains("no out-of-fold scores"), "{stderr}");
 }
 
-#[test]
-fn labels_that_are_not_known_by_chance_draw_a_warning() {
-    let dir = tempfile::tempdir().unwrap();
-    let (data, features, truth) = made(dir.path());
-    // Most of what is there was labeled, and little of what is not.
+/// Makes labels known by what they say: `known` tells of each cell, by its number and whether it is positive.
+fn chosen(data: &Path, truth: &LabelMatrix, known: impl Fn(usize, bool) -> bool) {
     let path = data.join("train.csv");
     let mut labels = sarb_labels::formats::csv::read(&path).unwrap();
     for at in 0..IMAGES * CATEGORIES {
         let (row, category) = (at / CATEGORIES, at % CATEGORIES);
         let label = truth.get(row, category);
-        let known = if label == Label::Positive { at % 10 < 7 } else { at % 10 < 2 };
-        labels.labels.set(row, category, if known { label } else { Label::Unknown });
+        let label = if known(at, label == Label::Positive) { label } else { Label::Unknown };
+        labels.labels.set(row, category, label);
     }
     sarb_labels::formats::csv::write(&path, &labels).unwrap();
+}
+
+#[test]
+fn labels_that_are_not_known_by_chance_draw_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, features, truth) = made(dir.path());
+    // Most of what is there was labeled, and little of what is not.
+    chosen(&data, &truth, |at, positive| if positive { at % 10 < 7 } else { at % 10 < 2 });
     let (data, features, run) = (arg(&data), arg(features), arg(dir.path().join("run")));
     sarb_ok(&["train", "--method", "linear", "--data", &data, "--features", &features, "--out", &run]);
     let out = arg(dir.path().join("out.csv"));
@@ -136,15 +141,7 @@ fn an_audited_sample_keeps_the_promise_where_labels_are_known_by_choice() {
     let dir = tempfile::tempdir().unwrap();
     let (data, features, truth) = made(dir.path());
     // Of what is there much was labeled, of what is not little: the known labels say that everything is likely.
-    let path = data.join("train.csv");
-    let mut labels = sarb_labels::formats::csv::read(&path).unwrap();
-    for at in 0..IMAGES * CATEGORIES {
-        let (row, category) = (at / CATEGORIES, at % CATEGORIES);
-        let label = truth.get(row, category);
-        let known = if label == Label::Positive { at % 10 < 7 } else { at % 50 < 2 };
-        labels.labels.set(row, category, if known { label } else { Label::Unknown });
-    }
-    sarb_labels::formats::csv::write(&path, &labels).unwrap();
+    chosen(&data, &truth, |at, positive| if positive { at % 10 < 7 } else { at % 50 < 2 });
     let (train, features, run) = (arg(&data), arg(features), arg(dir.path().join("run")));
     let set = ["--set", "data.validation=0"];
     let args = ["train", "--method", "linear", "--data", &train, "--features", &features, "--out", &run];

@@ -138,4 +138,8 @@ fn images_that_cannot_be_told_from_the_runs_are_refused() {
     let stderr =
         sarb_fails(2, &["labels", "fill", &run, "--precision", "0.9", "-o", &out, "--features", &features]);
     assert!(stderr.contains("--data"), "{stderr}");
+    for option in [["--cache", "somewhere"], ["--cache-limit", "1GB"]] {
+        let stderr = sarb_fails(2, &[&["labels", "issues", &run][..], &option].concat());
+        assert!(stderr.contains(option[0]) && stderr.contains("without --data"), "{stderr}");
+    }
 }

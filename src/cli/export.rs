@@ -80,10 +80,7 @@ impl Export {
     /// Refuses what does not go together, and to write over anything without `--force`.
     fn check(&self) -> Result<()> {
         match self.to {
-            Form::Onnx => {
-                keep("--out", &self.out, self.force)?;
-                make_folder_of(&self.out)
-            }
+            Form::Onnx => keep("--out", &self.out, self.force),
             Form::Hub if self.verify || !self.outputs.is_empty() => {
                 Err(Error::Usage("--verify and --outputs are for --to onnx; a hub's folder says in its README.md how to check it".into()))
             }
@@ -104,6 +101,7 @@ impl Export {
         let outputs =
             if self.outputs.is_empty() { vec![Output::Probabilities] } else { self.outputs.clone() };
         let bytes = Contents { outputs: &outputs, decisions }.encode(recognizer)?;
+        make_folder_of(&self.out)?;
         write_atomically(&self.out, |file| file.write_all(&bytes))?;
         let (size, names) = (recognizer.size_px(), outputs.iter().map(|output| output.name()));
         say(&format!(

@@ -165,11 +165,23 @@ pub struct CacheArgs {
     #[arg(long = "cache", value_name = "DIR")]
     dir: Option<PathBuf>,
     /// How much the cache may take, such as 20GB
-    #[arg(long = "cache-limit", value_name = "SIZE", default_value = "20GB", value_parser = parse_size)]
+    #[arg(long = "cache-limit", value_name = "SIZE", default_value = Self::LIMIT, value_parser = parse_size)]
     limit: u64,
 }
 
 impl CacheArgs {
+    const LIMIT: &str = "20GB";
+
+    /// Refuses them where nothing is cached; `why` says when that is.
+    pub fn refuse(&self, why: &str) -> Result<()> {
+        let given =
+            [("--cache", self.dir.is_some()), ("--cache-limit", parse_size(Self::LIMIT) != Ok(self.limit))];
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Error::Usage(format!("{name}: {why}; remove the option"))),
+            None => Ok(()),
+        }
+    }
+
     /// The cache as the library takes it.
     pub fn cache(&self) -> Result<Cache> {
         let cache = self.dir.clone().map_or_else(Cache::default_folder, |dir| Ok(Cache::in_folder(dir)))?;

@@ -37,7 +37,7 @@ impl Joining {
     /// Finds the images of `data`, with the categories of the run in their order, among the run's own.
     ///
     /// # Errors
-    /// [`Error::Data`] if `data` names a file twice, or if it cannot be told whether an image is one of the run's: the run's
+    /// [`Error::Data`] if two images of `data` are one of the run's, or if it cannot be told whether an image is one of the run's: the run's
     /// are no longer where they were.
     pub fn new(own: OutOfFold, data: Annotations) -> Result<Self> {
         let mut rows = rows_among(&own.annotations.images, &data.images);
@@ -166,8 +166,7 @@ impl<'a> Copies<'a> {
                 Err(error) => {
                     return Err(Error::Data(format!(
                         "{}: whether {} is the image {} that the run was trained on cannot be told ({error}); a run is too \
-                         sure of images that it has learned from. Bring the run's images back to where they were, or leave \
-                         such images out",
+                         sure of images that it has learned from. Bring both to where they are named, or leave such images out",
                         data.source.display(),
                         image.display(),
                         own.display()

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
-use sarb_labels::files::write_atomically;
+use sarb_labels::files::{Draft, write_atomically};
 use sarb_labels::images::transform::PixelStatistics;
 use serde_json::{Value, json};
 
@@ -45,12 +45,15 @@ pub fn write(
     let tensors = tensors(backbone, &head);
     let config = config(recognizer, backbone, &head, decisions);
     let card = card::text(run, recognizer, checkpoint, &config)?;
-    std::fs::create_dir_all(out).map_err(|error| Error::io(out, error))?;
+    // A new folder takes its place when all is in it; in one that holds something, files are replaced one by one.
+    let is_new = std::fs::read_dir(out).map_or(true, |mut files| files.next().is_none());
+    let draft = is_new.then(|| Draft::of(out)).transpose()?;
+    let folder = draft.as_ref().map_or(out, Draft::folder);
     let contents = [safetensors(&tensors), pretty(&config), MODELING.into(), card.into_bytes()];
     for (name, bytes) in FILES.into_iter().zip(contents) {
-        write_atomically(&out.join(name), |file| file.write_all(&bytes))?;
+        write_atomically(&folder.join(name), |file| file.write_all(&bytes))?;
     }
-    Ok(())
+    Ok(draft.map_or(Ok(()), Draft::publish)?)
 }
 
 fn pretty(value: &Value) -> Vec<u8> {

@@ -31,7 +31,10 @@ impl Pool {
     /// Their scores, none by a model that has learned from the image.
     pub fn scores(&self, run: &Run) -> Result<OutOfFold> {
         let own = OutOfFold::open(run)?;
-        let Some(data) = &self.data else { return Ok(own) };
+        let Some(data) = &self.data else {
+            self.cache.refuse("without --data no image is looked at")?;
+            return Ok(own);
+        };
         let data = ReadArgs::default().read(data, Split::Train)?;
         let data = data.aligned(&own.annotations.categories, run.dir())?;
         if data.images.is_empty() {
