@@ -107,8 +107,8 @@ fn a_run_decides_by_its_own_thresholds() {
     assert!(stderr.contains("no out-of-fold scores"), "{stderr}");
 }
 
-/// Makes labels known by what they say: `known` tells of each cell, by its number and whether it is positive.
-fn chosen(data: &Path, truth: &LabelMatrix, known: impl Fn(usize, bool) -> bool) {
+/// Makes labels known by what they say, and returns them: `known` tells of each cell, by its number and whether it is positive.
+fn chosen(data: &Path, truth: &LabelMatrix, known: impl Fn(usize, bool) -> bool) -> LabelMatrix {
     let path = data.join("train.csv");
     let mut labels = sarb_labels::formats::csv::read(&path).unwrap();
     for at in 0..IMAGES * CATEGORIES {
@@ -118,6 +118,7 @@ fn chosen(data: &Path, truth: &LabelMatrix, known: impl Fn(usize, bool) -> bool)
         labels.labels.set(row, category, label);
     }
     sarb_labels::formats::csv::write(&path, &labels).unwrap();
+    labels.labels
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn an_audited_sample_keeps_the_promise_where_labels_are_known_by_choice() {
     let dir = tempfile::tempdir().unwrap();
     let (data, features, truth) = made(dir.path());
     // Of what is there much was labeled, of what is not little: the known labels say that everything is likely.
-    chosen(&data, &truth, |at, positive| if positive { at % 10 < 7 } else { at % 50 < 2 });
+    let labels = chosen(&data, &truth, |at, positive| if positive { at % 10 < 7 } else { at % 50 < 2 });
     let (train, features, run) = (arg(&data), arg(features), arg(dir.path().join("run")));
     let set = ["--set", "data.validation=0"];
     let args = ["train", "--method", "linear", "--data", &train, "--features", &features, "--out", &run];
@@ -173,8 +174,7 @@ fn an_audited_sample_keeps_the_promise_where_labels_are_known_by_choice() {
         for (row, category) in
             (0..IMAGES).flat_map(|row| (0..CATEGORIES).map(move |category| (row, category)))
         {
-            let is_new =
-                labels.labels.get(row, category) == Label::Unknown && !audited.contains(&(row, category));
+            let is_new = labels.get(row, category) == Label::Unknown && !audited.contains(&(row, category));
             if is_new && after.labels.get(row, category) == Label::Positive {
                 filled += 1;
                 right += usize::from(truth.get(row, category) == Label::Positive);
