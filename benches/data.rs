@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use sarb::internals::{fit_ridge, kmeans};
+use sarb::internals::{SoftLabels, fit_ridge, kmeans};
 use sarb::labels::hiding::{Scheme, hide};
 use sarb::labels::images::decode_bytes;
 use sarb::labels::images::transform::Transform;
@@ -64,7 +64,7 @@ fn regression(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ridge");
     group.sample_size(20);
     group.bench_function("500 images of 128 features, 4 categories", |bencher| {
-        bencher.iter(|| fit_ridge(&features, &[128], &labels, true));
+        bencher.iter(|| fit_ridge(&features, &[128], &labels, SoftLabels::none(), true));
     });
     group.finish();
 }

@@ -8,6 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use sarb_labels::LabelMatrix;
 use sarb_labels::random::{Stream, rng};
 
+use crate::soft_labels::SoftLabels;
+
 /// What a network reads.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -27,6 +29,8 @@ pub struct Batch {
     /// Labels −1 / 0 / +1, `B × C`, on the host: which entries are supervised, blended or drawn is
     /// decided there, so that no step waits for the device.
     pub labels: LabelMatrix,
+    /// Probable ones among the unknown labels.
+    pub soft: SoftLabels,
     /// Rows of the training data, for methods that keep a state per example.
     pub indices: Vec<usize>,
     /// What cached maps of mixed images are mixtures of.
@@ -40,14 +44,15 @@ impl Batch {
         Self {
             input: Input::Maps(Tensor::empty([0, 0, 0, 0], &Device::flex())),
             labels: LabelMatrix::unknown(0, 1),
+            soft: SoftLabels::default(),
             indices: Vec::new(),
             mixture: None,
         }
     }
 
-    /// The labels as a tensor of −1, 0 and +1, `[B, C]`.
+    /// The labels as a tensor of −1, 0 and +1, with probabilities where labels are only probable, `[B, C]`.
     pub fn targets(&self, device: &Device) -> Tensor<2> {
-        targets(&self.labels, device)
+        self.soft.beside(targets(&self.labels, device))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::recognizer::EXTRACTOR_FILE;
 use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated, Which};
 use crate::run_folder::{self, Existing};
 use crate::seal::Hashes;
+use crate::soft_labels::SoftLabels;
 use crate::train::{Trainer, Training, adam};
 use crate::{Error, Result, anchor, checkpoint, fit, methods};
 
@@ -182,11 +183,29 @@ fn ended(info: &mut RunInfo, state: &State, result: &Result<()>) -> RunInfo {
 /// What is left out of the training images, and why.
 const SKIPPED: &str = "data/skipped.csv";
 
+/// Labels that are only probable.
+const SOFT: &str = "data/soft.csv";
+
+/// The probable labels of the images of `data/train.csv`, whose rows are counted from 1.
+fn soft_table(soft: &SoftLabels, categories: &[String]) -> Vec<u8> {
+    let mut table = ::csv::Writer::from_writer(Vec::new());
+    let header = ["row", "category", "probability"].map(str::to_owned);
+    let rows = (0..soft.images()).flat_map(|row| soft.row(row).map(move |(category, p)| (row, category, p)));
+    let lines = rows.map(|(row, c, p)| [(row + 1).to_string(), categories[c].clone(), p.to_string()]);
+    let written = std::iter::once(header).chain(lines).try_for_each(|line| table.write_record(line));
+    written.expect("records of three fields in memory");
+    table.into_inner().expect("a table in memory")
+}
+
 /// A new run: recipe, data and frozen backbone are saved, the network gets its initial weights.
 fn begin(run: &Run, recipe: &Recipe, prepared: &Prepared, device: &Device) -> Result<Training> {
     run.save_recipe(recipe)?;
     prepared.categories.save(&run.path("data"))?;
     csv::write(&run.path("data/train.csv"), &prepared.annotations.select(&prepared.rows))?;
+    if !prepared.soft.is_empty() {
+        let soft = prepared.soft.select(&prepared.rows);
+        run.write(SOFT, &soft_table(&soft, &prepared.annotations.categories))?;
+    }
     if let Some(validation) = &prepared.validation {
         csv::write(&run.path("data/val.csv"), validation)?;
     }

@@ -24,7 +24,7 @@ use crate::loader::features::Features;
 use crate::loader::{Examples, View};
 use crate::lock::FolderLock;
 use crate::out_of_fold::{FOLDER, How, OutOfFold};
-use crate::prepare::{fingerprint, known_labels, val_file};
+use crate::prepare::{filled, fingerprint, known_labels, val_file};
 use crate::recipe::{Recipe, Select};
 use crate::run::{Run, Status, Which, remove_dir};
 use crate::run_folder::Existing;
@@ -53,14 +53,14 @@ pub fn out_of_fold(
     }
     let _lock = FolderLock::take(run.dir())?;
     let mut all = dataset::open_split(&inputs.data, Split::Train)?;
-    all.labels = known_labels(&all, &recipe.data)?;
+    all.labels = known_labels(&all, &recipe)?;
     if fingerprint(&all) != info.fingerprint {
         return Err(Error::Incompatible(format!(
             "{}: this table of labels is not what the run was trained with",
             all.source.display()
         )));
     }
-    check_folds(&recipe, folds)?;
+    check_folds(&recipe, &inputs.data, folds)?;
     if let Ok(kept) = OutOfFold::open(run)
         && kept.how == How::Folds(folds)
     {
@@ -81,11 +81,12 @@ pub fn out_of_fold(
     folding.gather(&parts, &info.fingerprint)
 }
 
-/// Whether a run of `recipe` can have out-of-fold scores of so many folds, before it is trained.
+/// Whether a run of `recipe` on a data folder can have out-of-fold scores of so many folds, before it is trained.
 ///
 /// # Errors
-/// [`Error::Usage`] if they are too few or too many, or if the recipe selects its epoch on the test images.
-pub fn check_folds(recipe: &Recipe, folds: usize) -> Result<()> {
+/// [`Error::Usage`] if they are too few or too many, if the recipe selects its epoch on the test images, or if it learns
+/// from labels that a run filled in.
+pub fn check_folds(recipe: &Recipe, data: &Path, folds: usize) -> Result<()> {
     if !FOLDS.contains(&folds) {
         let (least, most) = (FOLDS.start(), FOLDS.end());
         return Err(Error::Usage(format!("{folds} folds; expected a number from {least} to {most}")));
@@ -97,7 +98,7 @@ pub fn check_folds(recipe: &Recipe, folds: usize) -> Result<()> {
                 .into(),
         ));
     }
-    Ok(())
+    filled::refuse(&dataset::open_split(data, Split::Train)?, recipe, "--folds")
 }
 
 /// The work on the folds of a run.

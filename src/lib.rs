@@ -125,6 +125,7 @@ mod seal;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod shard;
+mod soft_labels;
 mod step;
 mod step_log;
 pub mod sweep;
@@ -194,6 +195,7 @@ pub mod internals {
     pub use crate::model::{Inference, Model};
     pub use crate::nn::attention::{Pooling, SemanticAttention};
     pub use crate::ridge::fit as fit_ridge;
+    pub use crate::soft_labels::SoftLabels;
     pub use crate::step::{Rates, step};
     pub use crate::train::adam;
 }

@@ -14,7 +14,7 @@ use crate::loader::features::Features;
 use crate::prepare::{
     known_labels, mixing, needs_no_weights, one_source, selectable, val_file, word_vectors,
 };
-use crate::recipe::{Recipe, Select, Validation};
+use crate::recipe::{Filled, Recipe, Select, Validation};
 use crate::{Error, Result, device};
 
 /// So many images that are not there are named.
@@ -82,7 +82,7 @@ fn shared(inputs: &Inputs, evaluated: &Evaluated<'_>, is_trained: bool) -> Resul
 /// What was checked of other recipes already.
 #[derive(Default)]
 struct Seen {
-    masks: HashSet<(u64, u32)>,
+    masks: HashSet<(u64, u32, Filled, bool)>,
     validations: Vec<(Validation, Select)>,
     backbones: Vec<(crate::recipe::BackboneRecipe, usize)>,
 }
@@ -92,8 +92,10 @@ impl Seen {
         needs_no_weights(recipe, inputs)?;
         selectable(recipe, inputs)?;
         mixing(recipe, inputs)?;
-        if self.masks.insert((recipe.data.known.to_bits(), recipe.data.mask_seed)) {
-            known_labels(train, &recipe.data)?;
+        let data = &recipe.data;
+        let takes_soft = recipe.method.takes_soft_labels();
+        if self.masks.insert((data.known.to_bits(), data.mask_seed, data.filled, takes_soft)) {
+            known_labels(train, recipe)?;
         }
         let validation = (recipe.data.validation, recipe.train.select);
         if !self.validations.contains(&validation) {

@@ -99,7 +99,7 @@ mod tests {
         let mut model = Model { backbone: None, head };
         let maps = Tensor::<4>::from_data([[[[3.0]], [[4.0]]]], &device);
         let labels = LabelMatrix::from_values(1, &[1]);
-        let batch = Batch { input: Input::Maps(maps), labels, indices: vec![0], mixture: None };
+        let batch = Batch { input: Input::Maps(maps), labels, indices: vec![0], ..Batch::empty() };
         let rates = Rates { rate: 0.1, backbone_factor: 1.0 };
         let at = Progress { seed: 0, epoch: 0, step: 0, steps: 1 };
         let mut optimizer = crate::train::adam(&Recipe::default());

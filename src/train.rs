@@ -25,6 +25,7 @@ use crate::prepare::{Prepared, Selection};
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Validated, Which};
 use crate::scoring::{input_of, scores};
+use crate::soft_labels::SoftLabels;
 use crate::step::{Rates, step};
 use crate::step_log::{StepLog, StepRow};
 use crate::tally::{Means, Named, Tally, per_second};
@@ -85,7 +86,10 @@ impl Trainer<'_> {
             (self.events)(Event::Phase("what comes before the first epoch"));
             let (model, clock) = (Inference::new(&training.model.valid()), Instant::now());
             training.model.head.before_training(&self.pass(&model))?;
-            if let Some(left_out) = training.model.head.left_out() {
+            // What was filled in knows of every label that is known, so no score is without it.
+            if let Some(left_out) = training.model.head.left_out()
+                && !self.prepared.learns_from_filled
+            {
                 self.keep_left_out(&Inference::new(&training.model.valid()), left_out)?;
             }
             // All that a closed form takes.
@@ -214,6 +218,7 @@ impl Trainer<'_> {
             loaded.rows.iter().map(|&row| self.prepared.examples.mixture(row, view)).collect();
         Batch {
             labels: labels.select(&loaded.rows),
+            soft: self.prepared.soft.select(&loaded.rows),
             indices: self.places(&loaded.rows),
             mixture: mixtures.map(|mixtures| {
                 let (partners, kept): (Vec<usize>, Vec<f32>) = mixtures.into_iter().unzip();
@@ -320,8 +325,8 @@ impl Trainer<'_> {
 
     /// The training rows as `model` sees them.
     pub(crate) fn pass<'a>(&'a self, model: &'a Inference) -> impl TrainSet + 'a {
-        let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
-        Pass { trainer: self, model, labels }
+        let Prepared { annotations, soft, rows, .. } = self.prepared;
+        Pass { trainer: self, model, labels: annotations.labels.select(rows), soft: soft.select(rows) }
     }
 }
 
@@ -375,11 +380,16 @@ struct Pass<'a> {
     trainer: &'a Trainer<'a>,
     model: &'a Inference,
     labels: LabelMatrix,
+    soft: SoftLabels,
 }
 
 impl TrainSet for Pass<'_> {
     fn labels(&self) -> &LabelMatrix {
         &self.labels
+    }
+
+    fn soft_labels(&self) -> &SoftLabels {
+        &self.soft
     }
 
     fn seed(&self) -> u64 {

@@ -32,6 +32,7 @@ const FLOORS: [&[&str]; 9] = [
         "loader",
         "loss",
         "ridge",
+        "soft_labels",
         "synthetic",
         "weights",
     ],

@@ -28,6 +28,7 @@ mod places;
 mod predict;
 mod recipes;
 mod report;
+mod retraining;
 mod run_page;
 #[cfg(feature = "serve")]
 mod serve;

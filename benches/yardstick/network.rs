@@ -5,7 +5,7 @@ use clap::Args;
 use rand::RngExt;
 use sarb::internals::{
     AnyMethod, Backbone, BackboneName, Batch, CategoryKnowledge, Freeze, Inference, Input, MethodRecipe,
-    Model, NetworkRecipe, SarbRecipe,
+    Model, NetworkRecipe, SarbRecipe, SoftLabels,
 };
 use sarb::labels::LabelMatrix;
 use sarb::labels::random::{Stream, rng};
@@ -107,6 +107,7 @@ impl Network {
         Batch {
             input: if self.cached.is_some() { Input::Maps(tensor) } else { Input::Images(tensor) },
             labels: LabelMatrix::from_values(self.categories, &labels),
+            soft: SoftLabels::default(),
             indices: (0..images).collect(),
             mixture: None,
         }

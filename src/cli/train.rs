@@ -97,7 +97,7 @@ impl Train {
         let device = sarb::device::open(&self.device)?;
         let recipe = self.read_recipe()?;
         if let Some(folds) = self.folds {
-            sarb::check_folds(&recipe, folds)?;
+            sarb::check_folds(&recipe, &self.data, folds)?;
         }
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);

@@ -26,7 +26,8 @@ use crate::inputs::Inputs;
 use crate::loader::{QUEUE_BYTES, epoch_batches};
 use crate::methods;
 use crate::preflight::{self, Evaluated};
-use crate::prepare::{known_labels, mixtures, told, val_file, word_vectors};
+use crate::prepare::filled::Known;
+use crate::prepare::{mixtures, told, val_file, word_vectors};
 use crate::recipe::{Recipe, Select};
 use crate::run_folder::{Existing, check_free};
 
@@ -124,6 +125,8 @@ pub fn forecast(
 struct Data {
     /// `train.csv` with what stays known.
     all: Annotations,
+    /// What is said of labels that a run filled in.
+    filled: Option<String>,
     /// Rows of it that train.
     rows: Vec<usize>,
     /// Images that epochs are compared on.
@@ -136,7 +139,8 @@ struct Data {
 impl Data {
     fn open(recipe: &Recipe, inputs: &Inputs, evaluated: Option<Split>) -> Result<Self> {
         let mut all = dataset::open_split(&inputs.data, Split::Train)?;
-        all.labels = known_labels(&all, &recipe.data)?;
+        let known = Known::of(&all, recipe)?;
+        all.labels = known.labels;
         let other = |split: Split| {
             let other = dataset::open_split(&inputs.data, split)?;
             Ok::<_, crate::Error>(other.aligned(&all.categories, &all.source)?)
@@ -149,7 +153,7 @@ impl Data {
         let evaluated = evaluated.map(other).transpose()?;
         let is_file = file.is_some();
         let validation = file.or_else(|| (!held_out.is_empty()).then(|| all.select(&held_out)));
-        Ok(Self { all, rows, validation, is_file, evaluated })
+        Ok(Self { all, filled: known.note, rows, validation, is_file, evaluated })
     }
 
     /// What a training would tell of the labels.
@@ -159,7 +163,7 @@ impl Data {
         let val = self.validation.as_ref().filter(|_| is_val);
         let held_out = self.all.images.len() - self.rows.len();
         let (notes, warnings) = told(recipe, inputs, &self.all, words.as_ref(), val, held_out)?;
-        notes.iter().for_each(|note| events(Event::Note(note)));
+        notes.iter().chain(&self.filled).for_each(|note| events(Event::Note(note)));
         warnings.iter().for_each(|warning| events(Event::Warning(warning)));
         Ok(())
     }

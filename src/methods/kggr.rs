@@ -61,6 +61,10 @@ impl Settings for KggrRecipe {
     fn follow_reference(&mut self) {
         self.network.follow_reference();
     }
+
+    fn takes_soft_labels(&self) -> bool {
+        true
+    }
 }
 
 /// s_c = ⟨w'_c, o_c⟩ + b_c with o as in SSGRL and w' = W [GGNN₂(W) ; W] + b.

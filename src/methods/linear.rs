@@ -89,6 +89,10 @@ impl Settings for LinearRecipe {
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, _seed: u64, device: &Device) -> Linear {
         Linear::new(self, channels, knowledge.counts.len(), device)
     }
+
+    fn takes_soft_labels(&self) -> bool {
+        true
+    }
 }
 
 /// One linear score a category on the mean of the feature map.
@@ -186,13 +190,13 @@ impl Method for Linear {
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        let labels = train.labels();
+        let (labels, soft) = (train.labels(), train.soft_labels());
         let [_, channels] = self.weight.dims();
         let features = pooled_features(train, channels)?;
         let blocks = train.blocks().unwrap_or_else(|| vec![channels]);
         let ridge = match self.recipe.penalty {
-            Penalty::LeaveOneOut => ridge::fit(&features, &blocks, labels, self.recipe.standardize),
-            Penalty::Fixed => ridge::fit_fixed(&features, &blocks, labels, self.recipe.penalty_factor),
+            Penalty::LeaveOneOut => ridge::fit(&features, &blocks, labels, soft, self.recipe.standardize),
+            Penalty::Fixed => ridge::fit_fixed(&features, &blocks, labels, soft, self.recipe.penalty_factor),
         };
         self.set(&ridge, labels);
         Ok(())
@@ -214,6 +218,7 @@ mod tests {
     use super::*;
     use crate::batch::Input;
     use crate::methods::Reading;
+    use crate::soft_labels::SoftLabels;
     use rand::RngExt;
     use sarb_labels::metrics::evaluate;
     use sarb_labels::random::{Stream, rng};
@@ -223,6 +228,7 @@ mod tests {
         maps: Vec<f32>,
         channels: usize,
         labels: LabelMatrix,
+        soft: SoftLabels,
     }
 
     impl Memory {
@@ -240,6 +246,10 @@ mod tests {
     impl TrainSet for Memory {
         fn labels(&self) -> &LabelMatrix {
             &self.labels
+        }
+
+        fn soft_labels(&self) -> &SoftLabels {
+            &self.soft
         }
 
         fn seed(&self) -> u64 {
@@ -273,7 +283,12 @@ mod tests {
             values.extend(present.map(|present| if present { 1 } else { -1 }));
             values.extend([-1, 0]);
         }
-        Memory { maps, channels: 5, labels: LabelMatrix::from_values(4, &values) }
+        Memory {
+            maps,
+            channels: 5,
+            labels: LabelMatrix::from_values(4, &values),
+            soft: SoftLabels::default(),
+        }
     }
 
     fn trained(train: &Memory) -> Linear {

@@ -75,6 +75,10 @@ impl Settings for MlGcnRecipe {
     fn follow_reference(&mut self) {
         self.output_bias = OutputBias::Zero;
     }
+
+    fn takes_soft_labels(&self) -> bool {
+        true
+    }
 }
 
 /// s = F · H₂ᵀ + b with F the maximum over positions and H₂ = Â LeakyReLU(Â X W₁) W₂.

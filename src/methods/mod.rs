@@ -65,6 +65,7 @@ use crate::methods::knowledge::CategoryKnowledge;
 use crate::methods::mixup::Mixing;
 use crate::methods::torch::TorchHead;
 use crate::onnx::graph::{Graph, Value};
+use crate::soft_labels::SoftLabels;
 use crate::{Error, Result};
 
 /// What can be chosen of a method: the recipe's `[method]` table. The defaults are the published values.
@@ -96,6 +97,11 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// Whether unknown labels alone teach what is not there, as where they count as negative; else a model
     /// without a known negative learns that everything is everywhere.
     fn learns_from_unknown(&self) -> bool {
+        false
+    }
+
+    /// Whether its loss has a form for labels that are only probable; see [`Batch::targets`].
+    fn takes_soft_labels(&self) -> bool {
         false
     }
 
@@ -188,6 +194,11 @@ pub trait TrainSet {
     /// The partial labels, `N × C`.
     fn labels(&self) -> &LabelMatrix;
 
+    /// Probable ones among the unknown.
+    fn soft_labels(&self) -> &SoftLabels {
+        SoftLabels::none()
+    }
+
     /// The run's seed.
     fn seed(&self) -> u64;
 
@@ -215,6 +226,15 @@ pub enum Reading {
         /// The epoch, from 0.
         epoch: usize,
     },
+}
+
+/// The methods that learn from labels that are only probable.
+pub fn soft_label_methods() -> Vec<&'static str> {
+    let takes = |name: &&&str| {
+        let recipe = MethodRecipe::from_settings(name, toml::Table::new());
+        recipe.is_ok_and(|recipe| recipe.takes_soft_labels())
+    };
+    NAMES.iter().filter(takes).copied().collect()
 }
 
 /// The method that every other one is measured against: it takes seconds.
@@ -306,6 +326,11 @@ macro_rules! methods {
             /// See [`Settings::learns_from_unknown`].
             pub fn learns_from_unknown(&self) -> bool {
                 match self { $(Self::$variant(recipe) => recipe.learns_from_unknown()),+ }
+            }
+
+            /// See [`Settings::takes_soft_labels`].
+            pub fn takes_soft_labels(&self) -> bool {
+                match self { $(Self::$variant(recipe) => recipe.takes_soft_labels()),+ }
             }
 
             /// See [`Settings::is_measured_by_bce`].

@@ -55,6 +55,10 @@ impl Settings for SarbRecipe {
     fn follow_reference(&mut self) {
         self.follow_reference();
     }
+
+    fn takes_soft_labels(&self) -> bool {
+        true
+    }
 }
 
 /// SSGRL trained with blended branches.
@@ -126,18 +130,20 @@ impl Sarb {
     pub(super) fn supervised(
         &self,
         representations: Tensor<3>,
-        labels: &LabelMatrix,
+        batch: &Batch,
         epoch: usize,
         draw: &PrototypeDraw,
         normalization: Normalization,
         drops: &mut impl Rng,
     ) -> Losses {
-        let branches = self.branches(&representations, labels, epoch, draw);
+        let branches = self.branches(&representations, &batch.labels, epoch, draw);
         let states = shared_by(&representations, branches.iter().map(|branch| &branch.blended));
         let logits = self.network.classify_dropped(&states, drops);
-        let logits = logits.split(labels.images(), 0);
+        let logits = logits.split(batch.labels.images(), 0);
         branches.into_iter().zip(logits).fold(Losses::default(), |losses, (branch, logits)| {
-            let loss = partial_bce(logits, branch.blended.targets, normalization);
+            // A blended label has its share as target, whatever was probable before.
+            let targets = batch.soft.beside(branch.blended.targets);
+            let loss = partial_bce(logits, targets, normalization);
             losses.with(branch.name, branch.weight, loss)
         })
     }
@@ -257,7 +263,7 @@ impl Method for Sarb {
         let draw = self.draw(labels, seen_in, at);
         let losses = {
             let clean = representations.clone();
-            self.supervised(clean, labels, at.epoch, &draw, normalization, &mut drops)
+            self.supervised(clean, batch, at.epoch, &draw, normalization, &mut drops)
         };
         if self.recipe.contrastive_weight == 0.0 {
             return losses;

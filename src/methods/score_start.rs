@@ -39,7 +39,7 @@ impl Ssgrl {
         let [channels, dim] = self.reduce.weight.dims();
         self.check_width()?;
         let features = pooled_features(train, channels)?;
-        let ridge = ridge::fit(&features, &[channels], train.labels(), false);
+        let ridge = ridge::fit(&features, &[channels], train.labels(), train.soft_labels(), false);
         let Calibrated { weight: directions, bias: intercepts, .. } = calibrated(&ridge, train.labels());
         let count = dim.saturating_sub(self.categories());
         let mut components = ridge::principal_components(&features, channels, count).components;

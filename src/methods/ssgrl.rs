@@ -54,6 +54,10 @@ impl Settings for SsgrlRecipe {
     fn follow_reference(&mut self) {
         self.network.follow_reference();
     }
+
+    fn takes_soft_labels(&self) -> bool {
+        true
+    }
 }
 
 /// How a feature map becomes one representation per category.

@@ -50,10 +50,14 @@ pub fn left_out(
             format!("more than --skip-broken allows: {} % of them, not {} %", percent(share), percent(most));
         return Err(named(&broken, all, &more));
     }
+    Ok((annotations.select(&whole(&broken, all)), broken))
+}
+
+/// Rows of `all` that can be read.
+pub fn whole(broken: &[Broken], all: usize) -> Vec<usize> {
     let mut whole = vec![true; all];
     broken.iter().for_each(|broken| whole[broken.row] = false);
-    let rows: Vec<usize> = (0..all).filter(|&row| whole[row]).collect();
-    Ok((annotations.select(&rows), broken))
+    (0..all).filter(|&row| whole[row]).collect()
 }
 
 /// What is said of a training that failed at one image that cannot be read: all such images.

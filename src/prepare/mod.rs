@@ -2,10 +2,12 @@
 //! validation split is taken, the backbone is loaded, and where it is wholly frozen its maps are computed once.
 
 pub mod broken;
+pub mod filled;
 mod positives_only;
 mod told;
 pub mod val_file;
 
+pub use filled::known_labels;
 pub use told::told;
 
 use std::path::PathBuf;
@@ -27,8 +29,10 @@ use crate::loader::mixing::{MixedImages, MixtureDraw};
 use crate::loader::{Examples, ImageFiles};
 use crate::methods::mixup::Mixing;
 use crate::prepare::broken::Broken;
-use crate::recipe::{DataRecipe, Recipe, Select};
+use crate::prepare::filled::Known;
+use crate::recipe::{Recipe, Select};
 use crate::run::ValOrigin;
+use crate::soft_labels::SoftLabels;
 use crate::{Error, Result};
 
 /// What a training reads.
@@ -37,6 +41,10 @@ pub struct Prepared {
     pub categories: Categories,
     /// The training file with the partial labels: all that is ever seen of them.
     pub annotations: Annotations,
+    /// Probable ones among the unknown labels.
+    pub soft: SoftLabels,
+    /// Whether labels that a run filled in are learned from, known or soft.
+    pub learns_from_filled: bool,
     /// Rows to train on.
     pub rows: Vec<usize>,
     /// The images that validate, those of `val.csv` or those held out; none where the test set selects.
@@ -86,14 +94,20 @@ pub fn prepare(
     needs_no_weights(recipe, inputs)?;
     selectable(recipe, inputs)?;
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
-    annotations.labels = known_labels(&annotations, &recipe.data)?;
+    let mut known = Known::of(&annotations, recipe)?;
+    let images = annotations.images.len();
+    annotations.labels = known.labels.clone();
     let (annotations, skipped) = broken::left_out(annotations, inputs, cancel)?;
+    if !skipped.is_empty() {
+        known = known.select(&broken::whole(&skipped, images));
+    }
     let (val, skipped_val) = val_file::open_whole(recipe, inputs, &annotations, cancel)?;
     let (rows, held_out) = annotations.split_validation(recipe.data.validation.held_out(), recipe.seed);
     few_enough_for_a_graph(recipe, annotations.categories.len())?;
     let words = word_vectors(inputs, &annotations)?;
     let (mut notes, mut warnings) =
         told(recipe, inputs, &annotations, words.as_ref(), val.as_ref(), held_out.len())?;
+    notes.extend(known.note.clone());
     let categories = Categories::new(
         annotations.categories.clone(),
         words,
@@ -101,7 +115,7 @@ pub fn prepare(
         recipe.data.cooccurrence,
     );
 
-    let fingerprint = fingerprint(&annotations);
+    let fingerprint = known.fingerprint(&annotations);
     if inputs.features.is_none()
         && recipe.backbone.freeze == Freeze::All
         && recipe.data.augment
@@ -146,7 +160,7 @@ pub fn prepare(
         }
         (_, None) => Selection {
             examples: opened.examples.clone(),
-            labels: annotations.labels.select(&held_out),
+            labels: known.given().select(&held_out),
             rows: held_out.clone(),
         },
     };
@@ -162,9 +176,12 @@ pub fn prepare(
         ));
     }
     let val_file = val.as_ref().map(|val| val_file::origin(val, inputs)).transpose()?;
-    let validation = val.or_else(|| (!held_out.is_empty()).then(|| annotations.select(&held_out)));
+    let given = || Annotations { labels: known.given().select(&held_out), ..annotations.select(&held_out) };
+    let validation = val.or_else(|| (!held_out.is_empty()).then(given));
     Ok(Prepared {
         skipped: [skipped, skipped_val].concat(),
+        learns_from_filled: known.learns_from_filled(),
+        soft: known.soft,
         categories,
         annotations,
         rows,
@@ -201,23 +218,6 @@ pub fn needs_no_weights(recipe: &Recipe, inputs: &Inputs) -> Result<()> {
             file.display()
         ))),
         _ => Ok(()),
-    }
-}
-
-/// The labels that stay known.
-///
-/// # Errors
-/// [`Error::Data`] if no positive one does.
-pub fn known_labels(annotations: &Annotations, recipe: &DataRecipe) -> Result<LabelMatrix> {
-    let labels = annotations.labels.hide(recipe.known, recipe.mask_seed);
-    match labels.count(Label::Positive) {
-        0 => Err(Error::Data(format!(
-            "{}: no known positive label is left of {} images; raise data.known ({}) or label more",
-            annotations.source.display(),
-            labels.images(),
-            recipe.known
-        ))),
-        _ => Ok(labels),
     }
 }
 

@@ -37,6 +37,11 @@ pub const DATA: &[Key] = &[
     ),
     Key::new("mask_seed", Whole(0, u32::MAX as u64), "Seed of the mask that hides them"),
     Key::new(
+        "filled",
+        Word(&["known", "soft", "unknown"]),
+        "What labels are taken for that `sarb labels fill` filled in, those that `train.filled.csv` lists: known ones, probable ones that count with their probability, or unknown ones",
+    ),
+    Key::new(
         "cooccurrence",
         Choice(
             "estimator",

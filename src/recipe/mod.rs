@@ -68,6 +68,8 @@ pub struct DataRecipe {
     pub known: f64,
     /// Seed of the official mask.
     pub mask_seed: u32,
+    /// What labels are taken for that a run filled in, those that `train.filled.csv` lists beside `train.csv`.
+    pub filled: Filled,
     /// How the co-occurrence graph is estimated from the known labels.
     pub cooccurrence: Cooccurrence,
     /// What the best epoch is selected on: `"val.csv"` of the data folder, a share in [0, 1) of the partially
@@ -84,12 +86,26 @@ impl Default for DataRecipe {
         Self {
             known: 1.0,
             mask_seed: 0,
+            filled: Filled::default(),
             cooccurrence: Cooccurrence::default(),
             validation: Validation::Auto,
             size_px: 448,
             augment: true,
         }
     }
+}
+
+/// What labels are taken for that a run filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filled {
+    /// Known ones, in training; they do not validate.
+    #[default]
+    Known,
+    /// As probable as they were when they were filled in ([`crate::soft_labels`]).
+    Soft,
+    /// Unknown ones.
+    Unknown,
 }
 
 /// The backbone and how much of it is trained.

@@ -47,7 +47,8 @@ pub(super) fn check(cells: &[Measured]) -> Result<()> {
 fn ingredients(cell: &Measured) -> Result<Vec<Ingredient>> {
     let (info, recipe) = (&cell.info, cell.run.recipe()?);
     let (made_of, val) = (cell.made_of.as_ref(), info.val_file.as_ref());
-    let mask = format!("{} {}", recipe.data.known, recipe.data.mask_seed);
+    let data = &recipe.data;
+    let mask = format!("{} {} {:?}", data.known, data.mask_seed, data.filled);
     let backbone = format!("{:?}", recipe.backbone);
     let maps = match &info.maps {
         MapOrigin::Frozen(key) | MapOrigin::Onnx { key, .. } => Some(key.as_str()),

@@ -18,6 +18,8 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, Par, Side};
 use sarb_labels::LabelMatrix;
 
+use crate::soft_labels::SoftLabels;
+
 use super::centered::{Centered, Table, single};
 use super::{CategoryFit, Group, MIN_FREEDOM, Ridge, Targets, groups};
 
@@ -27,22 +29,28 @@ const ROUNDING: f64 = 1e-4;
 const MOST_SHARED: usize = 20_000;
 
 /// Fits all categories to `features`, `N × F` row by row, finite, at `factor` times the mean squared length of each
-/// category's centered known rows. The features are in blocks of the widths `blocks`, which are scaled to the
+/// category's centered rows, known ones and probable ones of `soft`. The features are in blocks of the widths `blocks`, which are scaled to the
 /// same total variance.
 ///
 /// # Panics
 /// If `features` are not one row of all blocks for every image of `labels`.
-pub fn fit_fixed(features: &[f32], blocks: &[usize], labels: &LabelMatrix, factor: f64) -> Ridge {
+pub fn fit_fixed(
+    features: &[f32],
+    blocks: &[usize],
+    labels: &LabelMatrix,
+    soft: &SoftLabels,
+    factor: f64,
+) -> Ridge {
     let table = Table::new(features, blocks, labels.images(), false);
     let mut ridge = Ridge::of_priors(labels, table.dim());
-    let groups = groups(labels);
+    let groups = groups(labels, soft);
     let by_rows = groups.iter().any(|group| group.rows.len() <= table.dim());
     let all: Vec<usize> = (0..labels.images()).collect();
     let products = (by_rows && all.len() <= MOST_SHARED)
         .then(|| Centered::new(&table, &all, Par::rayon(0)).row_products());
     for group in &groups {
         let x = Centered::new(&table, &group.rows, Par::rayon(0));
-        let targets = Targets::new(group, labels);
+        let targets = Targets::new(group, labels, soft);
         let solved = if group.rows.len() <= table.dim() {
             Solved::by_rows(&x, &targets, products.as_ref(), factor)
         } else {
@@ -118,7 +126,7 @@ impl Solved {
 
     fn fits(&self, group: &Group, x: &Centered, targets: &Targets, table: &Table) -> Vec<CategoryFit> {
         let fit = |(place, &category): (usize, &usize)| {
-            let loo_scores = (0..group.rows.len()).map(|row| {
+            let loo_scores = targets.known_rows(place).map(|row| {
                 let target = targets.means[place] + targets.centered[(row, place)];
                 (target - self.residuals[(row, place)] / self.freedom[row]) as f32
             });

@@ -23,6 +23,8 @@ use faer::{Mat, Par};
 use rayon::prelude::*;
 use sarb_labels::{Label, LabelMatrix};
 
+use crate::soft_labels::SoftLabels;
+
 use self::centered::{Centered, Table};
 use self::spectrum::Spectrum;
 
@@ -50,7 +52,8 @@ pub struct Ridge {
     pub loo_scores: Vec<Vec<f32>>,
 }
 
-/// Fits a category at a time to `features`, `N × F` row by row, finite, over the known cells of `labels`. The
+/// Fits a category at a time to `features`, `N × F` row by row, finite, over the known cells of `labels` and the
+/// probable ones of `soft`, whose targets are 2p − 1; what is chosen is chosen by the known ones. The
 /// features are in blocks of the widths `blocks`, which are scaled to the same total variance.
 ///
 /// With `standardize` every feature is divided by its standard deviation over all rows before the
@@ -58,14 +61,20 @@ pub struct Ridge {
 ///
 /// # Panics
 /// If `features` are not one row of all blocks for every image of `labels`.
-pub fn fit(features: &[f32], blocks: &[usize], labels: &LabelMatrix, standardize: bool) -> Ridge {
+pub fn fit(
+    features: &[f32],
+    blocks: &[usize],
+    labels: &LabelMatrix,
+    soft: &SoftLabels,
+    standardize: bool,
+) -> Ridge {
     let table = Table::new(features, blocks, labels.images(), standardize);
     let mut ridge = Ridge::of_priors(labels, table.dim());
-    let groups = groups(labels);
+    let groups = groups(labels, soft);
     // One decomposition uses all cores for its products; many are better one a core.
     let par = if groups.len() < rayon::current_num_threads() { Par::rayon(0) } else { Par::Seq };
     let fitted: Vec<Vec<CategoryFit>> =
-        groups.par_iter().map(|group| group.fit(&table, labels, par)).collect();
+        groups.par_iter().map(|group| group.fit(&table, labels, soft, par)).collect();
     fitted.into_iter().for_each(|fits| ridge.take(fits));
     ridge
 }
@@ -94,20 +103,21 @@ impl Ridge {
     }
 }
 
-/// Categories that are known in the same rows.
+/// Categories that are known or probable in the same rows.
 struct Group {
     rows: Vec<usize>,
     categories: Vec<usize>,
 }
 
-/// Categories that have known positives and negatives, together where they share their known rows.
-fn groups(labels: &LabelMatrix) -> Vec<Group> {
+/// Categories that have known positives and negatives, together where they share their rows.
+fn groups(labels: &LabelMatrix, soft: &SoftLabels) -> Vec<Group> {
     let counts = labels.counts();
     let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for (category, &(positives, known)) in counts.iter().enumerate() {
         if 0 < positives && positives < known {
             let labels = labels.column(category).enumerate();
-            let rows = labels.filter(|(_, label)| *label != Label::Unknown).map(|(row, _)| row);
+            let is_told = |row, label| label != Label::Unknown || soft.get(row, category).is_some();
+            let rows = labels.filter(|(row, label)| is_told(*row, *label)).map(|(row, _)| row);
             groups.entry(rows.collect()).or_default().push(category);
         }
     }
@@ -143,9 +153,9 @@ impl CategoryFit {
 }
 
 impl Group {
-    fn fit(&self, table: &Table, labels: &LabelMatrix, par: Par) -> Vec<CategoryFit> {
+    fn fit(&self, table: &Table, labels: &LabelMatrix, soft: &SoftLabels, par: Par) -> Vec<CategoryFit> {
         let x = Centered::new(table, &self.rows, par);
-        let targets = Targets::new(self, labels);
+        let targets = Targets::new(self, labels, soft);
         let spectrum = Spectrum::new(&x);
         let lambdas = spectrum.penalties(HALF_DECADES);
         let loo = LeaveOneOut::new(&x, &spectrum, &targets, &lambdas);
@@ -159,7 +169,7 @@ impl Group {
         (self.categories.iter().enumerate())
             .map(|(place, &category)| {
                 let target_mean = targets.means[place];
-                let loo_scores = (0..self.rows.len()).map(|row| {
+                let loo_scores = targets.known_rows(place).map(|row| {
                     let target = targets.centered[(row, place)];
                     let residual = target - f64::from(fitted[(row, place)]);
                     (target_mean + target - residual / loo.freedom(row, chosen[place])) as f32
@@ -172,16 +182,25 @@ impl Group {
     }
 }
 
-/// The targets ±1 of a group's rows, `n × c`, minus their means.
+/// The targets ±1 or 2p − 1 of a group's rows, `n × c`, minus their means.
 struct Targets {
     centered: Mat<f64>,
     means: Vec<f64>,
+    /// Whether the label is known, `c` times `n`.
+    known: Vec<Vec<bool>>,
 }
 
 impl Targets {
-    fn new(group: &Group, labels: &LabelMatrix) -> Self {
+    fn new(group: &Group, labels: &LabelMatrix, soft: &SoftLabels) -> Self {
+        let mut known = vec![vec![false; group.rows.len()]; group.categories.len()];
         let mut centered = Mat::from_fn(group.rows.len(), group.categories.len(), |row, place| {
-            f64::from(labels.get(group.rows[row], group.categories[place]) as i8)
+            let (image, category) = (group.rows[row], group.categories[place]);
+            let label = labels.get(image, category);
+            known[place][row] = label != Label::Unknown;
+            match soft.get(image, category) {
+                Some(p) if label == Label::Unknown => 2.0 * f64::from(p) - 1.0,
+                _ => f64::from(label as i8),
+            }
         });
         let means = (0..centered.ncols()).map(|place| {
             let mean = centered.col_as_slice(place).iter().sum::<f64>() / group.rows.len() as f64;
@@ -189,7 +208,12 @@ impl Targets {
             mean
         });
         let means = means.collect();
-        Self { centered, means }
+        Self { centered, means, known }
+    }
+
+    /// The rows of a category whose label is known.
+    fn known_rows(&self, place: usize) -> impl Iterator<Item = usize> + '_ {
+        self.known[place].iter().enumerate().filter_map(|(row, known)| known.then_some(row))
     }
 }
 
@@ -199,7 +223,7 @@ struct LeaveOneOut {
     projected: Mat<f64>,
     /// Leverages without the intercept's 1/n, `n × L`.
     leverages: Mat<f32>,
-    /// Squared leave-one-out errors, `[c][L]`.
+    /// Squared leave-one-out errors of the known rows, `[c][L]`.
     errors: Vec<Vec<f64>>,
 }
 
@@ -224,7 +248,8 @@ impl LeaveOneOut {
             for column in 0..places * count {
                 let (place, penalty) = (column / count, column % count);
                 let fitted = fitted.col_as_slice(column).iter();
-                let errors = rows.clone().zip(fitted).map(|(row, &fitted)| {
+                let known = |row: &(usize, &f32)| targets.known[place][row.0];
+                let errors = rows.clone().zip(fitted).filter(known).map(|(row, &fitted)| {
                     let residual = targets.centered[(row, place)] - f64::from(fitted);
                     (residual / loo.freedom(row, penalty)).powi(2)
                 });

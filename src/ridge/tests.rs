@@ -100,7 +100,7 @@ fn equals_the_direct_solution_and_brute_force_leave_one_out() {
     // More rows than features, as many, and fewer. Tolerance: the products are in single precision.
     for (seed, n, dim) in [(0, 60, 5), (1, 40, 20), (2, 16, 12), (3, 24, 30)] {
         let (features, labels) = random_data(seed, n, dim, 3, 0.7);
-        let ridge = fit(&features, &[dim], &labels, false);
+        let ridge = fit(&features, &[dim], &labels, SoftLabels::none(), false);
         for category in 0..3 {
             let (rows, targets) = known(&features, dim, &labels, category);
             let lambda = ridge.lambdas[category];
@@ -126,7 +126,7 @@ fn equals_the_direct_solution_and_brute_force_leave_one_out() {
 fn the_penalty_has_the_smallest_leave_one_out_error_of_its_neighbors() {
     for (seed, n, dim) in [(5, 60, 5), (6, 20, 12)] {
         let (features, labels) = random_data(seed, n, dim, 2, 0.9);
-        let ridge = fit(&features, &[dim], &labels, false);
+        let ridge = fit(&features, &[dim], &labels, SoftLabels::none(), false);
         for category in 0..2 {
             let (rows, targets) = known(&features, dim, &labels, category);
             let error = |lambda: f64| squared_error(&leave_one_out(&rows, &targets, lambda), &targets);
@@ -156,7 +156,7 @@ fn separable_categories_reach_map_one() {
     let values: Vec<i8> =
         features.chunks(dim).flat_map(|row| [row[0], row[3]].map(|x| if x > 0.4 { 1 } else { -1 })).collect();
     let labels = LabelMatrix::from_values(2, &values);
-    let ridge = fit(&features, &[dim], &labels, false);
+    let ridge = fit(&features, &[dim], &labels, SoftLabels::none(), false);
     let names = ["a".to_owned(), "b".to_owned()];
     let scores = evaluate(&ridge.scores(&features), &labels, &names, 0.0).unwrap();
     assert_eq!(scores.map, 1.0);
@@ -166,10 +166,10 @@ fn separable_categories_reach_map_one() {
 #[test]
 fn categories_that_share_their_known_rows_do_not_change_each_other() {
     let (features, labels) = random_data(11, 50, 6, 4, 1.0);
-    let together = fit(&features, &[6], &labels, true);
+    let together = fit(&features, &[6], &labels, SoftLabels::none(), true);
     for category in 0..4 {
         let values: Vec<i8> = labels.column(category).map(|label| label as i8).collect();
-        let alone = fit(&features, &[6], &LabelMatrix::from_values(1, &values), true);
+        let alone = fit(&features, &[6], &LabelMatrix::from_values(1, &values), SoftLabels::none(), true);
         let weights = &together.weights[category * 6..(category + 1) * 6];
         assert!(weights.iter().zip(&alone.weights).all(|(a, b)| (a - b).abs() < 1e-6));
         assert_eq!(together.lambdas[category], alone.lambdas[0]);
@@ -181,11 +181,11 @@ fn standardizing_ignores_the_unit_of_a_feature() {
     let (features, labels) = random_data(12, 80, 5, 2, 0.8);
     let rescaled: Vec<f32> =
         features.iter().enumerate().map(|(i, x)| if i % 5 == 2 { x * 1000.0 } else { *x }).collect();
-    let expected = fit(&features, &[5], &labels, true).scores(&features);
+    let expected = fit(&features, &[5], &labels, SoftLabels::none(), true).scores(&features);
     let difference =
         |scores: Vec<f32>| scores.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(difference(fit(&rescaled, &[5], &labels, true).scores(&rescaled)) < 1e-3);
-    assert!(difference(fit(&rescaled, &[5], &labels, false).scores(&rescaled)) > 1e-2);
+    assert!(difference(fit(&rescaled, &[5], &labels, SoftLabels::none(), true).scores(&rescaled)) < 1e-3);
+    assert!(difference(fit(&rescaled, &[5], &labels, SoftLabels::none(), false).scores(&rescaled)) > 1e-2);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn the_number_of_threads_changes_nothing() {
         let (features, labels) = random_data(13, n, dim, 5, 0.6);
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| fit(&features, &[dim], &labels, false))
+            pool.install(|| fit(&features, &[dim], &labels, SoftLabels::none(), false))
         };
         let one = with(1);
         assert_eq!(one, with(2));
@@ -208,7 +208,7 @@ fn degenerate_data_stays_finite() {
         let labels = LabelMatrix::from_values(categories, values);
         let mut last = None;
         for standardize in [false, true] {
-            let ridge = fit(features, &[dim], &labels, standardize);
+            let ridge = fit(features, &[dim], &labels, SoftLabels::none(), standardize);
             let numbers =
                 ridge.weights.iter().chain(&ridge.intercepts).chain(ridge.loo_scores.iter().flatten());
             assert!(numbers.copied().all(f32::is_finite), "{ridge:?}");
@@ -236,7 +236,7 @@ fn degenerate_data_stays_finite() {
     for unit in [1e-35, 1e-25, 1e25] {
         finite(&[unit, 2.0 * unit, -unit, 3.0 * unit, unit, unit], 2, 1, &[1, -1, 1]);
     }
-    let none = fit(&[], &[4], &LabelMatrix::unknown(0, 2), false);
+    let none = fit(&[], &[4], &LabelMatrix::unknown(0, 2), SoftLabels::none(), false);
     assert_eq!((none.weights, none.intercepts), (vec![0.0; 8], vec![0.0; 2]));
 }
 
@@ -246,7 +246,7 @@ fn time_of_coco18() {
     for known in [0.1, 0.5, 0.9, 1.0] {
         let (features, labels) = random_data(0, 8000, 1280, 18, known);
         let start = std::time::Instant::now();
-        let ridge = fit(&features, &[1280], &labels, false);
+        let ridge = fit(&features, &[1280], &labels, SoftLabels::none(), false);
         println!("known {known}: {:?}, λ {:?}", start.elapsed(), &ridge.lambdas[..4]);
     }
 }
@@ -270,7 +270,7 @@ fn direct_fixed(
 fn a_fixed_penalty_equals_the_normal_equations_by_rows_and_by_features() {
     for (n, dim, known_share) in [(40, 60, 0.7), (60, 12, 0.7)] {
         let (features, labels) = random_data(3, n, dim, 1, known_share);
-        let ridge = fit_fixed(&features, &[dim], &labels, 0.05);
+        let ridge = fit_fixed(&features, &[dim], &labels, SoftLabels::none(), 0.05);
         let (lambda, expected, loo) = direct_fixed(&features, dim, &labels, 0.05);
         assert!((ridge.lambdas[0] / lambda - 1.0).abs() < 1e-4, "{} is not {lambda}", ridge.lambdas[0]);
         let found: Vec<f32> = ridge.weights.iter().chain(&ridge.intercepts).copied().collect();
@@ -295,10 +295,11 @@ fn blocks_count_alike_whatever_their_scale() {
         features.chunks(9).flat_map(|it| -> Vec<f32> { row(it) }).collect()
     };
     let (small, large) = (scale(1e-2), scale(1e2));
-    let scores = |features: &[f32]| fit_fixed(features, &[3, 6], &labels, 2.0).scores(features);
+    let scores =
+        |features: &[f32]| fit_fixed(features, &[3, 6], &labels, SoftLabels::none(), 2.0).scores(features);
     let gap = scores(&small).iter().zip(scores(&large)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(gap < 1e-3, "{gap}");
-    let one = fit_fixed(&small, &[9], &labels, 2.0).scores(&small);
+    let one = fit_fixed(&small, &[9], &labels, SoftLabels::none(), 2.0).scores(&small);
     let gap = one.iter().zip(scores(&small)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(gap > 1e-2, "in one block the small features hardly count: {gap}");
 }
@@ -324,7 +325,7 @@ fn a_fixed_penalty_survives_known_rows_that_are_all_alike() {
         })
         .collect();
     assert_eq!(labels.images(), values.len());
-    let ridge = fit_fixed(&alike, &[200], &LabelMatrix::from_values(1, &values), 2.0);
+    let ridge = fit_fixed(&alike, &[200], &LabelMatrix::from_values(1, &values), SoftLabels::none(), 2.0);
     assert!(ridge.weights.iter().all(|weight| weight.abs() < 1e-2), "there is nothing to tell them by");
     // What rounding may leave: 1e-4 of the squared length of a row.
     let mean =
@@ -341,7 +342,7 @@ fn a_fixed_penalty_survives_known_rows_that_are_all_alike() {
 #[test]
 fn a_fixed_penalty_leaves_categories_without_both_labels_at_their_prior() {
     let labels = LabelMatrix::from_values(3, &[1, 0, 1, 1, 0, -1, 1, 0, -1]);
-    let ridge = fit_fixed(&[0.5, 0.5, 0.5], &[1], &labels, 2.0);
+    let ridge = fit_fixed(&[0.5, 0.5, 0.5], &[1], &labels, SoftLabels::none(), 2.0);
     assert_eq!(ridge.weights, [0.0; 3], "a constant feature says nothing");
     let prior = |positive: f32, known: f32| 2.0 * (positive + 1.0) / (known + 2.0) - 1.0;
     assert_eq!(ridge.intercepts[..2], [prior(3.0, 3.0), prior(0.0, 0.0)]);
@@ -349,4 +350,50 @@ fn a_fixed_penalty_leaves_categories_without_both_labels_at_their_prior() {
         (ridge.intercepts[2] - -1.0 / 3.0).abs() < 1e-6
             && ridge.loo_scores[2].iter().all(|it| it.is_finite())
     );
+}
+
+#[test]
+fn a_probable_label_is_fitted_as_its_expected_target() {
+    let (n, dim, lambda_factor) = (30, 4, 0.7);
+    let (features, labels) = random_data(21, n, dim, 1, 0.6);
+    let mut values: Vec<i8> = labels.column(0).map(|label| label as i8).collect();
+    values[..3].copy_from_slice(&[1, -1, 0]);
+    let labels = LabelMatrix::from_values(1, &values);
+    let unknown: Vec<usize> = (0..n).filter(|&row| values[row] == 0).collect();
+    let probabilities = |row: usize| 0.1 + 0.8 * row as f32 / n as f32;
+    let soft = SoftLabels::new(n, unknown.iter().map(|&row| (row, 0, probabilities(row))).collect());
+    let target = |row: usize| match values[row] {
+        0 => 2.0 * f64::from(probabilities(row)) - 1.0,
+        label => f64::from(label),
+    };
+    let rows: Vec<Vec<f64>> =
+        features.chunks_exact(dim).map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
+    let targets: Vec<f64> = (0..n).map(target).collect();
+    let known: Vec<usize> = (0..n).filter(|&row| values[row] != 0).collect();
+    for ridge in [
+        fit(&features, &[dim], &labels, &soft, false),
+        fit_fixed(&features, &[dim], &labels, &soft, lambda_factor),
+    ] {
+        let lambda = ridge.lambdas[0];
+        let solution = direct(&rows, &targets, lambda);
+        assert!((f64::from(ridge.intercepts[0]) - solution[dim]).abs() < 1e-3, "{ridge:?}");
+        let close = |(own, other): (&f32, &f64)| (f64::from(*own) - other).abs() < 1e-4;
+        assert!(ridge.weights.iter().zip(&solution).all(close), "{:?} {solution:?}", ridge.weights);
+        // Of the known rows alone there are scores without themselves.
+        let left_out = leave_one_out(&rows, &targets, lambda);
+        assert_eq!(ridge.loo_scores[0].len(), known.len());
+        for (score, &row) in ridge.loo_scores[0].iter().zip(&known) {
+            assert!((f64::from(*score) - left_out[row]).abs() < 1e-3, "{score} {}", left_out[row]);
+        }
+    }
+    // The penalty is the one that is best on what is known.
+    let ridge = fit(&features, &[dim], &labels, &soft, false);
+    let error = |lambda: f64| -> f64 {
+        let left_out = leave_one_out(&rows, &targets, lambda);
+        known.iter().map(|&row| (left_out[row] - targets[row]).powi(2)).sum()
+    };
+    let own = error(ridge.lambdas[0]);
+    let half_decade = 10f64.sqrt();
+    assert!(own <= error(ridge.lambdas[0] * half_decade) * 1.0001);
+    assert!(own <= error(ridge.lambdas[0] / half_decade) * 1.0001);
 }

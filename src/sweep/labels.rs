@@ -7,8 +7,9 @@ use sarb_labels::{Annotations, Split, dataset};
 
 use super::state::Sweep;
 use crate::inputs::Inputs;
-use crate::prepare::{fingerprint, known_labels, val_file};
-use crate::recipe::{Recipe, Validation};
+use crate::prepare::filled::Known;
+use crate::prepare::val_file;
+use crate::recipe::{Filled, Recipe, Validation};
 use crate::run::{Run, RunInfo, ValOrigin};
 use crate::{Error, Result};
 
@@ -53,8 +54,9 @@ impl Sweep {
 struct Now<'a> {
     inputs: &'a Inputs,
     train: Annotations,
-    /// Fingerprints of what stays known of `train.csv`, by known proportion and seed of the mask.
-    known: HashMap<(u64, u32), String>,
+    /// Fingerprints of what stays known of `train.csv`, by known proportion, seed of the mask and what filled labels are
+    /// taken for.
+    known: HashMap<(u64, u32, Filled), String>,
     val: Option<ValOrigin>,
 }
 
@@ -109,12 +111,11 @@ impl<'a> Now<'a> {
 
     /// The fingerprint of what a recipe leaves known.
     fn known(&mut self, recipe: &Recipe) -> Result<String> {
-        let mask = (recipe.data.known.to_bits(), recipe.data.mask_seed);
+        let mask = (recipe.data.known.to_bits(), recipe.data.mask_seed, recipe.data.filled);
         if let Some(known) = self.known.get(&mask) {
             return Ok(known.clone());
         }
-        let labels = known_labels(&self.train, &recipe.data)?;
-        let known = fingerprint(&Annotations { labels, ..self.train.clone() });
+        let known = Known::of(&self.train, recipe)?.fingerprint(&self.train);
         self.known.insert(mask, known.clone());
         Ok(known)
     }

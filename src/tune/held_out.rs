@@ -11,7 +11,7 @@ use sarb_labels::{Annotations, Split, dataset, stratified};
 
 use crate::data_part::save;
 use crate::inputs::Inputs;
-use crate::prepare::{known_labels, val_file};
+use crate::prepare::{filled, known_labels, val_file};
 use crate::recipe::Recipe;
 use crate::{Error, Result};
 
@@ -33,7 +33,8 @@ impl Parts {
     /// labels says.
     pub fn new(data: &Path, recipe: &Recipe, share: f64, seed: u64) -> Result<Self> {
         let mut all = dataset::open_split(data, Split::Train)?;
-        all.labels = known_labels(&all, &recipe.data)?;
+        filled::refuse(&all, recipe, "tune")?;
+        all.labels = known_labels(&all, recipe)?;
         let mut parts = stratified::split(&all.labels, &[1.0 - share, share], seed);
         let held_out = parts.pop().expect("two shares");
         let parts = Self { train: parts.pop().expect("two shares"), held_out, all };

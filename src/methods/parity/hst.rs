@@ -53,7 +53,7 @@ fn pairs(hst: &mut Hst) -> &mut PairHead {
 fn losses(hst: &Hst, fixture: &Fixture, epoch: usize, device: &Device) -> Losses {
     let (labels, maps) = (fixture.labels("target"), maps(fixture, device));
     let indices = (0..labels.images()).collect();
-    let batch = Batch { input: Input::Maps(maps.clone()), labels, indices, mixture: None };
+    let batch = Batch { input: Input::Maps(maps.clone()), labels, indices, ..Batch::empty() };
     let at = Progress { seed: 0, epoch, step: 0, steps: 1 };
     hst.loss(maps, &batch, Normalization::Supervised, at)
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use sarb_labels::random::{Stream, rng};
 
 use super::{GradientCheck, channels, knowledge, load_network, maps, network_recipe};
-use crate::batch::Losses;
+use crate::batch::{Batch, Losses};
 use crate::fixture::{Fixture, assert_close};
 use crate::kernels::shared_states::SharedStates;
 use crate::loss::normalization::Normalization;
@@ -59,8 +59,9 @@ fn draw(fixture: &Fixture) -> PrototypeDraw {
 fn losses(sarb: &Sarb, fixture: &Fixture, device: &Device) -> Losses {
     let representations = sarb.network.represent(maps(fixture, device));
     let mut unused = rng(0, Stream::Dropout, 0, 0);
-    let (labels, draw) = (fixture.labels("target"), draw(fixture));
-    sarb.supervised(representations, &labels, 0, &draw, Normalization::Supervised, &mut unused)
+    let batch = Batch { labels: fixture.labels("target"), ..Batch::empty() };
+    let draw = draw(fixture);
+    sarb.supervised(representations, &batch, 0, &draw, Normalization::Supervised, &mut unused)
 }
 
 #[test]

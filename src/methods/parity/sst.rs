@@ -54,7 +54,7 @@ fn losses(sst: &Sst, fixture: &Fixture, epoch: usize, device: &Device) -> Losses
     let labels: LabelMatrix = fixture.labels("target");
     let maps = maps(fixture, device);
     let indices = (0..labels.images()).collect();
-    let batch = Batch { input: Input::Maps(maps.clone()), labels, indices, mixture: None };
+    let batch = Batch { input: Input::Maps(maps.clone()), labels, indices, ..Batch::empty() };
     let at = Progress { seed: 0, epoch, step: 0, steps: 1 };
     sst.loss(maps, &batch, Normalization::Supervised, at)
 }

@@ -4,6 +4,8 @@ use super::*;
 use burn::optim::{AdamConfig, GradientsParams};
 use sarb_labels::Label;
 
+use crate::soft_labels::SoftLabels;
+
 fn recipe() -> SarbRecipe {
     SarbRecipe {
         network: small(),
@@ -216,4 +218,21 @@ fn what_says_nothing_of_quadrants_is_refused_beside_them() {
     let mut reference = quadrants;
     reference.follow_reference();
     reference.check().expect("what the official code does with k-means says nothing here");
+}
+
+#[test]
+fn the_loss_of_a_probable_label_is_its_expected_loss() {
+    let model = sarb(&SarbRecipe { contrastive_weight: 0.0, ..recipe() });
+    let maps = maps(2, &Device::flex().autodiff());
+    let loss = |label: i8, soft: &[(usize, usize, f32)]| {
+        let labels = LabelMatrix::from_values(5, &[1, label, 0, 0, -1, 0, 0, 0, 1, 0]);
+        let soft = SoftLabels::new(2, soft.to_vec());
+        let batch = Batch { soft, ..batch(&maps, labels) };
+        let at = Progress { seed: 0, epoch: 0, step: 1, steps: 4 };
+        model.loss(maps.clone(), &batch, Normalization::default(), at).total().into_scalar::<f32>()
+    };
+    let (there, absent, probable) = (loss(1, &[]), loss(-1, &[]), loss(0, &[(0, 1, 0.3)]));
+    assert!((probable - (0.3 * there + 0.7 * absent)).abs() < 1e-5, "{probable}: {there} {absent}");
+    assert!((there - absent).abs() > 0.01, "{there} {absent}");
+    assert_ne!(probable, loss(0, &[]));
 }
