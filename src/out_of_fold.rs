@@ -9,6 +9,7 @@
 //! ```
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use sarb_labels::arrays::npy;
@@ -155,6 +156,70 @@ impl OutOfFold {
     /// [`Error::Missing`] where there are none, with what makes them; [`Error::Incompatible`] if they are of other
     /// labels than the run; what reading the files says.
     pub fn open(run: &Run) -> Result<Self> {
+        let mut whole = None;
+        Self::in_pieces(run, usize::MAX, &mut |piece| {
+            whole = Some(piece);
+            Ok(())
+        })?;
+        Ok(whole.expect("a run has images"))
+    }
+
+    /// Those of some of a run's images.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::Data`] if the run has not so many images.
+    pub fn open_rows(run: &Run, rows: Range<usize>) -> Result<Self> {
+        let (mut first, mut some): (usize, Option<Self>) = (0, None);
+        Self::in_pieces(run, PIECE, &mut |piece| {
+            let here = first..first + piece.annotations.images.len();
+            let own: Vec<usize> =
+                (rows.start.max(here.start)..rows.end.min(here.end)).map(|row| row - first).collect();
+            first = here.end;
+            if !own.is_empty() || some.is_none() {
+                let own = piece.select(&own);
+                match &mut some {
+                    None => some = Some(own),
+                    Some(some) => some.append(own),
+                }
+            }
+            Ok(())
+        })?;
+        let nothing =
+            || Error::Data(format!("{}: it has {first} images, so none of {rows:?}", run.dir().display()));
+        some.filter(|some| some.annotations.images.len() == rows.len()).ok_or_else(nothing)
+    }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        let categories = self.annotations.categories.len();
+        let logits = rows.iter().flat_map(|row| &self.logits[row * categories..(row + 1) * categories]);
+        Self {
+            annotations: self.annotations.select(rows),
+            logits: logits.copied().collect(),
+            how: self.how.clone(),
+            folds: if self.folds.is_empty() {
+                Vec::new()
+            } else {
+                rows.iter().map(|&row| self.folds[row]).collect()
+            },
+            asked: rows.len(),
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        let labels = &other.annotations.labels;
+        (0..labels.images())
+            .for_each(|row| self.annotations.labels.push(&labels.row(row).collect::<Vec<_>>()));
+        self.annotations.images.extend(other.annotations.images);
+        self.logits.extend(other.logits);
+        self.folds.extend(other.folds);
+        self.asked += other.asked;
+    }
+
+    /// Those of a run, `most` images at a time in their order, so that they may be more than fit into memory.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); what `each` says.
+    pub fn in_pieces(run: &Run, most: usize, each: &mut dyn FnMut(Self) -> Result<()>) -> Result<()> {
         let path = |name: &str| run.path(FOLDER).join(name);
         if !Self::is_in(run) {
             return Err(Error::Missing(format!(
@@ -175,14 +240,21 @@ impl OutOfFold {
         for name in [IMAGES, SCORES, FOLDS] {
             about.files.check(&run.path(FOLDER), name)?;
         }
-        let annotations = csv::read(&path(IMAGES))?;
-        let logits = read_scores(&path(SCORES), &annotations)?;
+        let scores = Features::open_all(&path(SCORES))?;
         let folds = match about.how {
-            How::Folds(_) => read_folds(&path(FOLDS), annotations.images.len())?,
+            How::Folds(_) => read_folds(&path(FOLDS), scores.rows())?,
             How::LeaveOneOut => Vec::new(),
         };
-        let asked = annotations.images.len();
-        Ok(Self { annotations, logits, how: about.how, folds, asked })
+        let mut first = 0;
+        csv::in_pieces::<Error>(&path(IMAGES), most, &mut |annotations| {
+            let rows = first..first + annotations.images.len();
+            let logits = read_scores(&scores, &path(SCORES), rows.clone(), &annotations)?;
+            first = rows.end;
+            let folds = if folds.is_empty() { Vec::new() } else { folds[rows].to_vec() };
+            let asked = annotations.images.len();
+            each(Self { annotations, logits, how: about.how.clone(), folds, asked })
+        })?;
+        if first == scores.rows() { Ok(()) } else { Err(other_rows(&scores, &path(SCORES), first)) }
     }
 
     /// The known labels.
@@ -213,9 +285,28 @@ impl OutOfFold {
     }
 }
 
-fn read_scores(path: &Path, annotations: &Annotations) -> Result<Vec<f32>> {
-    let (images, categories) = (annotations.images.len(), annotations.categories.len());
-    let scores = Features::open(path, images)?;
+/// So many images are read at a time where all may be more than fit into memory.
+pub const PIECE: usize = 1 << 16;
+
+fn other_rows(scores: &Features, path: &Path, images: usize) -> Error {
+    let rows = scores.rows();
+    Error::Incompatible(format!(
+        "{}: scores of {rows} images; train.csv beside it has {images}",
+        path.display()
+    ))
+}
+
+/// The scores of some rows, whose images these are.
+fn read_scores(
+    scores: &Features,
+    path: &Path,
+    rows: Range<usize>,
+    annotations: &Annotations,
+) -> Result<Vec<f32>> {
+    let categories = annotations.categories.len();
+    if rows.end > scores.rows() {
+        return Err(other_rows(scores, path, rows.end));
+    }
     if scores.shape() != [categories, 1, 1] {
         return Err(Error::Incompatible(format!(
             "{}: scores of {} categories; train.csv beside it has {categories}",
@@ -223,8 +314,8 @@ fn read_scores(path: &Path, annotations: &Annotations) -> Result<Vec<f32>> {
             scores.shape()[0]
         )));
     }
-    let mut logits = vec![0.0; images * categories];
-    for (row, into) in logits.chunks_exact_mut(categories).enumerate() {
+    let mut logits = vec![0.0; rows.len() * categories];
+    for (row, into) in rows.zip(logits.chunks_exact_mut(categories)) {
         scores.read(row, View::Clean, into)?;
     }
     match logits.iter().find(|logit| !logit.is_finite()) {

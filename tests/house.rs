@@ -310,6 +310,8 @@ fn every_file_that_pages_sources_and_recipes_name_is_there() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let shown = file.strip_prefix(root()).unwrap().display();
+        let is_left = |line: &str| ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark));
+        assert!(!text.lines().any(is_left), "{shown} holds an unfinished merge");
         for outside in ["../shared/", "/work/", "interface.md", "protocol.md", "methods.md", "house.md"] {
             let allowed = outside == "../shared/" && text.contains("SARB_TEST_DATA");
             assert!(allowed || !text.contains(outside), "{shown} refers to {outside}");

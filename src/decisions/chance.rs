@@ -30,15 +30,20 @@ impl KnownShares {
     /// Of a run's training images.
     pub fn of(scores: &OutOfFold, curves: &Curves) -> Self {
         let mut shares = Self::default();
+        shares.add(scores, curves);
+        shares
+    }
+
+    /// Adds those of some images.
+    pub(super) fn add(&mut self, scores: &OutOfFold, curves: &Curves) {
         for row in 0..scores.annotations.images.len() {
             for (category, label) in scores.labels().row(row).enumerate() {
                 let is_likely = curves.categories[category].logit(scores.logit(row, category)) >= 0.0;
-                let [known, all] = if is_likely { &mut shares.likely } else { &mut shares.unlikely };
+                let [known, all] = if is_likely { &mut self.likely } else { &mut self.unlikely };
                 *known += usize::from(label != Label::Unknown);
                 *all += 1;
             }
         }
-        shares
     }
 
     /// The shares, 0…1, where they are there and differ too much for chance.

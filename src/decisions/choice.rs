@@ -37,36 +37,50 @@ pub struct Side {
     pub expected_precision: f64,
 }
 
+/// How many labels lie between each of the [`THRESHOLDS`] and the next, of all categories, on one side.
+#[derive(Debug)]
+pub(super) struct Between {
+    positive: bool,
+    counts: Vec<Above>,
+}
+
+impl Between {
+    /// Of so many categories, none counted yet.
+    pub fn new(categories: usize, positive: bool) -> Self {
+        Self { positive, counts: vec![Above::default(); categories * THRESHOLDS] }
+    }
+
+    /// Counts those of some evidence. The scores lie row by row, and are read so.
+    pub fn add(&mut self, evidence: &Evidence, curves: &Curves) {
+        let scores = evidence.scores;
+        for row in 0..scores.annotations.images.len() {
+            for (category, label) in evidence.row(row, self.positive).enumerate() {
+                let Some(label) = label else { continue };
+                let logit = curves.categories[category].logit(scores.logit(row, category));
+                let Some(last) = last_reached(if self.positive { logit } else { -logit }) else { continue };
+                let above = &mut self.counts[category * THRESHOLDS + last];
+                match label {
+                    Label::Unknown => above.unknown += 1,
+                    known => {
+                        above.known += 1;
+                        above.right += usize::from((known == Label::Positive) == self.positive);
+                    }
+                }
+            }
+        }
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        self.counts.chunks_exact(THRESHOLDS).map(|between| Column::above(between.to_vec())).collect()
+    }
+}
+
 /// The labels of a category that lie above each of the [`THRESHOLDS`].
 struct Column {
     above: Vec<Above>,
 }
 
 impl Column {
-    /// Those of all categories. The scores lie row by row, and are read so.
-    fn of_all(evidence: &Evidence, curves: &Curves, positive: bool) -> Vec<Self> {
-        let scores = evidence.scores;
-        let categories = curves.categories.len();
-        // What lies between a threshold and the next.
-        let mut between = vec![Above::default(); categories * THRESHOLDS];
-        for row in 0..scores.annotations.images.len() {
-            for (category, label) in evidence.row(row, positive).enumerate() {
-                let Some(label) = label else { continue };
-                let logit = curves.categories[category].logit(scores.logit(row, category));
-                let Some(last) = last_reached(if positive { logit } else { -logit }) else { continue };
-                let above = &mut between[category * THRESHOLDS + last];
-                match label {
-                    Label::Unknown => above.unknown += 1,
-                    known => {
-                        above.known += 1;
-                        above.right += usize::from((known == Label::Positive) == positive);
-                    }
-                }
-            }
-        }
-        between.chunks_exact(THRESHOLDS).map(|between| Self::above(between.to_vec())).collect()
-    }
-
     /// From what lies between a threshold and the next.
     fn above(mut above: Vec<Above>) -> Self {
         let mut sum = Above::default();
@@ -152,8 +166,8 @@ impl Chosen {
 /// From the strictest one on, down to the first at which it cannot, or to the last of all. Trying many and taking the
 /// lowest that passes would find one that passes by chance; so there are few steps, none back, and half of the doubt is
 /// kept for choosing.
-pub(super) fn choose(evidence: &Evidence, curves: &Curves, positive: bool, wanted: Wanted) -> Vec<Chosen> {
-    let columns = Column::of_all(evidence, curves, positive);
+pub(super) fn choose(between: &Between, wanted: Wanted) -> Vec<Chosen> {
+    let columns = between.columns();
     let judged: Vec<Judged> = (0..THRESHOLDS)
         .into_par_iter()
         .map(|place| Judged::new(&columns.iter().map(|column| column.above[place]).collect::<Vec<_>>()))

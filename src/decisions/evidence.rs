@@ -1,13 +1,13 @@
 //! What decisions are founded on: the labels that a run knows, if which they are was a matter of chance; otherwise a sample
 //! of its unknown labels that was drawn at random and looked up by a person.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sarb_labels::merging::merge;
 use sarb_labels::text::listed;
 use sarb_labels::{Annotations, Label, LabelMatrix};
 
-use super::probability::{Curves, Known, fit};
+use super::probability::{Curves, Gathered, Measured};
 use crate::out_of_fold::OutOfFold;
 use crate::{Error, Result};
 
@@ -115,49 +115,74 @@ impl<'a> Evidence<'a> {
 
     /// The curves by which the scores become probabilities.
     pub fn curves(&self) -> Curves {
-        fit(&self.by_category())
+        let mut measured = Measured::new(self.scores.annotations.categories.len());
+        self.measure(&mut measured);
+        let mut gathered = Gathered::new(&measured);
+        self.gather(&mut gathered);
+        gathered.curves()
     }
 
-    /// Of each category, the logits of the labels that count, whether each is positive, and for how many it stands.
-    fn by_category(&self) -> Vec<Known> {
-        let categories = self.scores.annotations.categories.len();
+    /// Adds the labels that count to what is measured.
+    pub(super) fn measure(&self, measured: &mut Measured) {
+        self.for_each(|category, logit, _, _| measured.add(category, logit));
+    }
+
+    /// Adds the labels that count to those from which curves are fitted.
+    pub(super) fn gather(&self, gathered: &mut Gathered) {
+        self.for_each(|category, logit, positive, count| gathered.add(category, logit, positive, count));
+    }
+
+    /// Each label that counts, row by row as the scores lie: its category and logit, whether it is positive, and for how
+    /// many it stands.
+    fn for_each(&self, mut each: impl FnMut(usize, f32, bool, f64)) {
         let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
-        let mut cells = vec![Known::new(); categories];
-        // Row by row, as the scores lie.
+        let categories = self.scores.annotations.categories.len();
         for (row, logits) in self.scores.logits.chunks_exact(categories).enumerate() {
             for (category, label) in labels.row(row).enumerate().filter(|it| it.1 != Label::Unknown) {
                 let weight = self.audit.as_ref().map_or(1.0, |audit| {
                     audit.weights[usize::from(audit.is_likely(self.scores, row, category))]
                 });
-                cells[category].push((logits[category], label == Label::Positive, weight));
+                each(category, logits[category], label == Label::Positive, weight);
             }
         }
-        cells
+    }
+
+    /// What there is to judge by, and to decide.
+    pub(super) fn amounts(&self) -> Amounts {
+        let labels = self.audit.as_ref().map_or(self.scores.labels(), |audit| &audit.labels);
+        let unknown = |row| self.scores.labels().row(row).any(|label| label == Label::Unknown);
+        Amounts {
+            incomplete: (0..self.scores.asked).filter(|&row| unknown(row)).count(),
+            positive: labels.count(Label::Positive),
+            negative: labels.count(Label::Negative),
+        }
+    }
+
+    /// The file that says what there is to judge by, and what is said of its labels.
+    fn source(&self) -> (&Path, &'static str) {
+        match &self.audit {
+            Some(audit) => (&audit.source, "in the audited sample"),
+            None => (&self.scores.annotations.source, "known"),
+        }
     }
 
     /// Refuses a run that knows everything, with what there then is not to do.
     pub(super) fn refuse_complete(&self, nothing: &str) -> Result<()> {
-        let unknown = |row| self.scores.labels().row(row).any(|label| label == Label::Unknown);
-        match (0..self.scores.asked).filter(|&row| unknown(row)).count() {
-            0 => Err(Error::Data(format!(
-                "{}: no label is unknown; there is {nothing}",
-                self.scores.annotations.source.display()
-            ))),
-            _ => Ok(()),
-        }
+        self.amounts().refuse_complete(&self.scores.annotations.source, nothing)
     }
 
     /// Refuses evidence none of which is positive, or negative, and a run that knows everything, with what there then is
     /// not to do.
     pub(super) fn refuse_one_sided(&self, nothing: &str) -> Result<()> {
-        self.refuse_complete(nothing)?;
-        let (labels, source, known) = match &self.audit {
-            Some(audit) => (&audit.labels, &audit.source, "in the audited sample"),
-            None => (self.scores.labels(), &self.scores.annotations.source, "known"),
-        };
-        let [positive, negative] = [Label::Positive, Label::Negative].map(|label| labels.count(label));
-        if positive == 0 || negative == 0 {
-            let none = if positive == 0 { "positive" } else { "negative" };
+        self.refuse_amounts(self.amounts(), nothing)
+    }
+
+    /// As [`refuse_one_sided`](Self::refuse_one_sided), where this is a piece of the evidence and these are the amounts of all.
+    pub(super) fn refuse_amounts(&self, amounts: Amounts, nothing: &str) -> Result<()> {
+        amounts.refuse_complete(&self.scores.annotations.source, nothing)?;
+        let (source, known) = self.source();
+        if amounts.positive == 0 || amounts.negative == 0 {
+            let none = if amounts.positive == 0 { "positive" } else { "negative" };
             return Err(Error::Data(format!(
                 "{}: no {none} label is {known}, so nothing says how often a label that looks probable is wrong; label a \
                  few images in full",
@@ -165,6 +190,35 @@ impl<'a> Evidence<'a> {
             )));
         }
         Ok(())
+    }
+}
+
+/// How much there is to judge by, and to decide.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Amounts {
+    /// Images that are asked about and of which something is unknown.
+    incomplete: usize,
+    /// Labels that count and are positive.
+    positive: usize,
+    /// Those that are negative.
+    negative: usize,
+}
+
+impl Amounts {
+    /// Those of two pieces together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            incomplete: self.incomplete + other.incomplete,
+            positive: self.positive + other.positive,
+            negative: self.negative + other.negative,
+        }
+    }
+
+    fn refuse_complete(self, source: &Path, nothing: &str) -> Result<()> {
+        match self.incomplete {
+            0 => Err(Error::Data(format!("{}: no label is unknown; there is {nothing}", source.display()))),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -11,10 +11,11 @@ use sarb_labels::{Annotations, Label};
 use serde::Serialize;
 
 use super::chance::KnownShares;
-use super::choice::{Chosen, choose};
-use super::evidence::Evidence;
-use super::probability::sigmoid;
-use crate::{Error, Result};
+use super::choice::{Between, Chosen, choose};
+use super::evidence::{Amounts, Evidence};
+use super::probability::{Curves, Gathered, Measured, sigmoid};
+use crate::out_of_fold::PIECE;
+use crate::{Error, OutOfFold, Result, Run};
 
 pub use super::choice::{Side, Wanted};
 
@@ -121,47 +122,113 @@ impl Filled {
     }
 }
 
-/// Fills what can be filled of a run's training labels, in the images `rows`; what is promised is founded on evidence from
-/// all of them, so that parts that are filled one by one are filled alike.
-///
-/// # Errors
-/// [`Error::Usage`] if precision or confidence are not within 0 and 1; [`Error::Data`] if no label is unknown, or if
-/// only positives or only negatives are known, so that nothing can be judged.
-pub fn fill(evidence: &Evidence, wanted: Wanted, rows: Range<usize>) -> Result<Filled> {
-    check(evidence, wanted)?;
-    let scores = evidence.scores;
-    let curves = evidence.curves();
-    let [positives, negatives] = [true, false].map(|positive| choose(evidence, &curves, positive, wanted));
-    let mut annotations = scores.annotations.select(&rows.clone().collect::<Vec<_>>());
-    if evidence.is_audited() {
-        for (row, image) in rows.clone().enumerate() {
-            let known = evidence.known_row(image).enumerate();
-            known.for_each(|(category, label)| annotations.labels.set(row, category, label));
-        }
+/// From which probability on the labels of each category are filled.
+#[derive(Debug)]
+pub struct Filling {
+    /// How many images there are.
+    pub images: usize,
+    curves: Curves,
+    positives: Vec<Chosen>,
+    negatives: Vec<Chosen>,
+    known: KnownShares,
+}
+
+/// Calls a function with all evidence, piece by piece, in the same order every time.
+pub type Pieces<'a> = dyn Fn(&mut dyn FnMut(&Evidence) -> Result<()>) -> Result<()> + 'a;
+
+impl Filling {
+    /// What is filled where all evidence fits into memory.
+    ///
+    /// # Errors
+    /// Those of [`of_pieces`](Self::of_pieces).
+    pub fn of(evidence: &Evidence, wanted: Wanted) -> Result<Self> {
+        Self::of_pieces(&|each| each(evidence), wanted)
     }
-    let mut categories = told(&annotations, &positives, &negatives);
-    let mut cells = Vec::new();
-    for (row, image) in rows.enumerate() {
-        let may_be = evidence.row(image, true).zip(evidence.row(image, false));
-        for ((category, curve), may_be) in curves.categories.iter().enumerate().zip(may_be) {
-            let may_be = [may_be.0.is_some(), may_be.1.is_some()];
-            if annotations.labels.get(row, category) != Label::Unknown {
-                continue;
+
+    /// What is filled in the images of a run that has more than fit into memory, judged by all labels that it knows.
+    ///
+    /// # Errors
+    /// Those of [`of_pieces`](Self::of_pieces); what reading the scores says.
+    pub fn of_run(run: &Run, wanted: Wanted) -> Result<Self> {
+        let pieces = |each: &mut dyn FnMut(&Evidence) -> Result<()>| {
+            OutOfFold::in_pieces(run, PIECE, &mut |piece| each(&Evidence::known(&piece)))
+        };
+        Self::of_pieces(&pieces, wanted)
+    }
+
+    /// What is filled, judged in three passes over the evidence.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if precision or confidence are not within 0 and 1; [`Error::Data`] if no label is unknown, or if
+    /// only positives or only negatives are known, so that nothing can be judged.
+    fn of_pieces(pieces: &Pieces, wanted: Wanted) -> Result<Self> {
+        check(wanted)?;
+        let (mut images, mut amounts, mut measured) = (0, Amounts::default(), Measured::new(0));
+        pieces(&mut |piece| {
+            if images == 0 {
+                measured = Measured::new(piece.scores.annotations.categories.len());
             }
-            let logit = curve.logit(scores.logit(image, category));
-            let (positive, sure) = if may_be[0] && positives[category].takes(logit) {
-                (true, logit)
-            } else if may_be[1] && negatives[category].takes(-logit) {
-                (false, -logit)
-            } else {
-                continue;
-            };
-            annotations.labels.set(row, category, if positive { Label::Positive } else { Label::Negative });
-            cells.push(Cell { row, category, positive, probability: sigmoid(sure) });
-            categories[category].side(positive).filled += 1;
-        }
+            images += piece.scores.asked;
+            amounts = amounts.and(piece.amounts());
+            piece.measure(&mut measured);
+            Ok(())
+        })?;
+        let mut gathered = Gathered::new(&measured);
+        pieces(&mut |piece| {
+            piece.refuse_amounts(amounts, "nothing to fill")?;
+            piece.gather(&mut gathered);
+            Ok(())
+        })?;
+        let curves = gathered.curves();
+        let mut sides = [true, false].map(|positive| Between::new(curves.categories.len(), positive));
+        let mut known = KnownShares::default();
+        pieces(&mut |piece| {
+            sides.iter_mut().for_each(|side| side.add(piece, &curves));
+            known.add(piece.scores, &curves);
+            Ok(())
+        })?;
+        let [positives, negatives] = sides.map(|side| choose(&side, wanted));
+        Ok(Self { images, curves, positives, negatives, known })
     }
-    Ok(Filled { annotations, cells, categories, known: KnownShares::of(scores, &curves) })
+
+    /// Fills the images `rows` of some evidence.
+    pub fn fill(&self, evidence: &Evidence, rows: Range<usize>) -> Filled {
+        let scores = evidence.scores;
+        let mut annotations = scores.annotations.select(&rows.clone().collect::<Vec<_>>());
+        if evidence.is_audited() {
+            for (row, image) in rows.clone().enumerate() {
+                let known = evidence.known_row(image).enumerate();
+                known.for_each(|(category, label)| annotations.labels.set(row, category, label));
+            }
+        }
+        let mut categories = told(&annotations, &self.positives, &self.negatives);
+        let mut cells = Vec::new();
+        for (row, image) in rows.enumerate() {
+            let may_be = evidence.row(image, true).zip(evidence.row(image, false));
+            for (category, may_be) in may_be.enumerate() {
+                let may_be = [may_be.0.is_some(), may_be.1.is_some()];
+                if annotations.labels.get(row, category) != Label::Unknown {
+                    continue;
+                }
+                let logit = self.curves.categories[category].logit(scores.logit(image, category));
+                let (positive, sure) = if may_be[0] && self.positives[category].takes(logit) {
+                    (true, logit)
+                } else if may_be[1] && self.negatives[category].takes(-logit) {
+                    (false, -logit)
+                } else {
+                    continue;
+                };
+                annotations.labels.set(
+                    row,
+                    category,
+                    if positive { Label::Positive } else { Label::Negative },
+                );
+                cells.push(Cell { row, category, positive, probability: sigmoid(sure) });
+                categories[category].side(positive).filled += 1;
+            }
+        }
+        Filled { annotations, cells, categories, known: self.known }
+    }
 }
 
 /// What is said of each category of labels of which nothing is filled yet.
@@ -175,13 +242,13 @@ fn told(annotations: &Annotations, positives: &[Chosen], negatives: &[Chosen]) -
     annotations.categories.iter().enumerate().map(of).collect()
 }
 
-fn check(evidence: &Evidence, wanted: Wanted) -> Result<()> {
+fn check(wanted: Wanted) -> Result<()> {
     for (what, value) in [("precision", wanted.precision), ("confidence", wanted.confidence)] {
         if !(value > 0.0 && value < 1.0) {
             return Err(Error::Usage(format!("{what} {value}: expected a number between 0 and 1")));
         }
     }
-    evidence.refuse_one_sided("nothing to fill")
+    Ok(())
 }
 
 #[cfg(test)]
@@ -192,6 +259,31 @@ mod tests {
 
     use super::*;
     use crate::out_of_fold::{How, OutOfFold};
+
+    fn fill(evidence: &Evidence, wanted: Wanted, rows: Range<usize>) -> Result<Filled> {
+        Ok(Filling::of(evidence, wanted)?.fill(evidence, rows))
+    }
+
+    #[test]
+    fn evidence_in_pieces_says_what_it_says_as_a_whole() {
+        let (scores, _) = drawn(2_000, 4, 0.3, -0.5, 1);
+        let whole = Filling::of(&Evidence::known(&scores), wanted(0.9)).unwrap();
+        let part = |rows: Range<usize>| OutOfFold {
+            annotations: scores.annotations.select(&rows.clone().collect::<Vec<_>>()),
+            logits: scores.logits[rows.start * 4..rows.end * 4].to_vec(),
+            asked: rows.len(),
+            ..scores.clone()
+        };
+        let parts = [0..700, 700..701, 701..2_000].map(part);
+        let pieces = |each: &mut dyn FnMut(&Evidence) -> Result<()>| {
+            parts.iter().try_for_each(|part| each(&Evidence::known(part)))
+        };
+        let pieces = Filling::of_pieces(&pieces, wanted(0.9)).unwrap();
+        assert_eq!((pieces.images, &pieces.curves, pieces.known), (2_000, &whole.curves, whole.known));
+        let cells = |filling: &Filling| filling.fill(&Evidence::known(&scores), 0..2_000).cells;
+        assert_eq!(cells(&pieces), cells(&whole));
+        assert!(cells(&whole).len() > 1_000);
+    }
 
     /// Logits of `images` images, of which a category is there with just the probability that its logit says, shifted
     /// by `shift` for every second category; a share of the labels stays known. Also the truth.

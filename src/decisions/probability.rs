@@ -70,8 +70,16 @@ type Pair = [f64; 2];
 
 /// Curves from the known labels of every category.
 pub fn fit(known: &[Known]) -> Curves {
-    let units = Units::of(known);
-    let scaled: Vec<Vec<Labels>> = known.iter().map(|cells| units.scaled(cells)).collect();
+    let cells =
+        || known.iter().enumerate().flat_map(|(category, cells)| cells.iter().map(move |it| (category, *it)));
+    let mut measured = Measured::new(known.len());
+    cells().for_each(|(category, (logit, ..))| measured.add(category, logit));
+    let mut gathered = Gathered::new(&measured);
+    cells().for_each(|(category, (logit, positive, count))| gathered.add(category, logit, positive, count));
+    gathered.curves()
+}
+
+fn fitted(units: &Units, scaled: &[Vec<Labels>]) -> Curves {
     // Without any label the curve stays where it starts.
     let mut shared = Posterior::of(&scaled.concat(), [1.0, 0.0], [WIDE; 2]).mode;
     let mut spread = [1.0, 1.0];
@@ -104,40 +112,99 @@ fn has_both(cells: &[Labels]) -> bool {
     cells.iter().any(|labels| labels.positive) && cells.iter().any(|labels| !labels.positive)
 }
 
+/// What the known labels of all categories are like, seen one by one: the first of two passes over them.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// How many there are of each category.
+    counts: Vec<usize>,
+    count: f64,
+    mean: f64,
+    /// Sum of squared differences to the mean (Welford's recurrence).
+    squares: f64,
+}
+
+impl Measured {
+    /// Of so many categories, none seen yet.
+    pub fn new(categories: usize) -> Self {
+        Self { counts: vec![0; categories], count: 0.0, mean: 0.0, squares: 0.0 }
+    }
+
+    /// One more label, by its logit.
+    pub fn add(&mut self, category: usize, logit: f32) {
+        self.counts[category] += 1;
+        self.count += 1.0;
+        let away = f64::from(logit) - self.mean;
+        self.mean += away / self.count;
+        self.squares += away * (f64::from(logit) - self.mean);
+    }
+
+    fn units(&self) -> Units {
+        let variance = self.squares / self.count.max(1.0);
+        Units { mean: self.mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
+    }
+}
+
+/// The known labels of all categories, in bounded memory however many there are: the second pass.
+#[derive(Debug)]
+pub struct Gathered {
+    units: Units,
+    categories: Vec<Cells>,
+}
+
+/// Those of a category.
+#[derive(Debug)]
+enum Cells {
+    Few(Vec<Labels>),
+    /// Sums of places and counts, by place and label.
+    Many(BTreeMap<(i64, bool), [f64; 2]>),
+}
+
+impl Gathered {
+    /// Of what was measured, none gathered yet.
+    pub fn new(measured: &Measured) -> Self {
+        let cells = |&count: &usize| {
+            if count <= MANY { Cells::Few(Vec::new()) } else { Cells::Many(BTreeMap::new()) }
+        };
+        Self { units: measured.units(), categories: measured.counts.iter().map(cells).collect() }
+    }
+
+    /// One more label: its logit, whether it is positive, and for how many it stands.
+    pub fn add(&mut self, category: usize, logit: f32, positive: bool, count: f64) {
+        let at = (f64::from(logit) - self.units.mean) / self.units.deviation;
+        match &mut self.categories[category] {
+            Cells::Few(cells) => cells.push(Labels { at, positive, count }),
+            Cells::Many(close) => {
+                let sums = close.entry(((at / CLOSE).floor() as i64, positive)).or_default();
+                *sums = [sums[0] + count * at, sums[1] + count];
+            }
+        }
+    }
+
+    /// The curves that they say.
+    pub fn curves(self) -> Curves {
+        let (units, scaled) = self.scaled();
+        fitted(&units, &scaled)
+    }
+
+    fn scaled(self) -> (Units, Vec<Vec<Labels>>) {
+        let mean = |((_, positive), [sum, count]): (_, [f64; 2])| Labels { at: sum / count, positive, count };
+        let scaled = self.categories.into_iter().map(|cells| match cells {
+            Cells::Few(cells) => cells,
+            Cells::Many(close) => close.into_iter().map(mean).collect(),
+        });
+        let scaled = scaled.collect();
+        (self.units, scaled)
+    }
+}
+
 /// What logits are measured in while curves are fitted, so that one spread serves slopes and offsets.
+#[derive(Debug)]
 struct Units {
     mean: f64,
     deviation: f64,
 }
 
 impl Units {
-    fn of(known: &[Known]) -> Self {
-        let values = || known.iter().flatten().map(|(logit, ..)| f64::from(*logit));
-        let count = values().count().max(1) as f64;
-        let mean = values().sum::<f64>() / count;
-        let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-        Self { mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
-    }
-
-    fn scaled(&self, cells: &[(f32, bool, f64)]) -> Vec<Labels> {
-        let scale = |&(logit, positive, count): &(f32, bool, f64)| Labels {
-            at: (f64::from(logit) - self.mean) / self.deviation,
-            positive,
-            count,
-        };
-        if cells.len() <= MANY {
-            return cells.iter().map(scale).collect();
-        }
-        // Sums of places and counts by place and label.
-        let mut close: BTreeMap<(i64, bool), [f64; 2]> = BTreeMap::new();
-        for labels in cells.iter().map(scale) {
-            let sums = close.entry(((labels.at / CLOSE).floor() as i64, labels.positive)).or_default();
-            *sums = [sums[0] + labels.count * labels.at, sums[1] + labels.count];
-        }
-        let mean = |((_, positive), [sum, count]): (_, [f64; 2])| Labels { at: sum / count, positive, count };
-        close.into_iter().map(mean).collect()
-    }
-
     fn curve(&self, [slope, offset]: Pair) -> Curve {
         let slope = slope.max(LEAST_SLOPE) / self.deviation;
         Curve { slope, offset: offset - slope * self.mean }
@@ -251,12 +318,20 @@ mod tests {
     #[test]
     fn many_labels_taken_together_give_the_curves_that_each_by_itself_gives() {
         let known = [drawn(of(2.0, -3.0), MANY + 1000, 5), drawn(of(1.4, -1.0), 300, 6)];
-        let units = Units::of(&known);
-        let together = units.scaled(&known[0]);
+        let mut measured = Measured::new(2);
+        let cells = || known.iter().enumerate().flat_map(|(c, cells)| cells.iter().map(move |it| (c, *it)));
+        cells().for_each(|(category, (logit, ..))| measured.add(category, logit));
+        let scaled = |mut gathered: Gathered| {
+            cells().for_each(|(c, (logit, positive, count))| gathered.add(c, logit, positive, count));
+            gathered.scaled().1.remove(0)
+        };
+        let together = scaled(Gathered::new(&measured));
         assert!(
             together.len() < 3000 && together.iter().map(|it| it.count).sum::<f64>() == known[0].len() as f64
         );
-        let each: Vec<Labels> = known[0].chunks(1000).flat_map(|some| units.scaled(some)).collect();
+        let few = (0..2).map(|_| Cells::Few(Vec::new())).collect();
+        let each = scaled(Gathered { units: measured.units(), categories: few });
+        assert_eq!(each.len(), known[0].len());
         let [some, all] = [together, each].map(|cells| Posterior::of(&cells, [1.0, 0.0], [WIDE; 2]).mode);
         assert!((some[0] - all[0]).abs() < 1e-4 && (some[1] - all[1]).abs() < 1e-4, "{some:?} {all:?}");
     }

@@ -35,7 +35,7 @@ impl Features {
     }
 
     /// Opens the features of however many examples there are.
-    fn open_all(path: &Path) -> Result<Self> {
+    pub(crate) fn open_all(path: &Path) -> Result<Self> {
         let array = ArrayFile::open(path, "features")?;
         let shape = match *array.shape() {
             [_, channels] => [channels, 1, 1],

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use axum::http::StatusCode;
 use sarb_labels::images::Rgb8;
 use sarb_labels::images::transform::Transform;
 
@@ -159,13 +160,14 @@ impl Model {
     /// The thresholds for a goal; the first time this reads all out-of-fold scores.
     ///
     /// # Errors
-    /// 400 where the run has no such scores.
+    /// 409 where the run has no such scores.
     pub fn decisions(&self, goal: Goal) -> Result<Arc<Decisions>, Problem> {
         let Some(scores) = &self.evidence else {
-            return Err(Problem::bad(format!(
+            let why = format!(
                 "{}: decide needs out-of-fold scores, which a run of linear has, or one that was trained with --folds",
                 self.about.name
-            )));
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, why));
         };
         let key = format!("{goal:?}");
         let kept = || self.decisions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

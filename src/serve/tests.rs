@@ -193,7 +193,7 @@ fn what_cannot_be_asked_is_said() {
         ("?model=a&top=x", 400, "invalid digit"),
         ("?model=a&threshold=2", 400, "from 0 to 1"),
         ("?model=a&decide=best", 400, "expected f1, precision=P or recall=P"),
-        ("?model=a&decide=f1", 400, "needs out-of-fold scores"),
+        ("?model=a&decide=f1", 409, "needs out-of-fold scores"),
         ("?model=a&decide=f1&threshold=0.5", 400, "exclude each other"),
     ] {
         let (found, detail) = refused(&server, &format!("/v1/predict{query}"), png(0));

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sarb::decisions::fill::{CategoryFill, Filled, Side, Wanted, fill};
+use sarb::decisions::evidence::Evidence;
+use sarb::decisions::fill::{CategoryFill, Filled, Filling, Side, Wanted};
 use sarb::labels::files::{folder_of, write_atomically};
 use sarb::labels::formats::format::Format;
 use sarb::labels::formats::image_names::image_names;
 use sarb::labels::text::{aligned, listed, percent, share, thousands};
-use sarb::{Result, Run, Shard};
+use sarb::{OutOfFold, Result, Run, Shard};
 
 use super::pool::Pool;
 use crate::cli::console::{print, say, warn};
@@ -86,12 +87,7 @@ impl Fill {
         keep("--out", &list, self.force || shard.is_some() || is_left)?;
         self.sheet.as_ref().map_or(Ok(()), |sheet| keep("--sheet", sheet, self.force))?;
         let run = Run::open(&self.run)?;
-        let scores = self.pool.scores(&run)?;
-        let wanted = Wanted { precision: self.precision, confidence: self.confidence };
-        let images = scores.asked;
-        let rows = shard.map_or(0..images, |shard| shard.range(images));
-        let evidence = self.audited.evidence(&scores)?;
-        let mut filled = fill(&evidence, wanted, rows)?;
+        let mut filled = self.filled(&run, shard)?;
         if let (Some([likely, unlikely]), None) = (filled.known.differ(), &self.audited.audited) {
             warn(&format!(
                 "labels are not known by chance: of those that are likely present {} % are known, of the others {} %; the \
@@ -121,6 +117,22 @@ impl Fill {
         let lost = to.write(&out, &filled.annotations)?;
         lost.iter().for_each(|lost| say(&format!("{}: lost: {lost}", out.display())));
         self.tell(&filled, &out, &list, &lost)
+    }
+
+    /// What is filled of all images, or of those of a shard.
+    fn filled(&self, run: &Run, shard: Option<Shard>) -> Result<Filled> {
+        let wanted = Wanted { precision: self.precision, confidence: self.confidence };
+        // Of the run's own images a shard keeps no more in memory than its own.
+        if let (Some(shard), None, true) = (shard, &self.audited.audited, self.pool.is_own()?) {
+            let filling = Filling::of_run(run, wanted)?;
+            let scores = OutOfFold::open_rows(run, shard.range(filling.images))?;
+            let evidence = Evidence::known(&scores);
+            return Ok(filling.fill(&evidence, 0..scores.asked));
+        }
+        let scores = self.pool.scores(run)?;
+        let rows = shard.map_or(0..scores.asked, |shard| shard.range(scores.asked));
+        let evidence = self.audited.evidence(&scores)?;
+        Ok(Filling::of(&evidence, wanted)?.fill(&evidence, rows))
     }
 
     fn tell(&self, filled: &Filled, out: &Path, list: &Path, lost: &[String]) -> Result<()> {

@@ -28,13 +28,19 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Whether they are the run's own training images.
+    pub fn is_own(&self) -> Result<bool> {
+        match self.data {
+            Some(_) => Ok(false),
+            None => self.cache.refuse("without --data no image is looked at").map(|()| true),
+        }
+    }
+
     /// Their scores, none by a model that has learned from the image.
     pub fn scores(&self, run: &Run) -> Result<OutOfFold> {
+        let is_own = self.is_own()?;
         let own = OutOfFold::open(run)?;
-        let Some(data) = &self.data else {
-            self.cache.refuse("without --data no image is looked at")?;
-            return Ok(own);
-        };
+        let Some(data) = self.data.as_ref().filter(|_| !is_own) else { return Ok(own) };
         let data = ReadArgs::default().read(data, Split::Train)?;
         let data = data.aligned(&own.annotations.categories, run.dir())?;
         if data.images.is_empty() {

@@ -101,8 +101,8 @@ pub async fn versions(
 
 /// `POST /webhook`: nothing is learned from it.
 pub async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Result<Response, Problem> {
-    let event: Value = server.bodies.read_json(request).await?;
-    let action = event["action"].as_str().unwrap_or_default();
+    let event: Map<String, Value> = server.bodies.read_json(request).await?;
+    let action = event.get("action").and_then(Value::as_str).unwrap_or_default();
     let known =
         action == "START_TRAINING" || action.starts_with("ANNOTATION") || action.starts_with("PROJECT");
     Ok(match known {

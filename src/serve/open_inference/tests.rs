@@ -156,7 +156,7 @@ fn what_is_wrong_is_said_as_an_error() {
             400,
             "true or false",
         ),
-        (asks(json!({ "parameters": { "decide": "f1" } })), 400, "needs out-of-fold scores"),
+        (asks(json!({ "parameters": { "decide": "f1" } })), 409, "needs out-of-fold scores"),
         (asks(json!({ "parameters": { "decide": 1 } })), 400, "expected a text"),
         (
             json!({ "inputs": [{ "name": "pixels", "shape": [1, 2, 2], "datatype": "UINT8", "data": [] }] }),

@@ -48,6 +48,25 @@ b.jpg,,1"#,
 /// # Errors
 /// All problems of the file at once, each with its line.
 pub fn read(path: &Path) -> Result<Annotations> {
+    let mut whole = None;
+    in_pieces(path, usize::MAX, &mut |piece| {
+        whole = Some(piece);
+        Ok::<(), Error>(())
+    })?;
+    Ok(whole.expect("a file without problems has images"))
+}
+
+/// Reads a label file a piece of `most` images at a time, so that it may be larger than memory, and calls `each` with
+/// them in their order. An image that is there twice is found within a piece only: this is for files that are known
+/// to be whole.
+///
+/// # Errors
+/// Problems of the file, each with its line; what `each` says.
+pub fn in_pieces<E: From<Error>>(
+    path: &Path,
+    most: usize,
+    each: &mut dyn FnMut(Annotations) -> Result<(), E>,
+) -> Result<(), E> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let mut lines = Lines::new(path, BufReader::with_capacity(1 << 20, file));
     let mut rows = None;
@@ -63,7 +82,12 @@ pub fn read(path: &Path) -> Result<Annotations> {
                 Some(header) => rows = Some(header),
                 None => break,
             },
-            Some(rows) => rows.add(&fields, &mut lines.report),
+            Some(rows) => {
+                rows.add(&fields, &mut lines.report);
+                if rows.images.len() == most && lines.report.problems.is_empty() {
+                    each(rows.take(path))?;
+                }
+            }
         }
     }
     let Lines { mut report, .. } = lines;
@@ -71,19 +95,14 @@ pub fn read(path: &Path) -> Result<Annotations> {
         None if report.problems.is_empty() => {
             report.note(|| "an empty file; expected a first line image,<category>,…".into())
         }
-        Some(rows) if rows.lines.is_empty() && report.problems.is_empty() => {
+        Some(rows) if rows.images.is_empty() && !rows.taken && report.problems.is_empty() => {
             report.note(|| "no images; expected a line for each image below the header".into());
         }
         _ => {}
     }
     report.problems.or(())?;
-    let rows = rows.expect("a file without problems has a header");
-    Ok(Annotations {
-        images: rows.images,
-        labels: rows.labels,
-        categories: rows.categories,
-        source: path.into(),
-    })
+    let mut rows = rows.expect("a file without problems has a header");
+    if rows.images.is_empty() { Ok(()) } else { each(rows.take(path)) }
 }
 
 /// As [`read`], as a format among others. The paths of its images are relative to the file; with
@@ -156,6 +175,8 @@ struct Rows {
     lines: HashMap<PathBuf, usize>,
     /// The labels of the current line.
     row: Vec<Label>,
+    /// Whether some have been taken already.
+    taken: bool,
 }
 
 impl Rows {
@@ -191,7 +212,20 @@ impl Rows {
             lines: HashMap::new(),
             row: Vec::with_capacity(categories.len()),
             categories,
+            taken: false,
         })
+    }
+
+    /// The images that have been read since the last time.
+    fn take(&mut self, path: &Path) -> Annotations {
+        self.taken = true;
+        self.lines.clear();
+        Annotations {
+            images: std::mem::take(&mut self.images),
+            labels: std::mem::replace(&mut self.labels, LabelMatrix::unknown(0, self.categories.len())),
+            categories: self.categories.clone(),
+            source: path.into(),
+        }
     }
 
     /// Takes one line below the header.

@@ -106,6 +106,35 @@ fn an_empty_name_bad_text_and_an_open_quote_are_found_in_their_lines() {
 }
 
 #[test]
+fn a_file_is_read_in_pieces_in_its_order_up_to_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.csv");
+    let read = |lines: &[&str], most: usize| {
+        std::fs::write(&path, format!("image,cat,dog\n{}\n", lines.join("\n"))).unwrap();
+        let mut pieces = Vec::new();
+        let result = in_pieces::<Error>(&path, most, &mut |piece| {
+            let names =
+                piece.images.iter().map(|image| image.file_name().unwrap().to_str().unwrap().to_owned());
+            pieces.push((names.collect::<Vec<_>>().join(" "), piece.labels.to_floats()));
+            Ok(())
+        });
+        (pieces, result)
+    };
+    let lines = ["a,1,0", "b,,1", "c,0,", "d,1,1"];
+    let piece = |names: &str, labels: &[f32]| (names.to_owned(), labels.to_vec());
+    let (ab, c) = (piece("a b", &[1.0, -1.0, 0.0, 1.0]), piece("c", &[-1.0, 0.0]));
+    let (pieces, result) = read(&lines, 2);
+    assert_eq!(pieces, [ab.clone(), piece("c d", &[-1.0, 0.0, 1.0, 1.0])]);
+    assert!(result.is_ok());
+    assert_eq!(read(&lines[..3], 2).0, [ab.clone(), c]);
+    let (pieces, result) = read(&["a,1,0", "b,,1", "c,x,"], 2);
+    assert_eq!(pieces, [ab]);
+    assert!(result.unwrap_err().to_string().contains("train.csv:4: \"x\" for category \"cat\""));
+    let (pieces, result) = read(&[], 2);
+    assert!(pieces.is_empty() && result.unwrap_err().to_string().contains("no images"));
+}
+
+#[test]
 fn a_missing_file_is_something_missing() {
     let error = read(Path::new("/nowhere/train.csv")).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Missing);
