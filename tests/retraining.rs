@@ -125,7 +125,7 @@ fn a_training_with_probable_labels_resumes_with_these_alone() {
     let cells: Vec<&str> = line.split(',').collect();
     let other = format!("{first}\n{},{},{},0.51,0.5\n{rest}", cells[0], cells[1], cells[2]);
     std::fs::write(&list, other).unwrap();
-    let stderr = sarb_fails(6, &borrowed(&on));
+    let stderr = sarb_fails(7, &borrowed(&on));
     assert!(stderr.contains("this table of labels is not what the run was begun with"), "{stderr}");
     std::fs::write(&list, text).unwrap();
     sarb_ok(&borrowed(&on));
