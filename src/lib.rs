@@ -45,6 +45,7 @@
 //! - [`import`]: checkpoints of the official code as runs.
 //! - [`forecast`]: what a training will cost, before it is begun.
 //! - [`tune`]: which settings of a recipe do best, judged on training images alone.
+//! - [`track`]: a run told to a tracking server, MLflow, while it is trained or later.
 //! - `serve` (feature of this name, on by default): runs answer over HTTP.
 //! - [`weights`], [`datasets`] and [`fetch`]: pretrained weights and public data by name.
 //! - [`layers`]: what SARB's forward pass is made of; `examples/forward.rs` shows it in 50 lines.
@@ -133,6 +134,7 @@ pub mod synthetic;
 mod tally;
 mod tensorboard;
 mod thumbnail;
+pub mod track;
 mod train;
 pub mod tune;
 pub mod weights;

@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     "data/cooccurrence.npy",
     "data/words.npy",
     "report.html",
+    "tracking.json",
 ];
 /// The folders that hold nothing but what a run writes.
 const FOLDERS: &[&str] = &["checkpoints", "evaluation", "tensorboard"];

@@ -41,17 +41,42 @@ pub struct StepRow {
 
 impl StepRow {
     fn point(&self) -> Point {
+        let scalars = self.numbers().into_iter().map(|(tag, value)| (tag, value as f32)).collect();
+        Point { wall_time: self.wall_time, step: self.of_training(), scalars }
+    }
+
+    /// The last of them in the whole training, from 1.
+    pub(crate) fn of_training(&self) -> i64 {
+        (self.epoch.saturating_sub(1) * self.steps + self.step) as i64
+    }
+
+    /// What was measured, under the names that TensorBoard and tracking servers show, such as `loss/bce`.
+    pub(crate) fn numbers(&self) -> Vec<(String, f64)> {
         let tagged = |kind: &'static str, values: &[(String, f64)]| {
-            let tag = move |(name, value): &(String, f64)| (format!("{kind}/{name}"), *value as f32);
+            let tag = move |(name, value): &(String, f64)| (format!("{kind}/{name}"), *value);
             values.iter().map(tag).collect::<Vec<_>>()
         };
         let more = [("learning_rate", self.learning_rate), ("images_per_second", self.images_per_second)];
-        let more = more.map(|(tag, value)| (tag.to_string(), value as f32));
-        Point {
-            wall_time: self.wall_time,
-            step: ((self.epoch - 1) * self.steps + self.step) as i64,
-            scalars: [tagged("loss", &self.losses), tagged("train", &self.scalars), more.to_vec()].concat(),
-        }
+        let more = more.map(|(tag, value)| (tag.to_string(), value));
+        [tagged("loss", &self.losses), tagged("train", &self.scalars), more.to_vec()].concat()
+    }
+}
+
+/// What a line of `events.jsonl` tells of.
+pub(crate) enum Told {
+    /// A few steps.
+    Step(StepRow),
+    /// A whole epoch.
+    Epoch(EpochRow),
+}
+
+/// What a line tells of steps or of an epoch; none where it tells of something else, or is damaged.
+pub(crate) fn told(line: &str) -> Option<Told> {
+    let Line { event, row } = serde_json::from_str(line).ok()?;
+    match event.as_str() {
+        "step" => serde_json::from_value(row).ok().map(Told::Step),
+        "epoch" => serde_json::from_value(row).ok().map(Told::Epoch),
+        _ => None,
     }
 }
 
@@ -112,8 +137,10 @@ struct Line {
 }
 
 fn step_row(line: &str) -> Option<StepRow> {
-    let Line { event, row } = serde_json::from_str(line).ok()?;
-    if event == "step" { serde_json::from_value(row).ok() } else { None }
+    match told(line) {
+        Some(Told::Step(row)) => Some(row),
+        _ => None,
+    }
 }
 
 /// A line that tells of an epoch, as [`Run::tell_epoch`] writes it.

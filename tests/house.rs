@@ -59,7 +59,7 @@ const FLOORS: [&[&str]; 9] = [
         "train",
     ],
     &["ensemble", "evaluation", "experiment", "import"],
-    &["decisions", "export", "folds", "forecast", "key_page", "report", "serve", "sweep", "tune"],
+    &["decisions", "export", "folds", "forecast", "key_page", "report", "serve", "sweep", "track", "tune"],
 ];
 
 /// A module as its path below the crate, such as `["nn", "linear"]`.

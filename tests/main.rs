@@ -39,6 +39,7 @@ mod sweep_validation;
 mod tarred;
 mod telling;
 mod together;
+mod tracking;
 mod train;
 mod tune;
 mod validation;

@@ -7,13 +7,14 @@ use sarb::compare::{Comparison, System, compare};
 use sarb::decisions::thresholds::Goal;
 use sarb::labels::text::{aligned, percent};
 use sarb::labels::{LabelMatrix, Split, metrics};
-use sarb::{Cancel, Error, Result, Which};
+use sarb::{Cancel, Error, Result, Run, Which};
 use serde_json::json;
 
 use super::console::{print, warn};
 use super::decide::Audited;
 use super::numbers::mean_average_precision;
 use super::systems::{ScoreArgs, Systems};
+use super::track::{self, TrackArgs};
 use super::{BootstrapArgs, CacheArgs};
 
 /// Arguments of `sarb evaluate`.
@@ -59,6 +60,9 @@ pub struct Evaluate {
     pub bootstrap: BootstrapArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub track: TrackArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub cache: CacheArgs,
 }
 
@@ -73,6 +77,10 @@ impl Evaluate {
     /// Measures, and prints tables or JSON.
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
         self.audited.only_with(self.decide)?;
+        let target = self.track.target()?;
+        if target.is_some() && self.runs.is_empty() {
+            return Err(Error::Usage("--track tells of runs; files of scores belong to none".into()));
+        }
         let Systems { mut systems, anchors, labels } = self.systems(cancel)?;
         if self.together {
             if self.others.probabilities && !self.runs.is_empty() {
@@ -88,6 +96,11 @@ impl Evaluate {
             (true, _) => print(&json(&comparison, systems.len()))?,
             (false, 1) => print(&one(&comparison))?,
             (false, _) => print(&several(&comparison))?,
+        }
+        if let Some(target) = target {
+            for run in &self.runs {
+                track::tell(&Run::open(run)?, &target);
+            }
         }
         let first = &systems[0].scores;
         if first.skipped_categories.len() == first.categories {

@@ -24,6 +24,7 @@ pub mod serve;
 pub mod signals;
 pub mod sweep;
 mod systems;
+mod track;
 pub mod train;
 mod transfer;
 pub mod tune;
@@ -80,6 +81,8 @@ enum Command {
     Tune(tune::Tune),
     /// Tables and figures of a sweep, or a page of runs
     Report(report::Report),
+    /// Tell a tracking server, MLflow, what it does not know of runs yet
+    Track(track::Track),
     /// Write a run in a form that other programs read: ONNX, or a folder for a model hub
     Export(export::Export),
     /// List, fetch, inspect and import pretrained weights
@@ -110,6 +113,7 @@ impl Command {
             Command::Recipes(_)
             | Command::Labels(_)
             | Command::Report(_)
+            | Command::Track(_)
             | Command::Export(_)
             | Command::Doctor(_)
             | Command::Completions(_)
@@ -143,6 +147,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Sweep(command) => command.run(cli.threads),
         Command::Tune(command) => command.run(cli.threads, &signals::listen()),
         Command::Report(command) => command.run(),
+        Command::Track(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Weights(command) => weights::run(command),
         Command::Doctor(command) => command.run(),

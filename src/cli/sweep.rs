@@ -11,6 +11,7 @@ use sarb::{Cancel, Error, Result};
 use sarb_labels::Split;
 
 use super::CacheArgs;
+use super::track::TrackArgs;
 use crate::cli::console::{print, say};
 use crate::cli::numbers::time;
 use crate::cli::signals;
@@ -68,11 +69,13 @@ pub struct Sweep {
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_time: Option<Duration>,
     /// Check everything and say what each cell will cost in time, disk and memory; write nothing
-    #[arg(long, conflicts_with_all = ["shard", "retry_failed", "evaluate_again"])]
+    #[arg(long, conflicts_with_all = ["shard", "retry_failed", "evaluate_again", "track"])]
     dry_run: bool,
     /// With --dry-run: print one JSON object
     #[arg(long, requires = "dry_run")]
     json: bool,
+    #[command(flatten)]
+    track: TrackArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -120,6 +123,7 @@ impl Sweep {
         cancel: &Cancel,
     ) -> Result<()> {
         sarb::device::open(&self.device)?;
+        let track = self.track.target()?;
         let shard = Shard::choose(self.shard.as_deref(), |name| std::env::var(name).ok())?;
         let given = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
         let (plan, base) = Plan::read(plan)?;
@@ -145,7 +149,7 @@ impl Sweep {
             let each = (threads.get() / jobs.get()).max(1);
             cache.extend(["--threads".into(), each.to_string().into()]);
         }
-        let options = Options { jobs, retry_failed, shard, device, cache };
+        let options = Options { jobs, retry_failed, shard, device, cache, track };
         let result = sweep::run(&sweep, &recipes, &options, &say, cancel);
         let ended = match &result {
             Ok(()) => true,

@@ -14,6 +14,7 @@ use super::CacheArgs;
 use super::console::{print, say};
 use super::numbers::{proportion, seed, time};
 use super::progress::{Progress, validated};
+use super::track::{Told, TrackArgs};
 
 /// Arguments of `sarb train`.
 #[derive(Debug, Clone, Args)]
@@ -75,7 +76,7 @@ pub struct Train {
     #[arg(long)]
     pub force: bool,
     /// Check everything and say what the training will cost in time, disk and memory; write nothing
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with_all = ["resume", "track"])]
     pub dry_run: bool,
     /// With --dry-run: count the evaluation on this split too: train, val or test
     #[arg(long, value_name = "SPLIT", requires = "dry_run", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
@@ -83,6 +84,9 @@ pub struct Train {
     /// Print one JSON object, run.json with the folder of the run; with --dry-run what it will cost
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub track: TrackArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub cache: CacheArgs,
@@ -101,6 +105,7 @@ impl Train {
         }
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);
+        let told = Told::new(&self.track, &self.out)?;
         if self.dry_run {
             let out = (&*self.out, self.existing());
             let found =
@@ -110,8 +115,11 @@ impl Train {
                 false => found.to_text(),
             });
         }
-        let run =
-            sarb::train(&recipe, &self.inputs()?, (&self.out, self.existing()), &device, &events, cancel)?;
+        let (inputs, out) = (self.inputs()?, (&*self.out, self.existing()));
+        let heard = |event: sarb::Event<'_>| told.hear(event, &progress);
+        let trained = sarb::train(&recipe, &inputs, out, &device, &heard, cancel);
+        told.end(trained.is_ok());
+        let run = trained?;
         let info = run.info()?;
         summary(&info, &self.data).iter().for_each(|line| say(line));
         progress.repeat_warnings();

@@ -45,7 +45,8 @@ enum Ended {
 pub fn download(remote: &Remote, target: &Path, patience: &Patience, watch: &Watch<'_>) -> Result<()> {
     let folder = folder_of(target);
     std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-    super::proxy::check(|name| std::env::var(name).ok())?;
+    let instead = ", or bring the file by other means and give it with --from";
+    super::proxy::check(|name| std::env::var(name).ok(), instead)?;
     let mut part = Part::open(target, remote)?;
     let agent = agent(remote, patience);
     let mut fruitless = 0;

@@ -5,7 +5,7 @@
 
 pub mod check;
 mod download;
-mod proxy;
+pub(crate) mod proxy;
 pub mod unpack;
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ const VARIABLES: [&str; 6] =
     ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /// Whether the first variable that is set names a proxy that can be used. Its value is not shown: it may hold a password.
+/// `instead` is what else may be done than unset it.
 ///
 /// # Errors
 /// [`Error::Usage`] for a SOCKS proxy and what is no address.
-pub fn check(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+pub fn check(variable: impl Fn(&str) -> Option<String>, instead: &str) -> Result<()> {
     let set =
         VARIABLES.iter().find_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?)));
     let Some((name, value)) = set else { return Ok(()) };
@@ -22,7 +23,7 @@ pub fn check(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         Err(_) => "does not name a proxy",
     };
     Err(Error::Usage(format!(
-        "the variable {name} {why}; expected http://HOST:PORT or https://HOST:PORT; unset it, or bring the file by other means and give it with --from"
+        "the variable {name} {why}; expected http://HOST:PORT or https://HOST:PORT; unset it{instead}"
     )))
 }
 
@@ -33,7 +34,7 @@ mod tests {
     #[test]
     fn proxies_that_cannot_be_used_are_refused() {
         let check = |pairs: &[(&str, &str)]| {
-            check(|name| pairs.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned()))
+            check(|name| pairs.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned()), "")
         };
         check(&[]).unwrap();
         for good in ["http://me:secret@proxy.example:3128", "https://proxy.example", "proxy.example:3128"] {

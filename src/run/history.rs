@@ -77,17 +77,22 @@ impl State {
 impl EpochRow {
     /// The row as a point for TensorBoard.
     pub(super) fn point(&self) -> Point {
-        let losses = self.losses.iter().map(|(name, value)| (format!("loss/{name}"), *value as f32));
-        let scalars = self.scalars.iter().map(|(name, value)| (format!("train/{name}"), *value as f32));
+        let scalars = self.numbers().into_iter().map(|(tag, value)| (tag, value as f32)).collect();
+        Point { wall_time: self.wall_time, step: self.epoch as i64, scalars }
+    }
+
+    /// What was measured, under the names that TensorBoard and tracking servers show, such as `validation/mAP`.
+    pub(crate) fn numbers(&self) -> Vec<(String, f64)> {
+        let losses = self.losses.iter().map(|(name, value)| (format!("loss/{name}"), *value));
+        let scalars = self.scalars.iter().map(|(name, value)| (format!("train/{name}"), *value));
         let more = [
             ("validation/loss", self.validation_loss),
             ("validation/mAP", self.validation_map),
             ("learning_rate", Some(self.learning_rate)),
             ("images_per_second", (self.epoch > 0).then_some(self.images_per_second)),
         ];
-        let more = more.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value? as f32)));
-        let scalars = losses.chain(scalars).chain(more).collect();
-        Point { wall_time: self.wall_time, step: self.epoch as i64, scalars }
+        let more = more.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value?)));
+        losses.chain(scalars).chain(more).collect()
     }
 }
 

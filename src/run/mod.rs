@@ -20,6 +20,7 @@ use crate::{Error, Result};
 
 pub use history::{EpochRow, Saved, State};
 pub use info::{MapOrigin, RunInfo, Status, ValOrigin, Validated};
+pub(crate) use measurement::file as measurement_file;
 pub use measurement::{ANCHOR_SCORES, MadeOf, Measurement, SCORES};
 
 /// What is known of the categories.

@@ -18,6 +18,7 @@ use crate::cancel::Cancel;
 use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::shard::Shard;
+use crate::track::Target;
 use crate::{Error, Result};
 
 /// So many cells that fail in the same way, and none that does not, end a sweep.
@@ -38,6 +39,8 @@ pub struct Options {
     pub device: String,
     /// More arguments for the children: where feature maps are cached, how many threads each may use.
     pub cache: Vec<OsString>,
+    /// Where each cell is told of, as a run of its own.
+    pub track: Option<Target>,
 }
 
 /// Does every cell of the sweep, or of the shard, that is not done; waits for those that another
@@ -297,6 +300,7 @@ impl<'a> Runner<'a> {
         args.extend(["--device".into(), self.options.device.clone().into()]);
         args.extend(how.map(OsString::from));
         args.extend(self.options.cache.iter().cloned());
+        args.extend(self.track_args(cell));
         args
     }
 
@@ -307,7 +311,13 @@ impl<'a> Runner<'a> {
         args.extend(["--split".into(), sweep.split.to_string().into()]);
         args.extend(sweep.test_features.iter().flat_map(|path| ["--features".into(), path.into()]));
         args.extend(self.options.cache.iter().cloned());
+        args.extend(self.track_args(cell));
         args
+    }
+
+    fn track_args(&self, cell: &Cell) -> Vec<OsString> {
+        let target = self.options.track.as_ref().map(|target| self.sweep.track(cell, target));
+        target.map_or_else(Vec::new, |target| target.arguments())
     }
 
     /// What is left to say when the workers have ended.

@@ -13,6 +13,7 @@ use super::claim;
 use super::plan::{Cell, Plan};
 use crate::run::{Run, Status, Which};
 use crate::seal::{json, read_json};
+use crate::track::Target;
 use crate::{Error, Result};
 
 /// The file that makes a folder a sweep's.
@@ -217,6 +218,19 @@ impl Sweep {
     /// A cell as messages call it.
     pub fn name(&self, cell: &Cell) -> String {
         format!("{}, {} % known, seed {}", self.plan.rows[cell.row].name, in_percent(cell.known), cell.seed)
+    }
+
+    /// How a cell is told to a tracking server: a run of its name, with a tag that has the name of the sweep's folder.
+    pub(crate) fn track(&self, cell: &Cell, target: &Target) -> Target {
+        let folder = self.dir.file_name().map_or_else(|| "sweep".into(), |name| name.to_string_lossy());
+        target.in_group(&folder, &self.name(cell))
+    }
+
+    /// The cells that were begun, with what a tracking server is told of each.
+    pub fn tracked(&self, target: &Target) -> Vec<(PathBuf, Target)> {
+        let cells = self.plan.cells().into_iter();
+        let cells = cells.map(|cell| (self.folder(&cell), self.track(&cell, target)));
+        cells.filter(|(folder, _)| Run::open(folder).is_ok()).collect()
     }
 
     /// Why a cell failed, if it did.
