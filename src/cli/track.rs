@@ -65,14 +65,14 @@ impl TrackArgs {
 pub struct Told(Option<Tracking>);
 
 impl Told {
-    /// Of a training into `out`.
+    /// Of a training into `out`, which it may `resume`.
     ///
     /// # Errors
     /// Those of [`TrackArgs::target`].
-    pub fn new(args: &TrackArgs, out: &Path) -> Result<Self> {
+    pub fn new(args: &TrackArgs, out: &Path, resume: bool) -> Result<Self> {
         let tracking = args.target()?.map(|target| Tracking::new(out, &target, Patience::default()));
         let told = Self(tracking.transpose()?);
-        if told.0.is_none() && out.join(track::FILE).is_file() {
+        if resume && told.0.is_none() && out.join(track::FILE).is_file() {
             say("this run was told to a tracking server; --track goes on with that, `sarb track` does later");
         }
         Ok(told)

@@ -105,7 +105,7 @@ impl Train {
         }
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);
-        let told = Told::new(&self.track, &self.out)?;
+        let told = Told::new(&self.track, &self.out, self.resume)?;
         if self.dry_run {
             let out = (&*self.out, self.existing());
             let found =

@@ -96,14 +96,17 @@ impl Sender {
             self.record = self.record.anew();
             (self.may_be_there, self.offset) = (false, 0);
         }
+        if !self.may_be_there {
+            // Before anything is asked: names that were given are needed when the server is back, and with its key a run is
+            // found that is made and not acknowledged.
+            self.record.save(&self.run)?;
+        }
         let experiment = self.client.experiment(&self.record.experiment)?;
         let key = self.record.key.clone();
         let there = if self.may_be_there { self.client.find(&experiment, (KEY, &key))? } else { None };
         let run = match there {
             Some(run) => run,
             None => {
-                // Known by its key before it is there, so that a kill in between makes no second one.
-                self.record.save(&self.run)?;
                 self.may_be_there = true;
                 let mut tags = self.record.tags.clone();
                 tags.extend(

@@ -1,11 +1,11 @@
 //! `--track` and `sarb track`: what a tracking server is told, and what becomes of a training where it does not answer.
-//! `tests/clients/mlflow.py` asks a real MLflow.
+//! `tests/clients/tracking.py` asks a real MLflow.
 
 mod server;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use sarb::track::{Message, Patience, Target, Tracking};
@@ -52,7 +52,7 @@ fn losses(run: &Path) -> Vec<(i64, f64)> {
 
 /// That the server has every point of the run's own log, and each once.
 fn assert_told(known: &Known, run: &Path) {
-    assert_eq!(known.history("loss/partial_bce"), losses(run));
+    assert_eq!(known.history("loss/bce"), losses(run));
     let maps: Vec<(i64, f64)> = rows(run, "epoch")
         .iter()
         .map(|row| (row["epoch"].as_i64().unwrap(), row["validation_map"].as_f64().unwrap()))
@@ -80,6 +80,22 @@ fn files_with(dir: &Path, text: &str) -> Vec<PathBuf> {
     found
 }
 
+/// A training that does not outlive its test.
+struct Killed(Child);
+
+impl Killed {
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 #[test]
 fn a_training_and_its_evaluation_are_told_whole() {
     let (server, dir) = (Mlflow::start(Mode::Well), tempfile::tempdir().unwrap());
@@ -94,7 +110,7 @@ fn a_training_and_its_evaluation_are_told_whole() {
     assert_eq!(known.tags["team"], "cv");
     assert_told(&known, &run);
     assert_eq!(rows(&run, "step").len(), known.history("learning_rate").len());
-    assert_eq!(known.history("epoch/loss/partial_bce").len(), 4);
+    assert_eq!(known.history("epoch/loss/bce").len(), 4);
     for (key, value) in [("seed", "3"), ("method.name", "partial-bce"), ("data.known", "0.5")] {
         assert_eq!(known.params[key], value, "{key}");
     }
@@ -157,7 +173,9 @@ fn a_server_that_is_away_stops_nothing_and_is_told_later() {
     let dir = tempfile::tempdir().unwrap();
     let (run, url) = (dir.path().join("run"), nobody());
     let target = format!("mlflow={url}");
-    let said = stderr(&trained("partial-bce", &run, &["--set", "train.epochs=2", "--track", &target]));
+    let names = ["--track-experiment", "later", "--track-tag", "mlflow.runName=mine", "--track-tag", "a=b"];
+    let args = [&["--set", "train.epochs=2", "--track", &target][..], &names].concat();
+    let said = stderr(&trained("partial-bce", &run, &args));
     assert!(said.contains("no answer") && said.contains("the training goes on"), "{said}");
     assert!(said.contains(&format!("`sarb track {} --to {target}` sends the rest", run.display())), "{said}");
     let said = stderr(&evaluated(&run, &["--track", &target]));
@@ -169,6 +187,8 @@ fn a_server_that_is_away_stops_nothing_and_is_told_later() {
     sarb_ok(&track);
     let known = server.run();
     assert_told(&known, &run);
+    assert_eq!(server.state().experiments, ["later"]);
+    assert_eq!((&*known.name, &*known.tags["a"]), ("mine", "b"), "as it was asked for at the beginning");
     assert_eq!(known.history("test/mAP").len(), 1);
     assert_eq!(known.statuses.last().unwrap(), "FINISHED");
 
@@ -226,15 +246,14 @@ fn a_run_that_is_killed_and_resumed_has_no_point_twice_and_none_too_few() {
     let run = dir.path().join("run");
     let mut args = quick("partial-bce", &run);
     args.extend(["--set".into(), "train.epochs=100000".into(), "--track".into(), server.target()]);
-    let mut child = command(&borrow(&args)).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = Killed(command(&borrow(&args)).stderr(Stdio::null()).spawn().unwrap());
     let begun = Instant::now();
-    let told = || server.state().runs.first().map_or(0, |known| known.history("loss/partial_bce").len());
+    let told = || server.state().runs.first().map_or(0, |known| known.history("loss/bce").len());
     while told() < 5 {
         assert!(begun.elapsed() < Duration::from_secs(120), "nothing was told");
         std::thread::sleep(Duration::from_millis(20));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     let before = server.run();
 
     // Of a training that is dead the server hears so.
@@ -248,8 +267,8 @@ fn a_run_that_is_killed_and_resumed_has_no_point_twice_and_none_too_few() {
     assert_eq!(known.id, before.id);
     assert_eq!(known.statuses, ["RUNNING", "RUNNING", "KILLED", "RUNNING", "KILLED"]);
     assert_each_once(&known);
-    let (told, log) = (known.history("loss/partial_bce"), losses(&run));
-    assert!(log.len() > 5 && told.len() > before.history("loss/partial_bce").len());
+    let (told, log) = (known.history("loss/bce"), losses(&run));
+    assert!(log.len() > 5 && told.len() > before.history("loss/bce").len());
     // A resumed run computes the same numbers again.
     assert_eq!(told[..log.len().min(told.len())], log[..], "{} told", told.len());
 }
@@ -353,7 +372,7 @@ fn a_long_log_goes_in_batches_that_the_server_takes_and_anew_to_a_server_that_lo
     std::fs::write(run.join("events.jsonl"), text + "{\"event\":\"step\",\"row\":{\"epo").unwrap();
     sarb_ok(&["track", &arg(&run), "--to", &server.target()]);
     let known = server.run();
-    assert_eq!(known.history("loss/partial_bce").len(), 2500);
+    assert_eq!(known.history("loss/bce").len(), 2500);
     assert_eq!(known.points.len(), server.state().batches.iter().sum::<usize>());
     assert!(server.state().batches.len() >= 10);
 

@@ -1,7 +1,7 @@
 """Trains with `--track` against a real MLflow server and asks MLflow's own client what arrived.
 
     python3 -m venv V && V/bin/pip install mlflow
-    V/bin/python tests/clients/mlflow.py SARB DATA [--keep]
+    V/bin/python tests/clients/tracking.py SARB DATA [--keep]
 
 SARB is the program, DATA a data folder of images, such as the one that `sarb quickstart` leaves. The server and its database are made in a temporary
 folder and listen on loopback. Ends with 1 where something differs; `--keep` leaves the server running, to be looked at, until Enter is pressed.
@@ -20,8 +20,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-from mlflow.entities import Metric
-from mlflow.tracking import MlflowClient
+# Neither sends what it does home, and the server starts no workers for other jobs.
+os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+from mlflow.entities import Metric  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
 
 # Small networks on small images: what is looked at is what arrives, not what is learned.
 SETS = ["data.size_px=32", "backbone.name=resnet-small", "backbone.freeze=none", "backbone.pool=false", "train.batch_size=8"]
