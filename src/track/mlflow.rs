@@ -113,9 +113,7 @@ impl Client {
         let find = || self.get("experiments/get-by-name", &[("experiment_name", name)]);
         let answer = match find() {
             Err(Failure::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => {
-                // Without it MLflow 3 shows the experiment as one of language models.
-                let kind = json!([{ "key": "mlflow.experimentKind", "value": "custom_model_development" }]);
-                match self.post("experiments/create", &json!({ "name": name, "tags": kind })) {
+                match self.post("experiments/create", &json!({ "name": name })) {
                     Ok(answer) => return text(&answer, "/experiment_id"),
                     // Another process has just made it.
                     Err(Failure::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => find()?,
