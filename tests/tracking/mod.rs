@@ -114,7 +114,8 @@ fn a_training_and_its_evaluation_are_told_whole() {
     for (key, value) in [("seed", "3"), ("method.name", "partial-bce"), ("data.known", "0.5")] {
         assert_eq!(known.params[key], value, "{key}");
     }
-    assert_eq!(known.params["sarb.data_fingerprint"].len(), 64);
+    let info: Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(known.params["sarb.data_fingerprint"], info["fingerprint"].as_str().unwrap());
     assert_eq!(known.statuses.last().unwrap(), "FINISHED");
     assert_eq!(known.file("recipe.toml"), std::fs::read_to_string(run.join("recipe.toml")).unwrap());
     let page = known.file("report.html");
@@ -338,9 +339,9 @@ fn credentials_reach_the_server_and_nothing_else() {
     assert!(state.authorizations.iter().all(|it| it == "Bearer geheim-4711"), "{:?}", state.authorizations);
     drop(state);
     assert!(!stderr(&output).contains("geheim"));
-    assert_eq!(files_with(&run, "geheim"), [] as [PathBuf; 0]);
-    assert!(files_with(&run, "tracking").is_empty() && run.join("tracking.json").is_file());
     let known = server.run();
+    assert_eq!(files_with(&run, &known.id), [run.join("tracking.json")]);
+    assert_eq!(files_with(&run, "geheim"), [] as [PathBuf; 0]);
     assert!(known.files.values().all(|file| !String::from_utf8_lossy(file).contains("geheim")));
 }
 
