@@ -44,7 +44,15 @@ class Studio:
         self.cookies = http.cookiejar.CookieJar()
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                                   urllib.request.HTTPCookieProcessor(self.cookies))
-        until(lambda: self.get("/user/login/"), 240, "Label Studio")
+        try:
+            self.log_in()
+        except BaseException:
+            self.stop()
+            raise
+
+    def log_in(self):
+        # A new folder has hundreds of migrations to go through.
+        until(lambda: self.get("/user/login/"), 1200, "Label Studio")
         form = {"email": USER, "password": PASSWORD, "csrfmiddlewaretoken": self.cookie("csrftoken")}
         self.send("/user/login/", urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded")
         assert self.cookie("sessionid"), "no session"
@@ -143,7 +151,7 @@ def asks(studio, program, run, root, config, written):
         project = studio.project("asked", config, os.path.join(root, "images"))
         studio.post(f"/api/projects/{project}/import", [{"data": {"image": image}} for image in written])
         try:
-            studio.post("/api/ml/", {"project": project, "url": url, "title": "sarb"})
+            studio.post("/api/ml/", {"project": project, "url": url, "title": "sarb", "is_interactive": True})
             print("POST /api/ml/: connected")
         except urllib.error.HTTPError as error:
             print(f"POST /api/ml/: {error.code} {error.read()[:200].decode()}")
@@ -164,6 +172,7 @@ def asks(studio, program, run, root, config, written):
         assert different == 0
         context = {"task": tasks[0]["id"], "context": {"result": []}}
         said = studio.post(f"/api/ml/{backend['id']}/interactive-annotating", context)
+        assert said["data"]["result"] == written[tasks[0]["data"]["image"]]["result"], said
         print(f"interactive: {json.dumps(said)[:300]}")
         try:
             said = studio.post(f"/api/ml/{backend['id']}/train", {})
