@@ -4,7 +4,7 @@
 //! different images; their mean is better than each where none is much worse than the others. Logits, not
 //! probabilities, so that a run that is sure is heard.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use sarb_labels::categories::did_you_mean;
@@ -23,6 +23,8 @@ pub struct Ensemble {
 
 #[derive(Debug)]
 struct Member {
+    /// The name of its folder.
+    name: String,
     recognizer: Recognizer,
     /// Where the first member's categories are among its own.
     columns: Vec<usize>,
@@ -42,7 +44,7 @@ impl Ensemble {
             let columns = columns(names, recognizer.names()).map_err(|why| {
                 Error::Data(format!("{}: {why}, unlike {}", run.display(), runs[0].display()))
             })?;
-            members.push(Member { recognizer, columns });
+            members.push(Member { name: name_of(run), recognizer, columns });
         }
         if members.is_empty() {
             return Err(Error::Usage("give a RUN".into()));
@@ -59,6 +61,12 @@ impl Ensemble {
     /// Names of the categories.
     pub fn names(&self) -> &[String] {
         self.first().names()
+    }
+
+    /// The name of each run's folder and the version of its weights, `sarb-0a1b2c3d`; several are joined by `+`.
+    pub fn version(&self) -> String {
+        let of = |member: &Member| format!("{}-{}", member.name, member.recognizer.version());
+        self.members.iter().map(of).collect::<Vec<_>>().join("+")
     }
 
     /// Whether one of the runs tells places of an image apart.
@@ -90,9 +98,16 @@ impl Ensemble {
 
     /// Where each category of a recognition is seen, by the first run that tells places apart.
     pub fn attention(&self, recognition: &Recognition) -> Attention {
-        let Member { recognizer, columns } = &self.members[self.seer];
+        let Member { recognizer, columns, .. } = &self.members[self.seer];
         recognizer.attention(recognition).of_categories(columns)
     }
+}
+
+/// What a run's folder is called; `.` and the like have no name of their own.
+fn name_of(run: &Path) -> String {
+    let whole = run.canonicalize();
+    let name = whole.as_deref().unwrap_or(run).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Where each of `names` is among `others`.

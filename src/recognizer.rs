@@ -33,6 +33,9 @@ pub const EXTRACTOR_FILE: &str = "backbone.safetensors";
 /// Most images of [`Recognizer::recognize_all`] that go through the network at once.
 const AT_ONCE: usize = 8;
 
+/// Letters of a checkpoint's hash that name a version.
+const VERSION_LETTERS: usize = 12;
+
 /// A trained model with its categories and its transform.
 #[derive(Debug)]
 pub struct Recognizer {
@@ -42,6 +45,7 @@ pub struct Recognizer {
     inference: Inference,
     /// Hash of the checkpoint's weights; an earlier version noted none.
     weights_hash: Option<String>,
+    version: String,
     /// Of the maps that the head reads.
     channels: usize,
     device: Device,
@@ -204,7 +208,10 @@ impl Recognizer {
         let inference = Inference::new(&model);
         let source = model.backbone.take().map_or(source, MapSource::Trained);
         let (channels, device) = (info.channels, device.clone());
-        Ok(Self { recipe, categories, source, inference, weights_hash, channels, device })
+        let hash = weights_hash.as_deref().unwrap_or(&info.fingerprint);
+        // Without the name of the hash function before it.
+        let version = hash.rsplit(':').next().unwrap_or_default().chars().take(VERSION_LETTERS).collect();
+        Ok(Self { recipe, categories, source, inference, weights_hash, version, channels, device })
     }
 
     /// The best checkpoint of a run, or another one, if it shows where categories are seen; otherwise why it does not.
@@ -227,6 +234,11 @@ impl Recognizer {
     /// Names of the categories.
     pub fn names(&self) -> &[String] {
         &self.categories.names
+    }
+
+    /// The beginning of its weights' hash: another checkpoint has another version.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Side of the images that the network reads, in pixels.

@@ -26,6 +26,7 @@ mod other_images;
 mod out_of_fold;
 mod places;
 mod predict;
+mod predict_formats;
 mod recipes;
 mod report;
 mod retraining;

@@ -137,7 +137,7 @@ fn parts_of_a_list_go_to_files_of_their_own_that_together_are_the_whole() {
         assert!(message.contains(expected), "{message}");
     };
     refused(&["--out", &text], "--force");
-    refused(&["--out", "scores.txt"], "expected a name that ends in .csv, .jsonl or .parquet");
+    refused(&["--out", "scores.txt"], "expected a name that ends in .csv, .jsonl, .parquet or .npy");
     refused(&["--format", "parquet"], "needs a file");
     refused(&["--shard", "0/2"], "--out");
     refused(&["--out", &table, "--shard", "2/2"], "there is no shard 2 of 2");

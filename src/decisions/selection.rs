@@ -42,11 +42,23 @@ impl Selection<'_> {
     }
 }
 
+/// How sure a model is of an image: the mean over its categories of the probability of what is likelier, there or not.
+pub fn sureness(logits: &[f32]) -> f32 {
+    let sure = logits.iter().map(|&logit| probability(logit)).map(|p| p.max(1.0 - p));
+    sure.sum::<f32>() / logits.len().max(1) as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decisions::probability::Curve;
     use crate::decisions::thresholds::Decision;
+
+    #[test]
+    fn a_model_is_as_sure_of_what_is_not_there_as_of_what_is() {
+        // σ(1) = 0.7310586, σ(−1) = 1 − σ(1).
+        assert!((sureness(&[1.0, -1.0, 0.0]) - (2.0 * 0.731_058_6 + 0.5) / 3.0).abs() < 1e-6);
+    }
 
     #[test]
     fn decisions_go_before_a_threshold_and_both_before_the_count() {

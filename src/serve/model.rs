@@ -19,9 +19,6 @@ use crate::{Attention, Device, Error, OutOfFold, Recognizer, Result, Run, Which}
 /// Most goals whose thresholds are kept; clients choose goals, so there is no end of them.
 const GOALS: usize = 64;
 
-/// Letters of a checkpoint's hash that name a version.
-const VERSION_LETTERS: usize = 12;
-
 /// What the network reads of an image.
 pub struct Prepared {
     values: Vec<f32>,
@@ -87,16 +84,10 @@ impl Model {
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(error),
         };
-        let hash = match recognizer.weights_hash() {
-            Some(hash) => hash.to_owned(),
-            None => run.info()?.fingerprint,
-        };
-        // Without the name of the hash function before it.
-        let version = hash.rsplit(':').next().unwrap_or_default().chars().take(VERSION_LETTERS).collect();
         let about = About {
             name: name.to_owned(),
             categories: recognizer.names().to_vec(),
-            version,
+            version: recognizer.version().to_owned(),
             sees_places: recognizer.sees_places(),
         };
         Self::start(about, transform, evidence, batching, metrics, move |images| look(&recognizer, images))

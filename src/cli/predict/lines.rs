@@ -1,4 +1,4 @@
-//! A prediction as a line of text.
+//! What is said of an image: which categories, and as a line of text.
 
 use clap::ValueEnum;
 use sarb::Recognition;
@@ -16,6 +16,29 @@ pub enum Format {
     Jsonl,
     /// A row per image, a column of probabilities per category; needs --out
     Parquet,
+    /// A row of probabilities per image, as NumPy's [N, C] float32; NaN for what is not named and for images that cannot be
+    /// read; needs --out
+    Npy,
+    /// Tasks with predictions, for Label Studio's import; needs --out
+    LabelStudio,
+    /// CVAT for images 1.1, a tag of a model per category; needs --out
+    Cvat,
+    /// samples.json of a FiftyOneDataset, with confidences in the field predictions; needs --out
+    Fiftyone,
+    /// COCO annotations without extent, with scores; needs --out
+    Coco,
+}
+
+impl Format {
+    /// Whether it is a file of another tool, that names images and lists what is in them.
+    pub fn is_import(self) -> bool {
+        matches!(self, Self::LabelStudio | Self::Cvat | Self::Fiftyone | Self::Coco)
+    }
+
+    /// Whether it is written to a file alone.
+    pub fn needs_file(self) -> bool {
+        self.is_import() || matches!(self, Self::Parquet | Self::Npy)
+    }
 }
 
 /// Which categories are printed, and how.
@@ -43,21 +66,35 @@ impl Lines<'_> {
         self.selection().calibrated(recognition)
     }
 
-    /// The categories to show, most probable first. A table without other wishes shows those of at least 50 %.
+    /// The categories to show, most probable first. A table and a file for another tool show those of at least 50 % without
+    /// other wishes.
     pub fn shown(&self, recognition: &Recognition) -> Vec<usize> {
         self.selection().shown(&recognition.logits)
     }
 
     fn selection(&self) -> Selection<'_> {
-        let default = (self.format == Format::Table && self.top.is_none()).then_some(0.5);
+        let lists = self.format == Format::Table || self.format.is_import();
+        let default = (lists && self.top.is_none()).then_some(0.5);
         Selection { top: self.top, threshold: self.threshold.or(default), decisions: self.decisions }
+    }
+
+    /// From which probability on each category is shown, where that is said: none of one that never is.
+    pub fn thresholds(&self, categories: usize) -> Option<Vec<Option<f32>>> {
+        let selection = self.selection();
+        let least = |category| selection.least(category).map(|it| it.is_finite().then_some(it));
+        (0..categories).map(least).collect()
+    }
+
+    /// The categories that are shown, each with its probability.
+    pub fn named(&self, recognition: &Recognition) -> Vec<(usize, f32)> {
+        let probabilities = recognition.probabilities();
+        self.shown(recognition).into_iter().map(|c| (c, probabilities[c])).collect()
     }
 
     /// The probability of each category that is shown.
     pub fn cells(&self, recognition: &Recognition) -> Vec<Option<f32>> {
         let mut cells = vec![None; recognition.names.len()];
-        let probabilities = recognition.probabilities();
-        self.shown(recognition).into_iter().for_each(|c| cells[c] = Some(probabilities[c]));
+        self.named(recognition).into_iter().for_each(|(c, probability)| cells[c] = Some(probability));
         cells
     }
 
@@ -66,7 +103,7 @@ impl Lines<'_> {
         let probabilities = recognition.probabilities();
         let shown = self.shown(recognition);
         match self.format {
-            Format::Table | Format::Parquet => {
+            Format::Table => {
                 let said: Vec<String> = shown
                     .iter()
                     .map(|&c| format!("{} {:.0} %", recognition.names[c], 100.0 * probabilities[c]))
@@ -85,6 +122,7 @@ impl Lines<'_> {
                     .collect();
                 format!("{}\n", serde_json::json!({ "image": name, "labels": labels }))
             }
+            _ => unreachable!("a file of its own kind"),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use sarb::decisions::thresholds::Goal;
 use sarb::{Cancel, Ensemble, Error, Recognition, Result, Shard, Which};
+use sarb_labels::formats::label_studio::config::{Control, control_of};
+use sarb_labels::formats::predictions::Predictor;
 
 use super::console::{fail, print, say};
 use super::data::convert::{keep, make_folder_of};
@@ -46,21 +48,26 @@ pub struct Predict {
     /// How to print [default: table; with --out what the name of the file says]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// Write a file instead: .csv, .jsonl or .parquet. It is there when it is whole
+    /// Write a file instead: .csv, .jsonl, .parquet, .npy, or another with --format. It is there when it is whole; paths of
+    /// images in files for other tools are valid from its folder
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Only the Ith stretch of N of the images or rows, I counted from 0, into a file of its own, NAME-I-of-N; one that is
     /// there is not made again. In an array of Slurm, AWS Batch or Kubernetes: array, or N where it does not say how many
     #[arg(long, value_name = "I/N", requires = "out")]
     pub shard: Option<String>,
+    /// The labeling configuration of the project of Label Studio that is to import the file (XML); without it, choices of a
+    /// control named tags for an image named image
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub label_config: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long, requires = "out")]
     pub force: bool,
     /// Print at most the K most probable categories
     #[arg(long, value_name = "K")]
     pub top: Option<usize>,
-    /// Print the categories of at least this probability, such as 0.8 or 80% [default: 50% in a table without
-    /// --top, else all]
+    /// Print the categories of at least this probability, such as 0.8 or 80% [default: 50% in a table or a file for another
+    /// tool without --top, else all]
     #[arg(long, value_name = "P", value_parser = proportion)]
     pub threshold: Option<f64>,
     /// Print the categories that the run decides are there, by its own calibrated probabilities and thresholds: f1 (the
@@ -92,6 +99,7 @@ impl Predict {
     pub fn run(&self, cancel: &Cancel) -> Result<()> {
         self.audited.only_with(self.decide)?;
         let format = self.format_to_write()?;
+        self.refuse_what_is_of_no_use(format)?;
         let shard = Shard::asked_for(self.shard.as_deref())?;
         let out = self.out.as_ref().map(|out| shard.map_or(out.clone(), |shard| shard.part_of(out)));
         if let Some(out) = &out {
@@ -118,8 +126,10 @@ impl Predict {
         let decisions = self.decide.map(|goal| decisions(&self.run, goal, &self.audited)).transpose()?;
         let decisions = decisions.as_ref();
         let lines = Lines { format, top: self.top, threshold, decisions };
-        let mut output = Output::new(out.as_deref(), format, recognizer.names())?;
-        output.heading(&lines, recognizer.names())?;
+        let control = self.control(recognizer.names())?;
+        let version = recognizer.version();
+        let predictor = Predictor { categories: recognizer.names(), version: &version };
+        let mut output = Output::new(out.as_deref(), &lines, predictor, control)?;
         match source {
             Source::Images(files) => self.images(&recognizer, files, lines, output)?,
             Source::Features(path) => {
@@ -132,10 +142,11 @@ impl Predict {
 
     /// What --format says, or the name of the file.
     fn format_to_write(&self) -> Result<Format> {
+        let name = |format: Format| format.to_possible_value().expect("none is hidden").get_name().to_owned();
         let Some(out) = &self.out else {
             return match self.format {
-                Some(Format::Parquet) => {
-                    Err(Error::Usage("--format parquet needs a file: --out FILE".into()))
+                Some(format) if format.needs_file() => {
+                    Err(Error::Usage(format!("--format {} needs a file: --out FILE", name(format))))
                 }
                 format => Ok(format.unwrap_or(Format::Table)),
             };
@@ -144,10 +155,32 @@ impl Predict {
         let named = extension.and_then(|extension| Format::from_str(extension, true).ok());
         self.format.or(named).ok_or_else(|| {
             Error::Usage(format!(
-                "--out {}: expected a name that ends in .csv, .jsonl or .parquet, or --format",
+                "--out {}: expected a name that ends in .csv, .jsonl, .parquet or .npy, or --format",
                 out.display()
             ))
         })
+    }
+
+    /// Refuses options that a format has no use for, and rows without names where images are named.
+    fn refuse_what_is_of_no_use(&self, format: Format) -> Result<()> {
+        match (&self.label_config, &self.features) {
+            (Some(file), _) if format != Format::LabelStudio => Err(Error::Usage(format!(
+                "--label-config {}: only --format label-studio has a use for it",
+                file.display()
+            ))),
+            (_, Some(features)) if format.is_import() && self.paths.is_empty() => Err(Error::Usage(format!(
+                "--features {}: other tools need the images by their names; give them as PATHs in the order of the rows",
+                features.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The control of the project whose labeling configuration is given.
+    fn control(&self, categories: &[String]) -> Result<Option<Control>> {
+        let Some(file) = &self.label_config else { return Ok(None) };
+        let xml = std::fs::read_to_string(file).map_err(|error| Error::io(file, error))?;
+        Ok(Some(control_of(&xml, categories, &file.display().to_string())?))
     }
 
     fn images(&self, recognizer: &Ensemble, files: Files, lines: Lines, mut out: Output) -> Result<()> {
@@ -161,7 +194,7 @@ impl Predict {
             match recognizer.recognize(&file) {
                 Ok(recognition) => {
                     let recognition = lines.calibrated(recognition);
-                    out.add(&file.display().to_string(), &lines, &recognition)?;
+                    out.add(&file, &lines, &recognition)?;
                     if let Some(dir) = &self.maps {
                         let shown = lines.shown(&recognition);
                         heat_maps(
@@ -176,6 +209,7 @@ impl Predict {
                 Err(Error::Labels(error)) => {
                     failed += 1;
                     fail(&error.into());
+                    out.skip(recognizer.names().len())?;
                 }
                 Err(error) => return Err(error),
             }
@@ -212,7 +246,7 @@ impl Predict {
             for (row, recognition) in rows.clone().zip(recognizer.recognize_features(&features, rows)?) {
                 let recognition = lines.calibrated(recognition);
                 let name = names.as_ref().map_or_else(|| row.to_string(), |names| names[row].clone());
-                out.add(&name, &lines, &recognition)?;
+                out.add(Path::new(&name), &lines, &recognition)?;
             }
             progress.counted("rows", all.end.min(begin + ROWS) - all.start, Some(all.len()));
         }

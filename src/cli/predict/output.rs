@@ -3,47 +3,106 @@
 use std::io::{BufWriter, StdoutLock, Write};
 use std::path::Path;
 
+use sarb::decisions::selection::sureness;
 use sarb::{Error, Recognition, Result};
+use sarb_labels::arrays::npy::RowWriter;
 use sarb_labels::files::AtomicFile;
+use sarb_labels::formats::label_studio::config::Control;
+use sarb_labels::formats::label_studio::predictions::Tasks;
 use sarb_labels::formats::parquet::ScoreTable;
+use sarb_labels::formats::predictions::{Prediction, PredictionWriter, Predictor};
+use sarb_labels::formats::{coco, cvat, fiftyone};
 
 use super::lines::{Format, Lines};
+use crate::cli::console::say;
 
 /// Takes predictions one after the other.
 pub enum Output<'a> {
     Printed(BufWriter<StdoutLock<'static>>),
     Text { path: &'a Path, file: AtomicFile },
     Table { path: &'a Path, table: Box<ScoreTable<AtomicFile>> },
+    Array { path: &'a Path, array: RowWriter<AtomicFile> },
+    Import { path: &'a Path, file: Box<dyn PredictionWriter + 'a> },
 }
 
 impl<'a> Output<'a> {
-    /// Standard output, or a file in this format; its folder must be there.
-    pub fn new(path: Option<&'a Path>, format: Format, categories: &[String]) -> Result<Self> {
-        let Some(path) = path else {
-            return Ok(Self::Printed(BufWriter::new(std::io::stdout().lock())));
+    /// Standard output, or a file, whose folder must be there; with what stands above all predictions. `control` is that of
+    /// the project of Label Studio.
+    pub fn new(
+        path: Option<&'a Path>,
+        lines: &Lines,
+        predictor: Predictor<'a>,
+        control: Option<Control>,
+    ) -> Result<Self> {
+        let mut output = match path {
+            Some(path) => Self::file(path, lines, predictor, control)?,
+            None => Self::Printed(BufWriter::new(std::io::stdout().lock())),
         };
-        let file = AtomicFile::create(path)?;
-        Ok(match format {
-            Format::Parquet => {
-                let table = ScoreTable::new(file, categories).map_err(|error| Error::io(path, error))?;
-                Self::Table { path, table: Box::new(table) }
+        if let Some(heading) = lines.heading(predictor.categories) {
+            output.text(&heading)?;
+        }
+        Ok(output)
+    }
+
+    fn file(
+        path: &'a Path,
+        lines: &Lines,
+        predictor: Predictor<'a>,
+        control: Option<Control>,
+    ) -> Result<Self> {
+        let failed = |error| Error::io(path, error);
+        let import = |file| Ok(Self::Import { path, file });
+        match lines.format {
+            Format::Table | Format::Csv | Format::Jsonl => {
+                Ok(Self::Text { path, file: AtomicFile::create(path)? })
             }
-            _ => Self::Text { path, file },
-        })
+            Format::Parquet => {
+                let file = AtomicFile::create(path)?;
+                let mut table = ScoreTable::new(file, predictor.categories).map_err(failed)?;
+                note(&mut table, lines, &predictor);
+                Ok(Self::Table { path, table: Box::new(table) })
+            }
+            Format::Npy => {
+                let array = RowWriter::new(AtomicFile::create(path)?, predictor.categories.len());
+                Ok(Self::Array { path, array: array.map_err(failed)? })
+            }
+            Format::LabelStudio => {
+                let control = control.unwrap_or_else(|| Control::tags(predictor.categories));
+                import(Box::new(Tasks::create(path, predictor, control)?))
+            }
+            Format::Cvat => import(Box::new(cvat::predictions::Tags::create(path, predictor)?)),
+            Format::Fiftyone => import(Box::new(fiftyone::predictions::Samples::create(path, predictor)?)),
+            Format::Coco => import(Box::new(coco::predictions::Instances::create(path, predictor)?)),
+        }
     }
 
-    /// Takes what stands above all predictions.
-    pub fn heading(&mut self, lines: &Lines, categories: &[String]) -> Result<()> {
-        self.text(&lines.heading(categories).unwrap_or_default())
-    }
-
-    /// Takes one prediction.
-    pub fn add(&mut self, name: &str, lines: &Lines, recognition: &Recognition) -> Result<()> {
+    /// Takes what is said of an image.
+    pub fn add(&mut self, image: &Path, lines: &Lines, recognition: &Recognition) -> Result<()> {
+        let failed = |path: &Path, error| Error::io(path, error);
         match self {
-            Self::Table { path, table } => table
-                .push(name, lines.cells(recognition).into_iter())
-                .map_err(|error| Error::io(&**path, error)),
-            _ => self.text(&lines.line(name, recognition)),
+            Self::Table { path, table } => {
+                let cells = lines.cells(recognition).into_iter();
+                table.push(&image.display().to_string(), cells).map_err(|error| failed(path, error))
+            }
+            Self::Array { path, array } => {
+                let cells = lines.cells(recognition).into_iter().map(|cell| cell.unwrap_or(f32::NAN));
+                array.push(&cells.collect::<Vec<f32>>()).map_err(|error| failed(path, error))
+            }
+            Self::Import { file, .. } => {
+                let (named, sure) = (lines.named(recognition), sureness(&recognition.logits));
+                Ok(file.push(&Prediction { image, named: &named, sure })?)
+            }
+            _ => self.text(&lines.line(&image.display().to_string(), recognition)),
+        }
+    }
+
+    /// Keeps the place of an image that could not be read, where rows have no names.
+    pub fn skip(&mut self, categories: usize) -> Result<()> {
+        match self {
+            Self::Array { path, array } => {
+                array.push(&vec![f32::NAN; categories]).map_err(|error| Error::io(&**path, error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -63,6 +122,13 @@ impl<'a> Output<'a> {
             Self::Table { path, table } => {
                 Ok(table.finish().map_err(|error| Error::io(path, error))?.commit()?)
             }
+            Self::Array { path, array } => {
+                Ok(array.finish().map_err(|error| Error::io(path, error))?.commit()?)
+            }
+            Self::Import { path, file } => {
+                file.finish()?.iter().for_each(|lost| say(&format!("{}: lost: {lost}", path.display())));
+                Ok(())
+            }
         }
     }
 
@@ -72,8 +138,19 @@ impl<'a> Output<'a> {
             Self::Text { path, file } => {
                 file.write_all(text.as_bytes()).map_err(|error| Error::io(&**path, error))
             }
-            Self::Table { .. } => Ok(()),
+            Self::Table { .. } | Self::Array { .. } | Self::Import { .. } => Ok(()),
         }
+    }
+}
+
+/// Says in the metadata of a table which model it is of, and from which probabilities on cells are filled; under the names
+/// that an exported network has them.
+fn note(table: &mut ScoreTable<AtomicFile>, lines: &Lines, predictor: &Predictor<'_>) {
+    table.note("sarb.version", env!("CARGO_PKG_VERSION"));
+    table.note("sarb.model_version", predictor.version);
+    table.note("calibrated", if lines.decisions.is_some() { "true" } else { "false" });
+    if let Some(thresholds) = lines.thresholds(predictor.categories.len()) {
+        table.note("thresholds", &serde_json::json!(thresholds).to_string());
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use sarb_labels::formats::label_studio::config::{Control, Kind, read_config};
-use sarb_labels::text::listed;
+use sarb_labels::formats::label_studio::config::{Control, control_of};
+use sarb_labels::formats::label_studio::predictions::prediction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ use super::pictures::Image;
 use super::problem::{Problem, json_response};
 use super::recognition::Recognized;
 use super::state::Server;
-use crate::decisions::selection::Selection;
+use crate::decisions::selection::{Selection, sureness};
 use crate::decisions::thresholds::{Decisions, Goal};
 use crate::recognizer::probability;
 use projects::Connection;
@@ -186,26 +186,7 @@ async fn some(
 
 /// The control that the categories are choices of.
 fn control(model: &Model, xml: &str) -> Result<Control, Problem> {
-    let controls = read_config(xml).map_err(crate::Error::from)?;
-    let categories = &model.about.categories;
-    let best = controls.into_iter().min_by_key(|control| control.missing(categories).len());
-    let control = best.expect("a configuration without a control is an error");
-    let missing = control.missing(categories);
-    if !missing.is_empty() {
-        return Err(Problem::bad(format!(
-            "{}: the control {:?} has no choice for {}; add <Choice value=\"…\"/> with these names, or as alias",
-            model.about.name,
-            control.name,
-            listed(&missing)
-        )));
-    }
-    if !control.multiple {
-        return Err(Problem::bad(format!(
-            "the control {:?} takes one choice only, but an image may hold several categories; say choice=\"multiple\"",
-            control.name
-        )));
-    }
-    Ok(control)
+    Ok(control_of(xml, &model.about.categories, &model.about.name).map_err(crate::Error::from)?)
 }
 
 fn version(model: &Model) -> String {
@@ -216,28 +197,12 @@ fn version(model: &Model) -> String {
 fn result(model: &Model, control: &Control, decisions: Option<&Decisions>, logits: &[f32]) -> Value {
     let logits = decisions.map_or(logits.to_vec(), |decisions| decisions.calibrated(logits));
     let chosen = Selection { top: None, threshold: Some(HALF), decisions }.shown(&logits);
-    let paths: Vec<&[String]> =
-        chosen.iter().filter_map(|&c| control.choice(&model.about.categories[c])).collect();
-    let value = match control.kind {
-        Kind::Choices => json!({ "choices": paths.iter().flat_map(|path| path.last()).collect::<Vec<_>>() }),
-        Kind::Taxonomy => json!({ "taxonomy": paths }),
-    };
-    let results = match chosen.is_empty() {
-        true => json!([]),
-        false => json!([{ "from_name": control.name, "to_name": control.image, "type": control.kind.name(),
-            "score": mean(chosen.iter().map(|&c| probability(logits[c]))), "value": value }]),
-    };
+    let named: Vec<(usize, f32)> = chosen.into_iter().map(|c| (c, probability(logits[c]))).collect();
     // Label Studio sorts by it: the images of which the model is least sure come first.
-    let sure = mean(logits.iter().map(|&logit| probability(logit)).map(|p| p.max(1.0 - p)));
-    json!({ "model_version": version(model), "score": sure, "result": results })
+    prediction(&version(model), control, &model.about.categories, &named, sureness(&logits))
 }
 
 /// Instead of a result, so that the others keep their place.
 fn nothing(model: &Model, problem: &Problem) -> Value {
     json!({ "model_version": version(model), "score": 0.0, "result": [], "error": problem.detail })
-}
-
-fn mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let count = values.len().max(1) as f32;
-    values.sum::<f32>() / count
 }

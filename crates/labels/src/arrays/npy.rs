@@ -3,7 +3,7 @@
 //! The format is NEP 1 (<https://numpy.org/neps/nep-0001-npy-format.html>). Headers are read here and not
 //! by a crate: they come from outside, and must not make us allocate or recurse as they like.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::files::write_atomically;
@@ -30,6 +30,50 @@ pub(crate) fn write_header(writer: &mut impl Write, descr: &str, shape: &[usize]
     writer.write_all(MAGIC)?;
     writer.write_all(&(length as u16).to_le_bytes())?;
     writeln!(writer, "{text:<width$}", width = length - 1)
+}
+
+/// A matrix of float32 whose rows come one after the other, and whose header is written when their number is known.
+#[derive(Debug)]
+pub struct RowWriter<W> {
+    writer: W,
+    columns: usize,
+    rows: usize,
+}
+
+impl<W: Write + Seek> RowWriter<W> {
+    /// Begins a matrix.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn new(mut writer: W, columns: usize) -> io::Result<Self> {
+        write_header(&mut writer, "<f4", &[0, columns])?;
+        Ok(Self { writer, columns, rows: 0 })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    ///
+    /// # Panics
+    /// If it has not as many values as there are columns.
+    pub fn push(&mut self, values: &[f32]) -> io::Result<()> {
+        assert_eq!(values.len(), self.columns, "values of a row");
+        self.rows += 1;
+        values.iter().try_for_each(|value| self.writer.write_all(&value.to_le_bytes()))
+    }
+
+    /// Writes how many rows there are, and gives the writer back.
+    ///
+    /// # Errors
+    /// If it cannot be written, or not at its beginning, as a pipe.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.writer.rewind()?;
+        // As long as the first one: the two numbers never fill it.
+        write_header(&mut self.writer, "<f4", &[self.rows, self.columns])?;
+        self.writer.seek(SeekFrom::End(0))?;
+        Ok(self.writer)
+    }
 }
 
 /// The first bytes of an array of format 1.0.
@@ -124,6 +168,23 @@ mod tests {
         assert!((std::fs::read(&path).unwrap().len() - 4 * 4).is_multiple_of(64), "as NumPy aligns them");
         assert!(back.values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
     }
+
+    #[test]
+    fn rows_that_came_one_by_one_are_the_matrix_that_is_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for rows in [0, 1, 12_345] {
+            let values: Vec<f32> = (0..rows * 3).map(|value| value as f32).collect();
+            write(&path, &values, &[rows, 3]).unwrap();
+            let mut writer = RowWriter::new(io::Cursor::new(Vec::new()), 3).unwrap();
+            values.chunks_exact(3).for_each(|row| writer.push(row).unwrap());
+            assert_eq!(writer.finish().unwrap().into_inner(), std::fs::read(&path).unwrap());
+        }
+        let mut longest = Vec::new();
+        write_header(&mut longest, "<f4", &[usize::MAX, usize::MAX]).unwrap();
+        assert_eq!(longest.len(), 128, "as long as the header of no rows");
+    }
+
     #[test]
     fn numbers_begin_at_the_next_multiple_of_64_whatever_the_header_holds() {
         for axes in 1..60 {

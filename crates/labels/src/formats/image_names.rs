@@ -12,8 +12,31 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Data`] for a path that is not UTF-8 text.
 pub fn image_names(annotations: &Annotations, folder: &Path) -> Result<Vec<String>> {
-    let relocation = Relocation::new(folder_of(&annotations.source), folder)?;
-    annotations.images.iter().map(|image| portable(&relocation.apply(image)?)).collect()
+    let names = ImageNames::new(folder_of(&annotations.source), folder)?;
+    annotations.images.iter().map(|image| names.of(image)).collect()
+}
+
+/// Such paths of images that come one after the other.
+#[derive(Debug)]
+pub struct ImageNames(Relocation);
+
+impl ImageNames {
+    /// For images whose paths begin with the folder `from`, or are absolute, to be read from `folder`, which must be
+    /// there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn new(from: &Path, folder: &Path) -> Result<Self> {
+        Relocation::new(from, folder).map(Self)
+    }
+
+    /// The path of an image, as [`image_names`] gives it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a path that is not UTF-8 text.
+    pub fn of(&self, image: &Path) -> Result<String> {
+        portable(&self.0.apply(image)?)
+    }
 }
 
 /// A path as text, with `/` between its parts where it is relative.

@@ -37,6 +37,7 @@ pub mod open_images;
 pub mod options;
 pub mod page;
 pub mod parquet;
+pub mod predictions;
 mod questions;
 pub(crate) mod report;
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::labels::Label;
 use crate::{Error, Result};
 
+pub mod predictions;
+
 /// This format.
 pub const FORMAT: Format = Format {
     name: "coco",

@@ -23,6 +23,7 @@ use crate::formats::xml::{self, Node, attribute};
 use crate::labels::Label;
 use crate::{Error, Result};
 
+pub mod predictions;
 mod subsets;
 mod writing;
 

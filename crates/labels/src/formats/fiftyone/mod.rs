@@ -17,6 +17,7 @@ use crate::Result;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 
 mod labels;
+pub mod predictions;
 mod samples;
 mod writing;
 

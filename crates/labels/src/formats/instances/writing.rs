@@ -20,6 +20,13 @@ pub(crate) struct Extentless {
     iscrowd: u8,
 }
 
+impl Extentless {
+    /// One of a category in an image, each by its id.
+    pub fn new(id: usize, image_id: usize, category_id: usize) -> Self {
+        Self { id, image_id, category_id, bbox: [0; 4], area: 0, segmentation: [], iscrowd: 0 }
+    }
+}
+
 /// An annotation for each positive label, row by row; ids count from 1.
 pub(crate) fn extentless(annotations: &Annotations) -> impl Iterator<Item = Extentless> + '_ {
     let labels = &annotations.labels;
@@ -27,15 +34,7 @@ pub(crate) fn extentless(annotations: &Annotations) -> impl Iterator<Item = Exte
         let columns = labels.row(row).enumerate();
         columns.filter(|(_, label)| *label == Label::Positive).map(move |(column, _)| (row, column))
     });
-    positive.enumerate().map(|(index, (row, column))| Extentless {
-        id: index + 1,
-        image_id: row + 1,
-        category_id: column + 1,
-        bbox: [0; 4],
-        area: 0,
-        segmentation: [],
-        iscrowd: 0,
-    })
+    positive.zip(1..).map(|((row, column), id)| Extentless::new(id, row + 1, column + 1))
 }
 
 /// Widths and heights of images.

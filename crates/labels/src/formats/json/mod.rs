@@ -6,21 +6,23 @@
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 
 use super::report::Report;
 use crate::bounded::Bounded;
 use crate::{Error, Result};
 
+mod array;
 mod entries;
 mod outline;
 
+pub(super) use array::{ArrayWriter, write_array};
 pub(super) use entries::{Entries, Lenient};
 pub(super) use outline::outline;
 
@@ -395,19 +397,6 @@ impl<'de> Visitor<'de> for AnyScalar {
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Scalar::Other("an object"))
     }
-}
-
-/// Writes an array, one element per line.
-pub(super) fn write_array<T: Serialize>(
-    writer: &mut impl Write,
-    elements: impl IntoIterator<Item = T>,
-) -> io::Result<()> {
-    writer.write_all(b"[")?;
-    for (index, element) in elements.into_iter().enumerate() {
-        writer.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        serde_json::to_writer(&mut *writer, &element)?;
-    }
-    writer.write_all(b"\n]")
 }
 
 #[cfg(test)]

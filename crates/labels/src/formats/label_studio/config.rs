@@ -10,6 +10,7 @@ use crate::formats::image_files::without_prefix;
 use crate::formats::location::locate;
 use crate::formats::report::Report;
 use crate::formats::xml::{Node, attribute, walk};
+use crate::text::listed;
 use crate::{Error, Result};
 
 /// What the configuration is called in messages.
@@ -55,6 +56,21 @@ pub struct Control {
 }
 
 impl Control {
+    /// The control `tags` of an image `image` in the field of that name, with a choice for each of these categories: what
+    /// the documentation shows.
+    pub fn tags(categories: &[String]) -> Self {
+        let image = || "image".to_owned();
+        let choices = categories.iter().map(|name| (name.clone(), vec![name.clone()])).collect();
+        Self {
+            name: "tags".into(),
+            image: image(),
+            field: image(),
+            kind: Kind::Choices,
+            multiple: true,
+            choices,
+        }
+    }
+
     /// What has to be chosen for a category, as a path of values; of a list there is one.
     pub fn choice(&self, category: &str) -> Option<&[String]> {
         self.choices.get(category).map(Vec::as_slice)
@@ -87,6 +103,31 @@ pub fn read_config(xml: &str) -> Result<Vec<Control>> {
         )));
     }
     Ok(controls)
+}
+
+/// The control of a configuration that some categories are choices of. `whose` begins a message.
+///
+/// # Errors
+/// Those of [`read_config`]; [`Error::Usage`] if a category cannot be chosen, or only one at a time.
+pub fn control_of(xml: &str, categories: &[String], whose: &str) -> Result<Control> {
+    let controls = read_config(xml)?;
+    let best = controls.into_iter().min_by_key(|control| control.missing(categories).len());
+    let control = best.expect("a configuration without a control is an error");
+    let missing = control.missing(categories);
+    if !missing.is_empty() {
+        return Err(Error::Usage(format!(
+            "{whose}: the control {:?} has no choice for {}; add <Choice value=\"…\"/> with these names, or as alias",
+            control.name,
+            listed(&missing)
+        )));
+    }
+    if !control.multiple {
+        return Err(Error::Usage(format!(
+            "{whose}: the control {:?} takes one choice only, but an image may hold several categories; say choice=\"multiple\"",
+            control.name
+        )));
+    }
+    Ok(control)
 }
 
 /// What has been read.

@@ -21,6 +21,7 @@ use crate::Result;
 mod annotators;
 mod asking;
 pub mod config;
+pub mod predictions;
 mod table;
 mod writing;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::parquet::basic::{Compression, Repetition, Type as Physical};
 use ::parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use ::parquet::errors::Result as Outcome;
+use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::Type;
@@ -37,6 +38,11 @@ impl<W: Write + Send> ScoreTable<W> {
             names: Vec::new(),
             columns: vec![Vec::new(); categories.len()],
         })
+    }
+
+    /// Says something of the table as a whole, under a key of its metadata.
+    pub fn note(&mut self, key: &str, value: &str) {
+        self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
     }
 
     /// Adds a row, with a score or nothing for each category.
@@ -104,6 +110,7 @@ mod tests {
     fn rows_over_several_groups_come_back() {
         let categories = ["image", "cat, black"].map(str::to_owned);
         let mut table = ScoreTable::new(Vec::new(), &categories).unwrap();
+        table.note("model", "run-0a1b2c");
         let count = ROWS + 3;
         for row in 0..count {
             let second = (row % 3 > 0).then_some(row as f32);
@@ -112,6 +119,8 @@ mod tests {
         let bytes = table.finish().unwrap();
         let reader = read(&bytes);
         assert_eq!(reader.metadata().num_row_groups(), 2);
+        let notes = reader.metadata().file_metadata().key_value_metadata().unwrap();
+        assert!(notes.contains(&KeyValue::new("model".to_owned(), "run-0a1b2c".to_owned())));
         let names: Vec<_> = reader
             .metadata()
             .file_metadata()
