@@ -48,19 +48,13 @@ impl Files {
         Ok(Self { before, lines, after, cancel: cancel.clone() })
     }
 
-    /// Those of a shard.
+    /// Those of a shard. A list on standard input is read to its end first.
     ///
     /// # Errors
-    /// [`Error::Usage`] if standard input names some: nobody knows how many.
+    /// If standard input cannot be read; [`Error::Stopped`] once it is cancelled.
     pub fn stretch(mut self, shard: Option<Shard>) -> Result<Self> {
         let Some(shard) = shard else { return Ok(self) };
-        if self.lines.is_some() {
-            return Err(Error::Usage(
-                "standard input (-) does not say how many images there are, so there are no shards of it"
-                    .into(),
-            ));
-        }
-        let mut all: Vec<PathBuf> = self.before.chain(self.after).collect();
+        let mut all: Vec<PathBuf> = self.by_ref().collect::<Result<_>>()?;
         let stretch = shard.range(all.len());
         self.before = all.drain(stretch).collect::<Vec<_>>().into_iter();
         self.after = Vec::new().into_iter();
@@ -183,6 +177,24 @@ mod tests {
         let names: Vec<String> =
             files.map(|file| file.unwrap().file_name().unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["a.png", "b.jpg", "gone.jpg"]);
+    }
+
+    #[test]
+    fn a_shard_of_a_list_on_standard_input_is_a_stretch_of_all_that_is_named() {
+        let named = |index: usize| {
+            let (sender, lines) = sync_channel(4);
+            ["b.jpg", "", " c.jpg ", "d.jpg"]
+                .iter()
+                .for_each(|line| sender.send(Ok((*line).into())).unwrap());
+            drop(sender);
+            let before = vec![PathBuf::from("a.jpg")].into_iter();
+            let files =
+                Files { before, lines: Some(lines), after: Vec::new().into_iter(), cancel: Cancel::new() };
+            let shard = Shard { index, count: 2, variable: None };
+            files.stretch(Some(shard)).unwrap().map(|file| file.unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(named(0), [PathBuf::from("a.jpg"), "b.jpg".into()]);
+        assert_eq!(named(1), [PathBuf::from("c.jpg"), "d.jpg".into()]);
     }
 
     #[test]
