@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use sarb_labels::arrays::npy;
 use sarb_labels::files::folder_of;
 use sarb_labels::metrics::{self, Scores};
-use sarb_labels::{Annotations, LabelMatrix, Split, dataset};
+use sarb_labels::{Annotations, LabelMatrix, Split};
 
 use crate::backbone::weights;
 use crate::cancel::Cancel;
@@ -19,7 +19,7 @@ use crate::loader::features::Features;
 use crate::loader::{Examples, Loader};
 use crate::lock::FolderLock;
 use crate::model::Inference;
-use crate::prepare::{fingerprint, images_of};
+use crate::prepare::{filled, fingerprint, images_of};
 use crate::recipe::{Recipe, Select};
 use crate::recognizer::Recognizer;
 use crate::run::{MadeOf, Measurement, Run, RunInfo, Status, Which};
@@ -98,7 +98,11 @@ pub fn measure(
     let folder = run.data(evaluation.data.as_deref())?;
     let (names, info) = (recognizer.names(), run.info()?);
     let anchor = anchor::load(run, info.channels, names.len(), device)?;
-    let annotations = dataset::open_split(&folder, evaluation.split)?.aligned(names, run.dir())?;
+    let (annotations, filled) = filled::open_given(&folder, evaluation.split)?;
+    if let Some(warning) = filled {
+        events(Event::Warning(&warning));
+    }
+    let annotations = annotations.aligned(names, run.dir())?;
     if let Some(warning) = optimistic(&info, &run.recipe()?, evaluation, &annotations) {
         events(Event::Warning(&warning));
     }

@@ -152,6 +152,7 @@ pub use loader::features::Features;
 pub use lock::FolderLock;
 pub use methods::NAMES as METHODS;
 pub use out_of_fold::{How, OutOfFold};
+pub use prepare::filled::given as without_filled;
 pub use recipe::Recipe;
 pub use recipe::library as recipes;
 pub use recognizer::{Attention, Picture, Recognition, Recognizer};

@@ -172,3 +172,41 @@ fn what_cannot_use_filled_labels_says_so_before_anything_is_trained() {
     );
     assert!(stderr.contains("tune judges by the labels of train.csv"), "{stderr}");
 }
+
+#[test]
+fn what_a_run_filled_in_is_no_evidence_for_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, features) = completed(dir.path());
+    let (run, data) = (arg(dir.path().join("run")), arg(table.parent().unwrap()));
+    let fill = |data: &[&str], out: &str| {
+        let out = arg(dir.path().join(out));
+        let fill = ["labels", "fill", &run, "--precision", "0.9", "-o", &out, "--json"];
+        let output = sarb(&[&fill[..], data].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
+        let mut said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        said.as_object_mut().unwrap().retain(|key, _| !["out", "list"].contains(&key.as_str()));
+        (said, stderr)
+    };
+    let (own, _) = fill(&[], "own.csv");
+    let (again, stderr) = fill(&["--data", &data, "--features", &features], "again.csv");
+    assert!(
+        stderr.contains("were filled in by a run") && stderr.contains("they are no evidence"),
+        "{stderr}"
+    );
+    assert_eq!(again, own);
+
+    // Nor is it what a run is measured with.
+    for name in ["csv", "filled.csv"] {
+        let [from, to] = ["train", "test"].map(|split| dir.path().join(format!("completed/{split}.{name}")));
+        std::fs::copy(from, to).unwrap();
+    }
+    let output = sarb(&["evaluate", &run, "--data", &data, "--features", &features, "--json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && stderr.contains("they are no evidence"), "{stderr}");
+    let scores: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let positives = count(&dir.path().join("data/train.csv"), Label::Positive);
+    let told: u64 =
+        scores["per_category"].as_array().unwrap().iter().map(|it| it["positives"].as_u64().unwrap()).sum();
+    assert_eq!(told as usize, positives);
+}

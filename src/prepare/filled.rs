@@ -3,12 +3,12 @@
 //! what a model learned from them is no evidence of how well they were filled.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sarb_labels::files::folder_of;
 use sarb_labels::formats::image_names::image_names;
 use sarb_labels::text::thousands;
-use sarb_labels::{Annotations, Label, LabelMatrix};
+use sarb_labels::{Annotations, Label, LabelMatrix, Split, dataset};
 use serde::{Deserialize, Serialize};
 
 use crate::methods::soft_label_methods;
@@ -72,7 +72,7 @@ impl Known {
         Ok(if cells.is_empty() { known } else { known.with(&cells, recipe.filled, &path) })
     }
 
-    fn with(mut self, cells: &[Cell], what: Filled, path: &std::path::Path) -> Self {
+    fn with(mut self, cells: &[Cell], what: Filled, path: &Path) -> Self {
         let taken = match what {
             Filled::Known => {
                 cells.iter().for_each(|cell| self.labels.set(cell.row, cell.category, cell.label));
@@ -179,7 +179,33 @@ pub fn refuse(annotations: &Annotations, recipe: &Recipe, what: &str) -> Result<
     }
 }
 
-/// Where the filled labels of a training file are listed.
+/// Labels without those that a run filled in, which are no evidence: these become unknown. Also what a person should know of that.
+///
+/// # Errors
+/// What is wrong with the list of filled labels.
+pub fn given(mut annotations: Annotations) -> Result<(Annotations, Option<String>)> {
+    let (path, cells) = cells(&annotations)?;
+    cells.iter().for_each(|cell| annotations.labels.set(cell.row, cell.category, Label::Unknown));
+    let note = (!cells.is_empty()).then(|| {
+        format!(
+            "{} labels of {} were filled in by a run, as {} says; they are no evidence and count as unknown",
+            thousands(cells.len()),
+            annotations.source.display(),
+            path.display()
+        )
+    });
+    Ok((annotations, note))
+}
+
+/// [`given`] of a label file of a data folder.
+///
+/// # Errors
+/// What reading the file says, and the list of filled labels.
+pub fn open_given(folder: &Path, split: Split) -> Result<(Annotations, Option<String>)> {
+    given(dataset::open_split(folder, split)?)
+}
+
+/// Where the filled labels of a label file are listed.
 fn list_of(annotations: &Annotations) -> PathBuf {
     annotations.source.with_extension("filled.csv")
 }
@@ -303,6 +329,18 @@ mod tests {
         list("0.8");
         assert_ne!(first, of(Filled::Soft).fingerprint(&annotations));
         assert_ne!(first, known.fingerprint(&annotations));
+    }
+
+    #[test]
+    fn what_is_measured_with_are_labels_that_somebody_gave() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("test.csv"), "image,cat,dog\na.png,1,0\nb.png,1,\n").unwrap();
+        let open = || open_given(folder.path(), Split::Test).unwrap();
+        assert_eq!((open().0.labels, open().1), (matrix(&[1, -1, 1, 0]), None));
+        std::fs::write(folder.path().join("test.filled.csv"), LIST).unwrap();
+        let (test, note) = open();
+        assert_eq!(test.labels, matrix(&[1, 0, 0, 0]));
+        assert!(note.unwrap().starts_with("2 labels of "));
     }
 
     #[test]

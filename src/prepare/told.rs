@@ -1,9 +1,9 @@
 //! What a person should know of the labels before they are trained on.
 
 use sarb_labels::words::Words;
-use sarb_labels::{Annotations, Label};
+use sarb_labels::{Annotations, Label, Split};
 
-use super::{positives_only, val_file};
+use super::{filled, positives_only, val_file};
 use crate::Result;
 use crate::inputs::Inputs;
 use crate::recipe::{DataRecipe, Recipe};
@@ -29,6 +29,9 @@ pub fn told(
         _ => {}
     }
     notes.extend(words.iter().flat_map(|words| words.warnings.iter().cloned()));
+    if val.is_some() {
+        notes.extend(filled::open_given(&inputs.data, Split::Val)?.1);
+    }
     notes.extend(match val {
         Some(val) => Some(val_file::note(val, annotations, recipe)),
         None => val_file::unused_note(recipe, inputs, held_out)?,

@@ -6,6 +6,7 @@ use sarb_labels::error::Problems;
 use sarb_labels::{Annotations, Label, Split, dataset};
 
 use super::broken::{self, Broken};
+use super::filled;
 use super::fingerprint;
 use crate::backbone::weights;
 use crate::cancel::Cancel;
@@ -33,7 +34,8 @@ pub fn open(recipe: &Recipe, inputs: &Inputs, train: &Annotations) -> Result<Opt
         )));
     }
     same_kind_of_input(inputs)?;
-    let val = dataset::open_split(&inputs.data, Split::Val)?.aligned(&train.categories, &train.source)?;
+    let (val, _) = filled::open_given(&inputs.data, Split::Val)?;
+    let val = val.aligned(&train.categories, &train.source)?;
     check_apart(train, &val)?;
     check_measurable(&val, recipe.train.select)?;
     Ok(Some(val))

@@ -23,10 +23,11 @@ mod words;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use sarb_labels::LabelMatrix;
 use sarb_labels::files::{folder_of, write_atomically};
 use sarb_labels::text::{listed, thousands};
-use sarb_labels::{LabelMatrix, dataset};
 
+use crate::prepare::filled;
 use crate::run::MapOrigin;
 use crate::{Error, Result};
 use chart::Chart;
@@ -153,7 +154,7 @@ fn labels(results: &Results, given: Option<&Path>) -> Result<LabelMatrix> {
     let first = &results.cells[0];
     let names: Vec<String> = first.scores.per_category.iter().map(|category| category.name.clone()).collect();
     let folder = given.unwrap_or(&results.data);
-    let annotations = dataset::open_split(folder, results.split).map_err(Error::from).map_err(|error| match error {
+    let (annotations, _) = filled::open_given(folder, results.split).map_err(|error| match error {
         missing if missing.is_missing() => Error::Missing(format!(
             "{missing}; the intervals need the labels of the sweep's {} split: say where they are with --data, or ask for no interval with --bootstrap 0",
             results.split

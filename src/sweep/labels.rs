@@ -7,7 +7,7 @@ use sarb_labels::{Annotations, Split, dataset};
 
 use super::state::Sweep;
 use crate::inputs::Inputs;
-use crate::prepare::filled::Known;
+use crate::prepare::filled::{self, Known};
 use crate::prepare::val_file;
 use crate::recipe::{Filled, Recipe, Validation};
 use crate::run::{Run, RunInfo, ValOrigin};
@@ -124,7 +124,7 @@ impl<'a> Now<'a> {
         if let Some(val) = &self.val {
             return Ok(val.clone());
         }
-        let val = dataset::open_split(&self.inputs.data, Split::Val)?;
+        let (val, _) = filled::open_given(&self.inputs.data, Split::Val)?;
         let val = val.aligned(&self.train.categories, &self.train.source)?;
         let val = val_file::origin(&val, self.inputs)?;
         Ok(self.val.insert(val).clone())

@@ -6,7 +6,7 @@ use clap::Args;
 use sarb::decisions::joined::{Differences, Joining};
 use sarb::labels::Split;
 use sarb::labels::text::thousands;
-use sarb::{Cancel, Error, Evaluation, OutOfFold, Result, Run, Which};
+use sarb::{Cancel, Error, Evaluation, OutOfFold, Result, Run, Which, without_filled};
 
 use crate::cli::CacheArgs;
 use crate::cli::console::{say, warn};
@@ -41,7 +41,8 @@ impl Pool {
         let is_own = self.is_own()?;
         let own = OutOfFold::open(run)?;
         let Some(data) = self.data.as_ref().filter(|_| !is_own) else { return Ok(own) };
-        let data = ReadArgs::default().read(data, Split::Train)?;
+        let (data, filled) = without_filled(ReadArgs::default().read(data, Split::Train)?)?;
+        filled.iter().for_each(|note| warn(note));
         let data = data.aligned(&own.annotations.categories, run.dir())?;
         if data.images.is_empty() {
             return Err(Error::Data(format!("{}: no image", data.source.display())));

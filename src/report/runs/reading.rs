@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use sarb_labels::formats::csv;
-use sarb_labels::{Annotations, Label, Split, dataset};
+use sarb_labels::{Annotations, Label, Split};
 
+use crate::prepare::filled;
 use crate::recipe::Recipe;
 use crate::report::history::History;
 use crate::report::saved::saved_scores;
@@ -134,8 +135,8 @@ fn saved(
         )));
     }
     let folder = given.unwrap_or(&info.data);
-    let annotations = dataset::open_split(folder, split).map_err(|error| match given {
-        Some(_) => Error::from(error),
+    let (annotations, _) = filled::open_given(folder, split).map_err(|error| match given {
+        Some(_) => error,
         None => Error::Missing(format!("{error}; if the data folder is elsewhere now, say it with --data")),
     })?;
     let annotations = annotations.aligned(names, run.dir())?;
