@@ -27,13 +27,6 @@ pub struct KnownShares {
 }
 
 impl KnownShares {
-    /// Of a run's training images.
-    pub fn of(scores: &OutOfFold, curves: &Curves) -> Self {
-        let mut shares = Self::default();
-        shares.add(scores, curves);
-        shares
-    }
-
     /// Adds those of some images.
     pub(super) fn add(&mut self, scores: &OutOfFold, curves: &Curves) {
         for row in 0..scores.annotations.images.len() {

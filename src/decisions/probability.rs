@@ -49,9 +49,6 @@ pub struct Curves {
     pub shared: Curve,
 }
 
-/// The logits of a category's known labels, whether each is positive, and for how many it stands.
-pub type Known = Vec<(f32, bool, f64)>;
-
 /// Known labels at one place of the curve's axis: where, whether they are positive, and how many.
 #[derive(Debug, Clone, Copy)]
 struct Labels {
@@ -68,17 +65,7 @@ const CLOSE: f64 = 1.0 / 256.0;
 /// Two numbers that belong together: slope and offset.
 type Pair = [f64; 2];
 
-/// Curves from the known labels of every category.
-pub fn fit(known: &[Known]) -> Curves {
-    let cells =
-        || known.iter().enumerate().flat_map(|(category, cells)| cells.iter().map(move |it| (category, *it)));
-    let mut measured = Measured::new(known.len());
-    cells().for_each(|(category, (logit, ..))| measured.add(category, logit));
-    let mut gathered = Gathered::new(&measured);
-    cells().for_each(|(category, (logit, positive, count))| gathered.add(category, logit, positive, count));
-    gathered.curves()
-}
-
+/// Curves from scaled known labels of every category.
 fn fitted(units: &Units, scaled: &[Vec<Labels>]) -> Curves {
     // Without any label the curve stays where it starts.
     let mut shared = Posterior::of(&scaled.concat(), [1.0, 0.0], [WIDE; 2]).mode;
@@ -291,6 +278,22 @@ mod tests {
     use sarb_labels::random::{Stream, rng};
 
     use super::*;
+
+    /// The logits of a category's known labels, whether each is positive, and for how many it stands.
+    type Known = Vec<(f32, bool, f64)>;
+
+    /// Curves from the known labels of every category.
+    fn fit(known: &[Known]) -> Curves {
+        let cells = || {
+            known.iter().enumerate().flat_map(|(category, cells)| cells.iter().map(move |it| (category, *it)))
+        };
+        let mut measured = Measured::new(known.len());
+        cells().for_each(|(category, (logit, ..))| measured.add(category, logit));
+        let mut gathered = Gathered::new(&measured);
+        cells()
+            .for_each(|(category, (logit, positive, count))| gathered.add(category, logit, positive, count));
+        gathered.curves()
+    }
 
     /// Known labels drawn from a curve at standard normal logits.
     fn drawn(curve: Curve, count: usize, seed: u64) -> Known {

@@ -228,15 +228,6 @@ pub enum Reading {
     },
 }
 
-/// The methods that learn from labels that are only probable.
-pub fn soft_label_methods() -> Vec<&'static str> {
-    let takes = |name: &&&str| {
-        let recipe = MethodRecipe::from_settings(name, toml::Table::new());
-        recipe.is_ok_and(|recipe| recipe.takes_soft_labels())
-    };
-    NAMES.iter().filter(takes).copied().collect()
-}
-
 /// The method that every other one is measured against: it takes seconds.
 pub const ANCHOR: &str = "linear";
 

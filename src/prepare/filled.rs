@@ -2,19 +2,22 @@
 //! `train.filled.csv`, with how probable they are. They are no labels that somebody gave, so they never validate, and
 //! what a model learned from them is no evidence of how well they were filled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use sarb_labels::files::folder_of;
 use sarb_labels::formats::image_names::image_names;
 use sarb_labels::text::thousands;
 use sarb_labels::{Annotations, Label, LabelMatrix, Split, dataset};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::methods::soft_label_methods;
+use crate::methods::{MethodRecipe, NAMES};
 use crate::recipe::{DataRecipe, Filled, Recipe};
 use crate::soft_labels::SoftLabels;
 use crate::{Error, Result};
+
+/// What a list with five digits calls certain is as sure as this: a probability of 0 would say nothing to a loss.
+const SUREST: f32 = 1.0 - 5e-6;
 
 /// A label that was filled in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +30,7 @@ struct Cell {
 }
 
 /// A line of the list of filled labels.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Line {
     image: String,
     category: String,
@@ -80,9 +83,9 @@ impl Known {
                 "are taken for known"
             }
             Filled::Soft => {
-                let there = |cell: &Cell| match cell.label {
-                    Label::Positive => cell.probability,
-                    _ => 1.0 - cell.probability,
+                let there = |cell: &Cell| {
+                    let right = cell.probability.min(SUREST);
+                    if cell.label == Label::Positive { right } else { 1.0 - right }
                 };
                 let soft = cells.iter().map(|cell| (cell.row, cell.category, there(cell)));
                 self.soft = SoftLabels::new(self.labels.images(), soft.collect());
@@ -124,8 +127,7 @@ impl Known {
 
     /// Hash of labels, image paths seen from their file, and categories, and of what is probable.
     pub fn fingerprint(&self, annotations: &Annotations) -> String {
-        let labels = Annotations { labels: self.labels.clone(), ..annotations.clone() };
-        let fingerprint = super::fingerprint(&labels);
+        let fingerprint = super::fingerprint_of(annotations, &self.labels);
         if self.soft.is_empty() {
             return fingerprint;
         }
@@ -141,6 +143,15 @@ impl Known {
         }
         hash.finalize().to_hex()[..16].to_string()
     }
+}
+
+/// The methods that learn from labels that are only probable.
+fn soft_label_methods() -> Vec<&'static str> {
+    let takes = |name: &&&str| {
+        let recipe = MethodRecipe::from_settings(name, toml::Table::new());
+        recipe.is_ok_and(|recipe| recipe.takes_soft_labels())
+    };
+    NAMES.iter().filter(takes).copied().collect()
 }
 
 /// What a recipe says of data, if its method can learn from what there is.
@@ -222,7 +233,7 @@ fn cells(annotations: &Annotations) -> Result<(PathBuf, Vec<Cell>)> {
     let columns: HashMap<&str, usize> = annotations.categories.iter().map(String::as_str).zip(0..).collect();
     let unreadable = |error: csv::Error| Error::Data(format!("{}: {error}", path.display()));
     let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
-    let (mut cells, mut seen) = (Vec::new(), std::collections::HashSet::new());
+    let (mut cells, mut seen) = (Vec::new(), HashSet::new());
     for (at, line) in reader.deserialize::<Line>().enumerate() {
         let (line, number) = (line.map_err(unreadable)?, at as u64 + 2);
         let row = *rows.get(line.image.as_str()).ok_or_else(|| {
@@ -295,6 +306,14 @@ mod tests {
         assert_eq!((second.soft.get(0, 0), second.labels), (Some(0.75), matrix(&[0, -1])));
         assert_eq!(known.filled, [(0, 1), (1, 0)]);
         assert_eq!(of(Filled::Known).select(&[1]).filled, [(0, 0)]);
+    }
+
+    #[test]
+    fn a_label_that_is_listed_as_certain_still_has_a_target() {
+        let list = "image,category,label,probability\na.png,dog,0,1.00000\nb.png,cat,1,1.00000\n";
+        let soft = read(&[1, -1, 1, -1], list, Filled::Soft, 1.0).unwrap().soft;
+        let (absent, there) = (soft.get(0, 1).unwrap(), soft.get(1, 0).unwrap());
+        assert!(absent > 0.0 && absent < 1e-5 && there < 1.0 && there > 1.0 - 1e-5, "{absent} {there}");
     }
 
     #[test]

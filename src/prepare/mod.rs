@@ -373,12 +373,17 @@ pub fn images_of(size_px: usize, paths: &[PathBuf]) -> Arc<dyn Examples> {
 
 /// Hash of labels, image paths seen from their file, and categories.
 pub fn fingerprint(annotations: &Annotations) -> String {
+    fingerprint_of(annotations, &annotations.labels)
+}
+
+/// The same with other `labels` of its images.
+fn fingerprint_of(annotations: &Annotations, labels: &LabelMatrix) -> String {
     let mut hash = blake3::Hasher::new();
     let folder = sarb_labels::files::folder_of(&annotations.source);
     for (row, path) in annotations.images.iter().enumerate() {
         let name = path.strip_prefix(folder).unwrap_or(path).as_os_str().as_encoded_bytes();
         hash.update(&(name.len() as u64).to_le_bytes()).update(name);
-        let (known, positive) = annotations.labels.planes(row);
+        let (known, positive) = labels.planes(row);
         known.iter().chain(positive).for_each(|word| {
             hash.update(&word.to_le_bytes());
         });

@@ -38,9 +38,10 @@ impl Pool {
 
     /// Their scores, none by a model that has learned from the image.
     pub fn scores(&self, run: &Run) -> Result<OutOfFold> {
+        // Options that are of no use are refused before anything is read.
         let is_own = self.is_own()?;
         let own = OutOfFold::open(run)?;
-        let Some(data) = self.data.as_ref().filter(|_| !is_own) else { return Ok(own) };
+        let (Some(data), false) = (&self.data, is_own) else { return Ok(own) };
         let (data, filled) = without_filled(ReadArgs::default().read(data, Split::Train)?)?;
         filled.iter().for_each(|note| warn(note));
         let data = data.aligned(&own.annotations.categories, run.dir())?;
