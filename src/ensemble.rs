@@ -5,10 +5,13 @@
 //! probabilities, so that a run that is sure is heard.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Device;
 use sarb_labels::categories::did_you_mean;
 
+use crate::cancel::Cancel;
 use crate::recognizer::{Attention, Picture, Recognition, Recognizer};
 use crate::run::Which;
 use crate::{Error, Result};
@@ -96,10 +99,58 @@ impl Ensemble {
         Ok(Recognition { names: self.names(), logits: mean, ..seen })
     }
 
+    /// What is in each of several images. As many are read and scored at once as there are threads to compute with, each
+    /// alone in its batch, so that the numbers are those of [`recognize`](Self::recognize).
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once it is cancelled. An image that cannot be read does not keep the others from it.
+    pub fn recognize_each<'a, I>(
+        &self,
+        images: &'a [I],
+        cancel: &Cancel,
+    ) -> Result<Vec<Result<Recognition<'_>>>>
+    where
+        I: Sync,
+        &'a I: Into<Picture<'a>>,
+    {
+        let (next, answers) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(images.len())));
+        let work = || {
+            while let Some((place, image)) =
+                images.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+                && !cancel.is_cancelled()
+            {
+                let answer = self.recognize(image);
+                answers.lock().expect("nobody panics while holding it").push((place, answer));
+            }
+        };
+        let threads = rayon::current_num_threads();
+        if images.len() < threads {
+            work();
+        } else {
+            // An image a core, without the waiting of cores for each other that sharing one takes.
+            std::thread::scope(|scope| {
+                (0..threads).for_each(|_| drop(scope.spawn(|| alone(work))));
+            });
+        }
+        cancel.check()?;
+        let mut answers = answers.into_inner().expect("all threads ended well");
+        answers.sort_by_key(|&(place, _)| place);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
     /// Where each category of a recognition is seen, by the first run that tells places apart.
     pub fn attention(&self, recognition: &Recognition) -> Attention {
         let Member { recognizer, columns, .. } = &self.members[self.seer];
         recognizer.attention(recognition).of_categories(columns)
+    }
+}
+
+/// Does work whose kernels keep to one core.
+fn alone(work: impl FnOnce() + Send) {
+    match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+        Ok(pool) => pool.install(work),
+        // Without another thread, on those that are there.
+        Err(_) => work(),
     }
 }
 

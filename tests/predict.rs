@@ -171,3 +171,33 @@ fn a_list_on_stdin_is_answered_line_by_line_and_a_signal_ends_the_wait() {
     assert_eq!(child.wait().unwrap().code(), Some(75));
     drop(stdin);
 }
+
+#[test]
+fn images_that_are_scored_at_once_have_the_scores_that_each_has_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    train_on_images(&run);
+    let (run, broken) = (arg(&run), arg(dir.path().join("broken.jpg")));
+    std::fs::write(&broken, "no image").unwrap();
+    let mut images: Vec<String> =
+        std::fs::read_dir(data().join("images")).unwrap().map(|image| arg(image.unwrap().path())).collect();
+    images.insert(5, broken.clone());
+    let predict = |images: &[&str], threads: &str| {
+        let output = command(&[&["predict", &run, "--format", "jsonl"], images].concat())
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(if said.contains("broken.jpg") { 3 } else { 0 }), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = borrow(&images);
+    let together = predict(&listed, "3");
+    assert_eq!(together.lines().count(), images.len() - 1);
+    assert!(together == predict(&listed, "1"));
+    let some = [&listed[..7], &listed[listed.len() - 1..]].concat();
+    let alone: String = some.iter().map(|image| predict(&[image], "2")).collect();
+    let lines: Vec<&str> = together.lines().collect();
+    let expected = [&lines[..6], &lines[lines.len() - 1..]].concat();
+    assert_eq!(alone.lines().collect::<Vec<_>>(), expected);
+}

@@ -66,14 +66,45 @@ impl Files {
         self.lines.is_none().then(|| self.before.len() + self.after.len())
     }
 
+    /// The next one and those that follow it without waiting, at most `most`; none at the end.
+    ///
+    /// # Errors
+    /// If standard input cannot be read; [`Error::Stopped`] once it is cancelled.
+    pub fn next_few(&mut self, most: usize) -> Result<Vec<PathBuf>> {
+        let mut few: Vec<PathBuf> = self.next().transpose()?.into_iter().collect();
+        while !few.is_empty() && few.len() < most {
+            let listed =
+                self.before.next().or_else(|| self.lines.is_none().then(|| self.after.next()).flatten());
+            let Some(file) = listed.map(Ok).or_else(|| self.line_that_is_there()) else { break };
+            few.push(file?);
+        }
+        Ok(few)
+    }
+
+    /// The next one that standard input has named already.
+    fn line_that_is_there(&mut self) -> Option<Result<PathBuf>> {
+        loop {
+            match self.lines.as_ref()?.try_recv() {
+                Ok(line) => {
+                    if let Some(file) = file_of(line) {
+                        return Some(file);
+                    }
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The next one that standard input names.
     fn next_line(&mut self) -> Option<Result<PathBuf>> {
         let lines = self.lines.as_ref()?;
         loop {
             match lines.recv_timeout(LOOK) {
-                Ok(Ok(line)) if line.trim().is_empty() => {}
-                Ok(Ok(line)) => return Some(Ok(PathBuf::from(line.trim()))),
-                Ok(Err(error)) => return Some(Err(Error::io("standard input", error))),
+                Ok(line) => {
+                    if let Some(file) = file_of(line) {
+                        return Some(file);
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     if let Err(stopped) = self.cancel.check() {
                         return Some(Err(stopped));
@@ -111,6 +142,15 @@ fn lines_of_stdin() -> Receiver<std::io::Result<String>> {
         }
     });
     receiver
+}
+
+/// What a line names; none if it is empty.
+fn file_of(line: std::io::Result<String>) -> Option<Result<PathBuf>> {
+    match line {
+        Ok(line) if line.trim().is_empty() => None,
+        Ok(line) => Some(Ok(PathBuf::from(line.trim()))),
+        Err(error) => Some(Err(Error::io("standard input", error))),
+    }
 }
 
 fn expand(paths: &[String]) -> Result<Vec<PathBuf>> {
@@ -195,6 +235,25 @@ mod tests {
         };
         assert_eq!(named(0), [PathBuf::from("a.jpg"), "b.jpg".into()]);
         assert_eq!(named(1), [PathBuf::from("c.jpg"), "d.jpg".into()]);
+    }
+
+    #[test]
+    fn a_few_are_taken_without_waiting_for_what_standard_input_has_not_named_yet() {
+        let (sender, lines) = sync_channel(8);
+        let say = |line: &str| sender.send(Ok(line.into())).unwrap();
+        let before = vec![PathBuf::from("a.jpg"), "b.jpg".into()].into_iter();
+        let after = vec![PathBuf::from("z.jpg")].into_iter();
+        let mut files = Files { before, lines: Some(lines), after, cancel: Cancel::new() };
+        ["c.jpg", "", "d.jpg"].into_iter().for_each(say);
+        let names =
+            |files: Vec<PathBuf>| files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(names(files.next_few(3).unwrap()), ["a.jpg", "b.jpg", "c.jpg"]);
+        assert_eq!(names(files.next_few(3).unwrap()), ["d.jpg"], "what comes later is not waited for");
+        say("e.jpg");
+        assert_eq!(names(files.next_few(3).unwrap()), ["e.jpg"]);
+        drop(sender);
+        assert_eq!(names(files.next_few(3).unwrap()), ["z.jpg"]);
+        assert!(files.next_few(3).unwrap().is_empty());
     }
 
     #[test]

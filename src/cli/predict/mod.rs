@@ -25,6 +25,9 @@ mod heat_map;
 mod lines;
 mod output;
 
+/// Images that are read and scored before any of them is told, for each thread: so many that no thread waits long for the
+/// others.
+const IMAGES_A_THREAD: usize = 8;
 /// Rows of features that go through the network at once.
 const ROWS: usize = 256;
 
@@ -83,7 +86,7 @@ pub struct Predict {
     /// Which checkpoint of the run
     #[arg(long, value_enum, default_value = "best")]
     pub checkpoint: Which,
-    /// cpu, vulkan, cuda or metal
+    /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
 }
@@ -131,7 +134,7 @@ impl Predict {
         let predictor = Predictor { categories: recognizer.names(), version: &version };
         let mut output = Output::new(out.as_deref(), &lines, predictor, control)?;
         match source {
-            Source::Images(files) => self.images(&recognizer, files, lines, output)?,
+            Source::Images(files) => self.images(&recognizer, files, lines, output, cancel)?,
             Source::Features(path) => {
                 self.rows(&recognizer, path, shard, lines, &mut output, cancel)?;
                 output.finish()?;
@@ -183,37 +186,43 @@ impl Predict {
         Ok(Some(control_of(&xml, categories, &file.display().to_string())?))
     }
 
-    fn images(&self, recognizer: &Ensemble, files: Files, lines: Lines, mut out: Output) -> Result<()> {
+    fn images(
+        &self,
+        recognizer: &Ensemble,
+        mut files: Files,
+        lines: Lines,
+        mut out: Output,
+        cancel: &Cancel,
+    ) -> Result<()> {
         if let Some(dir) = &self.maps {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
         let (total, progress) = (files.total(), Progress::beside_results());
         let (mut done, mut failed, mut names) = (0, 0, HashSet::new());
-        for file in files {
-            let file = file?;
-            match recognizer.recognize(&file) {
-                Ok(recognition) => {
-                    let recognition = lines.calibrated(recognition);
-                    out.add(&file, &lines, &recognition)?;
-                    if let Some(dir) = &self.maps {
-                        let shown = lines.shown(&recognition);
-                        heat_maps(
-                            &dir.join(unused(&mut names, &file)),
-                            &file,
-                            recognizer,
-                            &recognition,
-                            &shown,
-                        )?;
-                    }
-                }
-                Err(Error::Labels(error)) => {
-                    failed += 1;
-                    fail(&error.into());
-                    out.skip(recognizer.names().len())?;
-                }
-                Err(error) => return Err(error),
+        loop {
+            let few = files.next_few(IMAGES_A_THREAD * rayon::current_num_threads())?;
+            if few.is_empty() {
+                break;
             }
-            done += 1;
+            for (file, recognized) in few.iter().zip(recognizer.recognize_each(&few, cancel)?) {
+                match recognized {
+                    Ok(recognition) => {
+                        let recognition = lines.calibrated(recognition);
+                        out.add(file, &lines, &recognition)?;
+                        if let Some(dir) = &self.maps {
+                            let prefix = dir.join(unused(&mut names, file));
+                            heat_maps(&prefix, file, recognizer, &recognition, &lines.shown(&recognition))?;
+                        }
+                    }
+                    Err(Error::Labels(error)) => {
+                        failed += 1;
+                        fail(&error.into());
+                        out.skip(recognizer.names().len())?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            done += few.len();
             progress.counted("images", done, total);
             if total.is_none() {
                 out.show()?;
