@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::frozen::on_frozen_trunk;
-use crate::support::{arg, borrow, data, features, quick, random_trunk, sarb_ok};
+use crate::support::{arg, borrow, copy, data, features, quick, random_trunk, sarb_ok, train_on_images};
 
 /// A command in a folder of its own.
 pub struct Case {
@@ -22,7 +22,7 @@ pub struct Case {
     pub result: fn(&Path) -> Vec<u8>,
 }
 
-pub const CASES: [Case; 17] = [
+pub const CASES: [Case; 25] = [
     Case {
         name: "train",
         points: 6,
@@ -49,6 +49,15 @@ pub const CASES: [Case; 17] = [
         again: |dir| cached(dir, &["--resume"]),
         done: never,
         result: scores_and_maps,
+    },
+    Case {
+        name: "train --track, with nobody there",
+        points: 3,
+        prepare: |_| {},
+        args: |dir| train(dir, &NOBODY),
+        again: |dir| train(dir, &["--resume", NOBODY[0], NOBODY[1]]),
+        done: never,
+        result: scores,
     },
     Case {
         name: "evaluate",
@@ -109,6 +118,71 @@ pub const CASES: [Case; 17] = [
         again: |dir| predict(dir, "scores.parquet"),
         done: |dir| dir.join("scores.parquet"),
         result: |dir| read(dir, "scores.parquet"),
+    },
+    Case {
+        name: "predict --format label-studio",
+        points: 1,
+        prepare: on_images,
+        args: |dir| predict_images(dir, "label-studio", "tasks.json"),
+        again: |dir| predict_images(dir, "label-studio", "tasks.json"),
+        done: |dir| dir.join("tasks.json"),
+        result: |dir| read(dir, "tasks.json"),
+    },
+    Case {
+        name: "predict --format cvat",
+        points: 1,
+        prepare: on_images,
+        args: |dir| predict_images(dir, "cvat", "tags.xml"),
+        again: |dir| predict_images(dir, "cvat", "tags.xml"),
+        done: |dir| dir.join("tags.xml"),
+        result: |dir| read(dir, "tags.xml"),
+    },
+    Case {
+        name: "predict --format fiftyone",
+        points: 1,
+        prepare: on_images,
+        args: |dir| predict_images(dir, "fiftyone", "samples.json"),
+        again: |dir| predict_images(dir, "fiftyone", "samples.json"),
+        done: |dir| dir.join("samples.json"),
+        result: |dir| read(dir, "samples.json"),
+    },
+    Case {
+        name: "predict --format coco",
+        points: 1,
+        prepare: on_images,
+        args: |dir| predict_images(dir, "coco", "instances.json"),
+        again: |dir| predict_images(dir, "coco", "instances.json"),
+        done: |dir| dir.join("instances.json"),
+        result: |dir| read(dir, "instances.json"),
+    },
+    Case {
+        name: "predict --format npy",
+        points: 1,
+        prepare: on_images,
+        args: |dir| predict_images(dir, "npy", "scores.npy"),
+        again: |dir| predict_images(dir, "npy", "scores.npy"),
+        done: |dir| dir.join("scores.npy"),
+        result: |dir| read(dir, "scores.npy"),
+    },
+    Case {
+        name: "export --to onnx",
+        points: 2,
+        prepare: on_images,
+        args: |dir| export(dir, "onnx", "run.onnx"),
+        again: |dir| export(dir, "onnx", "run.onnx"),
+        done: |dir| dir.join("run.onnx"),
+        result: |dir| read(dir, "run.onnx"),
+    },
+    Case {
+        name: "export --to hub",
+        points: 2,
+        prepare: on_images,
+        args: |dir| export(dir, "hub", "hub"),
+        again: |dir| export(dir, "hub", "hub"),
+        done: |dir| dir.join("hub"),
+        result: |dir| {
+            ["model.safetensors", "config.json"].map(|file| read(dir, &format!("hub/{file}"))).concat()
+        },
     },
     Case {
         name: "labels next",
@@ -184,6 +258,9 @@ pub const CASES: [Case; 17] = [
     },
 ];
 
+/// A tracking server at a port where nothing listens.
+const NOBODY: [&str; 2] = ["--track", "mlflow=http://127.0.0.1:9"];
+
 fn run_of(dir: &Path) -> PathBuf {
     dir.join("run")
 }
@@ -220,6 +297,12 @@ fn trained(dir: &Path) {
 
 fn linear(dir: &Path) {
     sarb_ok(&borrow(&quick("linear", &run_of(dir))));
+}
+
+/// A run on images, and images beside it, where tasks of Label Studio must lie.
+fn on_images(dir: &Path) {
+    train_on_images(&run_of(dir));
+    copy(&data().join("images"), &dir.join("images"));
 }
 
 /// Trains on the maps of a frozen backbone, of which the cache in the folder has none yet.
@@ -272,6 +355,15 @@ fn report(dir: &Path, of: &str, out: &str) -> Vec<String> {
 fn predict(dir: &Path, out: &str) -> Vec<String> {
     let test = arg(features().join("test.npy"));
     words(["predict", &arg(run_of(dir)), "--features", &test, "--out", &arg(dir.join(out))])
+}
+
+fn predict_images(dir: &Path, format: &str, out: &str) -> Vec<String> {
+    let (images, out) = (arg(dir.join("images")), arg(dir.join(out)));
+    words(["predict", &arg(run_of(dir)), &images, "--format", format, "--out", &out])
+}
+
+fn export(dir: &Path, to: &str, out: &str) -> Vec<String> {
+    words(["export", &arg(run_of(dir)), "--to", to, "--out", &arg(dir.join(out))])
 }
 
 fn next(dir: &Path) -> Vec<String> {
