@@ -33,6 +33,28 @@ fn count(path: &Path, label: Label) -> usize {
 }
 
 #[test]
+fn what_is_made_of_filled_labels_by_hand_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, _) = completed(dir.path());
+    let (folder, parquet) = (arg(table.parent().unwrap()), arg(dir.path().join("again.parquet")));
+    let out = arg(dir.path().join("hidden"));
+    for args in [
+        vec!["data", "convert", &folder, "-o", &parquet, "-q"],
+        vec!["data", "hide", &folder, "--known", "0.5", "--out", &out, "-q"],
+        vec!["data", "inspect", &arg(&table), "-q"],
+    ] {
+        let said = String::from_utf8(sarb(&args).stderr).unwrap();
+        assert!(
+            said.contains("a run filled in some of its labels, as ") && said.contains("train.filled.csv"),
+            "{said}"
+        );
+    }
+    std::fs::remove_file(table.with_extension("filled.csv")).unwrap();
+    let said = String::from_utf8(sarb(&["data", "inspect", &folder]).stderr).unwrap();
+    assert!(!said.contains("filled"), "{said}");
+}
+
+#[test]
 fn filled_labels_are_known_probable_or_unknown_as_is_asked() {
     let dir = tempfile::tempdir().unwrap();
     let (table, features) = completed(dir.path());

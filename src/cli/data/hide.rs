@@ -10,6 +10,7 @@ use sarb_labels::formats::csv;
 use sarb_labels::hiding::{Scheme, hide};
 
 use super::out_folder::{OutFolder, WordFiles};
+use super::source::warn_of_filled;
 use super::{counts, counts_as_json};
 use crate::cli::console::{print, say};
 use crate::cli::numbers::proportion;
@@ -81,6 +82,7 @@ fn hide_folder(
     force: bool,
 ) -> Result<Annotations> {
     let dataset = dataset::open(dir)?;
+    warn_of_filled(&dataset.train);
     let others = [(Split::Val, dataset.val), (Split::Test, dataset.test)];
     let others: Vec<(Split, Annotations)> =
         others.into_iter().filter_map(|(split, annotations)| Some((split, annotations?))).collect();

@@ -10,7 +10,7 @@ use sarb_labels::formats::options::{Convention, Difficult, Options, Separator, U
 use sarb_labels::formats::{self, Reading, Source, format::Format};
 use sarb_labels::text::listed;
 
-use crate::cli::console::say;
+use crate::cli::console::{say, warn};
 
 /// How a source is read; each option belongs to some formats, and the others refuse it.
 #[derive(Debug, Clone, Default, Args)]
@@ -82,7 +82,7 @@ impl ReadArgs {
         match self.format_of(source)? {
             None => {
                 self.refuse_all(source)?;
-                Ok(dataset::open_split(source, split)?)
+                Ok(open_split(source, split)?)
             }
             Some(taken) => read_as(source, taken, &self.options()),
         }
@@ -93,7 +93,7 @@ impl ReadArgs {
         let read = |(source, taken): (&PathBuf, Option<Taken>)| {
             let file = label_file(source, split);
             let annotations = match taken {
-                None => dataset::open_split(source, split)?,
+                None => open_split(source, split)?,
                 Some(taken) => self.read_one_of_several(source, taken)?,
             };
             Ok((file.display().to_string(), annotations))
@@ -244,7 +244,7 @@ impl ReadArgs {
 fn every_split(folder: &Path) -> Result<Vec<(String, Annotations)>> {
     let present = |split: &Split| folder.join(split.file_name()).exists();
     let splits = Split::ALL.into_iter().filter(present);
-    splits.map(|split| Ok((split.to_string(), dataset::open_split(folder, split)?))).collect()
+    splits.map(|split| Ok((split.to_string(), open_split(folder, split)?))).collect()
 }
 
 /// What a source was taken for, and why.
@@ -263,7 +263,29 @@ fn read_as(source: &Path, taken: Taken, options: &Options) -> Result<Annotations
     let Reading { mut annotations, mut notes } = unpacked.read(format, options)?;
     notes.extend(formats::find_images(&mut annotations));
     notes.iter().for_each(|note| say(&format!("{}: {note}", source.display())));
+    warn_of_filled(&annotations);
     Ok(annotations)
+}
+
+/// One label file of a data folder.
+fn open_split(folder: &Path, split: Split) -> Result<Annotations> {
+    let annotations = dataset::open_split(folder, split)?;
+    warn_of_filled(&annotations);
+    Ok(annotations)
+}
+
+/// Says where a list beside a label file names labels that `sarb labels fill` filled in: what is read here does not tell
+/// them from those that somebody gave.
+pub fn warn_of_filled(annotations: &Annotations) {
+    for list in ["filled.csv", "filled.parquet"].map(|name| annotations.source.with_extension(name)) {
+        if list.is_file() {
+            warn(&format!(
+                "{}: a run filled in some of its labels, as {} says; they are read like labels that somebody gave, and what is made of them does not say so",
+                annotations.source.display(),
+                list.display()
+            ));
+        }
+    }
 }
 
 /// The file that is read of a source: of a data folder, that of the split.
