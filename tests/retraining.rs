@@ -173,6 +173,8 @@ fn what_cannot_use_filled_labels_says_so_before_anything_is_trained() {
     let text = std::fs::read_to_string(&list).unwrap();
     std::fs::write(&list, text.replacen("../data/", "../elsewhere/", 1)).unwrap();
     refused(3, "linear", &[], "train.filled.csv: line 2: \"../elsewhere/");
+    std::fs::remove_file(&list).unwrap();
+    refused(2, "linear", &soft, "train.filled.csv, which would say how probable labels are");
     std::fs::write(&list, text).unwrap();
     let data = arg(table.parent().unwrap());
     let out = arg(dir.path().join("tuned"));

@@ -59,7 +59,7 @@ impl Known {
     /// for probable labels with a method that cannot learn from them.
     pub fn of(annotations: &Annotations, recipe: &Recipe) -> Result<Self> {
         let (path, cells) = cells(annotations)?;
-        let recipe = checked(recipe, !cells.is_empty())?;
+        let recipe = checked(recipe, !cells.is_empty(), &path)?;
         let mut labels = annotations.labels.clone();
         cells.iter().for_each(|cell| labels.set(cell.row, cell.category, Label::Unknown));
         let labels = labels.hide(recipe.known, recipe.mask_seed);
@@ -154,9 +154,20 @@ fn soft_label_methods() -> Vec<&'static str> {
     NAMES.iter().filter(takes).copied().collect()
 }
 
-/// What a recipe says of data, if its method can learn from what there is.
-fn checked(recipe: &Recipe, are_filled: bool) -> Result<&DataRecipe> {
-    match are_filled && recipe.data.filled == Filled::Soft && !recipe.method.takes_soft_labels() {
+/// What a recipe says of data, if its method can learn from what there is; `list` is where filled labels are named.
+fn checked<'a>(recipe: &'a Recipe, are_filled: bool, list: &Path) -> Result<&'a DataRecipe> {
+    if recipe.data.filled != Filled::Soft {
+        return Ok(&recipe.data);
+    }
+    if !list.is_file() {
+        return Err(Error::Recipe(format!(
+            "data.filled is \"soft\", and there is no {}, which would say how probable labels are; sarb labels fill RUN --precision 0.8 -o {} \
+             writes both files, and data.filled=known does without",
+            list.display(),
+            list.with_extension("").with_extension("csv").display()
+        )));
+    }
+    match are_filled && !recipe.method.takes_soft_labels() {
         false => Ok(&recipe.data),
         true => Err(Error::Recipe(format!(
             "data.filled is \"soft\", and {} has no loss of a label that is only probable; choose \"known\" or \"unknown\", \
