@@ -7,32 +7,87 @@ use crate::{Error, Result};
 /// The names that [`open`] accepts.
 pub const NAMES: [&str; 4] = ["cpu", "vulkan", "cuda", "metal"];
 
-/// The device of a name, without autodiff.
+/// Most GPUs of a kind that are told apart.
+const MOST_GPUS: usize = 64;
+
+/// The device of a name, without autodiff: `cpu`; `vulkan`, `cuda` or `metal`, the GPU that comes first; `cuda:1` or
+/// `vulkan:1`, the second one; `vulkan:cpu`, the CPU as Mesa's lavapipe makes it look like a GPU.
 ///
 /// # Errors
-/// [`Error::Missing`] for a device that this program was built without, [`Error::Usage`] for an
+/// [`Error::Missing`] for a device that this program was built without or that does not answer, [`Error::Usage`] for an
 /// unknown name.
 pub fn open(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::flex()),
+    let device = named(name)?;
+    if name != "cpu" {
+        answers(&device).map_err(|why| {
+            Error::Missing(format!(
+                "the device `{name}` does not answer: {why}; docs/gpu.md says what it needs"
+            ))
+        })?;
+    }
+    Ok(device)
+}
+
+/// The device of a name, whether it is there or not.
+fn named(name: &str) -> Result<Device> {
+    let (kind, which) = name.split_once(':').map_or((name, None), |(kind, which)| (kind, Some(which)));
+    if !NAMES.contains(&kind) {
+        return Err(Error::Usage(format!("unknown device `{name}`; one of {}", NAMES.join(", "))));
+    }
+    let index = which.and_then(|which| which.parse().ok()).filter(|&index: &usize| index < MOST_GPUS);
+    match (kind, which, index) {
+        ("cpu", None, _) => Ok(Device::flex()),
         #[cfg(feature = "vulkan")]
-        "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+        ("vulkan", Some("cpu"), _) => Ok(Device::vulkan(burn::tensor::DeviceKind::Cpu)),
+        #[cfg(feature = "vulkan")]
+        ("vulkan", Some(_), Some(index)) => Ok(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index))),
+        #[cfg(feature = "vulkan")]
+        ("vulkan", None, _) => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
+        ("cuda", Some(_), Some(index)) => Ok(Device::cuda(index)),
+        #[cfg(feature = "cuda")]
+        ("cuda", None, _) => Ok(Device::cuda(0)),
         #[cfg(feature = "metal")]
-        "metal" => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
-        #[allow(unreachable_patterns, reason = "devices that are built in are matched above")]
-        "vulkan" | "cuda" | "metal" => Err(Error::Missing(format!(
-            "this program was built without {name}; build it with `cargo build --release --features {name}`"
+        ("metal", None, _) => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+        ("vulkan" | "cuda", Some(which), None) if !(kind == "vulkan" && which == "cpu") => Err(Error::Usage(
+            format!("device `{name}`: expected a number from 0 to {} after the colon", MOST_GPUS - 1),
+        )),
+        ("cpu" | "metal", Some(_), _) => {
+            Err(Error::Usage(format!("device `{name}`: there is one {kind}; leave the colon out")))
+        }
+        _ => Err(Error::Missing(format!(
+            "this program was built without {kind}; build it with `cargo build --release --features {kind}`"
         ))),
-        _ => Err(Error::Usage(format!("unknown device `{name}`; one of {}", NAMES.join(", ")))),
+    }
+}
+
+/// Computes something. Without a driver or a GPU, Burn panics at the first operation and not before.
+fn answers(device: &Device) -> std::result::Result<(), String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let computed =
+        std::panic::catch_unwind(|| burn::tensor::Tensor::<1>::ones([2], device).sum().into_scalar::<f32>());
+    std::panic::set_hook(hook);
+    match computed {
+        Ok(2.0) => Ok(()),
+        Ok(sum) => Err(format!("1 + 1 is {sum} there")),
+        Err(panic) => {
+            let said =
+                panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(said.and_then(|said| said.lines().next()).unwrap_or("no driver or no GPU").to_owned())
+        }
     }
 }
 
 /// The name of a device, for `run.json`.
 pub fn name(device: &Device) -> String {
-    let is_it = |name: &&&str| open(name).is_ok_and(|opened| opened == *device);
-    NAMES.iter().find(is_it).map_or_else(|| format!("{device:?}"), |name| (*name).into())
+    let numbered = ["vulkan", "cuda"]
+        .into_iter()
+        .flat_map(|kind| (0..MOST_GPUS).map(move |index| format!("{kind}:{index}")));
+    let mut names = NAMES.map(String::from).into_iter().chain(["vulkan:cpu".into()]).chain(numbered);
+    names
+        .find(|name| named(name).is_ok_and(|named| named == *device))
+        .unwrap_or_else(|| format!("{device:?}"))
 }
 
 /// What computes, for `run.json`: `burn` and the version that Cargo.toml pins.
@@ -52,7 +107,9 @@ mod tests {
     fn devices_have_names_and_unknown_names_are_refused() {
         assert_eq!(name(&open("cpu").unwrap()), "cpu");
         assert_eq!(name(&open("cpu").unwrap().autodiff()), "cpu");
-        assert_eq!(open("tpu").unwrap_err().exit_code(), 2);
+        for wrong in ["tpu", "cpu:0", "cuda:x", "cuda:64", "vulkan:-1", "metal:1", ""] {
+            assert_eq!(open(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
     }
 
     #[test]

@@ -4,8 +4,19 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use sarb_labels::LabelMatrix;
 
-/// Relative to the largest entry of a tensor, as the fixtures' README asks.
+/// Relative to the largest entry of a tensor, as the fixtures' README asks of a CPU.
 pub const TOLERANCE: f32 = 1e-5;
+/// Of a GPU, whose products may be of shorter numbers.
+const GPU_TOLERANCE: f32 = 1e-3;
+
+/// Where the fixtures are computed: on the CPU, or on the device that `SARB_TEST_DEVICE` names (docs/gpu.md).
+pub fn device() -> Device {
+    device_name().map_or_else(Device::flex, |name| crate::device::open(&name).expect("SARB_TEST_DEVICE"))
+}
+
+fn device_name() -> Option<String> {
+    std::env::var("SARB_TEST_DEVICE").ok()
+}
 
 /// A safetensors file of f32 tensors.
 pub struct Fixture<'a>(SafeTensors<'a>);
@@ -70,7 +81,7 @@ impl<'a> Fixture<'a> {
     /// Fails unless a loss of the file's `logits` and labels `target`, and its gradient, are the file's `loss.NAME`
     /// and `grad.NAME`.
     pub fn assert_loss(&self, name: &str, loss: impl FnOnce(Tensor<2>, &LabelMatrix) -> Tensor<1>) {
-        let logits = self.tensor::<2>("logits", &Device::flex().autodiff()).require_grad();
+        let logits = self.tensor::<2>("logits", &device().autodiff()).require_grad();
         let loss = loss(logits.clone(), &self.labels("target"));
         let gradients = loss.backward();
         self.assert_equals(&format!("loss.{name}"), loss);
@@ -87,6 +98,7 @@ impl<'a> Fixture<'a> {
 /// Fails unless all values are equal within `tolerance` of the largest.
 pub fn assert_close(name: &str, ours: &[f32], official: &[f32], tolerance: f32) {
     assert_eq!(ours.len(), official.len(), "{name}");
+    let tolerance = if device_name().is_some() { tolerance.max(GPU_TOLERANCE) } else { tolerance };
     let largest = official.iter().fold(f32::MIN_POSITIVE, |a, b| a.max(b.abs()));
     let difference = ours.iter().zip(official).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(difference <= tolerance * largest, "{name}: off by {difference}, largest entry {largest}");

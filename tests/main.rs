@@ -14,6 +14,7 @@ mod faults;
 mod fetch;
 mod filling;
 mod frozen;
+mod gpu;
 mod half_labeled;
 mod house;
 mod import;

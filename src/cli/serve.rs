@@ -61,7 +61,7 @@ pub struct Serve {
     /// Which checkpoint of the runs
     #[arg(long, value_enum, default_value = "best")]
     pub checkpoint: Which,
-    /// cpu, vulkan, cuda or metal
+    /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
     /// Print where the server listens as JSON

@@ -49,7 +49,7 @@ pub struct Sweep {
     /// Which split cells are evaluated on: train, val or test
     #[arg(long, default_value = "test", value_parser = |text: &str| text.parse::<Split>().map_err(|e| e.to_string()))]
     split: Split,
-    /// Where cells are trained: cpu, vulkan, cuda or metal
+    /// Where cells are trained: cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     device: String,
     /// Cells to run at once; they share the cores

@@ -56,7 +56,7 @@ pub struct Train {
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// cpu, vulkan, cuda or metal
+    /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
     /// Seed of everything but the mask

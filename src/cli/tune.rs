@@ -62,7 +62,7 @@ pub struct Tune {
     /// Overrides a setting of the recipe, such as train.epochs=10; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// cpu, vulkan, cuda or metal
+    /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     device: String,
     /// Seed of which images are held out and which settings are drawn; --set seed=N is that of the trainings

@@ -361,7 +361,7 @@ impl Extractor {
         CacheSpec {
             dir: reading.cache.dir.clone(),
             limit_bytes: reading.cache.limit_bytes,
-            extractor: self.key.clone(),
+            extractor: key_on(reading.device, &self.key),
             kind: match self.output {
                 Output::TrunkMap => ExampleKind::TrunkMap,
                 Output::Map | Output::Descriptor(_) => ExampleKind::Map,
@@ -369,6 +369,14 @@ impl Extractor {
             transform: self.transform(reading.size_px),
             views: reading.views,
         }
+    }
+}
+
+/// The key of maps that a device computes: those of a GPU are not those of the CPU to the last digit.
+fn key_on(device: &Device, key: &str) -> String {
+    match crate::device::name(device).as_str() {
+        "cpu" => key.to_owned(),
+        name => format!("{key}-on-{}", name.split(':').next().unwrap_or(name)),
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_the_official_codes_where_every_pair_is_kept() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/contrastive.safetensors"));
-        let device = Device::flex().autodiff();
+        let device = crate::fixture::device().autodiff();
         let representations = fixture.tensor::<3>("representations", &device).require_grad();
         let loss = contrastive(
             representations.clone(),

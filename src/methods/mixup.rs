@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_the_restatement_in_pytorch() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/mixup.safetensors"));
-        let device = Device::flex().autodiff();
+        let device = crate::fixture::device().autodiff();
         let logits = fixture.tensor::<2>("logits", &device).require_grad();
         let mixture = Mixture { partners: fixture.labels("partner_target"), kept: fixture.values("share") };
         let labels = fixture.labels("target");

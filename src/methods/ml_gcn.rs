@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn outputs_loss_and_gradients_equal_the_official_modules() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/ml_gcn.safetensors"));
-        let device = Device::flex().autodiff();
+        let device = crate::fixture::device().autodiff();
         let network = official(&fixture, &device);
         fixture.assert_equals("classifiers", network.classifiers(&device));
         let maps = fixture.tensor::<4>("feature_map", &device).require_grad();
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn each_position_alone_scores_what_attention_says() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/ml_gcn.safetensors"));
-        let device = Device::flex();
+        let device = crate::fixture::device();
         let network = official(&fixture, &device);
         let maps = fixture.tensor::<4>("feature_map", &device);
         let [_, _, height, width] = maps.dims();

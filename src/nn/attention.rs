@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn representations_and_gradients_equal_add_gcns() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/semantic_attention.safetensors"));
-        let device = Device::flex().autodiff();
+        let device = crate::fixture::device().autodiff();
         let random = &mut rng(0, Stream::Init, 0, 0);
         let [batch, channels, height, width] = fixture.shape("feature_map");
         let [_, categories, dim] = fixture.shape("representations");

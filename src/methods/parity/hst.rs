@@ -60,7 +60,7 @@ fn losses(hst: &Hst, fixture: &Fixture, epoch: usize, device: &Device) -> Losses
 
 #[test]
 fn what_labels_are_judged_by_equals_the_restatement_in_pytorch() {
-    let (fixture, device) = (fixture(), Device::flex().autodiff());
+    let (fixture, device) = (fixture(), crate::fixture::device().autodiff());
     let mut hst = restated(&fixture, &recipe(&fixture, false), &device);
     let representations = hst.network.represent(maps(&fixture, &device));
     fixture.assert_equals("representations", representations.clone());
@@ -74,7 +74,7 @@ fn what_labels_are_judged_by_equals_the_restatement_in_pytorch() {
 
 #[test]
 fn losses_and_every_gradient_equal_the_restatement_in_pytorch() {
-    let (fixture, device) = (fixture(), Device::flex().autodiff());
+    let (fixture, device) = (fixture(), crate::fixture::device().autodiff());
     let cases = [
         ("early.loss.", "early.grad.", FROM - 1, 3, false),
         ("late.loss.", "late.grad.", FROM, 8, false),

@@ -22,12 +22,12 @@ fn restated(fixture: &Fixture, double: bool, device: &Device) -> Kggr {
 #[test]
 fn outputs_loss_and_every_gradient_equal_the_restatement_in_pytorch() {
     let fixture = Fixture::read(include_bytes!("../../../tests/fixtures/kggr.safetensors"));
-    let device = Device::flex().autodiff();
+    let device = crate::fixture::device().autodiff();
     for (double, logits_name, loss_name) in
         [(false, "logits", "loss"), (true, "logits_double", "loss_double")]
     {
         let kggr = restated(&fixture, double, &device);
-        let evaluated = kggr.valid().forward(maps(&fixture, &Device::flex()));
+        let evaluated = kggr.valid().forward(maps(&fixture, &crate::fixture::device()));
         fixture.assert_equals(&format!("eval.{logits_name}"), evaluated);
         if !double {
             fixture.assert_equals("fused_classifiers", kggr.propagated_classifiers());

@@ -66,7 +66,7 @@ fn losses(sarb: &Sarb, fixture: &Fixture, device: &Device) -> Losses {
 
 #[test]
 fn evaluation_equals_the_official_modules() {
-    let device = Device::flex();
+    let device = crate::fixture::device();
     for case in [with_decoupling(), with_attention()] {
         let (fixture, _) = &case;
         let sarb = loaded(&case, &device);
@@ -75,7 +75,7 @@ fn evaluation_equals_the_official_modules() {
         fixture.assert_equals("eval.representations", representations.clone());
         fixture.assert_equals("eval.logits", sarb.forward(maps.clone()));
         // A module in evaluation on a training device is the same.
-        let training = Device::flex().autodiff();
+        let training = crate::fixture::device().autodiff();
         fixture.assert_equals("eval.logits", loaded(&case, &training).valid().forward(maps.clone()));
         if fixture.count("eval.attention") > 0 {
             fixture.assert_equals("eval.attention", sarb.network.attention(maps));
@@ -87,7 +87,7 @@ fn evaluation_equals_the_official_modules() {
 
 #[test]
 fn blended_branches_equal_the_official_modules() {
-    let device = Device::flex().autodiff();
+    let device = crate::fixture::device().autodiff();
     for case in [with_decoupling(), with_attention()] {
         let (fixture, _) = &case;
         let sarb = loaded(&case, &device);
@@ -108,7 +108,7 @@ fn blended_branches_equal_the_official_modules() {
 
 #[test]
 fn semantic_attention_can_add_positions_up() {
-    let device = Device::flex().autodiff();
+    let device = crate::fixture::device().autodiff();
     let (fixture, recipe) = with_attention();
     let case = (fixture, SarbRecipe { attention_pooling: Pooling::Sum, ..recipe });
     let representations = loaded(&case, &device).network.represent(maps(&case.0, &device));
@@ -117,7 +117,7 @@ fn semantic_attention_can_add_positions_up() {
 
 #[test]
 fn losses_and_every_gradient_equal_the_official_modules() {
-    let device = Device::flex().autodiff();
+    let device = crate::fixture::device().autodiff();
     for case in [with_decoupling(), with_attention()] {
         let (fixture, _) = &case;
         let sarb = loaded(&case, &device);
@@ -138,7 +138,7 @@ fn losses_and_every_gradient_equal_the_official_modules() {
 
 #[test]
 fn ten_steps_of_adam_equal_pytorchs() {
-    let device = Device::flex().autodiff();
+    let device = crate::fixture::device().autodiff();
     let case = with_decoupling();
     let (fixture, _) = &case;
     let mut sarb = loaded(&case, &device);

@@ -61,7 +61,7 @@ fn losses(sst: &Sst, fixture: &Fixture, epoch: usize, device: &Device) -> Losses
 
 #[test]
 fn scores_and_queue_equal_the_restatement_in_pytorch() {
-    let (fixture, device) = (fixture(), Device::flex().autodiff());
+    let (fixture, device) = (fixture(), crate::fixture::device().autodiff());
     for (inter, reference) in [("inter", false), ("inter_reference", true)] {
         let mut recipe = recipe(&fixture);
         if reference {
@@ -87,7 +87,7 @@ fn scores_and_queue_equal_the_restatement_in_pytorch() {
 
 #[test]
 fn losses_and_every_gradient_equal_the_restatement_in_pytorch() {
-    let (fixture, device) = (fixture(), Device::flex().autodiff());
+    let (fixture, device) = (fixture(), crate::fixture::device().autodiff());
     let cases = [
         ("early.loss.", "early.grad.", FROM - 1, 3, false),
         ("late.loss.", "late.grad.", FROM, 5, false),
