@@ -5,6 +5,7 @@
 //! begun or finished and not yet taken. (Burn's own loader delivers in order of arrival and queues
 //! 100 batches, 7.7 GB at 32 × 448².)
 
+mod batch_values;
 pub mod examples;
 pub mod features;
 pub mod mixing;
@@ -19,6 +20,7 @@ use rand::seq::SliceRandom;
 use sarb_labels::random::{Stream, rng};
 
 use crate::Result;
+use crate::loader::batch_values::BatchValues;
 
 pub use crate::loader::examples::{ExampleKind, Examples, ImageFiles, View};
 
@@ -123,8 +125,7 @@ impl Iterator for Batches {
         Some(match batch.failure {
             None => {
                 let values = Arc::into_inner(batch.values).expect("no worker holds a finished batch");
-                let values = values.into_inner().expect("no worker panics while it copies");
-                Ok(LoadedBatch { rows, values, shape: self.shape, kind: self.kind })
+                Ok(LoadedBatch { rows, values: values.into_vec(), shape: self.shape, kind: self.kind })
             }
             Some((_, Failure::Error(error))) => Err(error),
             // A bug of ours: let it be seen where the batch was wanted.
@@ -175,7 +176,7 @@ struct State {
 }
 
 struct OpenBatch {
-    values: Arc<Mutex<Vec<f32>>>,
+    values: Arc<BatchValues>,
     unread: usize,
     /// The failure at the earliest place, so that it does not depend on who was faster.
     failure: Option<(usize, Failure)>,
@@ -190,7 +191,7 @@ enum Failure {
 struct Job {
     batch: usize,
     place: usize,
-    values: Arc<Mutex<Vec<f32>>>,
+    values: Arc<BatchValues>,
 }
 
 impl Queue {
@@ -199,16 +200,11 @@ impl Queue {
     }
 
     fn work(&self) {
-        let mut example = vec![0.0; self.example_len];
         while let Some(Job { batch, place, values }) = self.claim() {
             let row = self.batches[batch][place];
-            let read = catch_unwind(AssertUnwindSafe(|| self.examples.read(row, self.view, &mut example)));
-            let failure = match read {
-                Ok(Ok(())) => {
-                    let mut values = values.lock().expect("no worker panics while it copies");
-                    values[place * self.example_len..][..self.example_len].copy_from_slice(&example);
-                    None
-                }
+            let read = || self.examples.read(row, self.view, values.take(place));
+            let failure = match catch_unwind(AssertUnwindSafe(read)) {
+                Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(Failure::Error(error)),
                 Err(payload) => Some(Failure::Panic(payload)),
             };
@@ -233,7 +229,7 @@ impl Queue {
                     continue;
                 }
                 state.held_bytes += bytes;
-                let values = Arc::new(Mutex::new(vec![0.0; rows * self.example_len]));
+                let values = Arc::new(BatchValues::new(rows, self.example_len));
                 state.open.push_back(OpenBatch { values, unread: rows, failure: None });
             }
             if place + 1 >= rows {
