@@ -141,4 +141,11 @@ mod tests {
         assert_eq!(spelling("Dining_Table"), spelling("dining table"));
         assert_ne!(spelling("c++"), spelling("c#"));
     }
+
+    #[test]
+    fn text_in_pages_cannot_end_what_it_is_in() {
+        let json = json_in_html(&["</script>", "<!-- & -->"]);
+        assert_eq!(json, r#"["\u003c/script\u003e","\u003c!-- \u0026 --\u003e"]"#);
+        assert_eq!(escape_xml("<a b=\"c\">\u{1}&\n\u{7f}"), "&lt;a b=&quot;c&quot;&gt;&amp;\n");
+    }
 }

@@ -151,6 +151,14 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn all_that_the_filter_reads_beside_a_part_is_there() {
+        let pixels = (0..3 * 400 * 40).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let image = Rgb8 { width: 400, height: 40, pixels };
+        let part = Part { left: 150.0, top: 0.0, width: 120.0, height: 40.0 };
+        assert!(largest_error(&image, part, 20) <= 1);
+    }
+
+    #[test]
     #[ignore = "needs data that is not in the repository"]
     fn outside_data_resizing_equals_pillows_bicubic_within_a_level() {
         let image = Rgb8 { width: 240, height: 320, pixels: fixture("0.decoded") };

@@ -249,6 +249,18 @@ fn sizes_are_written_and_missing_images_are_said() {
     assert!(text.contains(r#"<image id="1" name="no.png" width="0" height="0">"#), "{text}");
 }
 
+#[test]
+fn only_annotations_of_images_or_with_their_meta_are_recognized() {
+    for (head, own) in [
+        ("<annotations><meta>", true),
+        ("<annotations><image id='0'", true),
+        ("<annotations><object>", false),
+        ("<meta><image ", false),
+    ] {
+        assert_eq!(recognize(Path::new("a.xml"), head.as_bytes()).is_some(), own, "{head}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

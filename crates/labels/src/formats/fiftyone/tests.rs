@@ -44,7 +44,9 @@ fn all_problems_come_at_once_with_their_lines() {
         {"filepath": 3},
         {"filepath": "a.jpg", "positive_labels": {"_cls": "Detections", "detections": []}},
         {"filepath": "b.jpg", "negative_labels": {"classifications": [{"label": "cat"}, {"label": 3}, 5]}},
-        {"filepath": "c.jpg", "negative_labels": ["cat"]}], "classes": ["cat", 4]}"#;
+        {"filepath": "c.jpg", "negative_labels": ["cat"]},
+        {"filepath": ""},
+        {"filepath": "d.jpg", "positive_labels": {"classifications": [{"label": ""}]}}], "classes": ["cat", 4]}"#;
     let expected = [
         "samples.json:2: filepath of a sample is missing; expected the path of an image",
         "samples.json:3: filepath of a sample is a number; expected the path of an image",
@@ -52,7 +54,9 @@ fn all_problems_come_at_once_with_their_lines() {
         "samples.json:5: a classification of negative_labels without label; expected text",
         "samples.json:5: a classification of negative_labels without label; expected text",
         "samples.json:6: negative_labels is something else; expected Classifications",
-        "samples.json:6: a number among the classes; expected text",
+        "samples.json:7: filepath of a sample is empty; expected the path of an image",
+        "samples.json:8: a classification of positive_labels without label; expected text",
+        "samples.json:8: a number among the classes; expected text",
     ];
     assert_eq!(problems(text), expected);
 }
@@ -77,6 +81,19 @@ fn other_files_are_named() {
     assert!(problems(nested)[0].contains("recursion limit exceeded"));
     let error = FORMAT.read(Path::new("/nowhere/samples.json"), &Options::default()).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Missing);
+}
+
+#[test]
+fn one_detection_is_read_only_where_its_field_is_chosen() {
+    let text =
+        r#"{"samples": [{"filepath": "a.jpg", "positive_labels": {"_cls": "Detection", "label": "cat"}}]}"#;
+    let expected = "samples.json:1: positive_labels is \"Detection\"; expected Classifications";
+    assert_eq!(problems(text), [expected]);
+    let field = Some("positive_labels".to_owned());
+    let options = Options { field, unlisted: Some(Unlisted::Unknown), ..Options::default() };
+    let annotations =
+        read_bytes("samples.json", text, |path| FORMAT.read(path, &options)).unwrap().annotations;
+    assert_eq!((annotations.categories, annotations.labels.to_floats()), (vec!["cat".to_owned()], vec![1.0]));
 }
 
 #[test]

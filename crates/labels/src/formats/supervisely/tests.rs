@@ -241,7 +241,8 @@ fn all_problems_come_at_once_with_their_files_and_lines() {
         {"name": "sky", "value": 3}],
       "objects": [
         {"tags": []},
-        {"classTitle": "cars"}]}"#;
+        {"classTitle": "cars"},
+        {"classTitle": ""}]}"#;
     let files = [("ds0/ann/a.jpg.json", text), ("ds0/ann/b.jpg.json", r#"{"frames": []}"#)];
     let folder = project(META, &files);
     let found = problems_of(".jpg.json", Kind::Data, FORMAT.read(folder.path(), &options(Unlisted::Unknown)));
@@ -254,6 +255,7 @@ fn all_problems_come_at_once_with_their_files_and_lines() {
         ".jpg.json:7: tag \"sky\" has no value; expected one of those in meta.json",
         ".jpg.json:9: classTitle of an object is missing; expected text",
         ".jpg.json:10: class \"cars\" is not listed in meta.json; did you mean \"car\"?",
+        ".jpg.json:11: classTitle of an object is empty; expected text",
         ".jpg.json:1: neither tags nor objects; expected the annotation of an image",
     ];
     assert_eq!(found, expected);
@@ -331,6 +333,15 @@ fn only_projects_and_their_datasets_are_recognized() {
     assert!(recognize(&empty.path().join("meta.json"), META.as_bytes()).is_none());
     std::fs::remove_file(other.path().join("meta.json")).unwrap();
     assert!(recognize(other.path(), b"").is_none());
+}
+
+#[test]
+fn only_the_file_called_meta_json_stands_for_a_project() {
+    let folder = project(META, &[("ds0/ann/a.jpg.json", "{}")]);
+    std::fs::copy(folder.path().join("meta.json"), folder.path().join("other.json")).unwrap();
+    std::fs::create_dir(folder.path().join("ds0/meta")).unwrap();
+    let recognized = |name: &str| recognize(&folder.path().join(name), b"").is_some();
+    assert_eq!(["meta.json", "other.json"].map(recognized), [true, false]);
 }
 
 proptest! {
