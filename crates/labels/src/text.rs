@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([7, 1000, 40_504].map(thousands), ["7", "1,000", "40,504"]);
+        assert_eq!([7, 123, 1000, 40_504].map(thousands), ["7", "123", "1,000", "40,504"]);
         assert_eq!((percent(0.125), share(1, 3), share(0, 0)), ("12.5".into(), "33.3".into(), "–".into()));
         assert_eq!((in_percent(0.29), in_percent(0.125)), (29.0, 12.5));
     }

@@ -204,7 +204,8 @@ fn clean_data_have_no_errors_and_wrong_settings_are_usage_errors() {
 #[test]
 fn findings_about_a_split_name_it_and_its_images() {
     let train = annotations(&["a.jpg", "b.jpg"], &["cat", "dog"], &[1, 0, 1, -1]);
-    let settings = Settings { images: false, ..Settings::default() };
+    // The largest distance that is accepted.
+    let settings = Settings { images: false, distance: 11 };
     let checkup = check(&[("train".into(), &train)], &settings, &|_, _| {}).unwrap();
     let about = checkup.findings.iter().find(|finding| finding.image.is_none()).unwrap();
     assert_eq!(about.split.as_deref(), Some("train"), "{about:?}");

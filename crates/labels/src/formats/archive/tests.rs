@@ -276,6 +276,9 @@ fn of_many_sources_the_first_are_named_and_of_two_formats_one_is_chosen() {
     };
     let five = refused("a.zip", tables(5), ErrorKind::Usage);
     assert!(five.contains("\"4.csv\" (csv); unpack it first"), "{five}");
+    let both = zipped(&[("labels.csv", "image,labels\na.jpg,1\n"), ("README.md", "")]);
+    let both = refused("a.zip", both, ErrorKind::Usage);
+    assert!(both.contains("(csv)") && both.ends_with("; pass --from to choose the format"), "{both}");
     let six = refused("a.zip", tables(6), ErrorKind::Usage);
     assert!(six.contains("\"4.csv\" (csv), …; unpack it first"), "{six}");
 }

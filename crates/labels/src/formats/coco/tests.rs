@@ -156,6 +156,22 @@ fn a_size_is_written_where_an_image_is_there() {
 }
 
 #[test]
+fn ids_are_whole_numbers_that_are_told_apart_or_text() {
+    let said = |id: &str| {
+        problems(format!(
+            r#"{{"images": [{{"id": {id}, "file_name": "a.jpg"}}, {{"file_name": "b.jpg"}}], "annotations": [],
+                "categories": [{{"id": 1, "name": "cat"}}]}}"#
+        ))
+    };
+    for id in ["7", "7.0", "\"x\"", "9007199254740991.0"] {
+        assert_eq!(said(id), ["a.json:1: image without id"], "{id}");
+    }
+    for (id, what) in [("9007199254740992.0", "a fraction"), ("7.5", "a fraction"), ("\"\"", "empty")] {
+        assert_eq!(said(id)[0], format!("a.json:1: id of image is {what}; expected a whole number"));
+    }
+}
+
+#[test]
 fn nothing_is_said_to_be_lost_where_nothing_is() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("a.png");

@@ -147,14 +147,15 @@ fn all_problems_come_at_once_with_their_lines() {
 fn scores_of_a_model_and_attributes_are_counted() {
     let label =
         |attributes: &str| format!(r#"{{"type": "label", "label_id": 0, "attributes": {{{attributes}}}}}"#);
-    let labels = [r#""score": 0"#, r#""score": 0.5, "a": 1, "b": 2"#, r#""score": 1, "c": 3"#].map(label);
+    let labels =
+        [r#""score": 0"#, r#""score": 0.5, "a": 1, "b": 2"#, r#""score": 1, "c": 3, "d": 4"#].map(label);
     let text = format!(
         r#"{{"categories": {{"label": {{"labels": [{{"name": "cat"}}]}}}},
             "items": [{{"id": "a", "annotations": [{}]}}]}}"#,
         labels.join(", ")
     );
     let notes = parse(text).unwrap().notes;
-    let expected = ["1 labels with a score between 0 and 1: positive", "3 attributes of labels are not read"];
+    let expected = ["1 labels with a score between 0 and 1: positive", "4 attributes of labels are not read"];
     assert_eq!(notes, expected);
 }
 
@@ -168,7 +169,7 @@ fn categories_may_come_last() {
 #[test]
 fn ids_of_items_are_names_without_their_ending_where_that_tells_them_apart() {
     let folder = tempfile::tempdir().unwrap();
-    let names = ["b.c/a.jpg", ".x", "d/.y", "e", "f.jpg", "f.png", "g.h.jpg", "g.h"];
+    let names = ["b.c/a.jpg", ".x", "d/.y", "e", "f.jpg", "f.png", "g.h.jpg", "g.h.png", "g.h"];
     let annotations = Annotations {
         images: names.map(|name| folder.path().join(name)).to_vec(),
         labels: LabelMatrix::unknown(names.len(), 1),
@@ -180,7 +181,7 @@ fn ids_of_items_are_names_without_their_ending_where_that_tells_them_apart() {
     let written: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let ids: Vec<&str> =
         written["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["b.c/a", ".x", "d/.y", "e", "f.jpg", "f.png", "g.h.jpg", "g"]);
+    assert_eq!(ids, ["b.c/a", ".x", "d/.y", "e", "f.jpg", "f.png", "g.h.jpg", "g.h.png", "g"]);
 }
 
 #[test]

@@ -254,22 +254,25 @@ fn labels_json_without_classes_has_names_and_its_images_lie_in_data() {
 
 #[test]
 fn what_is_wrong_with_labels_json_is_said_with_its_line() {
-    let text = r#"{"classes": ["cat", "dog", 3], "labels": {
-        "a": 3,
+    let text = r#"{"classes": ["cat", "dog", 3, ""], "labels": {
+        "a": 4,
         "b": "dgo",
         "c": [null],
         "d": [0, 1, 0],
         "": 1,
-        "e": -1}}"#;
+        "e": -1,
+        "f": ""}}"#;
     let expected = [
         "labels.json:1: a number among the classes; expected text",
+        "labels.json:1: empty among the classes; expected text",
         "labels.json:4: a target is \"null\"; expected a class, as its place in classes or its name",
         "labels.json:5: 0 is in a list of targets more than once, as where a list has one number per category; \
          expected each label once",
         "labels.json:6: an empty name of an image",
+        "labels.json:8: a target is \"\\\"\\\"\"; expected a class, as its place in classes or its name",
         "labels.json:3: label \"dgo\" is not among the classes; did you mean \"dog\"?",
-        "labels.json:2: a target is 3; expected 0 to 2",
-        "labels.json:7: a target is -1; expected 0 to 2",
+        "labels.json:2: a target is 4; expected 0 to 3",
+        "labels.json:7: a target is -1; expected 0 to 3",
     ];
     assert_eq!(problems_of("labels.json", Kind::Data, parse_labels(text)), expected);
     let none = parse_labels(r#"{"classes": null, "labels": {"a": 1}}"#);

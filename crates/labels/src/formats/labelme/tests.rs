@@ -138,6 +138,10 @@ fn the_problems_of_all_files_come_at_once_with_their_lines() {
         "2.json:2: imagePath is null; expected the path of the image",
         "3.json:1: the file ends too early",
     ];
+    assert_eq!(
+        problems(r#"{"shapes": [], "imagePath": ""}"#),
+        ["a.json:1: imagePath is empty; expected the path of the image"]
+    );
     assert_eq!(error.lines().count(), expected.len(), "{error}");
     for (line, expected) in error.lines().zip(expected) {
         assert!(line.contains(expected), "{line}\n{expected}");
