@@ -163,7 +163,7 @@ fn yaml_is_told_by_its_ending() {
 fn names_may_lie_above_the_parts_of_a_data_set_alone() {
     let above = folders_above(Path::new("/x/data/labels/train"));
     assert_eq!(above, ["/x/data/labels", "/x/data"].map(PathBuf::from));
-    assert_eq!(folders_above(Path::new("/x/data")), [PathBuf::new(); 0]);
+    assert!(folders_above(Path::new("/x/data")).is_empty());
     let holds = |line: &str| holds_objects(&folder_with(&[("a.txt", line)]).path().join("a.txt"));
     assert_eq!(["0 1 1 1 1\n", "0 1 1 1\n", "a 1 1 1 1\n", ""].map(holds), [true, false, false, false]);
 }
