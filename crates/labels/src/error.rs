@@ -140,4 +140,12 @@ mod tests {
         assert_eq!(text.lines().count(), Problems::SHOWN + 1);
         assert!(text.ends_with("… and 30 more problems"), "{text}");
     }
+
+    #[test]
+    fn what_the_system_says_of_a_file_is_missing_wrong_or_its_own() {
+        let of = |kind: std::io::ErrorKind| Error::io("a.csv", std::io::Error::new(kind, "so")).kind();
+        use std::io::ErrorKind;
+        assert_eq!(of(ErrorKind::InvalidData), Kind::Data);
+        assert_eq!([ErrorKind::NotFound, ErrorKind::PermissionDenied].map(of), [Kind::Missing; 2]);
+    }
 }

@@ -73,3 +73,16 @@ fn real_folder(folder: &Path) -> PathBuf {
         real
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_found_again_whatever_their_paths_look_like() {
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let images = paths(&["/x/a.jpg", "/x/y/b.jpg", "/x/c.jpg"]);
+        let others = paths(&["/x/y/../c.jpg", "/x/b.jpg", "/x/./a.jpg", "/x/z/../y/b.jpg"]);
+        assert_eq!(rows_among(&images, &others), [Some(2), None, Some(0), Some(1)]);
+    }
+}

@@ -185,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_counted() {
+        let rows = "image,cat,dog\na.jpg,1,2\nb.jpg,3,4\nc.jpg,5,6\nd.jpg,7,8\ne.jpg,7,8\n";
+        let (_folder, read) = files(rows, LABELS);
+        let read = read.unwrap();
+        assert_eq!(read.scores, [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(read.notes.len(), 1);
+        assert!(read.notes[0].ends_with("3 images without labels are left out"), "{:?}", read.notes);
+    }
+
+    #[test]
     fn without_names_the_order_counts_and_the_shape_must_fit() {
         let (_folder, read) = files("1,2\n3,4\n", LABELS);
         assert_eq!(read.unwrap().scores, [1.0, 2.0, 3.0, 4.0]);

@@ -112,4 +112,16 @@ mod tests {
         kept.sort();
         assert_eq!(left, kept);
     }
+
+    #[test]
+    fn a_name_that_is_taken_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let tries = std::cell::Cell::new(0);
+        let created = create_in(dir.path(), |path| {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { Err(std::io::Error::from(ErrorKind::AlreadyExists)) } else { Ok(path) }
+        });
+        assert_eq!(created.unwrap().parent(), Some(dir.path()));
+        assert_eq!(tries.get(), 3);
+    }
 }

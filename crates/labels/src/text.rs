@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([7, 1000, 40_504].map(thousands), ["7", "1,000", "40,504"]);
+        assert_eq!([7, 123, 1000, 40_504].map(thousands), ["7", "123", "1,000", "40,504"]);
         assert_eq!((percent(0.125), share(1, 3), share(0, 0)), ("12.5".into(), "33.3".into(), "–".into()));
         assert_eq!((in_percent(0.29), in_percent(0.125)), (29.0, 12.5));
     }
@@ -140,5 +140,12 @@ mod tests {
         assert_eq!(letters("Image Index (1)"), "imageindex1");
         assert_eq!(spelling("Dining_Table"), spelling("dining table"));
         assert_ne!(spelling("c++"), spelling("c#"));
+    }
+
+    #[test]
+    fn text_in_pages_cannot_end_what_it_is_in() {
+        let json = json_in_html(&["</script>", "<!-- & -->"]);
+        assert_eq!(json, r#"["\u003c/script\u003e","\u003c!-- \u0026 --\u003e"]"#);
+        assert_eq!(escape_xml("<a b=\"c\">\u{1}&\n\u{7f}"), "&lt;a b=&quot;c&quot;&gt;&amp;\n");
     }
 }

@@ -215,4 +215,13 @@ mod tests {
     fn a_million_equal_looks_are_one() {
         assert_eq!(groups(&looks(&vec![7; 1_000_000]), 6)[0].len(), 1_000_000);
     }
+
+    #[test]
+    fn pairs_are_found_in_every_piece() {
+        let mut random = rng(1, Stream::Synthetic, 0, 0);
+        let mut waves: Vec<u64> = (0..10_000).map(|_| random.random::<u64>() & !1).collect();
+        (0..10_000).step_by(100).for_each(|at| waves[at + 1] = waves[at] | 1);
+        let pairs: Vec<Vec<u32>> = (0..10_000).step_by(100).map(|at| vec![at, at + 1]).collect();
+        assert_eq!(groups(&looks(&waves), 1), pairs);
+    }
 }

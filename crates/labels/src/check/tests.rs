@@ -103,8 +103,15 @@ fn a_folder_with_every_kind_of_trouble_is_reported_line_by_line() {
     }
     assert_eq!(checkup.counts, Counts { errors: 8, warnings: 2, infos: 0 });
     assert_eq!(checkup.verdict().unwrap_err().kind(), crate::error::Kind::Data);
+    let leak = &checkup.findings[5];
+    assert_eq!((leak.split.as_deref(), leak.line), (Some("train"), Some(2)));
+    assert!(
+        leak.file.as_ref().unwrap().ends_with("train.csv") && leak.image.as_ref().unwrap().ends_with("0.png")
+    );
+    assert_eq!((leak.also.len(), &*leak.also[0].split, leak.also[0].line), (1, "test", Some(2)));
     let images = checkup.images.as_ref().unwrap();
-    assert_eq!((images.files, images.whole), (13, 9));
+    let formats = [("bmp", 1), ("jpeg", 1), ("png", 7)].map(|(name, count)| (name.to_owned(), count));
+    assert_eq!((images.files, images.whole, &images.formats), (13, 9, &formats.into()));
     assert_eq!(images.width, Some(Range { min: 80, median: 80, max: 150 }));
 }
 
@@ -192,4 +199,32 @@ fn clean_data_have_no_errors_and_wrong_settings_are_usage_errors() {
     let far = Settings { distance: 12, ..Settings::default() };
     assert!(check(&splits, &far, &|_, _| {}).unwrap_err().to_string().contains("expected 0 to 11"));
     assert_eq!(check(&[], &far, &|_, _| {}).unwrap_err().kind(), crate::error::Kind::Usage);
+}
+
+#[test]
+fn findings_about_a_split_name_it_and_its_images() {
+    let train = annotations(&["a.jpg", "b.jpg"], &["cat", "dog"], &[1, 0, 1, -1]);
+    // The largest distance that is accepted.
+    let settings = Settings { images: false, distance: 11 };
+    let checkup = check(&[("train".into(), &train)], &settings, &|_, _| {}).unwrap();
+    let about = checkup.findings.iter().find(|finding| finding.image.is_none()).unwrap();
+    assert_eq!(about.split.as_deref(), Some("train"), "{about:?}");
+    assert_eq!(about.file.as_deref(), Some(Path::new("labels.csv")));
+}
+
+#[test]
+fn images_are_counted_in_words() {
+    let range = |min, max| Range::of(vec![max, min, 7, min]);
+    let counts = super::summary::ImageCounts {
+        files: 5,
+        whole: 4,
+        formats: [("jpeg".to_owned(), 3), ("png".to_owned(), 1)].into(),
+        gray: 2,
+        width: range(5, 9),
+        height: range(7, 7),
+        distance: 6,
+    };
+    let sizes = "5 image files opened, 4 whole: 3 jpeg, 1 png; 5 to 9 (median 7) wide, 7 high";
+    assert_eq!(counts.to_string(), format!("{sizes}; 2 gray"));
+    assert_eq!(super::summary::ImageCounts { gray: 0, ..counts }.to_string(), sizes);
 }

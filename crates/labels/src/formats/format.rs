@@ -169,3 +169,59 @@ fn chosen(reading: Reading, file: &Path) -> Result<Reading> {
     let categories = wanted.into_iter().map(|entry| entry.name).collect();
     Ok(Reading { annotations: Annotations { labels, categories, ..annotations }, notes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ALL, csv};
+    use super::*;
+    use crate::formats::samples::{folder_with, rows_below};
+
+    #[test]
+    fn the_categories_of_a_list_are_read_in_its_order() {
+        let folder = folder_with(&[
+            ("train.csv", "image,cat,dog,fox\na.jpg,1,0,\nb.jpg,,1,1\n"),
+            ("names.txt", "fox\nzebra\ncat\n"),
+            ("all.txt", "fox\ndog\ncat\n"),
+            ("wrong.txt", "cat\ndogs\n"),
+            ("none.txt", "zebra\n"),
+        ]);
+        let read = |list: &str| {
+            let categories = Some(folder.path().join(list));
+            csv::FORMAT.read(&folder.path().join("train.csv"), &Options { categories, ..Options::default() })
+        };
+        let Reading { annotations, notes } = read("names.txt").unwrap();
+        assert_eq!(annotations.categories, ["fox", "zebra", "cat"]);
+        assert_eq!(rows_below(folder.path(), &annotations), ["a.jpg ??+", "b.jpg +??"]);
+        let missing = "category \"zebra\" is not in the source: unknown everywhere";
+        assert_eq!(notes, [missing, "1 categories of the source are left out"]);
+        let Reading { annotations, notes } = read("all.txt").unwrap();
+        assert_eq!(rows_below(folder.path(), &annotations), ["a.jpg ?-+", "b.jpg ++?"]);
+        assert!(notes.is_empty(), "{notes:?}");
+        let error = read("wrong.txt").unwrap_err().to_string();
+        assert!(
+            error.ends_with("wrong.txt:2: no category \"dogs\" in the source; did you mean \"dog\"?"),
+            "{error}"
+        );
+        let error = read("none.txt").unwrap_err().to_string();
+        assert!(error.ends_with("none.txt: none of its categories is in the source"), "{error}");
+    }
+
+    #[test]
+    fn formats_that_take_everything_else_for_negative_are_known() {
+        let lose = ALL.iter().filter(|format| format.unknown_becomes_negative());
+        let lose: Vec<&str> = lose.map(|format| format.name).collect();
+        assert_eq!(lose, ["coco", "vg"]);
+    }
+
+    #[cfg(feature = "clap")]
+    #[test]
+    fn every_format_is_chosen_by_its_name() {
+        use clap::ValueEnum;
+        for format in ALL {
+            assert_eq!(Format::from_str(format.name, false), Ok(*format));
+            let help = format.to_possible_value().unwrap();
+            assert_eq!(help.get_help().unwrap().to_string(), format.about);
+        }
+        assert!(Format::from_str("word", false).is_err());
+    }
+}

@@ -114,6 +114,15 @@ mod tests {
     }
 
     #[test]
+    fn only_eight_hexadecimal_digits_and_a_name_are_the_prefix_of_an_upload() {
+        let without = |name: &str| without_prefix(Path::new(name));
+        assert_eq!(without("a/0123abCD-b-c.jpg").as_deref(), Some(Path::new("a/b-c.jpg")));
+        for name in ["0123abc-b.jpg", "0123abcg-b.jpg", "beach-b.jpg", "0123abcd-", "0123abcd.jpg"] {
+            assert_eq!(without(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_not_there_or_could_be_two_is_counted_and_left_alone() {
         let (images, notes) = found(&["x.jpg", "x.png", "y.jpg"], &["x", "y", "y.jpg", "gone.jpg"]);
         assert_eq!(images, ["x", "y", "y.jpg", "gone.jpg"]);

@@ -80,6 +80,7 @@ mod tests {
         assert_eq!(name("/data/local-files/?d=set/my%20cat.jpg&x=1"), "set/my cat.jpg");
         assert_eq!(name("http://localhost:8080/data/local-files/?d=a/b.jpg"), "a/b.jpg");
         assert_eq!(name("s3://bucket/set/cat.jpg"), "set/cat.jpg");
+        assert_eq!(name("a/b://c/cat.jpg"), "a/b://c/cat.jpg");
         assert_eq!(name("https://example.org/a/cat%2B1.jpg?size=2#x"), "a/cat+1.jpg");
         assert!(locate("gs://bucket/cat.jpg").unwrap().remote && !locate("cat.jpg").unwrap().remote);
     }

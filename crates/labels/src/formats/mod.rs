@@ -210,6 +210,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pattern_of_shards_is_looked_for_and_a_name_that_is_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = |name: &str| detect(&folder.path().join(name)).map(|(format, _)| format.name);
+        let error = found("train-*.tar").unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Missing);
+        assert!(error.to_string().ends_with("train-*.tar: no such file or folder"), "{error}");
+        // A file may have such a name.
+        std::fs::write(folder.path().join("train[1].csv"), "image,cat\na.jpg,1\n").unwrap();
+        assert_eq!(found("train[1].csv").unwrap(), "csv");
+    }
+
+    #[test]
+    fn the_extension_of_a_file_to_be_written_means_a_format_that_is_written() {
+        let of = |name: &str| of_extension(Path::new(name)).map(|format| format.name);
+        assert_eq!(
+            ["a.csv", "a.parquet", "a.jsonl", "a.npy"].map(of),
+            ["csv", "parquet", "json-lines", "arrays"].map(Some)
+        );
+        assert_eq!(["a.ndjson", "a.doc", "csv"].map(of), [None; 3]);
+    }
+
     /// The files of all fixtures, with the name of the format that their folder is called after.
     fn fixtures(folder: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -321,3 +321,66 @@ impl Options {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Options {
+        let path = || Some(PathBuf::from("a"));
+        let text = || Some("a".to_owned());
+        Options {
+            unlisted: Some(Unlisted::Negative),
+            images: path(),
+            image_list: path(),
+            categories: path(),
+            convention: Some(Convention::Hcp),
+            set: text(),
+            difficult: Some(Difficult::Dropped),
+            uncertain: Some(Uncertain::Positive),
+            hierarchy: path(),
+            separator: Some(Separator::None),
+            field: text(),
+            annotator: text(),
+            image_column: text(),
+            label_columns: vec!["a".into()],
+            extension: Some(".jpg".into()),
+            words: Words { unknown: vec!["a".into()], ..Words::default() },
+        }
+    }
+
+    #[test]
+    fn of_all_options_those_that_a_format_takes_are_left() {
+        assert_eq!(all().given().count(), 14);
+        for choice in all().given() {
+            let options = all().restricted_to(&[choice]);
+            assert_eq!(options.given().collect::<Vec<_>>(), [choice]);
+            assert_eq!((options.images, options.categories), (Some("a".into()), Some("a".into())));
+            let rest: Vec<Choice> = all().given().filter(|other| *other != choice).collect();
+            let error = all().only("it", &rest).unwrap_err().to_string();
+            assert_eq!(error, format!("{choice}: it has no use for it; remove the option"));
+        }
+        assert!(all().only("it", &all().given().collect::<Vec<_>>()).is_ok());
+    }
+
+    #[test]
+    fn a_separator_is_one_character_or_its_name() {
+        let parsed = |text: &str| text.parse::<Separator>().ok();
+        for (text, separator) in [
+            ("none", Separator::None),
+            ("space", Separator::Character(' ')),
+            ("tab", Separator::Character('\t')),
+            ("|", Separator::Character('|')),
+        ] {
+            assert_eq!(parsed(text), Some(separator), "{text}");
+        }
+        assert_eq!(["", "||", "comma"].map(parsed), [None; 3]);
+    }
+
+    #[test]
+    fn an_extension_is_added_to_names_that_lack_one() {
+        let named = |name: &str| all().image_name(name).into_owned();
+        assert_eq!(["1", "a.b", "c.png"].map(named), ["1.jpg", "a.b.jpg", "c.png"]);
+        assert_eq!(Options::default().image_name("1"), "1");
+    }
+}

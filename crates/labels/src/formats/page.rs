@@ -124,4 +124,18 @@ mod tests {
             assert!((1..=6).contains(&format.example.lines().count()), "{format}");
         }
     }
+
+    #[test]
+    fn the_list_for_a_terminal_has_every_format_with_its_example_and_options() {
+        let text = listing();
+        for Format { name, about, example, takes, .. } in ALL {
+            let options: Vec<String> = takes.iter().map(ToString::to_string).collect();
+            let options = options.join(", ");
+            let options = if takes.is_empty() { options } else { format!("    options: {options}\n\n") };
+            let example = example.replace('\n', "\n    ");
+            assert!(text.contains(&format!("{name}: {about}\n\n    {example}\n\n{options}")), "{name}");
+        }
+        let with_options = ALL.iter().filter(|format| !format.takes.is_empty()).count();
+        assert_eq!(text.matches("options: ").count(), with_options);
+    }
 }

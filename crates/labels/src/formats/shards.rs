@@ -187,6 +187,8 @@ mod tests {
         assert_eq!(error, "data: validation may mean val or valid; choose one with --set: val, valid");
         let error = choose(&[], Some("dev")).unwrap_err().to_string();
         assert_eq!(error, "data has no sets such as train and val; remove --set");
+        assert_eq!(choose(&["test", "train"], Some("testing")).unwrap(), 0);
+        assert_eq!(choose(&["Evaluation", "train"], Some("eval")).unwrap(), 0);
         let splits = ["a/val/b", "Train_images", "test-set 2/cat", "train station/a", "pets"];
         let expected = [Some("val"), Some("Train"), Some("test"), None, None];
         assert_eq!(splits.map(|path| split_in(Path::new(path))), expected);

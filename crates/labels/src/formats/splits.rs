@@ -125,6 +125,12 @@ mod tests {
         let nothing = "a.csv: --set: nothing says which set an image belongs to; leave the option out";
         assert_eq!(read(&rows[3..], Some("train")).unwrap_err(), nothing);
         assert_eq!(read(&rows[3..], None), Ok(vec![0]));
+        let blank = "a.csv: images of several sets; choose one with --set: train (1), unassigned (1)";
+        assert_eq!(read(&[rows[0], [Some(" "), None]], None).unwrap_err(), blank);
+        assert_eq!(read(&[rows[0], [Some(" "), None]], Some("unassigned")), Ok(vec![1]));
+        let twenty: Vec<String> = (10..30).map(|name| name.to_string()).collect();
+        let twenty: Vec<[Option<&str>; 2]> = twenty.iter().map(|name| [Some(name.as_str()), None]).collect();
+        assert!(read(&twenty, None).unwrap_err().ends_with("28 (1), 29 (1)"));
         let many: Vec<String> = (10..50).map(|name| name.to_string()).collect();
         let many: Vec<[Option<&str>; 2]> = many.iter().map(|name| [Some(name.as_str()), None]).collect();
         assert!(read(&many, None).unwrap_err().ends_with("28 (1), 29 (1), …"));

@@ -326,6 +326,9 @@ mod tests {
                 assert!(text.starts_with("x.jpg: ") && text.ends_with(ACCEPTED), "{format:?}: {text}");
             }
         }
+        let bmp = encoded(two_halves(), ImageFormat::Bmp);
+        let cut = message(&bmp[..bmp.len() / 2]);
+        assert!(cut.contains("truncated: the file ends before its last pixel"), "{cut}");
         let whole = encoded(two_halves(), ImageFormat::Jpeg);
         assert!(message(&whole[..whole.len() - 2]).contains("truncated"), "only the end marker is gone");
     }

@@ -151,6 +151,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn all_that_the_filter_reads_beside_a_part_is_there() {
+        // Bright beside the part, so that a column that is not read leaves its share of the sum to the others.
+        let level = |x: u32| if (150..270).contains(&x) { 100 } else { 255 };
+        let pixels = (0..40 * 400).flat_map(|at| [level(at % 400); 3]).collect();
+        let image = Rgb8 { width: 400, height: 40, pixels };
+        let part = Part { left: 150.0, top: 0.0, width: 120.0, height: 40.0 };
+        assert!(largest_error(&image, part, 20) <= 1);
+    }
+
+    #[test]
     #[ignore = "needs data that is not in the repository"]
     fn outside_data_resizing_equals_pillows_bicubic_within_a_level() {
         let image = Rgb8 { width: 240, height: 320, pixels: fixture("0.decoded") };

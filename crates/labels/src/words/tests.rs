@@ -56,8 +56,18 @@ fn a_first_line_of_two_integers_tells_the_width() {
 }
 
 #[test]
+fn a_first_line_is_a_header_only_if_it_is_two_numbers_and_vectors_have_numbers() {
+    let words = text("cat 5\ndog 6\n", &["dog"]).unwrap();
+    assert_eq!((words.values, words.width), (vec![6.0], 1));
+    for first in ["2 0", "cat", "cat x"] {
+        let error = text(format!("{first}\ncat\n"), &["cat"]).unwrap_err().to_string();
+        assert!(error.contains("words.txt:1: expected GloVe's text format"), "{first}: {error}");
+    }
+}
+
+#[test]
 fn a_line_of_another_width_is_an_error_with_its_line() {
-    for line in ["dog 1", "dog 1 2 3", "dog", "dog 1  ", "1.5 2 3 4"] {
+    for line in ["dog 1", "dog 1 2 3", "dog", "dog 1  ", "1.5 2 3 4", "dog  1", " dog 1", "d 1"] {
         let error = text(format!("{VECTORS}{line}\nend 1 2\n"), &["cat"]).unwrap_err().to_string();
         assert!(error.contains("words.txt:5: ") && error.contains("expected 2"), "{line}: {error}");
     }
@@ -68,6 +78,8 @@ fn words_with_spaces_tabs_and_bytes_that_are_no_text_do_not_disturb() {
     let mut file = VECTORS.as_bytes().to_vec();
     file.extend(b". . . 5 6\nat a@b.c 1 2\n\xff\xfe 1 2\r\ndog\t1\t2\nhot   3   4\n");
     assert_eq!(text(file, &["dog", "hot"]).unwrap().values, [1.0, 2.0, 3.0, 4.0]);
+    // As many spaces as numbers, and a tab.
+    assert_eq!(text("the 1 2 3\ndog\t 4 5 6\n", &["dog"]).unwrap().values, [4.0, 5.0, 6.0]);
 }
 
 #[test]

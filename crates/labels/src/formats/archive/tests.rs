@@ -250,7 +250,12 @@ fn what_is_no_archive_is_read_as_ever() {
     assert_eq!(missing.kind(), ErrorKind::Missing);
     // NumPy's archives are zip files, too.
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats/arrays/labels.npz");
-    assert_eq!(Source::open(&fixtures).unwrap().detect().unwrap().0.name, "arrays");
+    let arrays = Source::open(&fixtures).unwrap();
+    assert!(arrays.unpacked.is_none());
+    assert_eq!(arrays.detect().unwrap().0.name, "arrays");
+    // What systems put beside the files is not looked at, wherever it leads.
+    let zip = zipped(&[("labels.csv", LABELS), ("../.DS_Store", ""), ("__MACOSX/x.jpg", ""), ("x/", "")]);
+    assert_eq!(read("a.zip", zip, &[]).unwrap().1, ["a.jpg", "sub/b.jpg"]);
 }
 
 #[test]
@@ -261,6 +266,52 @@ fn nothing_is_left_behind() {
     assert!(inside.join("labels.csv").is_file());
     drop(source);
     assert!(!inside.exists());
+}
+
+#[test]
+fn of_many_sources_the_first_are_named_and_of_two_formats_one_is_chosen() {
+    let tables = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("{at}.csv")).collect();
+        zipped(&names.iter().map(|name| (name.as_str(), LABELS)).collect::<Vec<_>>())
+    };
+    let five = refused("a.zip", tables(5), ErrorKind::Usage);
+    assert!(five.contains("\"4.csv\" (csv); unpack it first"), "{five}");
+    let both = zipped(&[("labels.csv", "image,labels\na.jpg,1\n"), ("README.md", "")]);
+    let both = refused("a.zip", both, ErrorKind::Usage);
+    assert!(both.contains("(csv)") && both.ends_with("; pass --from to choose the format"), "{both}");
+    let six = refused("a.zip", tables(6), ErrorKind::Usage);
+    assert!(six.contains("\"4.csv\" (csv), …; unpack it first"), "{six}");
+}
+
+#[test]
+fn the_annotators_of_a_source_are_those_that_its_format_names() {
+    let labels = "ImageID,Source,LabelName,Confidence\na,verification,/m/1,1\na,crowd,/m/2,0\n";
+    let names = "/m/1,Cat\n/m/2,Dog\n";
+    let zip = zipped(&[("labels.csv", labels), ("class-descriptions.csv", names)]);
+    let task = r#"[{"data": {"image": "a.jpg"}, "annotations": [{"completed_by": 7, "result": []}]}]"#;
+    for (name, content, format, expected) in [
+        ("labels.csv", labels.as_bytes(), open_images::FORMAT, &["crowd", "verification"][..]),
+        ("labels.zip", &zip, open_images::FORMAT, &["crowd", "verification"]),
+        ("export.json", task.as_bytes(), label_studio::FORMAT, &["7"]),
+        ("labels.csv", LABELS.as_bytes(), crate::formats::csv::FORMAT, &[]),
+    ] {
+        let (_folder, path) = folder(name, content, &[]);
+        assert_eq!(Source::open(&path).unwrap().annotators(format).unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_beside_others_in_an_archive_is_not_all_of_it() {
+    let zip = zipped(&[("a/labels.csv", LABELS), ("b/c/notes.txt", "")]);
+    assert_eq!(read("a.zip", &zip, &[]).unwrap().1, ["a.jpg", "sub/b.jpg"]);
+    let (_folder, path) = folder("a.zip", &zip, &[]);
+    let source = Source::open(&path).unwrap();
+    let unpacked = source.unpacked.as_ref().unwrap();
+    assert_eq!(unpacked.folders(), [unpacked.root()]);
+    // A name that leads up is looked for beside the archive.
+    let zip = zipped(&[("x/labels.csv", "image,cat\n../a.jpg,1\n")]);
+    assert_eq!(read("a.zip", &zip, &["a.jpg"]).unwrap().1, ["a.jpg"]);
+    assert_eq!(normal(Path::new("../a/./b/../../c")), Path::new("../c"));
 }
 
 proptest! {

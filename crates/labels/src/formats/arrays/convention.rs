@@ -179,6 +179,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_leaves_zero_to_say_what_is_not_there_and_a_note_counts_both() {
+        let read = |values: &[i8], missing: (usize, usize)| {
+            let values = LabelMatrix::from_values(2, values);
+            let numbers = Numbers { values, missing: vec![missing] };
+            let (labels, note) = interpret(numbers, None, Path::new("a.npy")).unwrap();
+            (labels.to_floats(), note)
+        };
+        let note = "1 NaN read as unknown, 2 of 0 as not there; if not, pass --convention";
+        assert_eq!(read(&[1, 0, 0, 0], (1, 0)), (vec![1.0, -1.0, 0.0, -1.0], Some(note.into())));
+        assert_eq!(read(&[1, 1, 0, 1], (1, 0)), (vec![1.0, 1.0, 0.0, 1.0], None));
+    }
+
+    #[test]
+    fn the_spread_is_the_variance_among_columns_in_units_of_chance() {
+        // Of 4 images 3, 0 and 0: the variance is 3, by chance it would be 0.75.
+        let labels = LabelMatrix::from_values(3, &[1, -1, -1, 1, -1, -1, 1, 0, 0, 0, 0, 0]);
+        assert!((spread(&labels, Label::Positive) - 4.0).abs() < 1e-9);
+        // 0, 2 and 2 of -1; 1, 2 and 2 of 0.
+        assert!(
+            (spread(&labels, Label::Negative) - 1.5).abs() < 1e-9,
+            "{}",
+            spread(&labels, Label::Negative)
+        );
+        assert!(spread(&labels, Label::Unknown) < 1.0);
+    }
+
+    #[test]
     fn an_image_of_less_than_one_category_draws_a_question() {
         // Single positives in the signs of PartialLabelingCSL: one 1 per row, the rest -1.
         let single = [1, -1, -1, -1, -1, 1, -1, -1];

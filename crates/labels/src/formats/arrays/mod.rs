@@ -196,12 +196,7 @@ fn cells(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn label(number: &str) -> Option<Label> {
-    match number {
-        "1" => Some(Label::Positive),
-        "0" => Some(Label::Unknown),
-        "-1" => Some(Label::Negative),
-        _ => numbers::label(number.parse().ok()?),
-    }
+    numbers::label(number.parse().ok()?)
 }
 
 /// Writes an array of int8 (`.npy`) or lines of numbers (`.txt`): +1 there, −1 not there, 0 unknown; and

@@ -252,6 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn every_accepted_type_has_its_kind_and_its_bytes() {
+        use Kind::{Float, Signed, Unsigned};
+        for (text, kind, bytes) in [
+            ("|b1", Unsigned, 1),
+            ("|i1", Signed, 1),
+            ("<i2", Signed, 2),
+            ("<i4", Signed, 4),
+            ("<i8", Signed, 8),
+            ("|u1", Unsigned, 1),
+            ("<u2", Unsigned, 2),
+            ("<u4", Unsigned, 4),
+            ("<u8", Unsigned, 8),
+            ("<f4", Float, 4),
+            ("<f8", Float, 8),
+        ] {
+            assert_eq!(parse_kind(text), Ok((kind, bytes, false)), "{text}");
+            assert_eq!(parse_kind(&text.replace(['|', '<'], ">")), Ok((kind, bytes, true)), "{text}");
+        }
+        assert!(parse_kind("<f2").is_err() && parse_kind("<i16").is_err());
+    }
+
+    #[test]
     fn numbers_of_every_kind_and_order_of_bytes_are_understood() {
         let header = |kind, bytes, big_endian| Header {
             kind,
@@ -262,7 +284,9 @@ mod tests {
             columns: 1,
         };
         assert_eq!(header(Kind::Signed, 1, false).value(&[255]), -1.0);
+        assert_eq!(header(Kind::Signed, 1, false).value(&[128]), -128.0);
         assert_eq!(header(Kind::Signed, 2, true).value(&[255, 255]), -1.0);
+        assert_eq!(header(Kind::Signed, 2, false).value(&[0, 128]), -32768.0);
         assert_eq!(header(Kind::Signed, 4, true).value(&[0, 0, 0, 1]), 1.0);
         assert_eq!(header(Kind::Signed, 8, false).value(&(-1i64).to_le_bytes()), -1.0);
         assert_eq!(header(Kind::Unsigned, 1, false).value(&[255]), 255.0);

@@ -141,6 +141,10 @@ fn arrays_that_do_not_fit_are_refused_with_what_is_accepted() {
             npy("|u1", "(1, 2)", &[1, 255]),
             "row 0, column 1 (both from 0) is 255; expected 1, 0 or -1; 255 is -1 that",
         ),
+        (
+            npy("<f4", "(1, 2)", &[1f32, 255.0].map(f32::to_le_bytes).concat()),
+            "row 0, column 1 (both from 0) is 255; expected 1, 0 or -1\n",
+        ),
         (npy("<f8", "(2, 2)", &floats), "row 0, column 1 (both from 0) is 0.5; expected 1, 0 or -1"),
         (npy("|i1", "(3, 4)", &[0; 11]), "ends before its shape (3, 4) is full; is it cut short"),
         (npy("|i1", "(0, 4)", &[]), "shape (0, 4): no labels"),
@@ -151,10 +155,37 @@ fn arrays_that_do_not_fit_are_refused_with_what_is_accepted() {
         (b"hello, world".to_vec(), "no NumPy array"),
         (Vec::new(), "no NumPy array"),
     ] {
-        let found = problem("labels.npy", bytes);
+        let found = problem("labels.npy", bytes) + "\n";
         assert!(found.contains(expected), "{found}");
     }
+    // A folder of this name is no damaged array.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("labels.npy")).unwrap();
+    let error = FORMAT.read(&folder.path().join("labels.npy"), &options()).unwrap_err().to_string();
+    assert!(!error.contains("no NumPy array"), "{error}");
     assert!(problem("labels.bin", "").ends_with("expected a file called .npy, .npz or .txt"));
+}
+
+#[test]
+fn numbers_that_are_missing_are_unknown_in_either_order_and_long_arrays_come_in_pieces() {
+    let read = |bytes: &[u8], most_cells: u64| {
+        let mut problems = crate::error::Problems::default();
+        numbers::read(bytes, Path::new("a.npy"), most_cells, &mut problems)
+    };
+    let values = [1.0, 0.0, -1.0, f64::NAN, 0.0, 1.0].map(f64::to_le_bytes).concat();
+    let rows = npy("<f8", "(3, 2)", &values);
+    let numbers = read(&rows, 192).unwrap();
+    assert_eq!(numbers.values.to_floats(), [1.0, 0.0, -1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(numbers.missing, [(1, 1)]);
+    let text = String::from_utf8_lossy(&rows[10..128]).replace("False", "True ");
+    let fortran = [&rows[..10], text.as_bytes(), &rows[128..]].concat();
+    let numbers = read(&fortran, 192).unwrap();
+    assert_eq!(numbers.values.to_floats(), [1.0, 0.0, 0.0, 0.0, -1.0, 1.0]);
+    assert_eq!(numbers.missing, [(0, 1)]);
+    assert!(read(&rows, 191).unwrap_err().to_string().ends_with("shape (3, 2): too many labels for memory"));
+    let long: Vec<u8> = (0..20_000).flat_map(|at| [-1f64, 0.0, 1.0][at % 3].to_le_bytes()).collect();
+    let numbers = read(&npy("<f8", "(20000, 1)", &long), u64::MAX).unwrap().values;
+    assert!(numbers.to_floats().iter().enumerate().all(|(at, value)| *value == [-1.0, 0.0, 1.0][at % 3]));
 }
 
 #[test]

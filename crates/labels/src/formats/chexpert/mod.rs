@@ -369,9 +369,6 @@ impl Candidate {
 
 fn cell(value: &str) -> Cell {
     match value {
-        "1" | "1.0" => Cell::Known(Label::Positive),
-        "0" | "0.0" => Cell::Known(Label::Negative),
-        "-1" | "-1.0" => Cell::Uncertain,
         "" | "NA" | "nan" | "NaN" => Cell::Blank,
         _ => match value.parse::<f64>() {
             Ok(1.0) => Cell::Known(Label::Positive),

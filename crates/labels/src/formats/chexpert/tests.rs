@@ -112,6 +112,15 @@ fn other_tables_of_the_kind_have_their_path_column_and_findings_found() {
     let expected = "2 columns are findings: Atelectasis, nodule; \
                     not read: subject_id, study_id, comment, n_views, empty";
     assert_eq!(notes, [expected, "1 uncertain labels (-1): unknown"]);
+    let plain = problems("subject_id,Atelectasis\n1,1.0\n");
+    assert!(plain[0].ends_with("expected one called Path, image_path, filename, file or image"), "{plain:?}");
+    // A column may be a finding by its doubts alone, and nothing is said of doubts that are not there.
+    let Reading { annotations, notes } = table("Path,nodule,mass\na.jpg,-1,1\nb.jpg,,0\n").unwrap();
+    assert_eq!(annotations.categories, ["nodule", "mass"]);
+    assert_eq!(annotations.labels.to_floats(), [0.0, 1.0, 0.0, -1.0]);
+    assert_eq!(notes[1], "1 uncertain labels (-1): unknown");
+    let certain = table("Path,nodule\na.jpg,1\nb.jpg,0\n").unwrap().notes;
+    assert_eq!(certain, ["1 columns are findings: nodule"]);
     let study = problems("subject_id,study_id,Atelectasis\n1,2,1.0\n");
     assert!(
         study[0].starts_with(

@@ -75,6 +75,17 @@ fn a_split_beside_classes_is_no_class() {
     let what = "looks like a split, beside folders that look like classes; name one of the folders, or move the \
                 others away";
     assert_eq!((kind, text), (Kind::Data, format!("SOURCE: train {what}")));
+    // Also where an image of a class lies deeper.
+    let folder = folder_with(&[("bus/1.jpg", "a"), ("bus/more/2.jpg", "b"), ("train/cat/3.jpg", "c")]);
+    assert_eq!(
+        error(folder.path(), &with(Unlisted::Unknown, "")),
+        (Kind::Data, format!("SOURCE: train {what}"))
+    );
+    // Without images it is nothing but an empty class.
+    let folder = folder_with(&[("bus/1.jpg", "a"), ("cat/2.jpg", "b"), ("val/notes.md", "")]);
+    let (read, notes) = rows(folder.path(), "");
+    assert_eq!(read, ["bus/1.jpg +--", "cat/2.jpg -+-"]);
+    assert_eq!(notes[0], "1 class folders are without images");
 }
 
 #[test]
@@ -189,6 +200,8 @@ fn only_folders_of_images_are_recognized() {
         vec![("train/1.jpg", ""), ("train/1.xml", ""), ("valid/2.jpg", ""), ("valid/2.xml", "")],
         vec![two[0], two[1], ("train.csv", "")],
         vec![two[0], two[1], ("data.yaml", "")],
+        vec![two[0], two[1], ("classes.txt", "")],
+        vec![two[0], two[1], ("train.txt", "")],
         vec![two[0], two[1], ("train-0.parquet", "")],
         vec![two[0], two[1], ("0.tar", "")],
         vec![two[0], two[1], ("3.jpg", "")],

@@ -156,6 +156,40 @@ fn a_size_is_written_where_an_image_is_there() {
 }
 
 #[test]
+fn ids_are_whole_numbers_that_are_told_apart_or_text() {
+    let said = |id: &str| {
+        problems(format!(
+            r#"{{"images": [{{"id": {id}, "file_name": "a.jpg"}}, {{"file_name": "b.jpg"}}], "annotations": [],
+                "categories": [{{"id": 1, "name": "cat"}}]}}"#
+        ))
+    };
+    for id in ["7", "7.0", "\"x\"", "9007199254740991.0"] {
+        assert_eq!(said(id), ["a.json:1: image without id"], "{id}");
+    }
+    for (id, what) in [("9007199254740992.0", "a fraction"), ("7.5", "a fraction"), ("\"\"", "empty")] {
+        assert_eq!(said(id)[0], format!("a.json:1: id of image is {what}; expected a whole number"));
+    }
+}
+
+#[test]
+fn nothing_is_said_to_be_lost_where_nothing_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("a.png");
+    image::RgbImage::new(3, 2).save(&image).unwrap();
+    let annotations = Annotations {
+        images: vec![image],
+        labels: LabelMatrix::from_values(2, &[1, -1]),
+        categories: vec!["cat".into(), "dog".into()],
+        source: folder.path().join("train.csv"),
+    };
+    assert_eq!(write(&folder.path().join("a.json"), &annotations).unwrap(), [""; 0]);
+    let labels = LabelMatrix::from_values(2, &[1, 0]);
+    let annotations = Annotations { labels, ..annotations };
+    assert_eq!(super::super::cvat::write(&folder.path().join("a.xml"), &annotations).unwrap(), [""; 0]);
+    assert_eq!(super::super::predictions::lost_sizes(0), None);
+}
+
+#[test]
 fn instances_are_recognized_by_their_head() {
     let recognized = |head: &[u8]| recognize(Path::new("a.json"), head).is_some();
     assert!(recognized(&std::fs::read(FIXTURE).unwrap()));
@@ -163,6 +197,24 @@ fn instances_are_recognized_by_their_head() {
         br#"{"info":{},"licenses":[],"images":[{"license":1,"file_name":"a.jpg","id":3},{"li"#
     ));
     assert!(!recognized(br#"{"images":[{"id":3,"file_name":"a.jpg","neg_category_ids":[]"#));
+    for head in [
+        r#"{"images":[{"id":3,"coco_url":"http://images/a.jpg"}]"#,
+        r#"{"annotations":[{"image_id":3,"category_id":1}]"#,
+        r#"{"categories":[{"id":1,"name":"cat"}],"images":[]"#,
+        r#"{"categories":[{"id":1,"name":"cat"}],"annotations":[]"#,
+    ] {
+        assert!(recognized(head.as_bytes()), "{head}");
+    }
+    for head in [
+        r#"{"images":[{"id":3,"name":"a.jpg"}]"#,
+        r#"{"images":[{"file_name":"a.jpg"}]"#,
+        r#"{"annotations":[{"image_id":3,"text":"a cat"}]"#,
+        r#"{"annotations":[{"category_id":3}]"#,
+        r#"{"categories":[{"id":1,"name":"cat"}],"items":[]"#,
+        r#"{"categories":[{"id":1}],"images":[]"#,
+    ] {
+        assert!(!recognized(head.as_bytes()), "{head}");
+    }
     assert!(!recognized(br#"{"samples":[{"filepath":"a.jpg"}]}"#) && !recognized(b"image,cat\n"));
 }
 

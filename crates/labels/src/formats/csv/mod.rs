@@ -187,7 +187,7 @@ impl Rows {
             report.note(|| {
                 format!("the first column is {}; expected image{}", shown(first), header_hint(fields))
             });
-            if fields.len() == 1 || fields[1..].iter().all(|field| label(field).is_some()) {
+            if fields[1..].iter().all(|field| label(field).is_some()) {
                 return None;
             }
         } else if fields.len() == 1 {

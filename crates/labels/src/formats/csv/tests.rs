@@ -87,6 +87,15 @@ fn files_of_another_kind_are_named_once() {
     assert!(only(b"\xef\xbb\xbf\r\n").starts_with("train.csv:1: an empty file"));
     assert!(only(b"image,cat\n").contains("no images"));
     assert!(only(b"image\na.jpg\n").contains("no categories"));
+    let tabs = "train.csv:1: the first column is \"image\\tcat\"; expected image; fields are separated by commas \
+                here, not by tabs; sarb data convert reads both";
+    assert_eq!(only(b"image\tcat\na.jpg\t1\n"), tabs);
+    assert_eq!(only(b"file\na.jpg\n"), "train.csv:1: the first column is \"file\"; expected image");
+    assert!(only(b"file,cat\ra.jpg,1\r").ends_with("; lines end in LF or CRLF here, not in CR alone"));
+    assert!(only(b"image,cat\na.jpg,+1\n").ends_with("; write 1"));
+    // The rows of a table with another first column are looked at all the same.
+    let rows = problems("file,cat\na.jpg,7\n");
+    assert_eq!((rows.len(), rows[1].starts_with("train.csv:2: \"7\" for category")), (2, true), "{rows:?}");
     assert!(only(b"image;cat\na.jpg;1\n").ends_with("not by semicolons; sarb data convert reads both"));
     assert!(only(b"a.jpg,1,0\nb.jpg,1,1\n").ends_with("a header line image,<category>,… is missing"));
     assert!(only(b"\xff\xfei\0m\0a\0g\0e\0\n\0").contains("UTF-16"));
@@ -132,6 +141,23 @@ fn a_file_is_read_in_pieces_in_its_order_up_to_what_is_wrong() {
     assert!(result.unwrap_err().to_string().contains("train.csv:4: \"x\" for category \"cat\""));
     let (pieces, result) = read(&[], 2);
     assert!(pieces.is_empty() && result.unwrap_err().to_string().contains("no images"));
+}
+
+#[test]
+fn the_header_and_the_cells_below_tell_the_format() {
+    for (head, own) in [
+        ("image,cat\na.jpg,1", true),
+        ("image,cat\na.jpg,maybe", false),
+        ("image,cat,dog\n", true),
+        // Alone, two words may be the header of any list.
+        ("image,cat\n", false),
+        ("image\na.jpg\n", false),
+        ("file,cat\na.jpg,1", false),
+    ] {
+        assert_eq!(recognize(Path::new("a.csv"), head.as_bytes()).is_some(), own, "{head}");
+    }
+    assert!(begins_like_ours(b"\n image ,cat\n"));
+    assert!(!begins_like_ours(b"image\n") && !begins_like_ours(b"file,cat\n") && !begins_like_ours(b""));
 }
 
 #[test]

@@ -249,6 +249,29 @@ fn sizes_are_written_and_missing_images_are_said() {
     assert!(text.contains(r#"<image id="1" name="no.png" width="0" height="0">"#), "{text}");
 }
 
+#[test]
+fn one_subset_needs_no_choice_and_a_size_without_pixels_says_nothing() {
+    let one = project(&[("1.jpg", "Train", "1", 4, "cat"), ("2.jpg", "Train", "1", 4, "dog")]);
+    assert_eq!(parse(&one).unwrap().annotations.images.len(), 2);
+    let image =
+        |height: u32| format!("<image name='a.jpg' width='3' height='{height}'><tag label='cat'/></image>");
+    let sizes =
+        |first, second| parse(format!("<annotations>{}{}</annotations>", image(first), image(second)));
+    assert!(sizes(2, 2).is_ok() && sizes(2, 0).is_ok() && sizes(2, 4).is_err());
+}
+
+#[test]
+fn only_annotations_of_images_or_with_their_meta_are_recognized() {
+    for (head, own) in [
+        ("<annotations><meta>", true),
+        ("<annotations><image id='0'", true),
+        ("<annotations><object>", false),
+        ("<meta><image ", false),
+    ] {
+        assert_eq!(recognize(Path::new("a.xml"), head.as_bytes()).is_some(), own, "{head}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

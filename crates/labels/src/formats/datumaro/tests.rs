@@ -144,10 +144,44 @@ fn all_problems_come_at_once_with_their_lines() {
 }
 
 #[test]
+fn scores_of_a_model_and_attributes_are_counted() {
+    let label =
+        |attributes: &str| format!(r#"{{"type": "label", "label_id": 0, "attributes": {{{attributes}}}}}"#);
+    let labels =
+        [r#""score": 0"#, r#""score": 0.5, "a": 1, "b": 2"#, r#""score": 1, "c": 3, "d": 4"#].map(label);
+    let text = format!(
+        r#"{{"categories": {{"label": {{"labels": [{{"name": "cat"}}]}}}},
+            "items": [{{"id": "a", "annotations": [{}]}}]}}"#,
+        labels.join(", ")
+    );
+    let notes = parse(text).unwrap().notes;
+    let expected = ["1 labels with a score between 0 and 1: positive", "4 attributes of labels are not read"];
+    assert_eq!(notes, expected);
+}
+
+#[test]
 fn categories_may_come_last() {
     let text = r#"{"items": [{"id": "a", "annotations": [{"type": "label", "label_id": 1}]}],
         "categories": {"label": {"labels": [{"name": "cat"}, {"name": "dog"}]}}}"#;
     assert_eq!(parse(text).unwrap().annotations.labels.to_floats(), [0.0, 1.0]);
+}
+
+#[test]
+fn ids_of_items_are_names_without_their_ending_where_that_tells_them_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["b.c/a.jpg", ".x", "d/.y", "e", "f.jpg", "f.png", "g.h.jpg", "g.h.png", "g.h"];
+    let annotations = Annotations {
+        images: names.map(|name| folder.path().join(name)).to_vec(),
+        labels: LabelMatrix::unknown(names.len(), 1),
+        categories: vec!["cat".into()],
+        source: folder.path().join("train.csv"),
+    };
+    let path = folder.path().join("a.json");
+    write(&path, &annotations).unwrap();
+    let written: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let ids: Vec<&str> =
+        written["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["b.c/a", ".x", "d/.y", "e", "f.jpg", "f.png", "g.h.jpg", "g.h.png", "g"]);
 }
 
 #[test]
@@ -160,6 +194,9 @@ fn subsets_and_exports_are_recognized() {
     let recognized = |text: &str| recognize(Path::new("a.json"), text.as_bytes()).is_some();
     assert!(recognized(r#"{"info": {}, "categories": {}, "items": [{"id": "a", "annotations": []"#));
     assert!(recognized(FORMAT.example) && parse(FORMAT.example).is_ok());
+    assert!(recognized(r#"{"dm_format_version": "1.0", "categories": {"mask": {}"#));
+    assert!(recognized(r#"{"categories": {"label": {"labels": [{"name": "cat"}"#));
+    assert!(!recognized(r#"{"dm_format_version": "1.0", "items": []}"#));
     // COCO's categories are an array; other files have items as well.
     assert!(!recognized(r#"{"images": [], "categories": [{"id": 1, "name": "cat"}], "annotations": []}"#));
     assert!(!recognized(r#"{"items": [{"id": "a", "annotations": []}]}"#));

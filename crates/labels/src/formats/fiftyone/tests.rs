@@ -44,7 +44,9 @@ fn all_problems_come_at_once_with_their_lines() {
         {"filepath": 3},
         {"filepath": "a.jpg", "positive_labels": {"_cls": "Detections", "detections": []}},
         {"filepath": "b.jpg", "negative_labels": {"classifications": [{"label": "cat"}, {"label": 3}, 5]}},
-        {"filepath": "c.jpg", "negative_labels": ["cat"]}], "classes": ["cat", 4]}"#;
+        {"filepath": "c.jpg", "negative_labels": ["cat"]},
+        {"filepath": ""},
+        {"filepath": "d.jpg", "positive_labels": {"classifications": [{"label": ""}]}}], "classes": ["cat", 4]}"#;
     let expected = [
         "samples.json:2: filepath of a sample is missing; expected the path of an image",
         "samples.json:3: filepath of a sample is a number; expected the path of an image",
@@ -52,7 +54,9 @@ fn all_problems_come_at_once_with_their_lines() {
         "samples.json:5: a classification of negative_labels without label; expected text",
         "samples.json:5: a classification of negative_labels without label; expected text",
         "samples.json:6: negative_labels is something else; expected Classifications",
-        "samples.json:6: a number among the classes; expected text",
+        "samples.json:7: filepath of a sample is empty; expected the path of an image",
+        "samples.json:8: a classification of positive_labels without label; expected text",
+        "samples.json:8: a number among the classes; expected text",
     ];
     assert_eq!(problems(text), expected);
 }
@@ -77,6 +81,19 @@ fn other_files_are_named() {
     assert!(problems(nested)[0].contains("recursion limit exceeded"));
     let error = FORMAT.read(Path::new("/nowhere/samples.json"), &Options::default()).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Missing);
+}
+
+#[test]
+fn one_detection_is_read_only_where_its_field_is_chosen() {
+    let text =
+        r#"{"samples": [{"filepath": "a.jpg", "positive_labels": {"_cls": "Detection", "label": "cat"}}]}"#;
+    let expected = "samples.json:1: positive_labels is \"Detection\"; expected Classifications";
+    assert_eq!(problems(text), [expected]);
+    let field = Some("positive_labels".to_owned());
+    let options = Options { field, unlisted: Some(Unlisted::Unknown), ..Options::default() };
+    let annotations =
+        read_bytes("samples.json", text, |path| FORMAT.read(path, &options)).unwrap().annotations;
+    assert_eq!((annotations.categories, annotations.labels.to_floats()), (vec!["cat".to_owned()], vec![1.0]));
 }
 
 #[test]
@@ -237,22 +254,25 @@ fn labels_json_without_classes_has_names_and_its_images_lie_in_data() {
 
 #[test]
 fn what_is_wrong_with_labels_json_is_said_with_its_line() {
-    let text = r#"{"classes": ["cat", "dog", 3], "labels": {
-        "a": 3,
+    let text = r#"{"classes": ["cat", "dog", 3, ""], "labels": {
+        "a": 4,
         "b": "dgo",
         "c": [null],
         "d": [0, 1, 0],
         "": 1,
-        "e": -1}}"#;
+        "e": -1,
+        "f": ""}}"#;
     let expected = [
         "labels.json:1: a number among the classes; expected text",
+        "labels.json:1: empty among the classes; expected text",
         "labels.json:4: a target is \"null\"; expected a class, as its place in classes or its name",
         "labels.json:5: 0 is in a list of targets more than once, as where a list has one number per category; \
          expected each label once",
         "labels.json:6: an empty name of an image",
+        "labels.json:8: a target is \"\\\"\\\"\"; expected a class, as its place in classes or its name",
         "labels.json:3: label \"dgo\" is not among the classes; did you mean \"dog\"?",
-        "labels.json:2: a target is 3; expected 0 to 2",
-        "labels.json:7: a target is -1; expected 0 to 2",
+        "labels.json:2: a target is 4; expected 0 to 3",
+        "labels.json:7: a target is -1; expected 0 to 3",
     ];
     assert_eq!(problems_of("labels.json", Kind::Data, parse_labels(text)), expected);
     let none = parse_labels(r#"{"classes": null, "labels": {"a": 1}}"#);

@@ -86,6 +86,20 @@ fn files_of_another_form_are_refused_with_their_line() {
     assert_eq!(Hierarchy::read(Path::new("/nowhere.json")).unwrap_err().kind(), crate::error::Kind::Missing);
 }
 
+#[test]
+fn labels_beyond_the_first_64_categories_imply_the_same() {
+    let at = |id: &str| column(id).map(|place| place + 60);
+    let mut values = vec![0; 70];
+    values[at("poodle").unwrap()] = 1;
+    values[at("cat").unwrap()] = -1;
+    values[at("tail").unwrap()] = -1;
+    let mut labels = LabelMatrix::from_values(70, &values);
+    let filled = parse(ANIMALS).unwrap().apply(&mut labels, at);
+    let known: Vec<f32> = labels.to_floats().split_off(60);
+    assert_eq!(known, [1.0, 1.0, 1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 0.0, 0.0]);
+    assert_eq!(filled, Filled { cells: 5, contradictions: 0 });
+}
+
 proptest! {
     #[test]
     fn applying_it_twice_changes_nothing_and_no_label_is_turned_round(

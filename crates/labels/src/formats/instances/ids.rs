@@ -54,7 +54,6 @@ impl Entries {
     pub fn define(&mut self, id: Id, name: String, line: usize) -> Result<u32, usize> {
         let place = self.mention(id, line);
         let entry = &mut self.entries[place as usize];
-        entry.mentions -= 1;
         if entry.name.is_some() {
             return Err(entry.line);
         }

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::annotations::Annotations;
 use crate::error::Kind as ErrorKind;
+use crate::formats::marks::Marks;
 use crate::formats::options::Unlisted;
 use crate::formats::samples::{damaged, lines_of, read_bytes, samples};
+use crate::labels::{Label, LabelMatrix};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/json_lines");
 
@@ -350,6 +352,104 @@ fn whole_lines_with_an_image_and_labels_are_recognized() {
         format!("{{\"file_name\": \"a.jpg\", \"labels\": [], \"categories\": [{}", "\"cat\", ".repeat(9000));
     assert!(is(&many) && !is(&many.replace("file_name", "id")));
     assert!(!is("{\"image\": {\"id\": 1}, \"label\": 1}") && !is("[]") && !is("") && !is("{"));
+}
+
+const JOB: &str = r#"{"source-ref": "s3://b/1.jpg", "j": [0], "j-metadata": {"class-map": {"0": "cat"}}}"#;
+
+#[test]
+fn what_a_labeling_job_says_is_told_by_its_metadata() {
+    let unlisted = options(Some(Unlisted::Unknown), None);
+    let read = |line: &str| parse(format!("{JOB}\n{line}"), &unlisted).unwrap();
+    // One class with its number and its name, and other values beside a job.
+    let Reading { annotations, notes } = read(
+        r#"{"source-ref": "s3://b/2.jpg", "k": 1, "k-metadata": {"class-name": "dog", "class-map": {"1": "dog"}, "confidence": 0.5},
+            "boxes": {}, "boxes-metadata": {"objects": []}, "note": "x"}"#
+            .replace('\n', "")
+            .as_str(),
+    );
+    assert_eq!(annotations.categories, ["cat", "dog"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, 0.0, 0.0, 1.0]);
+    assert!(notes.iter().any(|note| note.ends_with("not labels of whole images: \"boxes\"")), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("confidence below")), "{notes:?}");
+    // Other values of an image without a job say nothing.
+    let Reading { notes, .. } =
+        read(r#"{"source-ref": "s3://b/2.jpg", "note": "x", "words": ["a"], "none": []}"#);
+    assert!(notes.contains(&"1 images have no labels: all unknown".to_owned()), "{notes:?}");
+    let bare = problems(r#"{"source-ref": "s3://b/2.jpg", "j": [1], "j-metadata": 3}"#);
+    assert!(bare[0].starts_with("1: \"j\" has no \"j-metadata\"; expected the metadata"), "{bare:?}");
+}
+
+#[test]
+fn jobs_and_keys_that_are_left_out_are_named_up_to_five() {
+    let line = |image: usize, count: usize| {
+        let jobs = (0..count).map(|job| format!(r#", "j{job}": {{}}, "j{job}-metadata": {{"objects": []}}"#));
+        format!("{{\"source-ref\": \"s3://b/x{image}.jpg\"{}}}\n", jobs.collect::<String>())
+    };
+    for (count, end) in
+        [(1, "\"j0\""), (5, "\"j3\", \"j4\""), (6, "\"j3\", \"j4\", …"), (9, "\"j3\", \"j4\", …")]
+    {
+        let text = format!("{JOB}\n{}{}", line(1, count), line(2, count));
+        let notes = parse(text, &options(Some(Unlisted::Unknown), None)).unwrap().notes;
+        let named = notes.iter().find(|note| note.starts_with("not read")).unwrap();
+        assert!(named.ends_with(end) && named.matches('j').count() == count.min(5), "{named}");
+    }
+    let answer = |job: usize, many: bool| super::jobs::Answer {
+        job: format!("j{job}"),
+        labels: vec![format!("c{job}")],
+        many,
+        unsure: 0,
+    };
+    for (count, end) in [(5, "\"j4\""), (6, "\"j4\", …"), (7, "\"j4\", …")] {
+        let (mut jobs, mut marks) = (super::jobs::Jobs::default(), Marks::default());
+        jobs.add(0, (0..count).map(|job| answer(job, true)).collect(), &mut marks);
+        let notes = jobs.finish(&mut LabelMatrix::unknown(1, count), Unlisted::Unknown);
+        assert!(notes[0].ends_with(end), "{notes:?}");
+    }
+    // A job that once chose among several is no label of its own: where it is missing, nothing is known.
+    let (mut jobs, mut marks) = (super::jobs::Jobs::default(), Marks::default());
+    jobs.add(0, vec![answer(0, false)], &mut marks);
+    jobs.add(1, vec![answer(0, true)], &mut marks);
+    jobs.add(2, vec![], &mut marks);
+    let mut labels = LabelMatrix::unknown(3, 1);
+    let notes = jobs.finish(&mut labels, Unlisted::Negative);
+    assert_eq!(labels.get(2, 0), Label::Unknown, "{notes:?}");
+}
+
+#[test]
+fn annotations_of_vertex_belong_to_their_sets() {
+    let annotation = |name: &str, set: &str| {
+        format!(
+            r#"{{"displayName": "{name}", "annotationResourceLabels": {{"aiplatform.googleapis.com/annotation_set_name": "{set}"}}}}"#
+        )
+    };
+    let line = |image: &str, annotations: &[String]| {
+        format!(
+            r#"{{"imageGcsUri": "gs://b/{image}.jpg", "classificationAnnotations": [{}]}}"#,
+            annotations.join(", ")
+        )
+    };
+    let text = [
+        line("1", &[annotation("cat", "A"), annotation("red", "B"), annotation("dog", "A")]),
+        line("2", &[annotation("dog", "A")]),
+        line("3", &[annotation("blue", "B")]),
+    ]
+    .join("\n");
+    let labels = parse(text, &options(Some(Unlisted::Negative), None)).unwrap().annotations;
+    assert_eq!(labels.categories, ["cat", "dog", "red", "blue"]);
+    // Who was asked of animals was not asked of colors.
+    #[rustfmt::skip]
+    assert_eq!(labels.labels.to_floats(), [
+        1.0, 1.0, 1.0, -1.0,
+        -1.0, 1.0, 0.0, 0.0,
+        0.0, 0.0, -1.0, 1.0,
+    ]);
+}
+
+#[test]
+fn objects_with_labels_but_no_image_are_not_recognized() {
+    let recognized = |text: &str| recognize(Path::new("a.jsonl"), text.as_bytes()).is_some();
+    assert!(recognized("{\"file_name\": \"a.jpg\", \"labels\": [\"cat\"]}\n"));
+    assert!(!recognized("{\"title\": \"a.jpg\", \"labels\": [\"cat\"]}\n"));
 }
 
 proptest! {

@@ -241,6 +241,25 @@ fn a_name_without_the_ending_of_an_image_is_not_written() {
     );
 }
 
+#[test]
+fn unknown_labels_are_written_once_so_that_no_category_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    let annotations = Annotations {
+        images: ["1.jpg", "2.jpg"].map(|name| folder.path().join(name)).to_vec(),
+        labels: LabelMatrix::from_values(2, &[0, 1, 0, -1]),
+        categories: vec!["cat".into(), "dog".into()],
+        source: folder.path().join("train.csv"),
+    };
+    FORMAT.write(&path, &annotations).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "{\n\"1.jpg\": {\"cat\":null,\"dog\":true},\n\"2.jpg\": {\"dog\":false}\n}\n");
+    assert!(
+        problems(r#"{"a.jpg": ["cat", ""]}"#)[0]
+            .contains("among the labels; expected names or numbers from 0")
+    );
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back(sample in samples()) {

@@ -22,6 +22,15 @@ fn one_list_has_one_of_several_keys() {
         assert_eq!((labels.positive, labels.negative), (cat(), None), "{text}");
     }
     assert_eq!(positives(r#"{"objects": {"category": [1, 1]}}"#), [Name::Number(1), Name::Number(1)]);
+    // Each entry of a list of boxes is a label: it is no list of one number per category.
+    for (text, single) in [
+        (r#"{"objects": {"category": [0, 1]}}"#, true),
+        (r#"{"label": 1}"#, true),
+        (r#"{"label": "1"}"#, true),
+        (r#"{"labels": [0, 1]}"#, false),
+    ] {
+        assert_eq!(said(text).unwrap().unwrap().single, single, "{text}");
+    }
     assert_eq!(said(r#"{"labels": null, "caption": "a cat"}"#), Ok(None));
     // Keys that only some files mean so.
     let mut members = serde_json::from_str(r#"{"label": 3}"#).unwrap();
@@ -56,6 +65,7 @@ fn what_may_mean_several_things_is_refused() {
         (r#"{"label": -1}"#, "\"-1\" in label; expected names or numbers from 0"),
         (r#"{"labels": [0.0, 1.0]}"#, "\"0.0\" in labels; expected names or numbers from 0"),
         (r#"{"labels": [true, false]}"#, "\"true\" in labels; expected names or numbers from 0"),
+        (r#"{"labels": ["cat", ""]}"#, "\"\\\"\\\"\" in labels; expected names or numbers from 0"),
         (r#"{"objects": [{}]}"#, "objects is a list; expected an object with the list categories"),
         (
             r#"{"objects": {"categories": 3}}"#,
@@ -64,9 +74,18 @@ fn what_may_mean_several_things_is_refused() {
     ] {
         assert_eq!(said(text), Err(what.into()), "{text}");
     }
-    for text in [r#"{"labels": [0, 1, 0]}"#, r#"{"tags": ["1", "0", "1"]}"#, r#"{"labels": [1, 1, 7]}"#] {
+    for text in [
+        r#"{"labels": [0, 1, 0]}"#,
+        r#"{"tags": ["1", "0", "1"]}"#,
+        r#"{"labels": [1, 1, 7]}"#,
+        r#"{"tags": ["0", "0"]}"#,
+    ] {
         assert!(said(text).unwrap_err().contains("is in "), "{text}");
     }
+    assert_eq!(
+        [Value::from(""), Value::from("x"), Value::Null].map(|it| kind(&it)),
+        ["empty", "text", "null"]
+    );
     let twice = serde_json::from_str::<Members>(r#"{"a": 1, "a": 2}"#).unwrap_err().to_string();
     assert!(twice.starts_with("key \"a\" twice"), "{twice}");
 }
@@ -86,6 +105,13 @@ fn lists_that_are_all_0_and_1_are_in_doubt_for_two_categories_only() {
     assert!(check(&[&[0, 1], &[1, 0]], Some(3)).is_ok());
     for lists in [&[&[0, 1][..], &[]][..], &[&[0, 1], &[1]], &[&[0, 1], &[0, 2]], &[&[0], &[1]], &[]] {
         assert!(check(lists, None).is_ok(), "{lists:?}");
+    }
+    // Beside negative labels, or standing alone, nothing else can be meant.
+    for text in [r#"{"positive": [0, 1], "negative": []}"#, r#"{"objects": {"category": [0, 1]}}"#] {
+        let (mut columns, mut marks) = (Columns::default(), Marks::default());
+        let found = columns.of(&said(text).unwrap().unwrap(), &mut marks);
+        assert_eq!(found, Ok([vec![0, 1], vec![]]), "{text}");
+        assert!(columns.finish(Path::new("a.json")).is_ok(), "{text}");
     }
     let mut named = NumberLists::default();
     named.add([Some(0), Some(1)].into_iter());

@@ -82,7 +82,14 @@ mod tests {
         assert_eq!(labels(None), [vec![open, open], vec![no, no], vec![open, open]], "they disagree");
         assert_eq!(labels(Some("anna@lab.org")), [vec![yes, no], vec![open, open], vec![open, open]]);
         assert_eq!(labels(Some("7")), [vec![no, yes], vec![no, no], vec![open, open]]);
+        assert_eq!([name(&"".into()), name(&"b".into())], [None, Some("b".to_owned())]);
         let error = read(Some("anna@lab.com")).unwrap_err().to_string();
         assert!(error.contains("is theirs; did you mean \"anna@lab.org\"?"), "{error}");
+        // Of what is counted, too, only their own.
+        let options =
+            Options { unlisted: Some(Unlisted::Negative), annotator: Some("7".into()), ..Options::default() };
+        let notes = FORMAT.read(&path, &options).unwrap().notes;
+        let empty = "1 submitted annotations chose nothing: no to every category";
+        assert!(notes.contains(&empty.to_owned()), "{notes:?}");
     }
 }

@@ -236,6 +236,14 @@ mod tests {
     }
 
     #[test]
+    fn choices_outside_of_a_control_are_none_of_its() {
+        let control = one("<View><Choice value=\"a\"/><Image name=\"i\" value=\"$image\"/>\
+             <Choices name=\"t\" toName=\"i\" choice=\"multiple\"><Choice value=\"b\"/></Choices>\
+             <Choice value=\"c\"/></View>");
+        assert_eq!(control.missing(&["a".into(), "b".into(), "c".into()]), ["a", "c"]);
+    }
+
+    #[test]
     fn choices_of_a_taxonomy_are_paths() {
         let control = one(
             "<View><Image name='i' value='$image'/><Taxonomy name='t' toName='i'><Choice value='Animal'>\

@@ -4,6 +4,7 @@ use super::*;
 use crate::annotations::Annotations;
 use crate::error::Kind;
 use crate::formats::samples::{damaged, problems_of, read_bytes, samples};
+use crate::labels::LabelMatrix;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/formats/label_studio");
 
@@ -399,6 +400,69 @@ fn samples_of_other_formats_are_not_recognized_and_ours_by_no_other() {
     for head in ["image,choice\na.jpg,sun\n", "annotation_id,annotator,image\n", ""] {
         assert_eq!(recognize(Path::new("a.csv"), head.as_bytes()), None, "{head}");
     }
+}
+
+#[test]
+fn tasks_and_records_are_recognized_by_both_of_their_keys() {
+    for (head, own) in [
+        (r#"[{"data": {}, "annotations": []"#, true),
+        (r#"[{"data": {}, "completions": []"#, true),
+        (r#"[{"data": {}, "predictions": []"#, true),
+        (r#"[{"data": {}, "id": 1"#, false),
+        (r#"[{"annotations": []"#, false),
+        (r#"[{"annotation_id": 1, "lead_time": 2}"#, true),
+        (r#"[{"annotation_id": 1}"#, false),
+        (r#"[{"lead_time": 2}"#, false),
+    ] {
+        assert_eq!(recognize(Path::new("a.json"), head.as_bytes()).is_some(), own, "{head}");
+    }
+}
+
+#[test]
+fn an_empty_choice_is_refused_and_of_many_names_the_first_are_listed() {
+    for choices in [r#"[""]"#, r#"[[""]]"#, "[[]]"] {
+        let text = format!(
+            r#"[{{"data": {{"image": "a.jpg"}}, "annotations": [{{"result": [
+                {{"from_name": "t", "type": "choices", "value": {{"choices": {choices}}}}}]}}]}}]"#
+        );
+        assert_eq!(problems(&text), ["a.json:1: choices of a result is not an array of texts"], "{choices}");
+    }
+    let names: Vec<String> = (0..12).map(|name| name.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let ten = r#""0", "1", "2", "3", "4", "5", "6", "7", "8", "9""#;
+    assert_eq!(
+        [listed(&names[..10]), listed(&names[..11]), listed(&names)],
+        [ten.into(), format!("{ten}, …"), format!("{ten}, …")]
+    );
+}
+
+#[test]
+fn what_is_written_asks_first_where_something_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    let annotations = Annotations {
+        images: ["1.jpg", "2.jpg", "3.jpg"].map(|name| folder.path().join(name)).to_vec(),
+        labels: LabelMatrix::from_values(2, &[0, 0, 1, 0, 0, -1]),
+        categories: vec!["cat".into(), "dog".into()],
+        source: folder.path().join("train.csv"),
+    };
+    write(&path, &annotations).unwrap();
+    let tasks: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let answers = |task: &Value| {
+        let results = task["annotations"][0]["result"].as_array().cloned().unwrap_or_default();
+        let answer =
+            |it: &Value| format!("{} {}", it["from_name"], it["value"]["choices"][0]).replace('"', "");
+        (task["id"].as_u64().unwrap(), results.iter().map(answer).collect::<Vec<_>>().join(", "))
+    };
+    let found: Vec<(u64, String)> = tasks.as_array().unwrap().iter().map(answers).collect();
+    assert_eq!(found, [(1, String::new()), (2, "cat Yes, dog Unsure".into()), (3, "dog No".into())]);
+    let question = |row, categories| Question { row, categories, reason: "why".into() };
+    write_questions(&path, &annotations, &[question(2, vec![1, 0]), question(0, vec![0])]).unwrap();
+    let tasks: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let data = |at: usize| tasks[at]["data"].clone();
+    assert_eq!((&tasks[0]["id"], &tasks[1]["id"]), (&1.into(), &2.into()));
+    assert_eq!((&data(0)["ask"], &data(1)["ask"]), (&"dog\ncat".into(), &"cat".into()));
+    assert!(data(0)["image"].as_str().unwrap().ends_with("3.jpg") && data(0)["reason"] == "why");
 }
 
 proptest! {

@@ -259,6 +259,8 @@ fn only_exports_of_labelbox_are_recognized() {
     recognized_alone(FORMAT, &[&paths[0], &paths[1]]);
     let recognized = |text: &str| recognize(Path::new("a.json"), text.as_bytes()).is_some();
     assert!(recognized("[{\"data_row\": {\"id\": \"1\", \"row_data\": \"a.jpg\""));
+    assert!(recognized(r#"[{"External ID": "1", "DataRow ID": "2", "Label": {}}]"#));
+    assert!(!recognized(r#"[{"DataRow ID": "2", "Label": {}}]"#));
     assert!(
         !recognized(r#"{"data_row": "a.jpg"}"#) && !recognized(r#"[{"Label": "cat", "External ID": "1"}]"#)
     );

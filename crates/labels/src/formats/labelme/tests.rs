@@ -103,12 +103,18 @@ fn other_files_of_the_folder_are_counted() {
     let text = r#"{"flags": {"cat": true}, "shapes": [], "imagePath": "1.jpg"}"#;
     put("1.json", text);
     put("1 again.json", text);
+    put(
+        "3.json",
+        r#"{"flags": {"cat": true}, "shapes": [{"label": "cat", "points": []}], "imagePath": "3.jpg"}"#,
+    );
+    put("4.jpg", "");
     let notes = FORMAT.read(folder.path(), &unlisted(Unlisted::Unknown)).unwrap().notes;
     let other = folder.path().join("classes.json");
     let expected = [
+        "1 shapes: positive for their image".to_owned(),
         "1 files name an image again: labels joined".to_owned(),
         format!("1 JSON files are not LabelMe's and not read, such as {}", other.display()),
-        "1 images of the folder have no file of LabelMe: left out".to_owned(),
+        "2 images of the folder have no file of LabelMe: left out".to_owned(),
     ];
     assert_eq!(notes, expected);
 }
@@ -132,6 +138,10 @@ fn the_problems_of_all_files_come_at_once_with_their_lines() {
         "2.json:2: imagePath is null; expected the path of the image",
         "3.json:1: the file ends too early",
     ];
+    assert_eq!(
+        problems(r#"{"shapes": [], "imagePath": ""}"#),
+        ["a.json:1: imagePath is empty; expected the path of the image"]
+    );
     assert_eq!(error.lines().count(), expected.len(), "{error}");
     for (line, expected) in error.lines().zip(expected) {
         assert!(line.contains(expected), "{line}\n{expected}");
@@ -165,6 +175,10 @@ fn files_and_their_folder_are_recognized() {
     let recognized = |text: &str| recognize(Path::new("a.json"), text.as_bytes()).is_some();
     assert!(recognized(FORMAT.example) && parse(FORMAT.example).is_ok());
     assert!(recognized(r#"{"version": "5.0.1", "flags": {}, "imageData": "QUJD"#));
+    for key in [r#""imagePath": "a""#, r#""imageData": null"#] {
+        assert!(recognized(&format!(r#"{{"shapes": [], {key}}}"#)), "{key}");
+    }
+    assert!(recognized(r#"{"shapes": [{"points": []}]"#) && !recognized(r#"{"imagePath": "a"}"#));
     assert!(!recognized(r#"{"flags": {"cat": true}}"#) && !recognized(r#"{"shapes": [], "name": "a"}"#));
     assert!(recognize(tempfile::tempdir().unwrap().path(), b"").is_none());
 }

@@ -90,6 +90,18 @@ fn lvis_is_recognized_by_what_coco_has_not() {
     let recognized = |head: &[u8]| recognize(Path::new("a.json"), head).is_some();
     assert!(recognized(&std::fs::read(FIXTURE).unwrap()));
     assert!(recognized(br#"{"categories":[{"frequency":"c","synset":"a.n.01","id":1"#));
+    assert!(!recognized(br#"{"categories":[{"frequency":"c","id":1"#));
+    assert!(!recognized(br#"{"categories":[{"synset":"a.n.01","id":1"#));
+    let cut: [&[u8]; 2] =
+        [br#"{"annotations":[{"category_id":1,"#, br#"{"annotations":[{"category_id":1,"iscrowd":0"#];
+    for (name, head, own) in [
+        ("LVIS_v1_val.json", cut[0], true),
+        ("lvis_v1_val.json", cut[1], false),
+        ("instances_val.json", cut[0], false),
+        ("lvis_v1_val.json", br#"{"images":[{"id":1"#, false),
+    ] {
+        assert_eq!(recognize(Path::new(name), head).is_some(), own, "{name}");
+    }
     assert!(!recognized(
         br#"{"images":[{"id":1,"file_name":"a.jpg"}],"categories":[{"id":1,"name":"cat"}]}"#
     ));

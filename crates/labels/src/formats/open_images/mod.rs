@@ -349,11 +349,6 @@ impl Columns {
 }
 
 fn confidence(value: &str, report: &mut Report<'_>) -> Option<Confidence> {
-    match value {
-        "1" => return Some(Confidence::Known(Label::Positive)),
-        "0" => return Some(Confidence::Known(Label::Negative)),
-        _ => {}
-    }
     match value.parse::<f64>() {
         Ok(1.0) => Some(Confidence::Known(Label::Positive)),
         Ok(0.0) => Some(Confidence::Known(Label::Negative)),

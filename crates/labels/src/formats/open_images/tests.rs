@@ -97,6 +97,22 @@ fn contradictions_with_the_hierarchy_are_unknown_and_counted() {
 }
 
 #[test]
+fn categories_that_are_implied_become_columns_and_no_others_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, hierarchy] = ["labels.csv", "h.json"].map(|name| folder.path().join(name));
+    std::fs::write(&path, "LabelName,ImageID,Confidence\ndog,a,1.0\ncar,a,0.0\ndog,b,0.5\n").unwrap();
+    let tree = r#"{"LabelName": "entity", "Subcategory": [
+        {"LabelName": "animal", "Subcategory": [{"LabelName": "dog", "Subcategory": [{"LabelName": "poodle"}]}]},
+        {"LabelName": "vehicle", "Subcategory": [{"LabelName": "car", "Subcategory": [{"LabelName": "taxi"}]}]}]}"#;
+    std::fs::write(&hierarchy, tree).unwrap();
+    let options = Options { hierarchy: Some(hierarchy), ..Options::default() };
+    let Annotations { categories, labels, .. } = FORMAT.read(&path, &options).unwrap().annotations;
+    // Nobody says that there is a poodle, or no vehicle.
+    assert_eq!(categories, ["dog", "car", "animal", "taxi"]);
+    assert_eq!(labels.to_floats(), [1.0, -1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
 fn categories_that_share_a_name_keep_their_ids_in_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("oidv7-class-descriptions.csv"), "/m/1,Bat\n/m/2,Bat\n/m/3,Owl\n")
@@ -111,6 +127,17 @@ fn categories_that_share_a_name_keep_their_ids_in_it() {
         error.ends_with("class-descriptions.csv:3: 1 fields; expected a label id and its name"),
         "{error}"
     );
+    let names = folder.path().join("class-descriptions.csv");
+    for half in ["/m/3,\n", ",Owl\n", " , \n"] {
+        std::fs::write(&names, half).unwrap();
+        let error = FORMAT.read(&path, &Options::default()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("class-descriptions.csv:1: 2 fields; expected a label id and its name"),
+            "{error}"
+        );
+    }
+    std::fs::write(&names, "LabelName,DisplayName,Also\n/m/1,Cat\n").unwrap();
+    assert_eq!(FORMAT.read(&path, &Options::default()).unwrap().annotations.categories[0], "Cat");
 }
 
 #[test]

@@ -392,6 +392,8 @@ fn places(categories: &[String], columns: &[(String, usize)], path: &Path) -> Re
 }
 
 #[cfg(test)]
+mod column_tests;
+#[cfg(test)]
 mod page_tests;
 #[cfg(test)]
 mod tests;

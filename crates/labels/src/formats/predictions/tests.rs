@@ -67,6 +67,10 @@ fn coco_has_scores_and_reads_back() {
     assert_eq!((&file["images"][1]["width"], &file["images"][1]["height"]), (&3.into(), &2.into()));
     let annotations = file["annotations"].as_array().unwrap();
     let brief = |it: &Value| (it["image_id"].as_u64(), it["category_id"].as_u64(), it["score"].as_f64());
+    let ids = |key: &str| {
+        file[key].as_array().unwrap().iter().map(|it| it["id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!([ids("images"), ids("annotations")], [[1, 2, 3], [1, 2, 3]]);
     assert_eq!(
         annotations.iter().map(brief).collect::<Vec<_>>(),
         [(Some(1), Some(3), Some(0.9)), (Some(1), Some(1), Some(0.5)), (Some(3), Some(2), Some(0.25))]
@@ -82,11 +86,14 @@ fn cvat_has_tags_of_a_model_with_their_score() {
     let (said, categories, path) = (made(dir.path()), categories(), dir.path().join("tags.xml"));
     let predictor = Predictor { categories: &categories, version: VERSION };
     let lost = written(Box::new(cvat::predictions::Tags::create(&path, predictor).unwrap()), &said);
-    assert_eq!(lost.len(), 1);
+    assert_eq!(lost, ["the size of 2 images that cannot be opened: written as 0 × 0"]);
     check(cvat::FORMAT, &path, None, &said);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("<model_version>run&lt;1&gt;-0a1b2c</model_version>"), "{text}");
     let tag = "<tag label=\"dog\" source=\"auto\"><attribute name=\"score\">0.900000</attribute></tag>";
+    for (id, name) in ["a ü.jpg", "b.png", "c&amp;d.jpg"].into_iter().enumerate() {
+        assert!(text.contains(&format!("<image id=\"{id}\" name=\"photos/{name}\"")), "{text}");
+    }
     assert!(text.contains(tag) && text.contains("width=\"3\" height=\"2\""), "{text}");
 }
 

@@ -49,8 +49,8 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn BufRead>, String)> {
 pub(in crate::formats) fn head_text(head: &[u8]) -> Cow<'_, str> {
     let text: Cow<'_, str> = match ByteOrder::of(head) {
         Some(byte_order) => {
-            let even = &head[..head.len() / 2 * 2];
-            let units = byte_order.units(even);
+            // An odd last byte is no unit.
+            let units = byte_order.units(head);
             char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
         }
         None => String::from_utf8_lossy(head),
@@ -92,5 +92,33 @@ impl ByteOrder {
     fn decode(self, bytes: &[u8]) -> Option<String> {
         let text: std::result::Result<String, _> = char::decode_utf16(self.units(bytes)).collect();
         text.ok().map(|text| text.trim_start_matches('\u{feff}').to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_whole_lines_where_the_file_goes_on() {
+        assert_eq!(head_text(b"\xef\xbb\xbfimage,cat\na.jpg,yes"), "image,cat\na.jpg,yes");
+        let long = "a.jpg,yes\n".repeat(HEAD / 10) + "b.jpg,";
+        assert_eq!(head_text(&long.as_bytes()[..HEAD]).len(), HEAD / 10 * 10);
+        let line = "x".repeat(HEAD);
+        assert_eq!(head_text(line.as_bytes()), line);
+    }
+
+    #[test]
+    fn text_in_two_bytes_is_told_by_its_mark_or_its_first_letter() {
+        for (bytes, text) in [
+            (&b"\xff\xfea\0b\0c"[..], "ab"),
+            (b"\xfe\xff\0a\0b", "ab"),
+            (b"a\0b\0", "ab"),
+            (b"\0a\0b", "ab"),
+            (b"\0\0a\0", "\0\0a\0"),
+            (b"ab", "ab"),
+        ] {
+            assert_eq!(head_text(bytes), text, "{bytes:?}");
+        }
     }
 }

@@ -49,6 +49,11 @@ fn commas_inside_the_cells_of_other_tables_separate_nothing() {
     assert_eq!(rows("a.jpg;cat,dog\nb.jpg;owl,fox\n").unwrap()[0], ["a.jpg", "cat,dog"]);
     assert_eq!(rows("a.jpg,cat;dog\nb.jpg,owl;fox\n").unwrap()[0], ["a.jpg", "cat;dog"]);
     assert_eq!(rows("image;tags\na.jpg;cat,dog\n").unwrap()[1], ["a.jpg", "cat,dog"]);
+    // The image may stand last; one mark of each kind is a comma's, and a space beside one separates nothing.
+    assert_eq!(rows("label;image\ncat;a.jpg\n").unwrap()[1], ["cat", "a.jpg"]);
+    assert_eq!(rows("a,b;c\nx,y;z\n").unwrap()[0], ["a", "b;c"]);
+    assert_eq!(rows("image,cat\na.jpg;1,0\n").unwrap()[1], ["a.jpg;1", "0"]);
+    assert_eq!(rows("image file,cat\na.jpg ,1\n").unwrap()[0], ["image file", "cat"]);
 }
 
 #[test]

@@ -241,7 +241,8 @@ fn all_problems_come_at_once_with_their_files_and_lines() {
         {"name": "sky", "value": 3}],
       "objects": [
         {"tags": []},
-        {"classTitle": "cars"}]}"#;
+        {"classTitle": "cars"},
+        {"classTitle": ""}]}"#;
     let files = [("ds0/ann/a.jpg.json", text), ("ds0/ann/b.jpg.json", r#"{"frames": []}"#)];
     let folder = project(META, &files);
     let found = problems_of(".jpg.json", Kind::Data, FORMAT.read(folder.path(), &options(Unlisted::Unknown)));
@@ -254,6 +255,7 @@ fn all_problems_come_at_once_with_their_files_and_lines() {
         ".jpg.json:7: tag \"sky\" has no value; expected one of those in meta.json",
         ".jpg.json:9: classTitle of an object is missing; expected text",
         ".jpg.json:10: class \"cars\" is not listed in meta.json; did you mean \"car\"?",
+        ".jpg.json:11: classTitle of an object is empty; expected text",
         ".jpg.json:1: neither tags nor objects; expected the annotation of an image",
     ];
     assert_eq!(found, expected);
@@ -265,7 +267,7 @@ fn all_problems_come_at_once_with_their_files_and_lines() {
 fn what_is_wrong_with_meta_json_is_said_with_its_line() {
     let problems = |meta: &str| problems_of("meta.json", Kind::Data, parse(meta, r#"{"tags": []}"#));
     let text = r#"{"classes": [{"shape": "any"},
-        {"title": 3}], "tags": [
+        {"title": 3}, {"title": ""}], "tags": [
         {"value_type": "none"},
         {"name": "a"},
         {"name": "b", "value_type": "some"},
@@ -276,6 +278,7 @@ fn what_is_wrong_with_meta_json_is_said_with_its_line() {
     let expected = [
         "meta.json:1: title of a class is missing; expected text",
         "meta.json:2: title of a class is a number; expected text",
+        "meta.json:2: title of a class is empty; expected text",
         "meta.json:3: name of a tag is missing; expected text",
         "meta.json:4: value_type of tag \"a\" is missing; expected text",
         "meta.json:5: value_type of tag \"b\" is \"some\"; expected none, oneof_string, any_string, any_number or \
@@ -331,6 +334,30 @@ fn only_projects_and_their_datasets_are_recognized() {
     assert!(recognize(&empty.path().join("meta.json"), META.as_bytes()).is_none());
     std::fs::remove_file(other.path().join("meta.json")).unwrap();
     assert!(recognize(other.path(), b"").is_none());
+}
+
+#[test]
+fn a_dataset_belongs_to_the_project_right_above_it_and_the_first_datasets_are_named() {
+    let folder = project(META, &[("x/y/z/ann/a.jpg.json", "{}")]);
+    assert!(recognize(&folder.path().join("x/y/z"), b"").is_none());
+    for (count, end) in
+        [(5, "read together: 0, 1, 2, 3, 4"), (6, ": 0, 1, 2, 3, 4, …"), (7, ": 0, 1, 2, 3, 4, …")]
+    {
+        let names: Vec<String> = (0..count).map(|name| format!("{name}/ann/a.jpg.json")).collect();
+        let files: Vec<(&str, &str)> =
+            names.iter().map(|name| (name.as_str(), r#"{"tags": [{"name": "sunny"}]}"#)).collect();
+        let notes = FORMAT.read(project(META, &files).path(), &options(Unlisted::Unknown)).unwrap().notes;
+        assert!(notes.iter().any(|note| note.ends_with(end)), "{notes:?}");
+    }
+}
+
+#[test]
+fn only_the_file_called_meta_json_stands_for_a_project() {
+    let folder = project(META, &[("ds0/ann/a.jpg.json", "{}")]);
+    std::fs::copy(folder.path().join("meta.json"), folder.path().join("other.json")).unwrap();
+    std::fs::create_dir(folder.path().join("ds0/meta")).unwrap();
+    let recognized = |name: &str| recognize(&folder.path().join(name), b"").is_some();
+    assert_eq!(["meta.json", "other.json"].map(recognized), [true, false]);
 }
 
 proptest! {

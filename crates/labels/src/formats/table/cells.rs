@@ -109,4 +109,14 @@ mod tests {
             [Some(Cell::Yes), Some(Cell::NoWord), Some(Cell::Blank)]
         );
     }
+
+    #[test]
+    fn numbers_may_be_written_in_many_ways_but_not_at_any_length() {
+        let said = |text: &str| cell(text, &Words::default());
+        assert_eq!(
+            ["1.0000000000", "-1.00", "0e0"].map(said),
+            [Cell::Yes, Cell::MinusOne, Cell::Zero].map(Some)
+        );
+        assert_eq!(["1.00000000000", "1.000000000000", "2", "0.5"].map(said), [None; 4]);
+    }
 }

@@ -267,7 +267,31 @@ fn a_table_without_a_label_says_how_it_would_be_read() {
         found.contains("looks like a table with the header \"Bild,Katze\", but nothing in its first line"),
         "{found}"
     );
-    assert!(said("Bild Katze\n").contains("not a label format sarb recognizes"));
+    for text in ["Bild Katze\n", "Bild\na.jpg\n", "a;b\nx;y\n", "a;b\nx.jpg;y;z\n"] {
+        assert!(said(text).contains("not a label format sarb recognizes"), "{text}");
+    }
+}
+
+#[test]
+fn columns_of_something_else_are_not_labels_and_those_that_may_be_are_said() {
+    let text = "image,cat,empty,zeros,ones,half\na.jpg,yes,,no,yes,yes\nb.jpg,no,,no,yes,no\nc.jpg,,,x,x,x\n\
+                d.jpg,yes,,,,z\n";
+    let Reading { annotations, notes } = parse(text);
+    assert_eq!(annotations.categories, ["cat"]);
+    assert_eq!(annotations.labels.to_floats(), [1.0, -1.0, 0.0, 1.0]);
+    let left_out = r#"; not read: "empty", "zeros", "ones", "half""#;
+    assert_eq!(notes[0], format!(r#"images in column "image"; 1 columns of labels: "cat"{left_out}"#));
+    let mixed = with("image,cat\na.jpg,yes\nb.jpg,no\nc.jpg,x\n", &Options::default()).unwrap_err();
+    assert_eq!(mixed.kind(), Kind::Data);
+}
+
+#[test]
+fn a_column_of_splits_that_is_chosen_is_one_of_labels() {
+    let text = "image,is_valid\na.jpg,yes\nb.jpg,no\n";
+    assert!(with(text, &Options::default()).is_err());
+    let label_columns = vec!["is_valid".to_owned()];
+    let annotations = with(text, &Options { label_columns, ..Options::default() }).unwrap().annotations;
+    assert_eq!(annotations.labels.to_floats(), [1.0, -1.0]);
 }
 
 proptest! {

@@ -104,6 +104,8 @@ fn only_its_own_header_is_recognized() {
     for head in ["image,tags\n", "\u{feff}\"image_name\",\"Labels\"\r\n", "filename\tclass\n"] {
         assert!(recognize(Path::new("a.csv"), head.as_bytes()).is_some(), "{head}");
     }
+    // Numbers below may be labels of our own file as well: the user says.
+    assert!(recognize(Path::new("a.csv"), b"image,labels\na.jpg,1\n").is_some());
     for head in ["image,cat,dog\n", "image,cat\n", "", "a.jpg,cat;dog\n"] {
         assert_eq!(recognize(Path::new("a.csv"), head.as_bytes()), None, "{head}");
     }
@@ -194,6 +196,48 @@ fn tags_that_look_like_nothing_come_back() {
     write(&path, &annotations).unwrap();
     let whole = Options { separator: Some(Separator::None), ..unlisted(Unlisted::Unknown) };
     assert_eq!(FORMAT.read(&path, &whole).unwrap().annotations.categories, names);
+}
+
+#[test]
+fn a_first_line_that_names_no_image_above_lines_that_do_is_a_header() {
+    let read = |text: &str| {
+        let read = |path: &Path| FORMAT.read(path, &unlisted(Unlisted::Unknown));
+        let Reading { annotations, notes } = read_bytes("tags.csv", text, read).unwrap();
+        let names =
+            annotations.images.iter().map(|image| image.file_name().unwrap().to_str().unwrap().to_owned());
+        (names.collect::<Vec<_>>().join(" "), annotations.categories.join(" "), notes)
+    };
+    let (images, tags, notes) = read("Bild,Art\na.jpg,cat\nb.jpg,dog\nc.jpg,cat\n");
+    assert_eq!((&*images, &*tags), ("a.jpg b.jpg c.jpg", "cat dog"));
+    assert_eq!(notes, ["the first line is taken for a header: \"Bild,Art\""]);
+    assert_eq!(read("Bild,Art\na.jpg,cat\n").1, "cat");
+    // Names without an ending, a line alone, and lists without a header.
+    for (text, images, tags) in [
+        ("x,cat\ny,dog\nz,cat\n", "x y z", "cat dog"),
+        ("foto,cat\n", "foto", "cat"),
+        ("a.jpg,cat\nb.jpg,dog\nc.jpg,cat\n", "a.jpg b.jpg c.jpg", "cat dog"),
+        ("foto,art\na.jpg,cat\nb,dog\n", "foto a.jpg b", "art cat dog"),
+        ("image,tags\na.jpg,cat\n", "a.jpg", "cat"),
+    ] {
+        let found = read(text);
+        assert_eq!((&*found.0, &*found.1), (images, tags), "{text}");
+        assert!(found.2.is_empty(), "{text} {:?}", found.2);
+    }
+    let note = &read("image,tags,size\na.jpg,cat,3\n").2[0];
+    assert_eq!(note, "images in column \"image\"; tags in \"tags\"; other columns are not read");
+}
+
+#[test]
+fn a_cell_of_one_tag_that_holds_others_and_a_column_of_both_are_refused() {
+    let found = &problems("image,tag\na.jpg,cat|dog\nb.jpg,cat\n", Kind::Usage)[0];
+    assert!(
+        found.contains("the header says that a cell is one tag, but \"cat|dog\" holds what other cells"),
+        "{found}"
+    );
+    assert_eq!(parse("image,tag\na.jpg,cat|dog\nb.jpg,owl\n").unwrap().categories, ["cat|dog", "owl"]);
+    let options = Options { image_column: Some("tags".into()), ..unlisted(Unlisted::Unknown) };
+    let found = lines_of("tags.csv", Kind::Usage, parse_with("image,tags\na.jpg,cat\n", &options));
+    assert!(found[0].starts_with("name the columns of tags with --label-columns"), "{found:?}");
 }
 
 proptest! {

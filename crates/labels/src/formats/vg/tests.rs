@@ -116,8 +116,8 @@ fn lists_with_one_number_per_category_are_refused() {
 fn two_categories_in_every_image_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let annotations = Annotations {
-        images: vec![folder.path().join("a.jpg")],
-        labels: LabelMatrix::from_values(2, &[1, 1]),
+        images: ["a.jpg", "b.jpg"].map(|name| folder.path().join(name)).to_vec(),
+        labels: LabelMatrix::from_values(2, &[1, 1, 1, 1]),
         categories: vec!["cat".into(), "dog".into()],
         source: folder.path().join("train.csv"),
     };
@@ -125,6 +125,10 @@ fn two_categories_in_every_image_are_not_written() {
     assert!(
         error.ends_with("every image has both categories; a VG list cannot say so, write another format")
     );
+    // One image of two may have both, and of labels that are all known only the names are lost.
+    let labels = LabelMatrix::from_values(2, &[1, 1, -1, -1]);
+    let lost = write(&folder.path().join("vg.json"), &Annotations { labels, ..annotations }).unwrap();
+    assert_eq!(lost.len(), 1, "{lost:?}");
 }
 
 #[test]

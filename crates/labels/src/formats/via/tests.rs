@@ -191,8 +191,52 @@ fn projects_annotations_and_tables_are_recognized() {
     let recognized = |text: &str| recognize(Path::new("a"), text.as_bytes()).is_some();
     assert!(recognized(FORMAT.example) && parse("a.json", FORMAT.example).is_ok());
     assert!(!recognized(r#"{"a": {"filename": "a.jpg", "size": 1}, "b": {"regions": []}}"#));
+    for key in ["_via_settings", "_via_img_metadata"] {
+        assert!(recognized(&format!(r#"{{"{key}": {{}}}}"#)), "{key}");
+    }
     assert!(!recognized("filename,file_size,tags\na.jpg,1,cat\n"));
     assert!(!recognized(r#"{"project": {"pid": "1"}, "metadata": {}, "attribute": {}}"#));
+}
+
+#[test]
+fn lines_of_regions_are_told_from_those_of_images_by_any_of_their_cells() {
+    let header =
+        "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes";
+    let counted = |rest: &str| {
+        let text = format!("{header}\na.jpg,1,\"{{\"\"kind\"\":{{\"\"car\"\":true}}}}\",{rest}\n");
+        let notes = parse("a.csv", text).unwrap().notes;
+        notes.iter().any(|note| note.contains("regions"))
+    };
+    assert!(!counted(r#"0,0,"{}","{}""#));
+    assert!(counted(r#"1,0,"{}","{}""#));
+    assert!(counted(r#"0,0,"{""name"":""rect""}","{}""#));
+    assert!(counted(r#"0,0,"{}","{""kind"":{""car"":true}}""#));
+}
+
+#[test]
+fn defaults_and_attributes_that_are_not_read_are_said() {
+    let text = |count: usize| {
+        let types: String = (0..count).map(|at| format!(r#", "t{at}": {{"type": "text"}}"#)).collect();
+        let values: String = (0..count).map(|at| format!(r#", "t{at}": "x""#)).collect();
+        let kind = r#""kind": {"type": "checkbox", "options": {"car": ""}}"#;
+        let name = r#""name": {"type": "text", "default_value": "x"}"#;
+        let image = format!(
+            r#"{{"filename": "a.jpg", "size": 1, "regions": [], "file_attributes": {{"kind": {{"car": true}}{values}}}}}"#
+        );
+        format!(
+            r#"{{"_via_settings": {{}}, "_via_attributes": {{"file": {{{kind}, {name}{types}}}, "region": {{}}}},
+                "_via_img_metadata": {{"a": {image}}}}}"#
+        )
+    };
+    let unread = |count: usize| {
+        let notes = parse("a.json", text(count)).unwrap().notes;
+        notes.into_iter().find(|note| note.starts_with("attributes that")).unwrap()
+    };
+    assert!(unread(10).contains("\"t9\"; choose"), "{}", unread(10));
+    assert!(unread(11).contains("\"t9\", …; choose") && unread(12).contains("\"t9\", …; choose"));
+    let named = text(0).replace(r#""file_attributes": {"#, r#""file_attributes": {"name": "b", "#);
+    let notes = read_bytes("a.json", named, |path| FORMAT.read(path, &field("name"))).unwrap().notes;
+    assert!(notes.iter().any(|note| note.starts_with("attribute \"name\" has a default")), "{notes:?}");
 }
 
 proptest! {

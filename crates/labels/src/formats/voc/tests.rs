@@ -57,6 +57,9 @@ fn difficult_objects_are_what_the_user_says() {
     use Label::{Negative, Positive};
     assert_eq!(dog(Difficult::Negative).0, [Negative, Positive, Negative]);
     assert_eq!(dog(Difficult::Positive).0, [Positive, Positive, Negative]);
+    let sure = folder(&[("1", b"<annotation><object><name>dog</name></object></annotation>")]);
+    let notes = FORMAT.read(sure.path(), &with(Difficult::Dropped)).unwrap().notes;
+    assert_eq!(notes, [""; 0]);
     let (kept, note) = dog(Difficult::Dropped);
     assert_eq!(kept, [Positive, Negative]);
     assert_eq!(note, "1 images with a category of only difficult objects: left out");
@@ -149,12 +152,32 @@ fn problems_of_all_annotations_come_at_once() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_is_no_missing_annotation() {
+    let folder = folder(&[("1", b"<annotation/>")]);
+    let list = folder.path().join("ImageSets/Main/trainval.txt");
+    std::fs::write(list, "1\n".to_owned() + &"2".repeat(300) + "\n").unwrap();
+    let error = FORMAT.read(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(!error.contains("trainval.txt:2: no "), "{error}");
+}
+
+#[test]
 fn the_images_folder_is_the_users_and_other_options_are_refused() {
     let options = Options { images: Some("/photos".into()), ..Options::default() };
     let images = FORMAT.read(Path::new(FIXTURE), &options).unwrap().annotations.images;
     assert_eq!(images[0], Path::new("/photos/000001.jpg"));
     let options = Options { image_list: Some("a.txt".into()), ..Options::default() };
     assert_eq!(FORMAT.read(Path::new(FIXTURE), &options).unwrap_err().kind(), crate::error::Kind::Usage);
+}
+
+#[test]
+fn an_ending_in_the_list_of_images_is_part_of_the_name() {
+    let xml = b"<annotation><filename>a.png</filename></annotation>";
+    let dog = b"<annotation><object><name>dog</name></object></annotation>";
+    let folder =
+        folder(&[("a.png", xml), ("b", b"<annotation><filename>x.png</filename></annotation>"), ("c", dog)]);
+    let images = FORMAT.read(folder.path(), &Options::default()).unwrap().annotations.images;
+    let names: Vec<&str> = images.iter().map(|image| image.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["a.png", "b.png", "c.jpg"]);
 }
 
 proptest! {

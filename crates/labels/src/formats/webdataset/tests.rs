@@ -202,6 +202,18 @@ fn a_key_ends_at_the_first_dot_of_the_last_part() {
     assert_eq!(split("a.b/c.seg.PNG"), Some(("a.b/c", "seg.png".into())));
     assert_eq!(split(".hidden"), None);
     assert_eq!(split("a.b/c"), None);
+    assert_eq!(split("a/.hidden"), None);
+    assert_eq!(split("a/b.jpg"), Some(("a/b", "jpg".into())));
+    // Labels without an image are counted.
+    let labels: &[u8] = br#"{"positive": ["cat"]}"#;
+    let bytes = tar(&[("a.jpg", b""), ("a.json", labels), ("b.json", labels), ("c.json", labels)]);
+    let Reading { annotations, notes } = parse(&bytes, &options(None)).unwrap();
+    assert_eq!(annotations.images.len(), 1);
+    assert_eq!(notes, ["2 samples have labels but no image: left out"]);
+    // A file may be called like a pattern.
+    let Reading { annotations, .. } =
+        read_bytes("a[1].tar", &bytes, |path| read(path, &options(None))).unwrap();
+    assert_eq!(annotations.images.len(), 1);
     // A mask is not the image.
     let bytes = tar(&[("a.seg.png", b""), ("a.jpg", b""), ("a.json", br#"{"positive": ["cat"]}"#)]);
     assert_eq!(parse(&bytes, &options(None)).unwrap().annotations.images.len(), 1);

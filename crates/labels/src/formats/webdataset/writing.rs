@@ -189,4 +189,10 @@ mod tests {
                 (&annotations.images, &annotations.labels, &annotations.categories));
         }
     }
+
+    #[test]
+    fn only_what_is_lost_is_said() {
+        let said = |images, missing| losses(images, missing).len();
+        assert_eq!([said(2, 0), said(2, 1), said(2, 2)], [1, 2, 1]);
+    }
 }

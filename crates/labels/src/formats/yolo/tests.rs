@@ -330,6 +330,22 @@ fn parts_of_a_set_do_not_share_an_image_of_the_user() {
     assert!(reading.notes.contains(&note), "{:?}", reading.notes);
 }
 
+#[test]
+fn an_image_of_two_parts_is_read_once_and_one_of_a_list_needs_no_labels() {
+    let folder = folder_with(&[
+        ("data.yaml", "names: [cat]\ntrain: [images/a, images/a]\nval: val.txt\n"),
+        ("images/a/1.jpg", ""),
+        ("labels/a/1.txt", &format!("0 {BOX}")),
+        ("val.txt", "data/val/2.jpg\ndata/val/3.jpg\n"),
+        ("val/2.jpg", ""),
+        ("val/3.txt", &format!("0 {BOX}")),
+    ]);
+    let (train, notes) = rows(folder.path(), "", "train");
+    assert_eq!(train, ["images/a/1.jpg +"]);
+    assert_eq!(notes, ["1 images are in several parts of the set: read once"]);
+    assert_eq!(rows(folder.path(), "", "val").0, ["val/2.jpg ?", "val/3.jpg +"]);
+}
+
 proptest! {
     #[test]
     fn no_bytes_of_a_label_file_make_the_reader_panic(bytes in damaged(

@@ -162,3 +162,10 @@ fn threads_that_want_one_tar_file_share_one_reading_of_its_headers() {
     });
     assert!(indices.iter().all(|index| Arc::ptr_eq(index, &indices[0])));
 }
+
+#[test]
+fn all_members_of_a_tar_file_are_listed_as_they_lie_in_it() {
+    let (_folder, path) = folder_with(&tar(&[("b.jpg", b"b"), ("a/c.json", b"{}")]));
+    assert_eq!(members(&path).unwrap(), ["b.jpg", "a/c.json"].map(|name| path.join(name)));
+    assert!(members(Path::new("/nowhere/a.tar")).is_err());
+}

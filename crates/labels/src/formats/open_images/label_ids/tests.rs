@@ -62,3 +62,9 @@ fn categories_that_would_be_called_otherwise_are_named() {
         ]
     );
 }
+
+#[test]
+fn ids_are_letters_digits_and_underscores_behind_their_kind() {
+    assert_eq!(["/m/0bt9lr", "/g/11b_x", "/t/2"].map(is_id), [true; 3]);
+    assert_eq!(["/m/", "/m/a-b", "/x/1", "m/1", ""].map(is_id), [false; 5]);
+}

@@ -85,6 +85,7 @@ fn images_are_found_beside_in_the_folder_and_at_the_path() {
         ("xml/f.xml", &cat("")),
         ("xml/more.jpg", ""),
         ("xml/._a.xml", "no XML"),
+        ("xml/notes.md", ""),
     ]);
     let (read, notes) = rows(folder.path(), "xml");
     let real = |row: &String| row.replace("xml/../", "");

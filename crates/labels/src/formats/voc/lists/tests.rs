@@ -85,6 +85,9 @@ fn a_folder_without_annotations_and_lists_of_categories_is_refused() {
         error.ends_with("no Annotations, and no lists of categories such as cat_trainval.txt"),
         "{error}"
     );
+    std::fs::remove_file(folder.path().join("ImageSets/Main/trainval.txt")).unwrap();
+    let error = voc::read(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.ends_with("Main has no list of images such as trainval.txt"), "{error}");
 }
 
 fn annotations(source: &Path, image: &str, category: &str) -> Annotations {
@@ -122,6 +125,17 @@ fn names_that_no_list_can_hold_are_refused_and_nothing_is_left() {
         let left = std::fs::read_dir(root.path().join("out/ImageSets")).map(|entries| entries.count());
         assert_eq!(left.unwrap_or(0), 0, "{image} {category}");
     }
+}
+
+#[test]
+fn names_of_images_and_categories_are_listed_as_the_devkit_does() {
+    let listed = |image: &str| id(Path::new("voc"), image).ok();
+    assert_eq!(listed("a.jpg").as_deref(), Some("a"));
+    assert_eq!(listed("a.png").as_deref(), Some("a.png"));
+    assert_eq!(listed("a.png.jpg").as_deref(), Some("a.png.jpg"));
+    assert_eq!(listed("a.txt"), None);
+    let named = |length: usize| class_name(Path::new("voc"), &"x".repeat(length)).is_ok();
+    assert_eq!([199, 200, 201, 202].map(named), [true, true, false, false]);
 }
 
 proptest! {

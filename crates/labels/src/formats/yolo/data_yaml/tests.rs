@@ -27,6 +27,7 @@ fn names_are_a_list_or_a_map_and_sets_one_folder_or_several() {
     );
     let val = YamlSet { name: "val", line: 7, targets: vec!["a".into(), "b".into()] };
     assert_eq!(yaml.sets, [val]);
+    assert_eq!(problems("nc: 0\n"), ["1: no names; expected names: with a list of the classes"]);
     assert_eq!(read("nc: 3").unwrap().count, Some(3));
 }
 

@@ -44,3 +44,14 @@ fn what_is_wrong_is_said_with_its_line() {
     let text = lines_of("a.txt", Kind::Data, read(b"0 0.5 0.5 1 1\n\xff\xfe0"));
     assert!(text[0].starts_with("2: UTF-16 text"), "{text:?}");
 }
+
+#[test]
+fn boxes_within_the_tolerance_are_inside_and_whole_images_are_boxes() {
+    let outside = |line: &str| read(line).unwrap().outside;
+    for line in ["0 0.0 0.0 1.0 1.0", "0 -0.01 1.01 0.5 0.5", "2 0 0 1 1", "0 0.5 0.5 1 1 7"] {
+        assert_eq!(outside(line), 0, "{line}");
+    }
+    for line in ["0 0.5 0.5 0.5 1.5", "0 -0.02 0.5 0.5 0.5", "0 0.5 1.02 0.5 0.5 0.9"] {
+        assert_eq!(outside(line), 1, "{line}");
+    }
+}

@@ -118,3 +118,52 @@ fn the_last_folder_of_a_name_is_swapped() {
     assert_eq!(swap("/images/a/images/b.txt"), Some("/images/a/labels/b.txt".into()));
     assert_eq!(swap("my-images/b.txt"), None);
 }
+
+#[test]
+fn the_end_of_a_path_that_is_not_there_is_a_folder_only_where_its_name_tells_it() {
+    let folder = folder_with(&[
+        ("train/images/1.jpg", ""),
+        ("train/labels/1.txt", ""),
+        ("list.txt", "1.jpg\n"),
+        ("photos/1.jpg", ""),
+        ("a/photos/1.jpg", ""),
+    ]);
+    let found = |yaml: &str| first(folder.path(), &format!("names: [a]\n{yaml}\n"));
+    let path = |part: &Part| match part {
+        Part::Folder { images, .. } => images.clone(),
+        Part::List { file, .. } => file.clone(),
+    };
+    for (yaml, expected) in [
+        ("train: /content/x/train", "train"),
+        ("train: /content/x/list.txt", "list.txt"),
+        ("train: /content/x/a/photos", "a/photos"),
+        ("path: /content/x\ntrain: photos", "photos"),
+    ] {
+        let (parts, notes) = found(yaml).unwrap();
+        assert_eq!(path(&parts[0]), folder.path().join(expected), "{yaml}");
+        assert_eq!(notes.len(), 1, "{notes:?}");
+    }
+    assert!(found("train: /content/x/photos").is_err());
+    // `train` with `images` and `labels` inside.
+    let (parts, _) = found("train: train").unwrap();
+    let [images, labels] = ["train", "train/labels"].map(|name| folder.path().join(name));
+    assert_eq!(parts, [Part::Folder { images, labels }]);
+}
+
+#[test]
+fn yaml_is_told_by_its_ending() {
+    let text = "names: [a]\ntrain: x\n";
+    for (name, own) in [("a.yml", true), ("a.yaml", true), ("a.txt", false), ("yml", false)] {
+        let folder = folder_with(&[(name, text)]);
+        assert_eq!(yaml_in(folder.path()).is_some(), own, "{name}");
+    }
+}
+
+#[test]
+fn names_may_lie_above_the_parts_of_a_data_set_alone() {
+    let above = folders_above(Path::new("/x/data/labels/train"));
+    assert_eq!(above, ["/x/data/labels", "/x/data"].map(PathBuf::from));
+    assert!(folders_above(Path::new("/x/data")).is_empty());
+    let holds = |line: &str| holds_objects(&folder_with(&[("a.txt", line)]).path().join("a.txt"));
+    assert_eq!(["0 1 1 1 1\n", "0 1 1 1\n", "a 1 1 1 1\n", ""].map(holds), [true, false, false, false]);
+}
