@@ -18,17 +18,17 @@ use crate::{Error, Result};
 /// Its file in a run.
 pub const FILE: &str = "anchor.bpk";
 
-/// Fits the anchor to the training rows, keeps it in the run's folder, and returns what the validation images
+/// Fits the anchor to the training rows, keeps it in the folder of `run`, and returns what the validation images
 /// say of it.
 ///
 /// # Errors
 /// What reading the maps says, and writing the file; [`Error::Stopped`] once it is cancelled.
-pub fn fit(trainer: &Trainer) -> Result<Validated> {
+pub fn fit(trainer: &Trainer, run: &Run) -> Result<Validated> {
     let labels = &trainer.prepared.annotations.labels;
     let mut model = network(trainer.prepared.channels, labels.categories(), trainer.device);
     let empty = Inference::new(&model);
     model.head.before_training(&trainer.pass(&empty))?;
-    save(trainer.run, &model)?;
+    save(run, &model)?;
     trainer.validate(&Inference::new(&model), 0)
 }
 

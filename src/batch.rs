@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use sarb_labels::LabelMatrix;
 use sarb_labels::random::{Stream, rng};
 
+use crate::ranks::share::places_of;
 use crate::soft_labels::SoftLabels;
 
 /// What a network reads.
@@ -35,6 +36,17 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// What cached maps of mixed images are mixtures of.
     pub mixture: Option<Mixture>,
+    /// The whole batch, where this is the part of it that one rank of several has.
+    pub whole: Option<Whole>,
+}
+
+/// What every rank knows of a batch.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// Labels −1 / 0 / +1, `B × C`.
+    pub labels: LabelMatrix,
+    /// Rows of the training data.
+    pub indices: Vec<usize>,
 }
 
 impl Batch {
@@ -47,7 +59,18 @@ impl Batch {
             soft: SoftLabels::default(),
             indices: Vec::new(),
             mixture: None,
+            whole: None,
         }
+    }
+
+    /// Labels of the whole batch, of which this may be a rank's part.
+    pub fn all_labels(&self) -> &LabelMatrix {
+        self.whole.as_ref().map_or(&self.labels, |whole| &whole.labels)
+    }
+
+    /// Rows of the training data of the whole batch.
+    pub fn all_indices(&self) -> &[usize] {
+        self.whole.as_ref().map_or(&self.indices, |whole| &whole.indices)
     }
 
     /// The labels as a tensor of −1, 0 and +1, with probabilities where labels are only probable, `[B, C]`.
@@ -68,9 +91,11 @@ pub struct Mixture {
 impl Mixture {
     /// Image b with image B − 1 − b, all with the same λ.
     pub fn flipped(batch: &Batch, kept: f32) -> Self {
-        let images = batch.labels.images();
-        let partners: Vec<usize> = (0..images).rev().collect();
-        Self { partners: batch.labels.select(&partners), kept: vec![kept; images] }
+        let all = batch.all_labels();
+        let places = places_of(batch.labels.images());
+        let kept = vec![kept; places.len()];
+        let partners: Vec<usize> = places.map(|place| all.images() - 1 - place).collect();
+        Self { partners: all.select(&partners), kept }
     }
 }
 
@@ -137,6 +162,18 @@ impl Losses {
             })
             .reduce(|sum, term| sum + term)
             .expect("a method has at least one loss term")
+    }
+
+    /// The same terms with other unweighted values, such as those of the whole batch.
+    ///
+    /// # Panics
+    /// If there is not a value for each.
+    pub fn with_values(self, values: &[f32]) -> Self {
+        assert_eq!(self.terms.len(), values.len(), "a value for each term");
+        let terms = self.terms.into_iter().zip(values);
+        let terms = terms
+            .map(|((name, weight, term), &value)| (name, weight, Tensor::from_data([value], &term.device())));
+        Self { terms: terms.collect() }
     }
 
     /// Name and unweighted value of each term, in the order they were added.

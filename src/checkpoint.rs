@@ -5,15 +5,16 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
-use burn::tensor::Bytes;
+use burn::tensor::{Bytes, Tensor};
 use sarb_labels::files::{sync_folder, write_atomically};
 use sarb_labels::guard::guarded;
 
 use crate::methods::Method;
 use crate::model::Model;
+use crate::ranks::{join_parts, split_parts};
 use crate::run::{MODEL, Run, STATE, Saved, State, Which, remove_dir};
 use crate::seal::{Hashes, damaged, json, read_json};
 use crate::{Error, Result};
@@ -144,6 +145,58 @@ pub fn load_training(
     let optimizer =
         loaded(guarded(|| optimizer.from_bytes(bytes))).map_err(|why| incompatible(&path, &why))?;
     Ok((model, optimizer, state))
+}
+
+/// What another process continues from, as [`from_bytes`] takes it up there.
+///
+/// # Errors
+/// [`Error::Incompatible`] if the network cannot be written.
+pub fn to_bytes(model: &Model, optimizer: &ModuleOptimizer, state: &State) -> Result<Vec<u8>> {
+    let failed = |error: RecordError| Error::Incompatible(format!("the network cannot be sent: {error}"));
+    let parts = [
+        model.valid().into_record().into_bytes().map_err(failed)?.to_vec(),
+        optimizer.into_bytes().map_err(failed)?.to_vec(),
+        model.head.state().unwrap_or_default(),
+        json(state),
+    ];
+    Ok(join_parts(&parts))
+}
+
+/// What [`to_bytes`] gave of the same network, in place of `model`'s weights and of `optimizer`.
+///
+/// # Errors
+/// [`Error::Incompatible`] if it is of another.
+pub fn from_bytes(
+    bytes: &[u8],
+    model: Model,
+    optimizer: ModuleOptimizer,
+) -> Result<(Model, ModuleOptimizer, State)> {
+    let failed = |why: &str| Error::Incompatible(format!("what rank 0 begins with does not fit: {why}"));
+    let parts = split_parts(bytes).and_then(|parts| <[Vec<u8>; 4]>::try_from(parts).ok());
+    let [weights, moments, method, state] = parts.ok_or_else(|| failed("it is something else"))?;
+    let load = || model.try_load_record(ModuleRecord::from_bytes(Bytes::from_bytes_vec(weights))?);
+    let mut model = loaded(guarded(load)).map_err(|why| failed(&why))?;
+    let load = || optimizer.from_bytes(Bytes::from_bytes_vec(moments));
+    let optimizer = loaded(guarded(load)).map_err(|why| failed(&why))?;
+    if !method.is_empty() {
+        model.head.restore(&method)?;
+    }
+    let state = serde_json::from_slice(&state).map_err(|error| failed(&error.to_string()))?;
+    Ok((model, optimizer, state))
+}
+
+/// Of the weights and of what the method keeps beside them: equal where a training goes on equally.
+pub fn fingerprint(model: &Model) -> blake3::Hash {
+    struct Hashing(blake3::Hasher);
+    impl ModuleVisitor for Hashing {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.0.update(parameter.val().into_data().as_bytes());
+        }
+    }
+    let mut hashing = Hashing(blake3::Hasher::new());
+    model.visit(&mut hashing);
+    hashing.0.update(&model.head.state().unwrap_or_default());
+    hashing.0.finalize()
 }
 
 /// A damaged record makes Burn panic in places; for a user it is a file that does not fit.

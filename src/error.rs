@@ -57,6 +57,14 @@ pub enum Error {
     /// Stopped by SIGINT, SIGTERM or at the end of its time, where nothing has to be kept.
     #[error("stopped as asked; what was done is kept: run the same command again")]
     Stopped,
+    /// Another process of the same training ended, was lost, or has something else than this one.
+    #[error("{message}")]
+    Rank {
+        /// Its exit code; 75 if it was lost.
+        code: i32,
+        /// Which one, and why.
+        message: String,
+    },
     /// Cells of a sweep or the first trial of a tuning failed, or it was stopped before all were done.
     #[error("{message}")]
     Sweep {
@@ -83,7 +91,7 @@ impl Error {
             Error::Gate(_) => 6,
             Error::Incompatible(_) => 7,
             Error::Interrupted { .. } | Error::Stopped => 75,
-            Error::Sweep { code, .. } => *code,
+            Error::Sweep { code, .. } | Error::Rank { code, .. } => *code,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::loader::Loader;
 use crate::memory::peak_rss_mb;
 use crate::model::Model;
 use crate::prepare::{Prepared, broken, prepare};
+use crate::ranks::Ranks;
 use crate::recipe::{Recipe, Schedule, TrainRecipe, Validation};
 use crate::recognizer::EXTRACTOR_FILE;
 use crate::run::{MapOrigin, Run, RunInfo, State, Status, Validated, Which};
@@ -24,6 +25,10 @@ use crate::seal::Hashes;
 use crate::soft_labels::SoftLabels;
 use crate::train::{Trainer, Training, adam};
 use crate::{Error, Result, anchor, checkpoint, fit, methods};
+
+mod together;
+
+pub use together::train_together;
 
 /// Trains `recipe` into the folder `out`, or continues what was trained there.
 ///
@@ -40,6 +45,19 @@ pub fn train(
     events: &dyn Fn(Event<'_>),
     cancel: &Cancel,
 ) -> Result<Run> {
+    train_as_first(&Ranks::alone(), recipe, inputs, (out, existing), device, events, cancel)
+}
+
+/// [`train`], as rank 0 of `ranks`.
+fn train_as_first(
+    ranks: &Ranks,
+    recipe: &Recipe,
+    inputs: &Inputs,
+    (out, existing): (&Path, Existing),
+    device: &Device,
+    events: &dyn Fn(Event<'_>),
+    cancel: &Cancel,
+) -> Result<Run> {
     inputs.check_name()?;
     let lock = run_folder::claim(out, existing)?;
     // What costs nothing to check comes before anything is computed.
@@ -48,20 +66,24 @@ pub fn train(
         keep_trained(out)?;
     }
     let saved = resumes.then(|| Run::open(out)?.recipe()).transpose()?;
+    let asked = recipe;
     let recipe = &settled(recipe, saved.as_ref(), &inputs.data)?;
     if let Some(saved) = &saved {
         same_experiment(saved, recipe, out)?;
         same_network(&Run::open(out)?.info()?.maps, recipe)?;
     }
+    together::settle_as_first(ranks, asked, recipe)?;
     let prepared = prepare(recipe, inputs, device, events, cancel)?;
     prepared.notes.iter().for_each(|note| events(Event::Note(note)));
     prepared.warnings.iter().for_each(|warning| events(Event::Warning(warning)));
+    let mut info = begun(recipe, inputs, &prepared, device, ranks)?;
+    together::same_inputs(ranks, &info)?;
     let (run, _lock) = run_folder::create(out, existing, lock)?;
-    let mut info = begun(recipe, inputs, &prepared, device)?;
     let mut training = match resumes {
         true => resume(&run, recipe, &prepared, &info, device, events)?,
         false => begin(&run, recipe, &prepared, device)?,
     };
+    together::tell_beginning(ranks, &training)?;
     if resumes {
         let begun = run.info()?;
         info.files = begun.files;
@@ -75,8 +97,19 @@ pub fn train(
     }
 
     let loader = Loader::default();
-    let trainer = Trainer { recipe, prepared: &prepared, run: &run, device, loader: &loader, events, cancel };
-    let anchored = with_anchor(&trainer, &mut info);
+    let alone = Ranks::alone();
+    let trainer = Trainer {
+        recipe,
+        prepared: &prepared,
+        run: Some(&run),
+        ranks,
+        device,
+        loader: &loader,
+        events,
+        cancel,
+    };
+    // The other ranks wait for its seconds.
+    let anchored = with_anchor(&Trainer { ranks: &alone, ..trainer }, &run, &mut info);
     run.save_info(&info)?;
     // Stopped between epochs: the last checkpoint, or the beginning, is where a resume continues.
     let result = match anchored.and_then(|()| trainer.train(&mut training)) {
@@ -89,8 +122,8 @@ pub fn train(
 
 /// Notes what the validation images say of the anchor: where the maps are there before the training and the method
 /// is not the anchor itself. A run that is resumed has it in its `info`.
-fn with_anchor(trainer: &Trainer, info: &mut RunInfo) -> Result<()> {
-    let Trainer { recipe, run, events, .. } = trainer;
+fn with_anchor(trainer: &Trainer, run: &Run, info: &mut RunInfo) -> Result<()> {
+    let Trainer { recipe, events, .. } = trainer;
     if info.maps == MapOrigin::Trained || recipe.method.name() == methods::ANCHOR {
         return Ok(());
     }
@@ -98,7 +131,7 @@ fn with_anchor(trainer: &Trainer, info: &mut RunInfo) -> Result<()> {
         Some(validation) => validation,
         None => {
             events(Event::Phase("the anchor, linear on the same maps"));
-            let validation = anchor::fit(trainer)?;
+            let validation = anchor::fit(trainer, run)?;
             info.files.note(run.dir(), anchor::FILE)?;
             validation
         }
@@ -122,7 +155,13 @@ fn keep_trained(dir: &Path) -> Result<()> {
 }
 
 /// `run.json` of a training that begins.
-fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device) -> Result<RunInfo> {
+fn begun(
+    recipe: &Recipe,
+    inputs: &Inputs,
+    prepared: &Prepared,
+    device: &Device,
+    ranks: &Ranks,
+) -> Result<RunInfo> {
     Ok(RunInfo {
         status: Status::Running,
         error: None,
@@ -145,6 +184,7 @@ fn begun(recipe: &Recipe, inputs: &Inputs, prepared: &Prepared, device: &Device)
         files: Hashes::default(),
         backend: crate::device::backend(),
         device: crate::device::name(device),
+        ranks: ranks.count(),
         epochs: 0,
         best_epoch: 0,
         images_per_second: 0.0,
@@ -297,6 +337,12 @@ fn resume(
     run.save_recipe(recipe)?;
     let (model, optimizer, state) =
         checkpoint::load_training(run, model(recipe, prepared, device), adam(recipe))?;
+    if begun.ranks != now.ranks {
+        let (was, is) = (begun.ranks, now.ranks);
+        events(Event::Note(&format!(
+            "trained by {was} ranks so far, by {is} from here on: sums round in another order"
+        )));
+    }
     events(Event::Note(&format!("resuming after epoch {}, step {}", state.epoch, state.step)));
     if was != is {
         let step = (state.epoch, state.step);

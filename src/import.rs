@@ -162,6 +162,7 @@ impl Official<'_> {
             files: run.hashes()?,
             backend: crate::device::backend(),
             device: crate::device::name(device),
+            ranks: 1,
             epochs: 0,
             best_epoch: 0,
             images_per_second: 0.0,

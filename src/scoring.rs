@@ -11,7 +11,7 @@ use crate::loader::{ExampleKind, Examples, LoadedBatch, Loader, View};
 use crate::model::Inference;
 
 /// Examples a step of evaluation: large enough to fill the cores, small beside a training step.
-const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 32;
 
 /// Logits of the examples `rows`, through the test-time transform, row by row: `rows · C` values.
 ///

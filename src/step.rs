@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 
 use crate::backbone::FixedTrunk;
 use crate::batch::{Batch, Losses, Progress};
+use crate::gradients::of_all_ranks;
 use crate::kernels::square_sum::square_sum;
 use crate::loss::normalization::Normalization;
 use crate::methods::Method;
@@ -31,7 +32,7 @@ pub struct Stepped {
 }
 
 /// Trains `model` on a batch; `trunk` is the model's fixed trunk, and losses are divided as `normalization`
-/// says. Nothing waits for the device.
+/// says. Nothing waits for the device, but where other ranks have the rest of the batch.
 pub fn step(
     model: &mut Model,
     optimizer: &mut ModuleOptimizer,
@@ -44,6 +45,7 @@ pub fn step(
     let maps = model.maps(batch.input.clone(), trunk);
     let losses = model.head.loss(maps, batch, normalization, at);
     let gradients = GradientsParams::from_grads(losses.total().backward(), model);
+    let (gradients, losses) = of_all_ranks(gradients, losses, model);
     let gradient_norm = norm(&gradients, model);
 
     let mut rates = ModuleLrScheduler::new(rate);

@@ -2,6 +2,7 @@
 //! best, checkpoint. It knows no method: what differs between them is behind
 //! [`Method`](crate::methods::Method).
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -11,20 +12,22 @@ use burn::tensor::{Device, Tensor};
 use sarb_labels::{Label, LabelMatrix, metrics};
 
 use crate::backbone::FixedTrunk;
-use crate::batch::{Batch, Mixture, Progress};
+use crate::batch::{Batch, Mixture, Progress, Whole};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::exploding;
 use crate::fit::Speed;
-use crate::loader::{ExampleKind, LoadedBatch, Loader, View, epoch_batches};
+use crate::loader::{ExampleKind, Examples, LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
 use crate::methods::{Method, Reading, TrainSet};
 use crate::model::{Inference, Model};
 use crate::out_of_fold::OutOfFold;
 use crate::prepare::{Prepared, Selection};
+use crate::ranks::Ranks;
+use crate::ranks::share::Share;
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Validated, Which};
-use crate::scoring::{input_of, scores};
+use crate::scoring::{self, input_of, scores};
 use crate::soft_labels::SoftLabels;
 use crate::step::{Rates, step};
 use crate::step_log::{StepLog, StepRow};
@@ -40,8 +43,10 @@ pub struct Trainer<'a> {
     pub recipe: &'a Recipe,
     /// Its data.
     pub prepared: &'a Prepared,
-    /// Where it is written.
-    pub run: &'a Run,
+    /// Where it is written; nowhere by a rank that is not the first.
+    pub run: Option<&'a Run>,
+    /// Who trains it together.
+    pub ranks: &'a Ranks,
     /// Where it is computed, without autodiff.
     pub device: &'a Device,
     /// How examples are read.
@@ -81,7 +86,8 @@ impl Trainer<'_> {
             ExampleKind::TrunkMap | ExampleKind::Map => None,
         };
         let labels = self.prepared.annotations.labels.select(&self.prepared.rows);
-        let telling = Telling { log: StepLog::open(self.run, &training.state)?, labels };
+        let log = self.run.map(|run| StepLog::open(run, &training.state)).transpose()?;
+        let telling = Telling { log, labels };
         if training.state.history.is_empty() {
             (self.events)(Event::Phase("what comes before the first epoch"));
             let (model, clock) = (Inference::new(&training.model.valid()), Instant::now());
@@ -133,8 +139,12 @@ impl Trainer<'_> {
         let todo = batches[training.state.step..].to_vec();
         // The very first step is slower than the others.
         let (begun, mut speed) = (training.state.step, is_first.then(|| Speed::new(todo.len())));
-        for loaded in self.loader.batches(self.prepared.examples.clone(), todo, view) {
-            let batch = self.batch(loaded?, view);
+        let shares: Vec<Share> = todo.iter().map(|batch| self.share(batch)).collect();
+        let own =
+            todo.iter().zip(&shares).map(|(batch, share)| batch[share.places.clone()].to_vec()).collect();
+        let loaded = self.loader.batches(self.prepared.examples.clone(), own, view);
+        for ((loaded, whole), share) in loaded.zip(&todo).zip(shares) {
+            let batch = self.batch(loaded?, whole, view);
             let at = Progress { seed, epoch, step: training.state.step, steps };
             let rates = Rates {
                 rate: self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps),
@@ -142,9 +152,12 @@ impl Trainer<'_> {
             };
             let Training { model, optimizer, .. } = training;
             let normalization = self.recipe.train.normalization;
-            tally.add(at, step(model, optimizer, rates, trunk, &batch, normalization, at));
+            let step = || step(model, optimizer, rates, trunk, &batch, normalization, at);
+            // All stop after the same step, whoever was asked to.
+            let (stepped, stop) = self.ranks.within(share, || self.cancel.is_cancelled(), step)?;
+            tally.add(at, stepped);
 
-            images += batch.indices.len();
+            images += whole.len();
             training.state.step += 1;
             training.state.seconds += clock.elapsed().as_secs_f64();
             clock = Instant::now();
@@ -159,7 +172,7 @@ impl Trainer<'_> {
                 let images_per_second = per_second(images, started.elapsed());
                 self.tell(telling, &training.model, &mut tally, at, images_per_second)?;
             }
-            if self.cancel.is_cancelled() {
+            if stop {
                 tally.read()?;
                 training.state.set_means(tally.means());
                 self.save(training, Which::Last)?;
@@ -182,7 +195,7 @@ impl Trainer<'_> {
         let reported = reported(model, labels);
         let Means { losses, mut scalars } = tally.take_window();
         scalars.extend(reported.iter().cloned());
-        log.add(&StepRow {
+        let row = StepRow {
             epoch: at.epoch + 1,
             step: at.step + 1,
             steps: at.steps,
@@ -191,7 +204,8 @@ impl Trainer<'_> {
             learning_rate: self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps),
             images_per_second,
             wall_time: now(),
-        })?;
+        };
+        log.as_ref().map_or(Ok(()), |log| log.add(&row))?;
         let Means { losses, mut scalars } = tally.means();
         scalars.extend(reported);
         (self.events)(Event::Step { at, losses: &losses, scalars: &scalars, images_per_second });
@@ -211,9 +225,15 @@ impl Trainer<'_> {
         }
     }
 
-    /// What was loaded, with its partial labels.
-    fn batch(&self, loaded: LoadedBatch, view: View) -> Batch {
+    /// This rank's share of a batch.
+    fn share(&self, batch: &[usize]) -> Share {
+        Share::of(self.ranks.rank(), self.ranks.count(), batch.len())
+    }
+
+    /// What was loaded of the rows `whole`, with its partial labels.
+    fn batch(&self, loaded: LoadedBatch, whole: &[usize], view: View) -> Batch {
         let labels = &self.prepared.annotations.labels;
+        let all = || Whole { labels: labels.select(whole), indices: self.places(whole) };
         let mixtures: Option<Vec<(usize, f32)>> =
             loaded.rows.iter().map(|&row| self.prepared.examples.mixture(row, view)).collect();
         Batch {
@@ -224,6 +244,7 @@ impl Trainer<'_> {
                 let (partners, kept): (Vec<usize>, Vec<f32>) = mixtures.into_iter().unzip();
                 Mixture { partners: labels.select(&partners), kept }
             }),
+            whole: (!self.ranks.is_alone()).then(all),
             input: input_of(loaded, &self.device.clone().autodiff()),
         }
     }
@@ -282,17 +303,28 @@ impl Trainer<'_> {
             let epoch = training.state.epoch;
             return Err(Error::Diverged { term, value: f32::NAN, epoch, step: 0 });
         }
+        self.check_weights(&training.model)?;
         if improved {
             self.save(training, Which::Best)?;
         }
         self.save(training, Which::Last)?;
         let history = &training.state.history;
-        self.run.save_metrics(history)?;
-        self.run.save_tensorboard(history)?;
         let row = history.last().expect("just pushed");
-        self.run.tell_epoch(row, improved)?;
+        if let Some(run) = self.run {
+            run.save_metrics(history)?;
+            run.save_tensorboard(history)?;
+            run.tell_epoch(row, improved)?;
+        }
         (self.events)(Event::Epoch(row));
         Ok(())
+    }
+
+    /// All ranks take the same steps; that they did is not believed but seen.
+    fn check_weights(&self, model: &Model) -> Result<()> {
+        match self.ranks.is_alone() {
+            true => Ok(()),
+            false => self.ranks.agree(&[("weights at the end of an epoch", checkpoint::fingerprint(model))]),
+        }
     }
 
     /// Mean BCE and mAP over the known labels that epochs are selected on.
@@ -303,7 +335,7 @@ impl Trainer<'_> {
         if known == 0 {
             return Ok(Validated::default());
         }
-        let logits = scores(model, examples, rows, self.loader, self.device, self.cancel)?;
+        let logits = self.scores(model, examples, rows)?;
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(Error::Diverged { term: "a validation score".into(), value, epoch, step: 0 });
         }
@@ -311,16 +343,25 @@ impl Trainer<'_> {
         Ok(Validated { loss: Some(masked_loss(&logits, labels)), map: (positives > 0).then_some(map) })
     }
 
+    /// [`scores`], of which every rank computes a stretch.
+    fn scores(&self, model: &Inference, examples: &Arc<dyn Examples>, rows: &[usize]) -> Result<Vec<f32>> {
+        let own = self.ranks.stretch_of(rows, scoring::BATCH);
+        let logits = scores(model, examples, own, self.loader, self.device, self.cancel)?;
+        self.ranks.gather_values(logits)
+    }
+
     /// Keeps the out-of-fold scores of a closed form; see [`Method::left_out`].
     fn keep_left_out(&self, model: &Inference, left_out: &[Vec<f32>]) -> Result<()> {
         let Prepared { annotations, rows, examples, fingerprint, .. } = self.prepared;
         let all: Vec<usize> = (0..annotations.images.len()).collect();
         let logits = scores(model, examples, &all, self.loader, self.device, self.cancel)?;
-        OutOfFold::of_closed_form(annotations.clone(), rows, logits, left_out).save(self.run, fingerprint)
+        let kept = OutOfFold::of_closed_form(annotations.clone(), rows, logits, left_out);
+        self.run.map_or(Ok(()), |run| kept.save(run, fingerprint))
     }
 
     fn save(&self, training: &Training, which: Which) -> Result<()> {
-        checkpoint::save(self.run, which, &training.model.valid(), &training.optimizer, &training.state)
+        let Training { model, optimizer, state } = training;
+        self.run.map_or(Ok(()), |run| checkpoint::save(run, which, &model.valid(), optimizer, state))
     }
 
     /// The training rows as `model` sees them.
@@ -332,7 +373,7 @@ impl Trainer<'_> {
 
 /// What telling of a training takes.
 struct Telling<'a> {
-    log: StepLog<'a>,
+    log: Option<StepLog<'a>>,
     /// The partial labels of the training rows.
     labels: LabelMatrix,
 }
@@ -405,17 +446,30 @@ impl TrainSet for Pass<'_> {
         reading: Reading,
         each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
     ) -> Result<()> {
-        let Trainer { prepared, device, loader, cancel, .. } = self.trainer;
-        let (batches, view) = match reading {
+        let Trainer { prepared, device, loader, cancel, ranks, .. } = self.trainer;
+        let (batches, view): (Vec<Vec<usize>>, _) = match reading {
             Reading::Clean => (prepared.rows.chunks(32).map(<[usize]>::to_vec).collect(), View::Clean),
             Reading::AsTrained { epoch } => (self.trainer.batches(epoch), self.trainer.training_view(epoch)),
         };
-        for loaded in loader.batches(prepared.examples.clone(), batches, view) {
+        // Maps that are there already are read faster than sent.
+        if ranks.is_alone() || prepared.examples.kind() == ExampleKind::Map {
+            for loaded in loader.batches(prepared.examples.clone(), batches, view) {
+                cancel.check()?;
+                let loaded = loaded?;
+                // Rows of `labels()`, which holds the training rows only.
+                let rows = self.trainer.places(&loaded.rows);
+                each(&rows, self.model.maps(input_of(loaded, device)))?;
+            }
+            return Ok(());
+        }
+        let own = batches.iter().skip(ranks.rank()).step_by(ranks.count()).cloned().collect();
+        let mut own = loader.batches(prepared.examples.clone(), own, view);
+        for batches in batches.chunks(ranks.count()) {
             cancel.check()?;
-            let loaded = loaded?;
-            // Rows of `labels()`, which holds the training rows only.
-            let rows = self.trainer.places(&loaded.rows);
-            each(&rows, self.model.maps(input_of(loaded, device)))?;
+            let maps = own.next().transpose()?.map(|loaded| self.model.maps(input_of(loaded, device)));
+            for (rows, maps) in batches.iter().zip(ranks.gather_maps(maps, device)?) {
+                each(&self.trainer.places(rows), maps)?;
+            }
         }
         Ok(())
     }

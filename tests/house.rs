@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 9] = [
         "thumbnail",
     ],
     &["kernels"],
-    &["backbone", "nn", "onnx"],
+    &["backbone", "nn", "onnx", "ranks"],
     &[
         "batch",
         "bootstrap",
@@ -46,6 +46,7 @@ const FLOORS: [&[&str]; 9] = [
         "exploding",
         "extractor",
         "fit",
+        "gradients",
         "out_of_fold",
         "preflight",
         "prepare",

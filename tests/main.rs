@@ -28,6 +28,7 @@ mod out_of_fold;
 mod places;
 mod predict;
 mod predict_formats;
+mod ranks;
 mod recipes;
 mod report;
 mod retraining;

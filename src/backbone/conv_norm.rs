@@ -1,6 +1,6 @@
 //! A convolution followed by batch normalization: the brick that every backbone here is built from.
 
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Initializer, Module, Param, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -13,6 +13,7 @@ use crate::kernels::depthwise_rows::convolve_depthwise_rows;
 use crate::kernels::folded::FoldedConv;
 use crate::kernels::normalize_rows::normalize_rows;
 use crate::kernels::window::Window;
+use crate::nn::batch_norm_of_ranks::normalized_of_ranks;
 use crate::onnx::graph::{Graph, Sliding, Value};
 
 /// How a layer and the activation after it run: [`ConvNorm::activated`] or [`ConvNorm::activated_rows`].
@@ -53,7 +54,23 @@ impl ConvNorm {
 
     /// `[B, in, H, W] -> [B, out, H', W']`, without an activation.
     pub fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.convolve(maps))
+        self.normalize(self.convolve(maps))
+    }
+
+    /// With the statistics of the batch where it is trained; of all ranks, where several share the batch.
+    fn normalize<const R: usize>(&self, maps: Tensor<R>) -> Tensor<R> {
+        let norm = &self.norm;
+        let trains = maps.is_autodiff() && norm.training.is_enabled();
+        let of_ranks = || normalized_of_ranks(&maps, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+        let Some(normalized) = trains.then(of_ranks).flatten() else { return norm.forward(maps) };
+        // As Burn's does.
+        let update = |running: &RunningState<Tensor<1>>, of_batch: Tensor<1>| {
+            let kept = running.value_sync().to_device(&of_batch.device()).mul_scalar(1.0 - norm.momentum);
+            running.update((kept + of_batch.mul_scalar(norm.momentum)).detach());
+        };
+        update(&norm.running_mean, normalized.mean);
+        update(&norm.running_var, normalized.variance);
+        normalized.output
     }
 
     /// [`forward`](Self::forward) and the activation after it.
@@ -73,7 +90,7 @@ impl ConvNorm {
             return normalize_rows(maps, scale, shift, activation);
         }
         let [batch, height, width, outputs] = maps.dims();
-        let normalized = self.norm.forward::<2>(maps.reshape([batch * height * width, outputs]));
+        let normalized = self.normalize::<2>(maps.reshape([batch * height * width, outputs]));
         activation.of(normalized.reshape([batch, height, width, outputs]))
     }
 

@@ -16,6 +16,7 @@ pub mod numbers;
 pub mod predict;
 mod progress;
 pub mod quickstart;
+mod ranks;
 pub mod recipes;
 pub mod report;
 mod run_page;
@@ -127,7 +128,11 @@ pub fn run(cli: Cli) -> Result<()> {
     if cli.quiet {
         console::be_quiet();
     }
-    if let Some(threads) = cli.threads {
+    let threads = match &cli.command {
+        Command::Train(command) => command.ranks.threads(cli.threads),
+        _ => cli.threads,
+    };
+    if let Some(threads) = threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
         pool.map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?;
     }

@@ -8,12 +8,15 @@ use clap::builder::PossibleValuesParser;
 use sarb::forecast::forecast;
 use sarb::labels::Split;
 use sarb::labels::text::{duration, percent, thousands};
-use sarb::{Cancel, Existing, Inputs, Recipe, Result, RunInfo};
+use sarb::ranks::Ranks;
+use sarb::ranks::children::is_started;
+use sarb::{Cancel, Device, Existing, Inputs, Recipe, Result, RunInfo};
 
 use super::CacheArgs;
 use super::console::{print, say};
 use super::numbers::{proportion, seed, time};
 use super::progress::{Progress, validated};
+use super::ranks::RanksArgs;
 use super::track::{Told, TrackArgs};
 
 /// Arguments of `sarb train`.
@@ -86,6 +89,9 @@ pub struct Train {
     pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub ranks: RanksArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub track: TrackArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -103,21 +109,32 @@ impl Train {
         if let Some(folds) = self.folds {
             sarb::check_folds(&recipe, &self.data, folds)?;
         }
+        let inputs = self.inputs()?;
+        let joined = self.ranks.join(cancel)?;
+        if !joined.ranks.is_first() {
+            return self.follow(&joined.ranks, &recipe, &inputs, &device, cancel);
+        }
         let progress = Progress::new(recipe.train.epochs);
         let events = |event: sarb::Event<'_>| progress.show(event);
         let told = Told::new(&self.track, &self.out, self.resume)?;
         if self.dry_run {
             let out = (&*self.out, self.existing());
-            let found =
-                forecast(&recipe, &self.inputs()?, out, self.then_evaluate, &device, &events, cancel)?;
+            let found = forecast(&recipe, &inputs, out, self.then_evaluate, &device, &events, cancel)?;
             return print(&match self.json {
                 true => serde_json::to_string_pretty(&found).expect("plain data"),
                 false => found.to_text(),
             });
         }
-        let (inputs, out) = (self.inputs()?, (&*self.out, self.existing()));
+        let out = (&*self.out, self.existing());
         let heard = |event: sarb::Event<'_>| told.hear(event, &progress);
-        let trained = sarb::train(&recipe, &inputs, out, &device, &heard, cancel);
+        let trained = match joined.ranks.is_alone() {
+            true => sarb::train(&recipe, &inputs, out, &device, &heard, cancel),
+            false => {
+                let ranks = &joined.ranks;
+                sarb::train_together(ranks, &recipe, &inputs, out, &device, &heard, cancel)
+                    .map(|run| run.expect("rank 0 has the run"))
+            }
+        };
         told.end(trained.is_ok());
         let run = trained?;
         let info = run.info()?;
@@ -138,6 +155,24 @@ impl Train {
             return print(&serde_json::to_string_pretty(&value).expect("plain data"));
         }
         print(&out)
+    }
+
+    /// As a rank that is not the first, which says and writes nothing.
+    fn follow(
+        &self,
+        ranks: &Ranks,
+        recipe: &Recipe,
+        inputs: &Inputs,
+        device: &Device,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let out = (&*self.out, self.existing());
+        let trained = sarb::train_together(ranks, recipe, inputs, out, device, &|_| (), cancel);
+        match trained {
+            // Rank 0 says what went wrong here.
+            Err(error) if is_started() => std::process::exit(error.exit_code()),
+            trained => trained.map(|_| ()),
+        }
     }
 
     fn existing(&self) -> Existing {

@@ -7,6 +7,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::ranks::across::sum_of_ranks;
+use crate::ranks::share::whole_of;
+
 /// What a loss is divided by. An entry is supervised when its weight is above 0: known, blended or
 /// pseudo-labeled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,18 +31,19 @@ const NOTHING: f64 = 1e-12;
 
 impl Normalization {
     /// One number of the losses of all entries, each multiplied by its weight,
-    /// `[B, C], [B, C] -> [1]`; 0 where no weight is above 0.
+    /// `[B, C], [B, C] -> [1]`; 0 where no weight is above 0. Of a rank that has a part of a batch it is the part of
+    /// the whole batch's number.
     pub fn reduce(self, losses: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
         let [images, categories] = losses.dims();
         let losses = losses * weights.clone();
         match self {
-            Self::Supervised => losses.sum() / weights.sum().clamp_min(NOTHING),
+            Self::Supervised => losses.sum() / sum_of_ranks(weights.sum()).clamp_min(NOTHING),
             Self::Image => {
                 let of_image = weights.sum_dim(1); // [B, 1]
-                let images = of_image.clone().sign().sum().clamp_min(1.0);
+                let images = sum_of_ranks(of_image.clone().sign().sum()).clamp_min(1.0);
                 (losses.sum_dim(1) / of_image.clamp_min(NOTHING)).sum() / images
             }
-            Self::All => losses.sum().div_scalar((images * categories) as f64),
+            Self::All => losses.sum().div_scalar((whole_of(images) * categories) as f64),
             Self::Sum => losses.sum(),
         }
     }

@@ -4,6 +4,7 @@ use burn::module::{Module, RunningState};
 use burn::tensor::{Device, Tensor};
 
 use crate::loss::masks::Masks;
+use crate::ranks::across::sum_of_ranks;
 
 /// How many unknown labels were taken for positive since the epoch began, by each of two judges: the other
 /// categories of the image (`intra`) and other images (`inter`). Part of the record, so that a resumed epoch
@@ -39,8 +40,8 @@ impl Believed {
         let believed =
             [verdicts.intra, verdicts.inter].map(|verdict| masks.unknown.clone() * verdict.detach());
         let counted = believed.iter().chain([&masks.unknown]).map(|cells| cells.clone().sum());
-        let counts = self.counts.value();
-        self.set(counts.clone() + Tensor::cat(counted.collect(), 0).to_device(&counts.device()));
+        let (counts, counted) = (self.counts.value(), sum_of_ranks(Tensor::cat(counted.collect(), 0)));
+        self.set(counts.clone() + counted.to_device(&counts.device()));
         let known = masks.positive.clone() - masks.negative.clone();
         let [intra, inter] = believed.map(|cells| known.clone() + cells);
         Verdicts { intra, inter }

@@ -2,6 +2,8 @@
 //! Representation Blending", Eq. 6–11): unknown labels get a soft target by mixing in, category by
 //! category, a representation that is known to be positive.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::{Label, LabelMatrix};
 
@@ -49,10 +51,30 @@ pub fn shared_by<'a>(clean: &Tensor<3>, branches: impl IntoIterator<Item = &'a B
 ///
 /// The middle image of an odd batch is its own partner and stays as it is.
 pub fn blend_instances(representations: &Tensor<3>, labels: &LabelMatrix, alpha: Tensor<1>) -> Blended {
+    let [images, ..] = representations.dims();
+    blend_instances_of(0..images, representations, labels, alpha)
+}
+
+/// [`blend_instances`] of those images of a batch that are at `places`, with partners from the whole of it.
+pub fn blend_instances_of(
+    places: Range<usize>,
+    representations: &Tensor<3>,
+    labels: &LabelMatrix,
+    alpha: Tensor<1>,
+) -> Blended {
     let [images, categories, dim] = representations.dims();
-    let across = |cell: usize| (images - 1 - cell / categories) * categories + cell % categories;
-    let own = representations.clone().reshape([images * categories, dim]);
-    blend(own.clone(), own, across, &instance_mask(labels), labels, alpha)
+    let all = representations.clone().reshape([images * categories, dim]);
+    let own = all.clone().narrow(0, places.start * categories, places.len() * categories);
+    let partner = |image: usize| images - 1 - image;
+    let across = |cell: usize| partner(places.start + cell / categories) * categories + cell % categories;
+    // Where c is unknown in an image and positive in its partner.
+    let mask: Vec<bool> = places
+        .clone()
+        .flat_map(|image| labels.row(image).zip(labels.row(partner(image))))
+        .map(|(own, partner)| own == Label::Unknown && partner == Label::Positive)
+        .collect();
+    let own_labels = labels.select(&places.clone().collect::<Vec<usize>>());
+    blend(own, all, across, &mask, &own_labels, alpha)
 }
 
 /// Prototype level: where `mask` (`B · C` values) holds, f^ = β f + (1 − β) p_c with target 1 − β;
@@ -113,15 +135,6 @@ pub fn first_of_known_rows(labels: &LabelMatrix, with_prototype: &[bool], mask: 
 pub fn every_unknown_mask(labels: &LabelMatrix, with_prototype: &[bool]) -> Vec<bool> {
     let rows = (0..labels.images()).flat_map(|image| labels.row(image).zip(with_prototype));
     rows.map(|(label, has)| label == Label::Unknown && *has).collect()
-}
-
-/// Where c is unknown in an image and positive in its partner.
-fn instance_mask(labels: &LabelMatrix) -> Vec<bool> {
-    let last = labels.images().saturating_sub(1);
-    (0..labels.images())
-        .flat_map(|image| labels.row(image).zip(labels.row(last - image)))
-        .map(|(own, partner)| own == Label::Unknown && partner == Label::Positive)
-        .collect()
 }
 
 /// own + s (other − own) with the share s = 1 − kept where `mask` holds, with the row `partner(cell)` of

@@ -34,6 +34,8 @@ use crate::loss::asymmetric::{self, Focus};
 use crate::loss::masks::Masks;
 use crate::loss::normalization::Normalization;
 use crate::onnx::graph::{Graph, Value};
+use crate::ranks::across::whole_batch;
+use crate::ranks::share::own_of;
 use crate::{Error, Result};
 
 /// Settings of `csl`; the defaults are those published for randomly hidden labels.
@@ -159,11 +161,11 @@ impl Settings for CslRecipe {
 
 impl CslRecipe {
     /// The loss of logits `[B, C]` where unknown labels are what `mode` says, those of the categories `without`
-    /// never negative, `-> [1]`.
+    /// never negative, `-> [1]`; beside the `labels` of these logits are `all` those of the whole batch.
     fn loss(
         &self,
         logits: Tensor<2>,
-        labels: &LabelMatrix,
+        (labels, all): (&LabelMatrix, &LabelMatrix),
         normalization: Normalization,
         mode: Mode,
         without: &[bool],
@@ -174,9 +176,12 @@ impl CslRecipe {
             Mode::Ignore => masks.unknown.zeros_like(),
             Mode::Negative => masks.unknown,
             Mode::Selective => {
-                let values = values(logits.clone());
-                let kept = kept(&values, labels, self.left_out.saturating_mul(labels.images()), without);
-                Tensor::from_data(TensorData::new(kept, [labels.images(), labels.categories()]), &device)
+                let values = values(whole_batch(logits.clone().detach()));
+                let kept = kept(&values, all, self.left_out.saturating_mul(all.images()), without);
+                Tensor::from_data(
+                    TensorData::new(own_of(kept), [labels.images(), labels.categories()]),
+                    &device,
+                )
             }
         };
         let losses = masks.positive.clone()
@@ -237,12 +242,13 @@ impl Method for Csl {
         let without = self.priors().above(self.recipe.eta);
         let mode = match at.epoch < self.recipe.prior_epochs {
             true => {
-                self.priors().add(&values(sigmoid(logits.clone())));
+                self.priors().add(&values(whole_batch(sigmoid(logits.clone().detach()))));
                 Mode::Ignore
             }
             false => self.recipe.mode,
         };
-        let loss = self.recipe.loss(logits, &batch.labels, normalization, mode, &without);
+        let loss =
+            self.recipe.loss(logits, (&batch.labels, batch.all_labels()), normalization, mode, &without);
         Losses::default().with("csl", 1.0, loss)
     }
 
@@ -309,7 +315,7 @@ mod tests {
             ("clipped_sum", clipped, Normalization::Sum),
         ] {
             fixture.assert_loss(name, |logits, labels| {
-                recipe.loss(logits, labels, normalization, recipe.mode, &[false; 6])
+                recipe.loss(logits, (labels, labels), normalization, recipe.mode, &[false; 6])
             });
         }
         let (recipe, eta) = (of(Mode::Selective), f64::from(fixture.values("eta")[0]));
@@ -318,7 +324,7 @@ mod tests {
         let above = priors.above(eta);
         assert_eq!(above.iter().filter(|above| **above).count(), 2);
         fixture.assert_loss("with_prior", |logits, labels| {
-            recipe.loss(logits, labels, Normalization::Supervised, recipe.mode, &above)
+            recipe.loss(logits, (labels, labels), Normalization::Supervised, recipe.mode, &above)
         });
         assert_eq!(fixture.count("") - 2 * 5, 5, "every loss and gradient of the file is compared");
     }
@@ -341,7 +347,7 @@ mod tests {
         let of = |mode| {
             let recipe = CslRecipe { mode, left_out: 1, ..CslRecipe::default() };
             let logits = Tensor::<2>::zeros([1, 3], &Device::flex());
-            let loss = recipe.loss(logits, &labels, Normalization::Sum, mode, &[false; 3]);
+            let loss = recipe.loss(logits, (&labels, &labels), Normalization::Sum, mode, &[false; 3]);
             loss.into_scalar::<f32>()
         };
         // p = 1/2: ln 2 · (1 + 1/2 + 1/16).

@@ -17,6 +17,7 @@ use crate::Result;
 use crate::batch::{Batch, Losses, Mixture, Progress};
 use crate::loss::normalization::Normalization;
 use crate::onnx::graph::{Graph, Value};
+use crate::ranks::across::{own_rows, whole_batch};
 
 /// Settings of `fm-mixup`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -67,7 +68,9 @@ impl Method for FmMixup {
             return self.network.loss(maps, batch, normalization, at);
         }
         let kept = self.mixing.kept(at);
-        let logits = self.network.forward_dropped(mix(maps, kept), &mut at.rng(Stream::Dropout));
+        let logits = self
+            .network
+            .forward_dropped(own_rows(mix(whole_batch(maps), kept)), &mut at.rng(Stream::Dropout));
         let mixture = Mixture::flipped(batch, kept);
         Losses::default().with("bce", 1.0, mixed_bce(logits, &batch.labels, &mixture, normalization))
     }

@@ -199,7 +199,7 @@ impl Method for Hst {
             let judged = self.judge(pass.representations.clone(), pass.pairs.clone(), positive);
             losses = losses.and(self.transferred(pass.logits.clone(), judged, labels, normalization));
         }
-        recipe.structure().add_to(losses, pass, labels, normalization, at)
+        recipe.structure().add_to(losses, pass, batch, normalization, at)
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

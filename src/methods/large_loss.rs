@@ -28,6 +28,8 @@ use crate::batch::{Batch, Losses, Progress};
 use crate::loss::masks::{Masks, as_negative, as_positive};
 use crate::loss::normalization::Normalization;
 use crate::onnx::graph::{Graph, Value};
+use crate::ranks::across::whole_batch;
+use crate::ranks::share::{own_of, places_of, whole_of};
 
 /// Settings of `large-loss`; δ is the published code's default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,7 +140,7 @@ impl LargeLossRecipe {
     }
 }
 
-/// Places in `[B, C]` of the unknown entries with large losses.
+/// Places in `[B, C]` of the unknown entries with large losses, in the whole batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Large {
     /// All of them.
@@ -164,10 +166,11 @@ impl Large {
         Self { all: keep(&|score| score >= cut), above: keep(&|score| score > cut) }
     }
 
-    /// 1 where an entry's loss is large, `[B, C]`.
+    /// 1 where an entry's loss is large, `[B, C]`, of the rows that this rank has.
     fn mask(&self, labels: &LabelMatrix, device: &Device) -> Tensor<2> {
-        let mut mask = vec![0.0f32; labels.images() * labels.categories()];
+        let mut mask = vec![0.0f32; whole_of(labels.images()) * labels.categories()];
         self.all.iter().for_each(|&cell| mask[cell] = 1.0);
+        let mask = own_of(mask);
         Tensor::from_data(TensorData::new(mask, [labels.images(), labels.categories()]), device)
     }
 }
@@ -185,11 +188,11 @@ pub struct LargeLoss {
 }
 
 impl LargeLoss {
-    /// Known and corrected labels of the rows of a batch.
+    /// Known and corrected labels of the rows of a whole batch.
     fn labels(&self, batch: &Batch) -> LabelMatrix {
         match &self.corrected {
-            Some(corrected) => lock(corrected).select(&batch.indices),
-            None => batch.labels.clone(),
+            Some(corrected) => lock(corrected).select(batch.all_indices()),
+            None => batch.all_labels().clone(),
         }
     }
 
@@ -198,7 +201,7 @@ impl LargeLoss {
         let Some(corrected) = &self.corrected else { return };
         let (mut corrected, categories) = (lock(corrected), batch.labels.categories());
         for cell in &large.above {
-            corrected.set(batch.indices[cell / categories], cell % categories, Label::Positive);
+            corrected.set(batch.all_indices()[cell / categories], cell % categories, Label::Positive);
         }
     }
 }
@@ -215,15 +218,16 @@ impl Method for LargeLoss {
 
     fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let labels = self.labels(batch);
+        let own = labels.select(&places_of(batch.labels.images()).collect::<Vec<usize>>());
         let logits = self.scorer.forward_dropped(maps, &mut at.rng(Stream::Dropout));
         let large = match self.recipe.count(labels.images() * labels.categories(), at.epoch) {
             0 => Large::default(),
             count => {
-                let values = logits.clone().detach().into_data();
+                let values = whole_batch(logits.clone().detach()).into_data();
                 Large::of(values.as_slice::<f32>().expect("f32 tensors hold f32"), &labels, count)
             }
         };
-        let loss = self.recipe.loss(logits, &labels, &large, normalization);
+        let loss = self.recipe.loss(logits, &own, &large, normalization);
         self.correct(&large, batch);
         Losses::default().with("large_loss", 1.0, loss)
     }

@@ -20,7 +20,7 @@ use sarb_labels::LabelMatrix;
 use sarb_labels::random::Stream;
 
 use super::blending::{
-    Blended, blend_instances, blend_rows, every_unknown_mask, first_of_known_rows, one_unknown_mask,
+    Blended, blend_instances_of, blend_rows, every_unknown_mask, first_of_known_rows, one_unknown_mask,
     shared_by,
 };
 use super::keys::Key;
@@ -38,6 +38,8 @@ use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::share::{keep_within_bounds, share, value};
 use crate::onnx::graph::{Graph, Value};
+use crate::ranks::across::{own_rows, part_of_each, whole_batch};
+use crate::ranks::share::{own_of, places_of, whole_of};
 
 impl Settings for SarbRecipe {
     type Head = Sarb;
@@ -126,7 +128,8 @@ impl Sarb {
     }
 
     /// The supervised losses of clean and blended representations `[B, C, D]`, which go through the
-    /// graph as one batch.
+    /// graph as one batch. The representations are those of the whole batch; of a rank that has a part of it, the
+    /// losses are of its part.
     pub(super) fn supervised(
         &self,
         representations: Tensor<3>,
@@ -136,8 +139,8 @@ impl Sarb {
         normalization: Normalization,
         drops: &mut impl Rng,
     ) -> Losses {
-        let branches = self.branches(&representations, &batch.labels, epoch, draw);
-        let states = shared_by(&representations, branches.iter().map(|branch| &branch.blended));
+        let branches = self.branches(&representations, batch.all_labels(), epoch, draw);
+        let states = shared_by(&own_rows(representations), branches.iter().map(|branch| &branch.blended));
         let logits = self.network.classify_dropped(&states, drops);
         let logits = logits.split(batch.labels.images(), 0);
         branches.into_iter().zip(logits).fold(Losses::default(), |losses, (branch, logits)| {
@@ -155,18 +158,21 @@ impl Sarb {
         epoch: usize,
         draw: &PrototypeDraw,
     ) -> Vec<Branch> {
-        let clean = Blended::none(labels, &representations.device());
+        let places = places_of(labels.images());
+        let own_labels = labels.select(&places.clone().collect::<Vec<usize>>());
+        let clean = Blended::none(&own_labels, &representations.device());
         let mut branches = vec![Branch { name: "bce", weight: 1.0, blended: clean }];
         if epoch < self.recipe.blend_from_epoch {
             return branches;
         }
         if self.recipe.blends.contains(&Blend::Instance) {
-            let blended = blend_instances(representations, labels, self.alpha.val());
+            let blended = blend_instances_of(places, representations, labels, self.alpha.val());
             let blended = self.with_target_rule(blended);
             branches.push(Branch { name: "instance", weight: self.recipe.instance_weight, blended });
         }
         if self.recipe.blends.contains(&Blend::Prototype) {
-            let blended = self.with_target_rule(self.blend_prototypes(representations, labels, draw));
+            let own = own_rows(representations.clone());
+            let blended = self.with_target_rule(self.blend_prototypes(&own, &own_labels, draw));
             branches.push(Branch { name: "prototype", weight: self.recipe.prototype_weight, blended });
         }
         branches
@@ -226,17 +232,17 @@ impl Sarb {
 
     fn draw(&self, labels: &LabelMatrix, seen_in: Option<Vec<usize>>, at: Progress) -> PrototypeDraw {
         let mut rng = at.rng(Stream::PrototypeBlend);
-        let cells = labels.images() * labels.categories();
+        // For the whole batch, of which this may be a part.
+        let cells = whole_of(labels.images()) * labels.categories();
         let number = match seen_in {
             None => Number::Same(rng.random_range(0..self.recipe.prototypes_each())),
-            Some(seen_in) => Number::Each(
-                seen_in
-                    .into_iter()
-                    .map(|quadrant| quadrants::other(quadrant, rng.random_range(0..3)))
-                    .collect(),
-            ),
+            Some(seen_in) => {
+                let others = own_of((0..cells).map(|_| rng.random_range(0..3)).collect());
+                let number = |(quadrant, other)| quadrants::other(quadrant, other);
+                Number::Each(seen_in.into_iter().zip(others).map(number).collect())
+            }
         };
-        PrototypeDraw { number, priority: (0..cells).map(|_| rng.random()).collect() }
+        PrototypeDraw { number, priority: own_of((0..cells).map(|_| rng.random()).collect()) }
     }
 
     /// The contrastive weight, which grows from 0 in the first epoch.
@@ -260,6 +266,8 @@ impl Method for Sarb {
         let labels = &batch.labels;
         let mut drops = at.rng(Stream::Dropout);
         let (representations, seen_in) = self.represent(maps, at.epoch, &mut drops);
+        // Every rank's rows take part in what is blended and compared.
+        let representations = whole_batch(representations);
         let draw = self.draw(labels, seen_in, at);
         let losses = {
             let clean = representations.clone();
@@ -269,8 +277,8 @@ impl Method for Sarb {
             return losses;
         }
         let pairs = &mut at.rng(Stream::Contrastive);
-        let distance = contrastive(representations, labels, self.recipe.neg_neg, pairs);
-        losses.with("contrastive", self.contrastive_weight(at), distance)
+        let distance = contrastive(representations, batch.all_labels(), self.recipe.neg_neg, pairs);
+        losses.with("contrastive", self.contrastive_weight(at), part_of_each(distance))
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

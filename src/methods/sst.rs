@@ -35,6 +35,7 @@ use crate::loss::normalization::Normalization;
 use crate::loss::partial_bce::partial_bce;
 use crate::nn::pair_head::PairHead;
 use crate::onnx::graph::{Graph, Value};
+use crate::ranks::across::whole_batch;
 
 /// Settings of `sst`; the defaults are the official ones, but for `pairs.unknown` and `queue_start`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -254,7 +255,7 @@ impl Method for Sst {
     fn loss(&self, maps: Tensor<4>, batch: &Batch, normalization: Normalization, at: Progress) -> Losses {
         let (labels, recipe, mut drops) = (&batch.labels, &self.recipe, at.rng(Stream::Dropout));
         let pass = Pass::new(&self.network, self.pairs.as_ref(), maps, &mut drops);
-        self.queue.push(unit(pass.representations.clone().detach()), labels);
+        self.queue.push(whole_batch(unit(pass.representations.clone().detach())), batch.all_labels());
 
         let device = pass.logits.device();
         let bce = |targets| partial_bce(pass.logits.clone(), targets, normalization);
@@ -267,7 +268,7 @@ impl Method for Sst {
             losses = losses.with("intra", recipe.intra_weight, bce(targets.intra));
             losses = losses.with("inter", recipe.inter_weight, bce(targets.inter));
         }
-        recipe.structure().add_to(losses, pass, labels, normalization, at)
+        recipe.structure().add_to(losses, pass, batch, normalization, at)
     }
 
     fn attention(&self, maps: Tensor<4>) -> Tensor<3> {

@@ -3,16 +3,16 @@
 
 use burn::tensor::Tensor;
 use rand::Rng;
-use sarb_labels::LabelMatrix;
 use sarb_labels::random::Stream;
 
 use super::pairs::PairRecipe;
 use super::ssgrl::Ssgrl;
-use crate::batch::{Losses, Progress};
+use crate::batch::{Batch, Losses, Progress};
 use crate::kernels::shared_states::SharedStates;
 use crate::loss::contrastive::{NegativePairs, contrastive};
 use crate::loss::normalization::Normalization;
 use crate::nn::pair_head::PairHead;
+use crate::ranks::across::{part_of_each, whole_batch};
 
 /// What the network says of a batch.
 pub struct Pass {
@@ -53,22 +53,25 @@ impl Structure<'_> {
         &self,
         losses: Losses,
         pass: Pass,
-        labels: &LabelMatrix,
+        batch: &Batch,
         normalization: Normalization,
         at: Progress,
     ) -> Losses {
         let grown = if self.warm_up { at.warm_up() } else { 1.0 };
         let losses = match pass.pairs {
-            Some(pairs) => {
-                losses.with("pairs", self.pairs.weight * grown, self.pairs.loss(pairs, labels, normalization))
-            }
+            Some(pairs) => losses.with(
+                "pairs",
+                self.pairs.weight * grown,
+                self.pairs.loss(pairs, &batch.labels, normalization),
+            ),
             None => losses,
         };
         if self.contrastive_weight == 0.0 {
             return losses;
         }
         let draws = &mut at.rng(Stream::Contrastive);
-        let distance = contrastive(pass.representations, labels, self.neg_neg, draws);
-        losses.with("contrastive", self.contrastive_weight * grown, distance)
+        let representations = whole_batch(pass.representations);
+        let distance = contrastive(representations, batch.all_labels(), self.neg_neg, draws);
+        losses.with("contrastive", self.contrastive_weight * grown, part_of_each(distance))
     }
 }

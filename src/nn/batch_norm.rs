@@ -6,6 +6,8 @@
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
 
+use crate::nn::batch_norm_of_ranks::{Normalized, normalized_of_ranks};
+
 /// ((x − mean) / √(variance + ε)) · weight + bias for every channel, the second axis.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
@@ -45,7 +47,10 @@ impl BatchNorm {
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         let values = x.shape().num_elements() / x.dims()[1];
         // A gradient may be asked of frozen layers too, so the device alone does not decide.
-        if x.is_autodiff() && self.training.is_enabled() && values > 1 {
+        let trains = x.is_autodiff() && self.training.is_enabled();
+        if let Some(of_ranks) = trains.then(|| self.forward_of_ranks(&x)).flatten() {
+            of_ranks
+        } else if trains && values > 1 {
             self.forward_training(x, values)
         } else {
             let device = x.device();
@@ -70,6 +75,15 @@ impl BatchNorm {
         self.update(&self.running_mean, normalized.mean);
         self.update(&self.running_var, unbiased);
         normalized.output
+    }
+
+    /// With the statistics of the whole batch, of which this rank has a part.
+    fn forward_of_ranks<const R: usize>(&self, x: &Tensor<R>) -> Option<Tensor<R>> {
+        let Normalized { output, mean, variance, values } =
+            normalized_of_ranks(x, self.weight.val(), self.bias.val(), self.epsilon)?;
+        self.update(&self.running_mean, mean);
+        self.update(&self.running_var, variance.mul_scalar(values as f64 / (values - 1) as f64));
+        Some(output)
     }
 
     fn update(&self, running: &RunningState<Tensor<1>>, of_batch: Tensor<1>) {

@@ -3,15 +3,28 @@
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, RngExt};
 
+use crate::ranks::share::share;
+
 /// Sets a share of `rate` of the values to 0 and scales the others by 1 / (1 − rate). The mask is
-/// drawn on the host, so that a resumed run draws the same.
+/// drawn on the host, so that a resumed run draws the same. The first axis is that of the images, perhaps several
+/// times over; a rank that has some of them draws for the whole batch and keeps what is theirs.
 pub fn dropout<const R: usize>(x: Tensor<R>, rate: f64, rng: &mut impl Rng) -> Tensor<R> {
     if rate == 0.0 {
         return x;
     }
     let kept = (1.0 / (1.0 - rate)) as f32;
     let draw = |_| if f64::from(rng.random::<f32>()) < rate { 0.0 } else { kept };
-    let mask: Vec<f32> = (0..x.shape().num_elements()).map(draw).collect();
+    let count = x.shape().num_elements();
+    let mask: Vec<f32> = match share() {
+        None => (0..count).map(draw).collect(),
+        Some(share) => {
+            let (rows, own) = (x.dims()[0], share.places.len());
+            let of_image = count / rows;
+            let drawn: Vec<f32> = (0..rows / own * share.whole * of_image).map(draw).collect();
+            let of_own = |whole: &[f32]| whole[share.places.start * of_image..][..own * of_image].to_vec();
+            drawn.chunks_exact(share.whole * of_image).flat_map(of_own).collect()
+        }
+    };
     let mask = Tensor::from_data(TensorData::new(mask, x.shape()), &x.device());
     x * mask
 }

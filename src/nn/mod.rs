@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod batch_norm;
+pub mod batch_norm_of_ranks;
 pub mod decoupling;
 pub mod dropout;
 pub mod gated_graph;

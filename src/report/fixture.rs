@@ -146,6 +146,7 @@ fn info(cell: &Cell) -> RunInfo {
         files: Default::default(),
         backend: "flex".into(),
         device: "cpu".into(),
+        ranks: 1,
         epochs: 3,
         best_epoch: 2 + cell.seed as usize,
         images_per_second: 10.0,

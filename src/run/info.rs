@@ -58,6 +58,9 @@ pub struct RunInfo {
     pub backend: String,
     /// Where it was computed.
     pub device: String,
+    /// How many processes trained it together, the last time.
+    #[serde(default = "alone", skip_serializing_if = "is_alone")]
+    pub ranks: usize,
     /// Epochs completed.
     pub epochs: usize,
     /// The epoch of `checkpoints/best`, from 1; 0 is the state before the first step.
@@ -74,6 +77,14 @@ pub struct RunInfo {
     /// What it says of the anchor, `linear` on the same maps, where there are maps before the training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Validated>,
+}
+
+fn alone() -> usize {
+    1
+}
+
+fn is_alone(ranks: &usize) -> bool {
+    *ranks == 1
 }
 
 impl RunInfo {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real Slurm on this machine alone: a sweep of six cells as an array, of whose tasks one is stopped and one is killed, and a sharded
-# predict. What comes out must be what one process makes.
+# A real Slurm on this machine alone: a sweep of six cells as an array, of whose tasks one is stopped and one is killed, a sharded
+# predict, and one training of two tasks. What comes out must be what one process makes, or two without Slurm.
 #
 #     tests/cluster/slurm.sh SARB QUICKSTART
 #
@@ -125,3 +125,12 @@ done
 diff <(sed 's|^[./]*||' "$scratch/parts.csv") <(sed 's|^[./]*||' "$scratch/whole.csv")
 grep -q "done already" "$scratch"/logs/"$job"_0
 echo "three parts of $(wc -l < "$IMAGES") images: together what one process writes"
+
+export RECIPE=$quickstart/ssgrl.toml OUT=$scratch/ranks SECRET=$scratch/secret
+job=$(sbatch --parsable --ntasks=2 --ntasks-per-node=2 --cpus-per-task=1 --output="$scratch/logs/%j" "$here/train.sbatch")
+until_true 300 sh -c "! squeue -h -j $job | grep -q ."
+"$sarb" train "$RECIPE" --data "$DATA" --weights "$WEIGHTS" --out "$scratch/two" --ranks 2 > "$scratch/two.log" 2>&1
+for run in "$OUT" "$scratch/two"; do "$sarb" evaluate "$run" > /dev/null; done
+cmp "$OUT/evaluation/scores.npy" "$scratch/two/evaluation/scores.npy"
+grep -q '"ranks": 2' "$OUT/run.json"
+echo "one training of two tasks: the scores of two processes that sarb starts itself, bit by bit"

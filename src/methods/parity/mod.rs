@@ -4,6 +4,7 @@
 
 mod hst;
 mod kggr;
+mod ranks;
 mod sarb;
 mod sst;
 
