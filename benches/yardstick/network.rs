@@ -110,6 +110,7 @@ impl Network {
             soft: SoftLabels::default(),
             indices: (0..images).collect(),
             mixture: None,
+            whole: None,
         }
     }
 
