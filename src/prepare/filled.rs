@@ -161,10 +161,9 @@ fn checked<'a>(recipe: &'a Recipe, are_filled: bool, list: &Path) -> Result<&'a 
     }
     if !list.is_file() {
         return Err(Error::Recipe(format!(
-            "data.filled is \"soft\", and there is no {}, which would say how probable labels are; sarb labels fill RUN --precision 0.8 -o {} \
-             writes both files, and data.filled=known does without",
-            list.display(),
-            list.with_extension("").with_extension("csv").display()
+            "data.filled is \"soft\", and there is no {}, which would say how probable labels are; sarb labels fill RUN --precision 0.8 \
+             -o COMPLETED/train.csv writes both files for --data COMPLETED, and data.filled=known does without",
+            list.display()
         )));
     }
     match are_filled && !recipe.method.takes_soft_labels() {
