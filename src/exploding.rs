@@ -5,6 +5,10 @@
 
 use std::f64::consts::LN_2;
 
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use crate::model::Model;
 use crate::run::{EpochRow, State};
 use crate::tally::GRADIENT_NORM;
 use crate::{Error, Result};
@@ -113,6 +117,32 @@ fn scalar(row: &EpochRow, name: &str) -> Option<f64> {
 /// `12` or `3.4e9`.
 fn shown(times: f64) -> String {
     if times < 1e5 { format!("{times:.0}") } else { format!("{times:.1e}") }
+}
+
+/// The first parameter that holds NaN or infinity.
+pub fn not_finite(model: &Model) -> Option<String> {
+    #[derive(Default)]
+    struct Finder {
+        path: Vec<String>,
+        found: Option<String>,
+    }
+    impl ModuleVisitor for Finder {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            // A sum is finite only if every value is, unless huge ones overflow: then it is as bad.
+            if self.found.is_none() && !parameter.val().sum().into_scalar::<f32>().is_finite() {
+                self.found = Some(format!("weight {}", self.path.join(".")));
+            }
+        }
+    }
+    let mut finder = Finder::default();
+    model.visit(&mut finder);
+    finder.found
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use sarb_labels::{Label, LabelMatrix, metrics};
 
 use crate::backbone::FixedTrunk;
@@ -19,7 +19,7 @@ use crate::exploding;
 use crate::fit::Speed;
 use crate::loader::{ExampleKind, Examples, LoadedBatch, Loader, View, epoch_batches};
 use crate::loss::partial_bce::masked_loss;
-use crate::methods::{Method, Reading, TrainSet};
+use crate::methods::{Method, TrainSet};
 use crate::model::{Inference, Model};
 use crate::out_of_fold::OutOfFold;
 use crate::prepare::{Prepared, Selection};
@@ -28,11 +28,14 @@ use crate::ranks::share::Share;
 use crate::recipe::{Recipe, Select};
 use crate::run::{EpochRow, Run, State, Validated, Which};
 use crate::scoring::{self, input_of, scores};
-use crate::soft_labels::SoftLabels;
 use crate::step::{Rates, step};
 use crate::step_log::{StepLog, StepRow};
 use crate::tally::{Means, Named, Tally, per_second};
 use crate::{Error, Result, checkpoint};
+
+mod pass;
+
+use pass::Pass;
 
 /// How many steps lie between two looks at the loss: reading it waits for the device.
 const LOG_EVERY: usize = 10;
@@ -299,7 +302,7 @@ impl Trainer<'_> {
             (self.events)(Event::Warning(&warning));
         }
         state.history.push(row);
-        if let Some(term) = not_finite(&training.model) {
+        if let Some(term) = exploding::not_finite(&training.model) {
             let epoch = training.state.epoch;
             return Err(Error::Diverged { term, value: f32::NAN, epoch, step: 0 });
         }
@@ -366,8 +369,7 @@ impl Trainer<'_> {
 
     /// The training rows as `model` sees them.
     pub(crate) fn pass<'a>(&'a self, model: &'a Inference) -> impl TrainSet + 'a {
-        let Prepared { annotations, soft, rows, .. } = self.prepared;
-        Pass { trainer: self, model, labels: annotations.labels.select(rows), soft: soft.select(rows) }
+        Pass::new(self, model)
     }
 }
 
@@ -388,89 +390,4 @@ fn reported(model: &Model, labels: &LabelMatrix) -> Named {
 /// Seconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
-}
-
-/// The first parameter that holds NaN or infinity.
-fn not_finite(model: &Model) -> Option<String> {
-    #[derive(Default)]
-    struct Finder {
-        path: Vec<String>,
-        found: Option<String>,
-    }
-    impl ModuleVisitor for Finder {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            // A sum is finite only if every value is, unless huge ones overflow: then it is as bad.
-            if self.found.is_none() && !parameter.val().sum().into_scalar::<f32>().is_finite() {
-                self.found = Some(format!("weight {}", self.path.join(".")));
-            }
-        }
-    }
-    let mut finder = Finder::default();
-    model.visit(&mut finder);
-    finder.found
-}
-
-/// The training rows, for what a method computes between epochs.
-struct Pass<'a> {
-    trainer: &'a Trainer<'a>,
-    model: &'a Inference,
-    labels: LabelMatrix,
-    soft: SoftLabels,
-}
-
-impl TrainSet for Pass<'_> {
-    fn labels(&self) -> &LabelMatrix {
-        &self.labels
-    }
-
-    fn soft_labels(&self) -> &SoftLabels {
-        &self.soft
-    }
-
-    fn seed(&self) -> u64 {
-        self.trainer.recipe.seed
-    }
-
-    fn blocks(&self) -> Option<Vec<usize>> {
-        self.trainer.prepared.source.blocks()
-    }
-
-    fn for_each_maps(
-        &self,
-        reading: Reading,
-        each: &mut dyn FnMut(&[usize], Tensor<4>) -> Result<()>,
-    ) -> Result<()> {
-        let Trainer { prepared, device, loader, cancel, ranks, .. } = self.trainer;
-        let (batches, view): (Vec<Vec<usize>>, _) = match reading {
-            Reading::Clean => (prepared.rows.chunks(32).map(<[usize]>::to_vec).collect(), View::Clean),
-            Reading::AsTrained { epoch } => (self.trainer.batches(epoch), self.trainer.training_view(epoch)),
-        };
-        // Maps that are there already are read faster than sent.
-        if ranks.is_alone() || prepared.examples.kind() == ExampleKind::Map {
-            for loaded in loader.batches(prepared.examples.clone(), batches, view) {
-                cancel.check()?;
-                let loaded = loaded?;
-                // Rows of `labels()`, which holds the training rows only.
-                let rows = self.trainer.places(&loaded.rows);
-                each(&rows, self.model.maps(input_of(loaded, device)))?;
-            }
-            return Ok(());
-        }
-        let own = batches.iter().skip(ranks.rank()).step_by(ranks.count()).cloned().collect();
-        let mut own = loader.batches(prepared.examples.clone(), own, view);
-        for batches in batches.chunks(ranks.count()) {
-            cancel.check()?;
-            let maps = own.next().transpose()?.map(|loaded| self.model.maps(input_of(loaded, device)));
-            for (rows, maps) in batches.iter().zip(ranks.gather_maps(maps, device)?) {
-                each(&self.trainer.places(rows), maps)?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -18,8 +18,8 @@ fn map(run: &str, more: &[&str]) -> f64 {
 #[ignore = "needs a device that SARB_TEST_DEVICE names"]
 fn sarb_learns_on_the_device_what_it_learns_on_the_cpu() {
     let dir = tempfile::tempdir().unwrap();
-    let maps = ["cpu", &device()].map(|device| {
-        let run = dir.path().join(device.replace(':', "-"));
+    let maps = [("first", "cpu"), ("second", &device())].map(|(name, device)| {
+        let run = dir.path().join(name);
         let more = ["--device", device, "--set", "train.epochs=6", "--set", "method.blend_from_epoch=2"];
         sarb_ok(&[&borrow(&quick("sarb", &run))[..], &more].concat());
         let features = arg(crate::support::features().join("test.npy"));

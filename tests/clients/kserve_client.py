@@ -6,10 +6,7 @@ needs `kserve` of PyPI, 450 MB with what it needs, and so is run by hand. Prints
 with 1 where a score differs by more than 1e-5.
 """
 
-import argparse
 import asyncio
-import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,16 +14,7 @@ import httpx
 import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
-
-TOLERANCE = 1e-5
-MODEL = "m"
-
-
-def predicted(sarb: str, run: str, images: list[str]) -> list[dict[str, float]]:
-    """The probability of each category in each image, by the program itself."""
-    said = subprocess.run([sarb, "predict", run, *images, "--format", "jsonl", "--quiet"], check=True, capture_output=True)
-    lines = map(json.loads, said.stdout.splitlines())
-    return [{label["name"]: label["probability"] for label in line["labels"]} for line in lines]
+from serving import MODEL, TOLERANCE, arguments, predicted, served
 
 
 def request(files: list[bytes], binary: bool) -> InferRequest:
@@ -66,21 +54,10 @@ async def ask(url: str, files: list[bytes], expected: list[dict[str, float]]) ->
 
 def main() -> None:
     """Starts the server, asks, and ends it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sarb")
-    parser.add_argument("run")
-    parser.add_argument("images", nargs="+")
-    arguments = parser.parse_args()
-    command = [arguments.sarb, "serve", f"{MODEL}={arguments.run}", "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        url = json.loads(server.stdout.readline())["url"]
-        files = [Path(image).read_bytes() for image in arguments.images]
-        asyncio.run(ask(url, files, predicted(arguments.sarb, arguments.run, arguments.images)))
-    finally:
-        server.terminate()
-        code = server.wait(timeout=60)
-    assert code == 0, f"the server ended with {code}"
+    asked = arguments(__doc__)
+    files = [Path(image).read_bytes() for image in asked.images]
+    with served(asked.sarb, asked.run) as url:
+        asyncio.run(ask(url, files, predicted(asked.sarb, asked.run, asked.images)))
 
 
 if __name__ == "__main__":

@@ -6,28 +6,15 @@ needs `tritonclient[http]` of PyPI. SARB is the program, RUN a run on images. Pr
 each way of asking and ends with 1 where a score differs by more than 1e-5.
 """
 
-import argparse
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import tritonclient.http as triton
+from serving import MODEL, TOLERANCE, arguments, predicted, served
 
-TOLERANCE = 1e-5
 # As many images as a request may have.
 AT_ONCE = 32
-
-
-def predicted(sarb: str, run: str, images: list[str], names: list[str]) -> np.ndarray:
-    """Probabilities [B, C] by the program itself."""
-    said = subprocess.run([sarb, "predict", run, *images, "--format", "jsonl", "--quiet"], check=True, capture_output=True)
-    rows = []
-    for line in said.stdout.splitlines():
-        of = {label["name"]: label["probability"] for label in json.loads(line)["labels"]}
-        rows.append([of[name] for name in names])
-    return np.array(rows, dtype=np.float32)
 
 
 def compare(way: str, scores: np.ndarray, expected: np.ndarray) -> None:
@@ -76,23 +63,14 @@ def category_names(address: str, model: str) -> list[str]:
 
 def main() -> None:
     """Starts the server, asks, and ends it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sarb")
-    parser.add_argument("run")
-    parser.add_argument("images", nargs="+")
-    arguments = parser.parse_args()
-    command = [arguments.sarb, "serve", f"m={arguments.run}", "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        address = json.loads(server.stdout.readline())["url"].removeprefix("http://")
-        images = arguments.images[:AT_ONCE]
+    asked = arguments(__doc__)
+    images = asked.images[:AT_ONCE]
+    with served(asked.sarb, asked.run) as url:
+        address = url.removeprefix("http://")
+        names = category_names(address, MODEL)
+        rows = [[of[name] for name in names] for of in predicted(asked.sarb, asked.run, images)]
         files = [Path(image).read_bytes() for image in images]
-        expected = predicted(arguments.sarb, arguments.run, images, category_names(address, "m"))
-        by_triton(address, "m", files, expected)
-    finally:
-        server.terminate()
-        code = server.wait(timeout=60)
-    assert code == 0, f"the server ended with {code}"
+        by_triton(address, MODEL, files, np.array(rows, dtype=np.float32))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ use sarb_labels::formats::{self, Reading, Source, format::Format};
 use sarb_labels::text::listed;
 
 use crate::cli::console::{say, warn};
+use crate::cli::labels::fill::list_beside;
 
 /// How a source is read; each option belongs to some formats, and the others refuse it.
 #[derive(Debug, Clone, Default, Args)]
@@ -277,14 +278,13 @@ fn open_split(folder: &Path, split: Split) -> Result<Annotations> {
 /// Says where a list beside a label file names labels that `sarb labels fill` filled in: what is read here does not tell
 /// them from those that somebody gave.
 pub fn warn_of_filled(annotations: &Annotations) {
-    for list in ["filled.csv", "filled.parquet"].map(|name| annotations.source.with_extension(name)) {
-        if list.is_file() {
-            warn(&format!(
-                "{}: a run filled in some of its labels, as {} says; they are read like labels that somebody gave, and what is made of them does not say so",
-                annotations.source.display(),
-                list.display()
-            ));
-        }
+    let list = list_beside(&annotations.source, None);
+    if list.is_file() {
+        warn(&format!(
+            "{}: a run filled in some of its labels, as {} says; they are read like labels that somebody gave, and what is made of them does not say so",
+            annotations.source.display(),
+            list.display()
+        ));
     }
 }
 

@@ -192,7 +192,7 @@ impl Fill {
 
 /// Where the filled labels are listed: for a Parquet table in one, else in CSV. Those of shards have a folder of their
 /// own, so that they are not taken for shards of the labels.
-fn list_beside(out: &Path, shard: Option<Shard>) -> PathBuf {
+pub fn list_beside(out: &Path, shard: Option<Shard>) -> PathBuf {
     let stem = out.file_stem().unwrap_or_default().to_string_lossy();
     let is_parquet = out.extension().is_some_and(|extension| extension == PARQUET);
     let extension = if is_parquet { PARQUET } else { "csv" };
