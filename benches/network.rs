@@ -3,6 +3,7 @@
 
 use burn::tensor::{Device, Tensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use sarb::PrecisionChoice;
 use sarb::internals::{
     Accum, Backbone, BackboneName, ConvNorm, Cores, Freeze, Matrix, MatrixMut, NegativePairs, Normalization,
     Pooling, SemanticAttention, Window, contrastive, joint_scores, partial_bce, product, sigmoid, tanh,
@@ -163,10 +164,13 @@ fn backbones(criterion: &mut Criterion) {
     let device = Device::flex();
     let image = tensor([1, 3, 224, 224], &device);
     for name in [BackboneName::Resnet18, BackboneName::EfficientnetLite0] {
-        let folded = Backbone::new(name, &device).folded();
-        group.bench_function(format!("{name}, folded, 224 px"), |bencher| {
-            bencher.iter(|| folded.forward(image.clone()));
-        });
+        for precision in [PrecisionChoice::F32, PrecisionChoice::Bf16] {
+            let backbone = Backbone::new(name, &device).with_precision(precision.wanted());
+            let folded = backbone.freeze(Freeze::All).folded();
+            group.bench_function(format!("{name}, folded, {precision:?}, 224 px"), |bencher| {
+                bencher.iter(|| folded.forward(image.clone()));
+            });
+        }
     }
     let device = device.autodiff();
     let images = tensor([4, 3, 224, 224], &device);

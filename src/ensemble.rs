@@ -12,6 +12,7 @@ use burn::tensor::Device;
 use sarb_labels::categories::did_you_mean;
 
 use crate::cancel::Cancel;
+use crate::recipe::PrecisionChoice;
 use crate::recognizer::{Attention, Picture, Recognition, Recognizer};
 use crate::run::Which;
 use crate::{Error, Result};
@@ -37,12 +38,17 @@ impl Ensemble {
     /// Opens the folders of one run or more.
     ///
     /// # Errors
-    /// [`Error::Usage`] without a run; those of [`Recognizer::open`]; [`Error::Data`] if a run has other
+    /// [`Error::Usage`] without a run; those of [`Recognizer::open_in`]; [`Error::Data`] if a run has other
     /// categories than the first.
-    pub fn open(runs: &[PathBuf], which: Which, device: &Device) -> Result<Self> {
+    pub fn open(
+        runs: &[PathBuf],
+        which: Which,
+        device: &Device,
+        precision: Option<PrecisionChoice>,
+    ) -> Result<Self> {
         let mut members: Vec<Member> = Vec::with_capacity(runs.len());
         for run in runs {
-            let recognizer = Recognizer::open(run, which, device)?;
+            let recognizer = Recognizer::open_in(run, which, device, precision)?;
             let names = members.first().map_or(recognizer.names(), |first| first.recognizer.names());
             let columns = columns(names, recognizer.names()).map_err(|why| {
                 Error::Data(format!("{}: {why}, unlike {}", run.display(), runs[0].display()))

@@ -23,7 +23,7 @@ use crate::loader::features::Features;
 use crate::loader::{Examples, View};
 use crate::methods::Method;
 use crate::model::{Inference, Model};
-use crate::recipe::Recipe;
+use crate::recipe::{PrecisionChoice, Recipe};
 use crate::run::{MapOrigin, Run, Which};
 use crate::{Error, Result, checkpoint, heat_map};
 
@@ -184,8 +184,28 @@ impl Recognizer {
     /// [`Error::Missing`] if the folder is not a run, has no checkpoint or needs a network in ONNX form that is
     /// not there, [`Error::Incompatible`] if a checkpoint is damaged or one of them is of another network.
     pub fn open(dir: &Path, which: Which, device: &Device) -> Result<Self> {
+        Self::open_in(dir, which, device, None)
+    }
+
+    /// [`open`](Self::open), with the frozen layers in another precision than the run was trained with.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::Usage`] if the backbone or the device cannot have the precision.
+    pub fn open_in(
+        dir: &Path,
+        which: Which,
+        device: &Device,
+        precision: Option<PrecisionChoice>,
+    ) -> Result<Self> {
         let run = Run::open(dir)?;
-        let (recipe, categories, info) = (run.recipe()?, run.categories()?, run.info()?);
+        let (mut recipe, categories, info) = (run.recipe()?, run.categories()?, run.info()?);
+        if let Some(choice) = precision {
+            if choice == PrecisionChoice::Bf16 && info.reads_features() {
+                let shown = dir.display();
+                return Err(Error::Usage(format!("--precision: {shown} reads features and has no backbone")));
+            }
+            recipe.backbone.precision = choice.settled(&recipe.backbone, device)?;
+        }
         let initial = || initial_backbone(&recipe, device);
         let source = match info.maps {
             MapOrigin::Frozen(key) => MapSource::Frozen(Extractor::load(

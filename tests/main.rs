@@ -26,6 +26,7 @@ mod onnx;
 mod other_images;
 mod out_of_fold;
 mod places;
+mod precision;
 mod predict;
 mod predict_formats;
 mod ranks;

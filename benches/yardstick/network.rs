@@ -9,7 +9,7 @@ use sarb::internals::{
 };
 use sarb::labels::LabelMatrix;
 use sarb::labels::random::{Stream, rng};
-use sarb::{Error, Result};
+use sarb::{Error, PrecisionChoice, Result};
 
 use super::Common;
 
@@ -34,6 +34,9 @@ pub struct Network {
     /// cpu, vulkan, cuda or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// In which numbers frozen layers are multiplied: f32, bf16, or auto, the faster one here
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: PrecisionChoice,
 }
 
 pub fn positive(text: &str) -> std::result::Result<usize, String> {
@@ -62,14 +65,15 @@ impl Network {
         sarb::device::open(&self.device)
     }
 
-    /// SARB with all its branches: a frozen trunk, a trained last stage, the mean over 2×2, the head.
-    pub fn model(&self, device: &Device) -> Model {
+    /// SARB with all its branches: a backbone of which a part is frozen, the mean over 2×2, the head.
+    pub fn model(&self, frozen: Freeze, device: &Device) -> Model {
         let (channels, backbone) = match self.cached {
             Some(channels) => (channels, None),
             None => {
                 device.clone().seed(0);
                 let backbone = Backbone::new(BackboneName::Resnet101, device).with_pool(true);
-                (backbone.channels(), Some(backbone.freeze(Freeze::Trunk)))
+                let backbone = backbone.with_precision(self.precision.wanted());
+                (backbone.channels(), Some(backbone.freeze(frozen)))
             }
         };
         let network = NetworkRecipe { dim: self.dim, joint: self.joint, ..NetworkRecipe::default() };
@@ -137,7 +141,7 @@ impl Network {
             "dim": self.dim,
             "joint": self.joint,
             "cached": self.cached.unwrap_or(0),
-            "bf16": false,
+            "bf16": self.precision.wanted() == PrecisionChoice::Bf16.wanted(),
             "device": self.device,
         })
     }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use clap::Args;
 use sarb::Result;
-use sarb::internals::Inference;
+use sarb::internals::{Freeze, Inference};
 
 use super::Common;
 use super::network::{Network, positive};
@@ -28,7 +28,7 @@ impl Predict {
 
     fn measure(&self) -> Result<serde_json::Value> {
         let device = self.network.open_device()?;
-        let inference = Inference::new(&self.network.model(&device).valid());
+        let inference = Inference::new(&self.network.model(Freeze::All, &device).valid());
         let mut found = self.network.describe();
         for &batch in &self.batch {
             let seconds = self.network.inference_s(&inference, batch, &device, &self.common)?;

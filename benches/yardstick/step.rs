@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
-use sarb::internals::{Inference, Model, Normalization, Progress, Rates, adam, step};
+use sarb::internals::{Freeze, Inference, Model, Normalization, Progress, Rates, adam, step};
 use sarb::{Recipe, Result};
 
 use super::Common;
@@ -32,7 +32,7 @@ impl Step {
         let device = self.network.open_device()?;
         let mut found = self.network.describe();
         found["batch"] = self.batch.into();
-        let mut model = self.network.model(&device.clone().autodiff());
+        let mut model = self.network.model(Freeze::Trunk, &device.clone().autodiff());
         found["train_step_s"] = self.train(&mut model, &device)?.into();
 
         let inference = Inference::new(&model.valid());

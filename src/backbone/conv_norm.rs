@@ -10,7 +10,7 @@ use crate::backbone::state_dict::{Slot, Visit};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv_rows::convolve_rows;
 use crate::kernels::depthwise_rows::convolve_depthwise_rows;
-use crate::kernels::folded::FoldedConv;
+use crate::kernels::folded_conv::FoldedConv;
 use crate::kernels::normalize_rows::normalize_rows;
 use crate::kernels::window::Window;
 use crate::nn::batch_norm_of_ranks::normalized_of_ranks;

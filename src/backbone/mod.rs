@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::kernels::folded::{Folded, Layer};
+use crate::kernels::precision::Precision;
 use crate::onnx::graph::{Graph, Sliding, Value};
 use efficientnet_lite::EfficientNetLite;
 use name::Layers;
@@ -65,6 +66,11 @@ pub struct Backbone {
     name: BackboneName,
     #[module(skip)]
     pool: bool,
+    #[module(skip)]
+    precision: Precision,
+    /// What of it stays as it is; parameters of a model that is only used no longer say it.
+    #[module(skip)]
+    frozen: Freeze,
 }
 
 impl std::fmt::Display for Freeze {
@@ -88,12 +94,18 @@ impl Backbone {
                 Network::EfficientNetLite(EfficientNetLite::new(config, device))
             }
         };
-        Self { network, name, pool: false }
+        Self { network, name, pool: false, precision: Precision::F32, frozen: Freeze::None }
     }
 
     /// Whether a mean over 2×2 positions follows, as in the paper: 448 px to 7×7 instead of 14×14.
     pub fn with_pool(self, pool: bool) -> Self {
         Self { pool, ..self }
+    }
+
+    /// In which numbers the frozen layers of [`folded`](Self::folded) and [`fixed_trunk`](Self::fixed_trunk) are
+    /// multiplied; what is trained is f32.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// With the weights of a `.safetensors`, `.pth` or `.pt` file, under their official names with
@@ -195,6 +207,7 @@ impl Backbone {
                 Freeze::None => (trunk.unfreeze(), last.unfreeze()),
             }
         }
+        self.frozen = freeze;
         self.network = match self.network {
             Network::ResNet(ResNet { trunk, last }) => {
                 let (trunk, last) = set(trunk, last, freeze);
@@ -221,13 +234,20 @@ impl Backbone {
     /// A copy for inference alone, which is several times faster on the CPU. Later changes of
     /// this backbone's weights do not reach it.
     pub fn folded(&self) -> FoldedBackbone {
-        let (mut layers, last) = match &self.network {
+        let (trunk, last) = match &self.network {
             Network::ResNet(network) => (network.fold_trunk(), network.fold_last()),
             Network::EfficientNetLite(network) => (network.fold_trunk(), network.fold_last()),
         };
+        let mut layers = self.rounded(trunk, self.frozen != Freeze::None);
         let layers_of_trunk = layers.len();
-        layers.extend(last);
+        layers.extend(self.rounded(last, self.frozen == Freeze::All));
         FoldedBackbone { folded: Folded::new(layers, self.pool), layers_of_trunk, backbone: self.valid() }
+    }
+
+    /// The layers of a part in this backbone's precision, if the part is frozen.
+    fn rounded(&self, layers: Vec<Layer>, frozen: bool) -> Vec<Layer> {
+        let precision = if frozen { self.precision } else { Precision::F32 };
+        layers.into_iter().map(|layer| layer.in_precision(precision)).collect()
     }
 
     /// The frozen trunk in front of a trained last stage, folded for the CPU; nothing where the trunk is
@@ -238,8 +258,10 @@ impl Backbone {
             (on_cpu && !is_trained(trunk)).then(|| FixedTrunk(Folded::new(layers(), false)))
         }
         match &self.network {
-            Network::ResNet(network) => fold(&network.trunk, || network.fold_trunk()),
-            Network::EfficientNetLite(network) => fold(&network.trunk, || network.fold_trunk()),
+            Network::ResNet(network) => fold(&network.trunk, || self.rounded(network.fold_trunk(), true)),
+            Network::EfficientNetLite(network) => {
+                fold(&network.trunk, || self.rounded(network.fold_trunk(), true))
+            }
         }
     }
 

@@ -194,6 +194,27 @@ fn trunk_and_last_stage_after_one_another_are_the_network() {
 }
 
 #[test]
+fn frozen_layers_in_bf16_are_near_and_trained_ones_are_not_rounded() {
+    let names = [BackboneName::ResnetSmall, BackboneName::Resnet50, BackboneName::EfficientnetLite0];
+    for name in names {
+        let mut backbone = Backbone::new(name, &Device::flex());
+        closed_form(&mut |visit| backbone.tensors(visit));
+        let [plain, rounded] = [Precision::F32, Precision::Bf16].map(|p| backbone.clone().with_precision(p));
+        let exact = plain.clone().freeze(Freeze::All).folded().forward(images(96));
+        let near = rounded.clone().freeze(Freeze::All).folded().forward(images(96));
+        let error = relative_error(near, exact);
+        // Sums of these weights nearly cancel, so that rounding weighs more than in a trained network.
+        assert!((1e-5..0.1).contains(&error), "{name}: {error}");
+
+        let [exact, near] = [plain, rounded].map(|backbone| backbone.freeze(Freeze::Trunk).folded());
+        let trunk = exact.forward_trunk(images(96));
+        assert!(relative_error(near.forward_trunk(images(96)), trunk.clone()) > 1e-5, "{name}");
+        let [exact, near] = [exact, near].map(|folded| folded.forward_last(trunk.clone()).into_data());
+        assert_eq!(exact, near, "{name}");
+    }
+}
+
+#[test]
 fn training_on_a_fixed_trunk_gives_the_maps_and_gradients_of_the_plain_network() {
     let device = Device::flex().autodiff();
     for name in [BackboneName::ResnetSmall, BackboneName::Resnet50, BackboneName::EfficientnetLite0] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use sarb::serve::{Listening, Options, serve};
-use sarb::{Cancel, Error, Result, Which};
+use sarb::{Cancel, Error, PrecisionChoice, Result, Which};
 
 use super::console::{print, say};
 
@@ -64,6 +64,9 @@ pub struct Serve {
     /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
+    /// In which numbers frozen layers are multiplied: f32, bf16, or auto: the faster one here; by default as in training
+    #[arg(long, value_name = "P", value_enum)]
+    pub precision: Option<PrecisionChoice>,
     /// Print where the server listens as JSON
     #[arg(long)]
     pub json: bool,
@@ -80,6 +83,7 @@ impl Serve {
             runs: self.runs.iter().map(|run| named(run)).collect::<Result<_>>()?,
             which: self.checkpoint,
             device: sarb::device::open(&self.device)?,
+            precision: self.precision,
             host: self.host.clone(),
             port: self.port,
             token_file: self.token_file.clone(),

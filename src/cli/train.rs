@@ -10,7 +10,7 @@ use sarb::labels::Split;
 use sarb::labels::text::{duration, percent, thousands};
 use sarb::ranks::Ranks;
 use sarb::ranks::children::is_started;
-use sarb::{Cancel, Device, Existing, Inputs, Recipe, Result, RunInfo};
+use sarb::{Cancel, Device, Existing, Inputs, PrecisionChoice, Recipe, Result, RunInfo};
 
 use super::CacheArgs;
 use super::console::{print, say};
@@ -62,6 +62,9 @@ pub struct Train {
     /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
+    /// In which numbers frozen layers are multiplied: f32 (the default), bf16, or auto: the faster one here; as --set backbone.precision
+    #[arg(long, value_name = "P", value_enum)]
+    pub precision: Option<PrecisionChoice>,
     /// Seed of everything but the mask
     #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
@@ -105,7 +108,10 @@ impl Train {
             cancel.cancel_after(time);
         }
         let device = sarb::device::open(&self.device)?;
-        let recipe = self.read_recipe()?;
+        let mut recipe = self.read_recipe()?;
+        if let Some(choice) = self.precision {
+            recipe.backbone.precision = choice.settled(&recipe.backbone, &device)?;
+        }
         if let Some(folds) = self.folds {
             sarb::check_folds(&recipe, &self.data, folds)?;
         }

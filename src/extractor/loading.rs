@@ -61,7 +61,8 @@ pub fn trunk_extractor(backbone: &Backbone, recipe: &Recipe, weights: Option<&Pa
 pub fn initial_backbone(recipe: &Recipe, device: &Device) -> Backbone {
     // Burn draws weights from a generator of the device when they are first read.
     device.seed(recipe.seed);
-    Backbone::new(recipe.backbone.name, device).with_pool(recipe.backbone.pool).materialize()
+    let BackboneRecipe { name, pool, precision, .. } = recipe.backbone;
+    Backbone::new(name, device).with_pool(pool).with_precision(precision).materialize()
 }
 
 /// The backbone with the parts frozen that the recipe freezes.
@@ -74,9 +75,11 @@ pub fn frozen(backbone: Backbone, recipe: &BackboneRecipe) -> Backbone {
 ///
 /// # Errors
 /// [`Error::Missing`] without weights where some are kept; [`Error::Recipe`] if nothing is left of an
-/// image; what loading weights says.
+/// image; [`Error::Usage`] if the device cannot compute in the recipe's precision; what loading weights says.
 pub fn load_backbone(recipe: &Recipe, weights: Option<&Path>, device: &Device) -> Result<Backbone> {
     let r = &recipe.backbone;
+    r.check_precision(r.precision, device)
+        .map_err(|why| Error::Usage(format!("backbone.precision is \"{}\", but {why}", r.precision)))?;
     let backbone = initial_backbone(recipe, device);
     let backbone = match weights {
         Some(path) => backbone.load(path)?,

@@ -17,6 +17,7 @@ use crate::cache::{CacheEvent, CacheSpec, Survey, cached_maps, survey};
 use crate::cancel::Cancel;
 use crate::events::Event;
 use crate::inputs::Cache;
+use crate::kernels::precision::Precision;
 use crate::loader::mixing::MixtureDraw;
 use crate::loader::{ExampleKind, Examples};
 use crate::onnx::OnnxNetwork;
@@ -398,8 +399,13 @@ pub struct MapReading<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// Name of a network, what it gives where that is not its map, and a hash of its weights.
+/// Name of a network, what it gives where that is not its map, its precision where that is not f32, and a hash of
+/// its weights.
 fn key(recipe: &BackboneRecipe, output: &str, weights: &Path) -> Result<String> {
     let hash = weights::fingerprint(weights)?;
-    Ok(format!("{}{output}-{}", recipe.name, &hash[..16.min(hash.len())]))
+    let precision = match recipe.precision {
+        Precision::F32 => String::new(),
+        rounded => format!("-{rounded}"),
+    };
+    Ok(format!("{}{output}{precision}-{}", recipe.name, &hash[..16.min(hash.len())]))
 }

@@ -1,11 +1,8 @@
 //! Fast inference of a fixed backbone on the CPU.
 //!
-//! Batch normalization is folded into the convolutions, and maps lie channels last: a dense convolution
-//! is then a matrix product over rows of pixels, or sixteen smaller ones ([`super::winograd`]), a depthwise
-//! one a loop over vectors of channels, and bias and activation are applied while a tile is still in the
-//! cache. Each image runs through the whole network on one thread; where there are fewer images than
-//! threads, the tiles of a layer are shared out instead, with the same result. Exact up to rounding; no
-//! gradients.
+//! Each image runs through the whole network of [folded convolutions](super::folded_conv) on one thread; where there
+//! are fewer images than threads, the tiles of a layer are shared out instead, with the same result. Exact up to
+//! rounding; no gradients.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
@@ -13,37 +10,9 @@ use std::sync::{Mutex, MutexGuard};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::kernels::activation::Activation;
-use crate::kernels::depthwise::Depthwise;
-use crate::kernels::patches::Patches;
-use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
-use crate::kernels::simd::LANES;
+use crate::kernels::folded_conv::{FoldedConv, Map, Scratch};
+use crate::kernels::precision::Precision;
 use crate::kernels::tiles::Tiles;
-use crate::kernels::window::Window;
-use crate::kernels::winograd::{Winograd, transform_filters};
-
-/// Values that a core takes at a time where there is little to do for each.
-const PIECE: usize = 64 * 1024;
-
-/// A convolution with a bias and an activation, its weights laid out for the CPU.
-#[derive(Debug)]
-pub struct FoldedConv {
-    window: Window,
-    weight: Weight,
-    bias: Vec<f32>,
-    activation: Activation,
-}
-
-/// Weights in the one layout that their layer uses.
-#[derive(Debug)]
-enum Weight {
-    /// `[k, k, C]`.
-    Depthwise(Vec<f32>),
-    /// `[k, k, in, out]`, multiplied with the patches around pixels.
-    Patches(Vec<f32>),
-    /// As [`transform_filters`] leaves them, 16/9 times as large.
-    Winograd(Vec<f32>),
-}
 
 /// One step of a network.
 #[derive(Debug)]
@@ -57,190 +26,20 @@ pub enum Layer {
     Residual { branch: Vec<FoldedConv>, shortcut: Option<FoldedConv> },
 }
 
-/// The map of one image, `[H, W, C]`.
-#[derive(Debug)]
-pub struct Map {
-    values: Vec<f32>,
-    height: usize,
-    width: usize,
-    channels: usize,
-}
-
-/// Buffers that are used again and again: fresh ones of megabytes cost page faults.
-#[derive(Debug, Default)]
-struct Scratch {
-    maps: Vec<Vec<f32>>,
-    /// For the tiles of a layer, as many as there are threads at work on it.
-    tiles: Mutex<Vec<Vec<f32>>>,
-}
-
-impl Scratch {
-    /// A buffer of `len` values that the caller overwrites.
-    fn take(&mut self, len: usize) -> Vec<f32> {
-        let fitting = self.maps.iter().position(|buffer| buffer.capacity() >= len);
-        let mut buffer = match fitting {
-            Some(index) => self.maps.swap_remove(index),
-            None => self.maps.pop().unwrap_or_default(),
-        };
-        buffer.resize(len, 0.0);
-        buffer
-    }
-
-    fn give(&mut self, buffer: Vec<f32>) {
-        self.maps.push(buffer);
-    }
-
-    /// Lends `compute`, which may run on several threads, `len` values that it overwrites.
-    fn lend(&self, len: usize, compute: impl FnOnce(&mut [f32])) {
-        let tiles = || self.tiles.lock().expect("no thread panics while it holds the buffers");
-        let lent = tiles().pop();
-        let mut buffer = lent.unwrap_or_default();
-        // Never shortened, so that a large tile after a small one finds its values set.
-        if buffer.len() < len {
-            buffer.resize(len, 0.0);
-        }
-        compute(&mut buffer[..len]);
-        tiles().push(buffer);
-    }
-}
-
-impl FoldedConv {
-    /// `weight` is `[out, in, k, k]`, or `[C, 1, k, k]` depthwise, as PyTorch stores it.
-    pub fn new(window: Window, weight: &[f32], bias: Vec<f32>, activation: Activation) -> Self {
-        let outputs = bias.len();
-        let filter = weight.len() / outputs;
-        let area = window.kernel * window.kernel;
-        let weight = if window.depthwise {
-            Weight::Depthwise(taps_first(weight, outputs, area))
-        } else if winograd_pays(window, [filter / area, outputs]) {
-            Weight::Winograd(transform_filters(weight, outputs))
-        } else {
-            Weight::Patches(taps_first(weight, outputs, area))
-        };
-        Self { window, weight, bias, activation }
-    }
-
-    fn shape(&self, [height, width, _]: [usize; 3]) -> [usize; 3] {
-        [self.window.positions(height), self.window.positions(width), self.bias.len()]
-    }
-
-    /// The next map; `shortcut` is added before the activation.
-    fn run(&self, map: &Map, shortcut: Option<&Map>, scratch: &mut Scratch, tiles: Tiles) -> Map {
-        let [height, width, channels] = self.shape([map.height, map.width, map.channels]);
-        let mut next = Map { values: scratch.take(height * width * channels), height, width, channels };
-        let shortcut = shortcut.map(|map| &map.values[..]);
-        match &self.weight {
-            Weight::Depthwise(weight) => {
-                assert!(shortcut.is_none(), "no branch here ends with a depthwise layer");
-                self.run_depthwise(weight, map, &mut next, tiles);
-            }
-            Weight::Patches(weight) => self.run_patches(weight, map, &mut next, shortcut, scratch, tiles),
-            Weight::Winograd(filters) => self.run_winograd(filters, map, &mut next, shortcut, scratch, tiles),
-        }
-        next
-    }
-
-    fn run_depthwise(&self, weight: &[f32], map: &Map, next: &mut Map, tiles: Tiles) {
-        let layer = Depthwise {
-            window: self.window,
-            weight,
-            bias: &self.bias,
-            bounds: self.activation.bounds(),
-            map: &map.values,
-            size: [map.height, map.width],
-            before: [self.window.border(map.height).0, self.window.border(map.width).0],
-        };
-        let row = next.width * next.channels;
-        let rows = PIECE.div_ceil(row);
-        tiles.each(&mut next.values, rows * row, |index, values| layer.run(index * rows, values));
-    }
-
-    /// A matrix product of pixels, or of the patches around them, with the weights, tile by tile.
-    fn run_patches(
-        &self,
-        weight: &[f32],
-        map: &Map,
-        next: &mut Map,
-        shortcut: Option<&[f32]>,
-        scratch: &Scratch,
-        tiles: Tiles,
-    ) {
-        let outputs = self.bias.len();
-        let depth = weight.len() / outputs;
-        let tile = tiles.pixels(next.height * next.width, depth + outputs);
-        let (window, channels) = (self.window, map.channels);
-        let windows = Patches { window, height: map.height, width: map.width, channels };
-        tiles.each(&mut next.values, tile * outputs, |index, values| {
-            let first = index * tile;
-            let shortcut = shortcut.map(|skipped| &skipped[first * outputs..][..values.len()]);
-            let len = values.len() / outputs * depth;
-            // [pixels, out] = [pixels, depth] × [depth, out]
-            let mut multiply = |rows: &[f32]| {
-                let (rows, weight) = (Matrix::new(rows, depth), Matrix::new(weight, outputs));
-                product(MatrixMut::new(values, outputs), Accum::Replace, rows, weight, Cores::One);
-                finish(values, &self.bias, shortcut, self.activation.bounds());
-            };
-            if self.window.is_pointwise() {
-                multiply(&map.values[first * depth..][..len]);
-            } else {
-                scratch.lend(len, |patches| {
-                    windows.gather(&map.values, first, patches);
-                    multiply(patches);
-                });
-            }
-        });
-    }
-
-    /// Strips of rows; where they are fewer than the cores, these share the steps of a strip.
-    fn run_winograd(
-        &self,
-        filters: &[f32],
-        map: &Map,
-        next: &mut Map,
-        shortcut: Option<&[f32]>,
-        scratch: &Scratch,
-        tiles: Tiles,
-    ) {
-        let layer = Winograd {
-            filters,
-            bias: &self.bias,
-            bounds: self.activation.bounds(),
-            map: &map.values,
-            size: [map.height, map.width],
-            shortcut,
-        };
-        let rows = layer.strip_rows();
-        tiles.each(&mut next.values, rows * next.width * next.channels, |index, values| {
-            scratch.lend(layer.buffer_len(), |buffer| layer.run(index * rows, buffer, values, tiles));
-        });
-    }
-}
-
-/// `[out, in, k, k]` to `[k, k, in, out]`, with `area` = k · k.
-fn taps_first(weight: &[f32], outputs: usize, area: usize) -> Vec<f32> {
-    let filter = weight.len() / outputs;
-    let mut laid_out = vec![0.0; weight.len()];
-    for (output, filter) in weight.chunks_exact(filter).enumerate() {
-        for (index, &value) in filter.iter().enumerate() {
-            let (input, tap) = (index / area, index % area);
-            laid_out[(tap * (filter.len() / area) + input) * outputs + output] = value;
-        }
-    }
-    laid_out
-}
-
-/// Whether a dense layer is computed by Winograd's algorithm: every one that it can compute and that has
-/// whole vectors of channels. Measured with AVX-512, as times faster than patches: 112×112×64 1.6,
-/// 56×56×128 1.6, 28×28×256 1.8, 14×14×512 1.6 (ResNet-101 on 448 pixels), with 16 channels 1.4. Below
-/// 10×10 pixels it is slower (7×7×512 0.75, two of the last layers on 224 pixels), but weights are laid out
-/// before they see a map.
-fn winograd_pays(window: Window, channels: [usize; 2]) -> bool {
-    let [inputs, outputs] = channels;
-    let fits = window.kernel == 3 && window.stride == 1 && !window.depthwise;
-    fits && inputs % LANES == 0 && outputs % LANES == 0
-}
-
 impl Layer {
+    /// With the weights of its dense convolutions in another precision.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        let convert = |conv: FoldedConv| conv.in_precision(precision);
+        match self {
+            Layer::Conv(conv) => Layer::Conv(convert(conv)),
+            Layer::MaxPool => Layer::MaxPool,
+            Layer::Residual { branch, shortcut } => Layer::Residual {
+                branch: branch.into_iter().map(convert).collect(),
+                shortcut: shortcut.map(convert),
+            },
+        }
+    }
+
     /// `[H, W, C]` of its output from that of its input.
     fn shape(&self, [height, width, channels]: [usize; 3]) -> [usize; 3] {
         match self {
@@ -280,23 +79,6 @@ impl Layer {
                 next
             }
         }
-    }
-}
-
-/// Adds bias and shortcut to `[pixels, out]` and applies the activation.
-fn finish(values: &mut [f32], bias: &[f32], shortcut: Option<&[f32]>, (low, high): (f32, f32)) {
-    let pixels = values.chunks_exact_mut(bias.len());
-    match shortcut {
-        None => pixels.for_each(|pixel| {
-            for (value, bias) in pixel.iter_mut().zip(bias) {
-                *value = (*value + bias).clamp(low, high);
-            }
-        }),
-        Some(shortcut) => pixels.zip(shortcut.chunks_exact(bias.len())).for_each(|(pixel, skipped)| {
-            for ((value, bias), skipped) in pixel.iter_mut().zip(bias).zip(skipped) {
-                *value = (*value + bias + skipped).clamp(low, high);
-            }
-        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The matrix product of our own CPU kernels: one interface to the `gemm` crate, which Burn's CPU
-//! backend uses too. It picks AVX-512, AVX2, NEON or plain code at run time; a faster product, such as
-//! one of bf16 tiles, would go here.
+//! backend uses too. It picks AVX-512, AVX2, NEON or plain code at run time. With fixed weights there is one in
+//! bf16 beside it ([`super::fixed_weights`]).
 
 use rayon::prelude::*;
 
@@ -72,6 +72,21 @@ impl<'a> Matrix<'a> {
     /// If `values` are not whole rows.
     pub fn new(values: &'a [f32], columns: usize) -> Self {
         Self { values, layout: Layout::dense(values.len(), columns) }
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.layout.rows, self.layout.columns]
+    }
+
+    /// The values of a row of a matrix that lies row by row.
+    ///
+    /// # Panics
+    /// If it lies otherwise, or has fewer rows.
+    pub fn row(&self, index: usize) -> &'a [f32] {
+        let Layout { columns, row_step, column_step, .. } = self.layout;
+        assert!(column_step == 1, "the matrix lies column by column");
+        &self.values[index * row_step..][..columns]
     }
 
     /// The transpose of the same memory.

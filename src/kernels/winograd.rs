@@ -9,8 +9,11 @@
 //! the weights, and reading them makes it slower below 28×28 pixels.
 
 use std::array::from_fn;
+use std::sync::OnceLock;
 
-use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::fixed_weights::FixedWeights;
+use crate::kernels::precision::Precision;
+use crate::kernels::product::Matrix;
 use crate::kernels::simd::{LANES, Lanes, multiversion, vectors, vectors_mut};
 use crate::kernels::tiles::Tiles;
 
@@ -30,8 +33,8 @@ const STRIP: usize = 200;
 
 /// A convolution and the map that it reads.
 pub struct Winograd<'a> {
-    /// From [`transform_filters`].
-    pub filters: &'a [f32],
+    /// Of the layer.
+    pub filters: &'a WinogradFilters,
     /// `[out]`.
     pub bias: &'a [f32],
     /// Smallest and largest result.
@@ -44,8 +47,54 @@ pub struct Winograd<'a> {
     pub shortcut: Option<&'a [f32]>,
 }
 
-/// `[out, in, 3, 3]`, as PyTorch stores them, to `[16, in, out]`.
-pub fn transform_filters(weight: &[f32], outputs: usize) -> Vec<f32> {
+/// The transformed filters of a layer, `[in, out]` at each of the 16 points.
+#[derive(Debug)]
+pub struct WinogradFilters {
+    /// One for each point.
+    points: Vec<FixedWeights>,
+    taps: OnceLock<Option<FixedWeights>>,
+}
+
+impl WinogradFilters {
+    /// Of `[out, in, 3, 3]`, as PyTorch stores them.
+    pub fn new(weight: &[f32], outputs: usize) -> Self {
+        let filters = transform_filters(weight, outputs);
+        let points = filters.chunks_exact(filters.len() / POINTS);
+        let points = points.map(|point| FixedWeights::new(point.to_vec(), outputs)).collect();
+        Self { points, taps: OnceLock::new() }
+    }
+
+    /// In another precision.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        let points = self.points.into_iter().map(|point| point.in_precision(precision)).collect();
+        Self { points, taps: OnceLock::new() }
+    }
+
+    /// The filters before the transform, `[3 · 3 · in, out]`, up to rounding; none where they are not f32.
+    /// They are made when they are first asked for.
+    pub fn taps(&self, outputs: usize) -> Option<&FixedWeights> {
+        self.taps.get_or_init(|| Some(FixedWeights::new(self.transformed_back()?, outputs))).as_ref()
+    }
+
+    fn transformed_back(&self) -> Option<Vec<f32>> {
+        let points = self.points.iter().map(FixedWeights::as_f32).collect::<Option<Vec<_>>>()?;
+        let line = |[a, b, c, d]: [f32; PIXELS]| [a, b - c, d];
+        let len = points[0].len();
+        let mut taps = vec![0.0; 9 * len];
+        for index in 0..len {
+            let columns: [_; PIXELS] = from_fn(|x| line(from_fn(|y| points[y * PIXELS + x][index])));
+            for y in 0..3 {
+                for (x, tap) in line(from_fn(|x| columns[x][y])).into_iter().enumerate() {
+                    taps[(y * 3 + x) * len + index] = tap;
+                }
+            }
+        }
+        Some(taps)
+    }
+}
+
+/// `[out, in, 3, 3]` to `[16, in, out]`.
+fn transform_filters(weight: &[f32], outputs: usize) -> Vec<f32> {
     let inputs = weight.len() / (9 * outputs);
     let mut filters = vec![0.0; POINTS * inputs * outputs];
     for (index, (input, output)) in (0..inputs).flat_map(|i| (0..outputs).map(move |o| (i, o))).enumerate() {
@@ -103,9 +152,7 @@ impl Winograd<'_> {
         let products = &mut rest[..POINTS * count * outputs];
         tiles.each(products, count * outputs, |point, values| {
             let pixels = Matrix::new(pixels, POINTS * inputs).columns(point * inputs, inputs);
-            let filters = &self.filters[point * inputs * outputs..][..inputs * outputs];
-            let values = MatrixMut::new(values, outputs);
-            product(values, Accum::Replace, pixels, Matrix::new(filters, outputs), Cores::One);
+            self.filters.points[point].product(values, pixels);
         });
         tiles.each(out, RESULTS * row, |index, values| {
             let row = from_fn(|point| {
@@ -291,7 +338,7 @@ mod tests {
     fn equals_the_definition(size: [usize; 2], [inputs, outputs]: [usize; 2], bounds: (f32, f32)) {
         let pixels = size[0] * size[1];
         let weight = pattern(outputs * inputs * 9, 0.37);
-        let (filters, bias) = (transform_filters(&weight, outputs), pattern(outputs, 1.3));
+        let (filters, bias) = (WinogradFilters::new(&weight, outputs), pattern(outputs, 1.3));
         let (map, shortcut) = (pattern(pixels * inputs, 0.71), pattern(pixels * outputs, 2.9));
         for shortcut in [None, Some(&shortcut[..])] {
             let layer = Winograd { filters: &filters, bias: &bias, bounds, map: &map, size, shortcut };
@@ -322,10 +369,25 @@ mod tests {
     }
 
     #[test]
+    fn filters_transformed_back_are_the_taps() {
+        let weight = pattern(16 * 32 * 9, 0.37);
+        let filters = WinogradFilters::new(&weight, 16);
+        let taps = filters.taps(16).and_then(FixedWeights::as_f32).expect("f32").to_vec();
+        for (index, value) in weight.iter().enumerate() {
+            let (output, input, tap) = (index / 9 / 32, index / 9 % 32, index % 9);
+            let back = taps[(tap * 32 + input) * 16 + output];
+            assert!((back - value).abs() < 2e-7, "{index}: {back}, {value}");
+        }
+        assert!(filters.in_precision(Precision::Bf16).taps(16).is_none());
+    }
+
+    #[test]
     fn every_processor_transforms_alike() {
         let (map, bias) = (pattern(5 * 7 * 32, 0.71), pattern(16, 1.3));
         let bounds = (0.0, 6.0);
-        let layer = Winograd { filters: &[], bias: &bias, bounds, map: &map, size: [5, 7], shortcut: None };
+        let filters = WinogradFilters::new(&pattern(16 * 32 * 9, 0.37), 16);
+        let layer =
+            Winograd { filters: &filters, bias: &bias, bounds, map: &map, size: [5, 7], shortcut: None };
         let mut tiles = [(); 2].map(|()| vec![f32::NAN; 4 * POINTS * 32]);
         transform_pixels(&layer, 2, &mut tiles[0]);
         transform_pixels_body::<false>(&layer, 2, &mut tiles[1]);

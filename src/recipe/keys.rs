@@ -111,6 +111,11 @@ pub const BACKBONE: &[Key] = &[
         "Factor on the learning rate of trained backbone layers",
     ),
     Key::new(
+        "precision",
+        Word(&["f32", "bf16"]),
+        "In which numbers frozen layers are multiplied on the CPU; bf16 is faster on processors by AMD from Zen 4 on",
+    ),
+    Key::new(
         "descriptor",
         Kind::Table(
             "descriptor",

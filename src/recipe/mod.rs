@@ -8,6 +8,7 @@ pub(crate) mod keys;
 pub mod library;
 mod onnx;
 mod overrides;
+mod precision;
 mod reading;
 mod validation;
 
@@ -18,11 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::descriptor::DescriptorRecipe;
 use crate::backbone::{BackboneName, Freeze};
+use crate::kernels::precision::Precision;
 use crate::loss::normalization::Normalization;
 use crate::methods::MethodRecipe;
 use crate::onnx::options::PixelNormalization;
 use crate::{Error, Result};
 
+pub use precision::PrecisionChoice;
 pub use validation::Validation;
 
 /// One row of a results table.
@@ -125,6 +128,8 @@ pub struct BackboneRecipe {
     pub views: usize,
     /// Factor on the learning rate of trained backbone layers.
     pub learning_rate_factor: f64,
+    /// In which numbers its frozen layers are multiplied on the CPU.
+    pub precision: Precision,
     /// One vector of pooled blocks for each image in place of its map.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<DescriptorRecipe>,
@@ -173,6 +178,7 @@ impl Default for BackboneRecipe {
             freeze_batch_norm: false,
             views: 0,
             learning_rate_factor: 1.0,
+            precision: Precision::F32,
             descriptor: None,
             onnx: None,
             input: None,
@@ -359,6 +365,12 @@ impl Recipe {
             )));
         }
         self.backbone.check_onnx(file)?;
+        if self.backbone.precision != Precision::F32 {
+            let precision = self.backbone.precision;
+            self.backbone.has_rounded_layers().map_err(|why| {
+                Error::Recipe(format!("{file}: backbone.precision is \"{precision}\", but {why}"))
+            })?;
+        }
         self.check_descriptor().map_err(|error| Error::Recipe(format!("{file}: {error}")))?;
         let default = BackboneRecipe::default();
         if self.backbone.freeze == Freeze::All

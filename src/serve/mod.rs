@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::{Cancel, Device, Error, Result, Which};
+use crate::{Cancel, Device, Error, PrecisionChoice, Result, Which};
 use access::Access;
 use body::Bodies;
 use corrections::Corrections;
@@ -60,6 +60,8 @@ pub struct Options {
     pub which: Which,
     /// Where they compute.
     pub device: Device,
+    /// In which numbers frozen layers are multiplied, if not as in training.
+    pub precision: Option<PrecisionChoice>,
     /// A name or an address to listen on.
     pub host: String,
     /// The port; 0 for any that is free.
@@ -207,7 +209,8 @@ impl Options {
         let batching = Batching { size: self.batch_size, wait: self.batch_wait, places: self.queue };
         let (mut models, mut threads) = (Vec::new(), Vec::new());
         for (name, run) in &self.runs {
-            let (model, thread) = Model::open(name, run, self.which, &self.device, batching, metrics)?;
+            let (model, thread) =
+                Model::open(name, run, self.which, &self.device, self.precision, batching, metrics)?;
             models.push(Arc::new(model));
             threads.push(thread);
         }

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::queue::{Batching, Failure, Place, Queue, Watch};
 use crate::decisions::evidence::Evidence;
 use crate::decisions::thresholds::{Decisions, Goal};
-use crate::{Attention, Device, Error, OutOfFold, Recognizer, Result, Run, Which};
+use crate::{Attention, Device, Error, OutOfFold, PrecisionChoice, Recognizer, Result, Run, Which};
 
 /// Most goals whose thresholds are kept; clients choose goals, so there is no end of them.
 const GOALS: usize = 64;
@@ -64,17 +64,18 @@ impl Model {
     /// Opens a run folder and starts its thread.
     ///
     /// # Errors
-    /// Those of [`Recognizer::open`] and of [`OutOfFold::open`] where there are scores; [`Error::Usage`] if the run reads
+    /// Those of [`Recognizer::open_in`] and of [`OutOfFold::open`] where there are scores; [`Error::Usage`] if the run reads
     /// features.
     pub fn open(
         name: &str,
         dir: &Path,
         which: Which,
         device: &Device,
+        precision: Option<PrecisionChoice>,
         batching: Batching,
         metrics: &Arc<Metrics>,
     ) -> Result<(Self, Thread)> {
-        let recognizer = Recognizer::open(dir, which, device)?;
+        let recognizer = Recognizer::open_in(dir, which, device, precision)?;
         let unreadable = |error: Error| Error::Usage(format!("{}: {error}", dir.display()));
         let transform = recognizer.transform().map_err(unreadable)?;
         let run = Run::open(dir)?;

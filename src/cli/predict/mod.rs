@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sarb::decisions::thresholds::Goal;
-use sarb::{Cancel, Ensemble, Error, Recognition, Result, Shard, Which};
+use sarb::{Cancel, Ensemble, Error, PrecisionChoice, Recognition, Result, Shard, Which};
 use sarb_labels::formats::label_studio::config::{Control, control_of};
 use sarb_labels::formats::predictions::Predictor;
 
@@ -89,6 +89,9 @@ pub struct Predict {
     /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
+    /// In which numbers frozen layers are multiplied: f32, bf16, or auto: the faster one here; by default as in training
+    #[arg(long, value_name = "P", value_enum)]
+    pub precision: Option<PrecisionChoice>,
 }
 
 /// What is predicted.
@@ -118,7 +121,8 @@ impl Predict {
             None => Source::Images(Files::of(&self.paths, cancel)?.stretch(shard)?),
         };
         let runs = [std::slice::from_ref(&self.run), &self.with].concat();
-        let recognizer = Ensemble::open(&runs, self.checkpoint, &sarb::device::open(&self.device)?)?;
+        let recognizer =
+            Ensemble::open(&runs, self.checkpoint, &sarb::device::open(&self.device)?, self.precision)?;
         if self.maps.is_some() && !recognizer.sees_places() {
             return Err(Error::Usage(format!(
                 "{}: the backbone gives one descriptor for each image, which has no places to show; leave --maps out, or name a run on maps --with it",
