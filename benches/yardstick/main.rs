@@ -6,6 +6,7 @@
 //! ```
 
 mod annotations;
+mod extraction;
 mod labels;
 mod loader;
 mod metrics;
@@ -32,6 +33,8 @@ enum Yardstick {
     Predict(predict::Predict),
     /// Decoding and augmenting JPEG files
     Loader(loader::Loader),
+    /// Feature maps of JPEG files by a frozen backbone
+    Extraction(extraction::Extraction),
     /// All metrics of a score matrix
     Metrics(metrics::Metrics),
     /// Prototypes of all categories by k-means
@@ -49,6 +52,7 @@ impl Yardstick {
             Yardstick::Step(command) => command.run(),
             Yardstick::Predict(command) => command.run(),
             Yardstick::Loader(command) => command.run(),
+            Yardstick::Extraction(command) => command.run(),
             Yardstick::Metrics(command) => command.run(),
             Yardstick::Prototypes(command) => command.run(),
             Yardstick::Labels(command) => command.run(),
