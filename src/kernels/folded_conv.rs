@@ -12,7 +12,7 @@ use crate::kernels::fixed_weights::FixedWeights;
 use crate::kernels::patches::Patches;
 use crate::kernels::precision::Precision;
 use crate::kernels::product::Matrix;
-use crate::kernels::simd::LANES;
+use crate::kernels::simd::{LANES, multiversion};
 use crate::kernels::tiles::Tiles;
 use crate::kernels::window::Window;
 use crate::kernels::winograd::{Winograd, WinogradFilters};
@@ -242,8 +242,18 @@ fn winograd_pays_on(map: &Map) -> bool {
     map.height >= 10 && map.width >= 10
 }
 
-/// Adds bias and shortcut to `[pixels, out]` and applies the activation.
-fn finish(values: &mut [f32], bias: &[f32], shortcut: Option<&[f32]>, (low, high): (f32, f32)) {
+multiversion! {
+    /// Adds bias and shortcut to `[pixels, out]` and applies the activation.
+    finish(values: &mut [f32], bias: &[f32], shortcut: Option<&[f32]>, bounds: (f32, f32)) = finish_body
+}
+
+#[inline(always)]
+fn finish_body<const FUSED: bool>(
+    values: &mut [f32],
+    bias: &[f32],
+    shortcut: Option<&[f32]>,
+    (low, high): (f32, f32),
+) {
     let pixels = values.chunks_exact_mut(bias.len());
     match shortcut {
         None => pixels.for_each(|pixel| {
