@@ -283,7 +283,8 @@ mod tests {
         let mut compiled = vec![f32::NAN; expected.len()];
         super::rows(&layer, 0, &mut compiled);
         assert_eq!(compiled, expected, "{kernel} {stride}");
-        assert!(expected.contains(&50.0) && expected.iter().any(|value| value.abs() < 50.0));
+        let cut = expected.iter().filter(|value| value.abs() == 50.0).count();
+        assert!(height * width == 1 || (1..expected.len()).contains(&cut), "{kernel} {stride}");
     }
 
     #[test]
