@@ -215,12 +215,14 @@ mod tests {
 
     #[test]
     fn cells_tile_the_frame_each_in_the_row_and_column_of_its_names() {
-        for count in [3, WITH_NUMBERS, WITH_NUMBERS + 1, 40, 41] {
+        for (count, cell) in
+            [(3, 30.0), (WITH_NUMBERS, 30.0), (WITH_NUMBERS + 1, 18.0), (40, 18.0), (41, 12.0)]
+        {
             let (names, svg) = drawn(count, |at| format!("<{at}>"));
             let shapes = shapes(&svg);
             let [left, top, right, bottom] = of_class(&shapes, "rect", "frame")[0].sides();
-            assert_eq!(right - left, bottom - top);
             let side = (right - left) / count as f64;
+            assert_eq!((side, bottom - top), (cell, right - left));
             let mut taken = vec![vec![0; count]; count];
             for cell in shapes.iter().filter(|it| it.name == "rect" && !it.has("class", "frame")) {
                 let [x, y, x2, y2] = cell.sides();
