@@ -213,6 +213,8 @@ mod tests {
         // Beyond the seventh delta the second byte has no meaning.
         assert_eq!(lengths(&mut rest, 8).unwrap(), [7, 5, 3, 1, 2, 3, 4, 5]);
         assert_eq!(rest, [9]);
+        // Of no lengths there is the header alone.
+        assert_eq!(lengths(&mut &steady(0, 0, 0)[..], 5).unwrap(), [0; 0]);
     }
 
     #[test]
