@@ -57,7 +57,7 @@ fn draw(names: &[&str], counts: &PairCounts) -> String {
     // Above narrow columns the labels stand upright, lest they run into each other.
     let (cell, font, turn) = match count {
         0..=WITH_NUMBERS => (LARGE, 12.0, 45.0_f64),
-        ..=40 => (18.0, 12.0, 45.0),
+        21..=40 => (18.0, 12.0, 45.0),
         _ => (12.0, 10.0, 90.0),
     };
     let labels: Vec<String> = names.iter().map(|name| short(name)).collect();
