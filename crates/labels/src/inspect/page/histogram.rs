@@ -112,88 +112,113 @@ mod tests {
         assert!(!draw("nothing", &[0]).contains("NaN"));
     }
 
+    /// A drawing, read back: its shapes, its axis and its bars.
+    struct Drawn {
+        shapes: Vec<Shape>,
+        left: f64,
+        right: f64,
+        bottom: f64,
+        bars: Vec<Bar>,
+    }
+
+    impl Drawn {
+        fn of(counts: &[usize]) -> Self {
+            let shapes = shapes(&draw("images", counts));
+            let [width, height] = shapes[0].numbers(["width", "height"]);
+            let [left, bottom, right, end] =
+                of_class(&shapes, "line", "chart-axis")[0].numbers(["x1", "y1", "x2", "y2"]);
+            assert!(0.0 < left && left < right && right <= width && bottom == end && bottom < height);
+            Self { shapes, left, right, bottom, bars: bars(counts) }
+        }
+
+        fn each() -> impl Iterator<Item = Self> {
+            [&[3, 12, 0, 6][..], &[1], &[0], &[1; 90], &[5000, 70, 1234]].into_iter().map(Self::of)
+        }
+
+        /// Where a bar of so many images ends.
+        fn y(&self, images: f64) -> f64 {
+            let most = self.bars.iter().map(|bar| bar.images).max().unwrap().max(1);
+            self.bottom - (self.bottom - 28.0) * images / most as f64
+        }
+
+        fn step(&self) -> f64 {
+            (self.right - self.left) / self.bars.len() as f64
+        }
+
+        fn texts(&self, anchor: &str) -> Vec<&Shape> {
+            let texts = of_class(&self.shapes, "text", "chart-ink");
+            texts.into_iter().filter(|text| text.has("text-anchor", anchor)).collect()
+        }
+
+        fn rectangles(&self) -> Vec<&Shape> {
+            of_class(&self.shapes, "rect", "there")
+        }
+    }
+
+    #[test]
+    fn lines_lie_where_a_bar_of_their_number_would_end() {
+        for drawn in Drawn::each() {
+            let [heading] = drawn.texts("start")[..] else { panic!("one heading") };
+            assert_eq!((&*heading.words, heading.number("x")), ("images", drawn.left));
+            let (lines, labels) = (of_class(&drawn.shapes, "line", "chart-grid"), drawn.texts("end"));
+            assert_eq!(lines.len(), labels.len());
+            assert!(lines.len() > 1);
+            for (line, label) in lines.iter().zip(&labels) {
+                let at = drawn.y(label.words.replace(',', "").parse().unwrap());
+                assert_eq!(line.numbers(["x1", "x2"]), [drawn.left, drawn.right]);
+                let [y1, y2] = line.numbers(["y1", "y2"]);
+                assert_near(y1, at);
+                assert_near(y2, at);
+                assert!(y1 >= heading.number("y") + 8.0, "a line runs into the heading");
+                assert_near(label.number("y") - 4.0, at);
+                assert!((4.0..10.0).contains(&(drawn.left - label.number("x"))));
+            }
+        }
+    }
+
     #[test]
     fn bars_stand_side_by_side_on_the_axis_as_high_as_their_numbers() {
-        for counts in [&[3, 12, 0, 6][..], &[1], &[0], &[1; 90], &[5000, 70, 1234]] {
-            let svg = draw("images", counts);
-            let shapes = shapes(&svg);
-            let [width, height] = shapes[0].numbers(["width", "height"]);
-            let axis = of_class(&shapes, "line", "chart-axis")[0];
-            let [left, bottom, right] = axis.numbers(["x1", "y1", "x2"]);
-            assert!(
-                0.0 < left
-                    && left < right
-                    && right <= width
-                    && axis.number("y2") == bottom
-                    && bottom < height
-            );
-            let texts = of_class(&shapes, "text", "chart-ink");
-            let heading = texts[0];
-            assert_eq!((&*heading.words, heading.number("x")), ("images", left));
-            // The scale: what a gridline stands for is written beside it.
-            let lines = of_class(&shapes, "line", "chart-grid");
-            let (at_lines, below): (Vec<&Shape>, Vec<&Shape>) =
-                texts[1..].iter().copied().partition(|text| text.has("text-anchor", "end"));
-            let bars = bars(counts);
-            let most = bars.iter().map(|bar| bar.images).max().unwrap().max(1) as f64;
-            let top = of_class(&shapes, "line", "chart-grid")
-                .iter()
-                .map(|line| line.number("y1"))
-                .fold(bottom, f64::min);
-            assert!(top >= heading.number("y") + 8.0, "lines run into the heading");
-            let y = |images: f64| bottom - (bottom - 28.0) * images / most;
-            assert_eq!(lines.len(), at_lines.len());
-            assert!(lines.len() > 1 && lines.iter().all(|line| line.numbers(["x1", "x2"]) == [left, right]));
-            for (line, label) in lines.iter().zip(&at_lines) {
-                let value: f64 = label.words.replace(',', "").parse().unwrap();
-                assert_near(line.number("y1"), y(value));
-                assert_near(line.number("y2"), y(value));
-                assert_near(label.number("y") - 4.0, y(value));
-                assert!((4.0..10.0).contains(&(left - label.number("x"))));
-            }
-            let drawn = of_class(&shapes, "rect", "there");
-            assert_eq!(drawn.len(), bars.len());
-            let step = (right - left) / bars.len() as f64;
-            let mut end = left - 0.08 * step;
-            for (bar, drawn) in bars.iter().zip(&drawn) {
-                let [from, top, to, foot] = drawn.sides();
-                assert_near(foot, bottom);
-                assert_near(top, y(bar.images as f64));
+        for drawn in Drawn::each() {
+            assert_eq!(drawn.rectangles().len(), drawn.bars.len());
+            let mut end = drawn.left - 0.08 * drawn.step();
+            for (bar, rectangle) in drawn.bars.iter().zip(drawn.rectangles()) {
+                let [from, top, to, foot] = rectangle.sides();
+                assert_near(foot, drawn.bottom);
+                assert_near(top, drawn.y(bar.images as f64));
                 // A sixth of the room lies between two bars.
-                assert_near(from - end, 0.16 * step);
-                assert_near(to - from, 0.84 * step);
-                assert_eq!(drawn.words, format!("{}: {} images", bar.label, thousands(bar.images)));
+                assert_near(from - end, 0.16 * drawn.step());
+                assert_near(to - from, 0.84 * drawn.step());
+                assert_eq!(rectangle.words, format!("{}: {} images", bar.label, thousands(bar.images)));
                 end = to;
             }
-            assert!((end + 0.08 * step - right).abs() < 3.0, "{end} {right}");
-            // Every so many bars a label, in the middle below its bar.
-            let place = |label: &str| bars.iter().position(|bar| bar.label == label).unwrap();
-            assert_eq!(place(&below[0].words), 0);
-            for label in &below {
-                assert!(label.has("text-anchor", "middle"));
-                let [from, _, to, _] = drawn[place(&label.words)].sides();
+            assert!((end + 0.08 * drawn.step() - drawn.right).abs() < 3.0, "{end} {}", drawn.right);
+        }
+    }
+
+    #[test]
+    fn labels_stand_in_the_middle_below_their_bar_and_keep_apart() {
+        for drawn in Drawn::each() {
+            let labels = drawn.texts("middle");
+            let place = |label: &Shape| drawn.bars.iter().position(|bar| bar.label == label.words).unwrap();
+            for label in &labels {
+                let [from, _, to, _] = drawn.rectangles()[place(label)].sides();
                 assert_near(label.number("x"), (from + to) / 2.0);
-                assert!(
-                    (12.0..20.0).contains(&(label.number("y") - bottom)) && label.number("y") < height - 4.0
-                );
+                assert!((12.0..20.0).contains(&(label.number("y") - drawn.bottom)));
+                assert!(label.number("y") < drawn.shapes[0].number("height") - 4.0);
             }
-            // They keep apart, and no more than they must.
-            let widest = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap() as f64 * 7.2;
-            let apart = if below.len() > 1 { place(&below[1].words) } else { 1 };
-            assert!(
-                apart as f64 * step > widest + 3.0 && (apart as f64 - 1.0) * step < widest + 9.0,
-                "{apart} {widest}"
-            );
-            assert_eq!(below.len(), bars.len().div_ceil(apart));
+            // Every so many bars one: as many as have room, from the first on.
+            let widest = drawn.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap() as f64 * 7.2;
+            let every = labels.get(1).map_or(1, |label| place(label));
+            assert!(every as f64 * drawn.step() > widest + 3.0, "{every} {widest}");
+            assert!((every as f64 - 1.0) * drawn.step() < widest + 9.0, "{every} {widest}");
+            assert_eq!((place(labels[0]), labels.len()), (0, drawn.bars.len().div_ceil(every)));
         }
     }
 
     #[test]
     fn lines_stand_for_whole_numbers_of_images() {
-        let svg = draw("images", &[1, 1]);
-        let shapes = shapes(&svg);
-        let texts = of_class(&shapes, "text", "chart-ink");
-        let numbers = texts.iter().filter(|text| text.has("text-anchor", "end"));
+        let drawn = Drawn::of(&[1, 1]);
+        let numbers = drawn.texts("end").into_iter();
         assert_eq!(numbers.map(|text| &*text.words).collect::<Vec<_>>(), ["0", "1"]);
     }
 

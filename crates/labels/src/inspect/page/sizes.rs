@@ -165,7 +165,7 @@ impl Plot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::drawing::{annotations, assert_near, of_class, rows, shapes};
+    use super::super::drawing::{Shape, annotations, assert_near, of_class, rows, shapes};
     use super::*;
 
     #[test]
@@ -196,25 +196,47 @@ mod tests {
         assert_eq!(sample(&images[..3], 1).len(), 3);
     }
 
+    /// A drawing, read back: its shapes and its frame.
+    struct Drawn {
+        shapes: Vec<Shape>,
+        left: f64,
+        top: f64,
+        right: f64,
+        bottom: f64,
+    }
+
+    impl Drawn {
+        /// Of five images of 100 × 400 pixels, two of 300 × 150 and one of 800 × 800.
+        fn new() -> Self {
+            let sizes = [vec![(100, 400); 5], vec![(300, 150); 2], vec![(800, 800)]].concat();
+            let shapes = shapes(&Plot::of(&sizes).unwrap().draw());
+            let [left, top, right, bottom] = of_class(&shapes, "rect", "frame")[0].sides();
+            assert!(0.0 < left && 0.0 < top && right - left == bottom - top);
+            Self { shapes, left, top, right, bottom }
+        }
+
+        /// How far along an axis a size lies. Both are logarithmic and reach from a fifth below the least side to
+        /// a quarter above the largest.
+        fn along(&self, side: f64) -> f64 {
+            let (least, largest) = (80.0_f64, 1000.0_f64);
+            (self.right - self.left) * (side / least).ln() / (largest / least).ln()
+        }
+
+        fn texts(&self) -> Vec<&Shape> {
+            of_class(&self.shapes, "text", "chart-ink")
+        }
+    }
+
     #[test]
-    fn everything_in_the_drawing_lies_where_its_size_does() {
-        let sizes = [vec![(100, 400); 5], vec![(300, 150); 2], vec![(800, 800)]].concat();
-        let svg = Plot::of(&sizes).unwrap().draw();
-        let shapes = shapes(&svg);
-        let [width, height] = shapes[0].numbers(["width", "height"]);
-        let [left, top, right, bottom] = of_class(&shapes, "rect", "frame")[0].sides();
-        assert!(0.0 < left && 0.0 < top && right - left == bottom - top);
-        assert!((4.0..16.0).contains(&(width - right)), "{width} {right}");
-        // Both axes are logarithmic and reach from a fifth below the least side to a quarter above the largest.
-        let (least, largest) = (80.0_f64, 1000.0_f64);
-        let along = |side: f64| (right - left) * (side / least).ln() / (largest / least).ln();
-        let lines = of_class(&shapes, "line", "chart-grid");
-        let texts = of_class(&shapes, "text", "chart-ink");
+    fn lines_and_their_labels_lie_where_their_size_does() {
+        let drawn = Drawn::new();
+        let Drawn { left, top, right, bottom, .. } = drawn;
+        let (lines, texts) = (of_class(&drawn.shapes, "line", "chart-grid"), drawn.texts());
         let (diagonal, lines) = lines.split_last().unwrap();
         assert_eq!(diagonal.numbers(["x1", "y1", "x2", "y2"]), [left, bottom, right, top]);
         assert!(lines.len() >= 8 && texts.len() == lines.len() + 2);
         for (pair, labels) in lines.chunks(2).zip(texts.chunks(2)) {
-            let at = along(labels[0].words.replace(',', "").parse().unwrap());
+            let at = drawn.along(labels[0].words.replace(',', "").parse().unwrap());
             assert_eq!(labels[0].words, labels[1].words);
             let [upright, level] = [pair[0], pair[1]].map(|line| line.numbers(["x1", "y1", "x2", "y2"]));
             assert_near(upright[0], left + at);
@@ -228,29 +250,40 @@ mod tests {
             assert!((4.0..10.0).contains(&(left - beside[0])) && labels[1].has("text-anchor", "end"));
             assert_near(beside[1] - 4.0, bottom - at);
         }
-        let [across, up] = [texts[texts.len() - 2], texts[texts.len() - 1]];
+    }
+
+    #[test]
+    fn the_axes_are_named_beside_their_labels_and_everything_has_room() {
+        let drawn = Drawn::new();
+        let [width, height] = drawn.shapes[0].numbers(["width", "height"]);
+        assert!((4.0..16.0).contains(&(width - drawn.right)), "{width} {}", drawn.right);
+        let texts = drawn.texts();
+        let [.., across, up] = texts[..] else { panic!("names of the axes") };
         assert_eq!((&*across.words, &*up.words), ("width [px]", "height [px]"));
         let [x, y] = across.numbers(["x", "y"]);
-        assert_near(x, (left + right) / 2.0);
-        assert!(y > bottom + 20.0 + 12.0 && (4.0..12.0).contains(&(height - y)), "{y} {height}");
-        assert_eq!(up.moved(), [11.0, (top + bottom) / 2.0, -90.0]);
-        // The cells that hold images, each darker the more it holds.
-        let cells = of_class(&shapes, "rect", "there");
-        let mut shades = Vec::new();
-        for (count, (wide, high)) in [(2, (300.0, 150.0)), (5, (100.0, 400.0)), (1, (800.0, 800.0))] {
-            let is_here = |cell: &&super::super::drawing::Shape| {
-                let [x, y, x2, y2] = cell.sides();
-                (x..x2).contains(&(left + along(wide))) && (y..y2).contains(&(bottom - along(high)))
-            };
-            let here: Vec<_> = cells.iter().copied().filter(is_here).collect();
-            assert_eq!(here.len(), 1);
-            assert!(here[0].words.ends_with(&format!(" high: {count} images")), "{}", here[0].words);
-            shades.push((count, here[0].number("fill-opacity")));
-        }
+        assert_near(x, (drawn.left + drawn.right) / 2.0);
+        assert!(y > drawn.bottom + 20.0 + 12.0 && (4.0..12.0).contains(&(height - y)), "{y} {height}");
+        assert_eq!(up.moved(), [11.0, (drawn.top + drawn.bottom) / 2.0, -90.0]);
+    }
+
+    #[test]
+    fn cells_lie_where_the_sizes_of_their_images_do_and_are_darker_the_more_they_are() {
+        let drawn = Drawn::new();
+        let cells = of_class(&drawn.shapes, "rect", "there");
         assert_eq!(cells.len(), 3);
-        shades.sort_by_key(|(count, _)| *count);
-        let [(_, few), (_, more), (_, most)] = shades[..] else { panic!("{shades:?}") };
-        assert!(0.3 < few && few + 0.1 < more && more + 0.1 < most && most == 1.0, "{shades:?}");
+        let shade = |count: usize, (wide, high): (f64, f64)| {
+            let (x, y) = (drawn.left + drawn.along(wide), drawn.bottom - drawn.along(high));
+            let is_here = |cell: &&&Shape| {
+                let [left, top, right, bottom] = cell.sides();
+                (left..right).contains(&x) && (top..bottom).contains(&y)
+            };
+            let cell = cells.iter().find(is_here).unwrap();
+            assert!(cell.words.ends_with(&format!(" high: {count} images")), "{}", cell.words);
+            cell.number("fill-opacity")
+        };
+        let (few, more, most) =
+            (shade(1, (800.0, 800.0)), shade(2, (300.0, 150.0)), shade(5, (100.0, 400.0)));
+        assert!(0.3 < few && few + 0.1 < more && more + 0.1 < most && most == 1.0, "{few} {more} {most}");
     }
 
     #[test]
