@@ -328,7 +328,10 @@ def build(copy, args):
         if built.returncode == 0:
             programs = [m["executable"] for m in messages
                         if m["reason"] == "compiler-artifact" and m.get("executable") and m["profile"]["test"]]
-            save(copy, "programs.json", programs)
+            # The next build, also one without mutants, may give its programs the same names.
+            (copy / "programs").mkdir(exist_ok=True)
+            programs = [shutil.copy2(program, copy / "programs") for program in programs]
+            save(copy, "programs.json", [str(program) for program in programs])
             print(f"built in {time.time() - began:.0f} s: {len(mutants)} mutants, {len(unviable)} do not compile, "
                   f"{len(alone)} alone; {programs}")
             return

@@ -119,8 +119,8 @@ impl Decision {
         let places = 0..expected.len();
         let chosen = match goal {
             Goal::F1 => {
-                let f1 = |at: &usize| 2.0 * expected[*at] / (count(*at) + all);
-                places.max_by(|a, b| f1(a).total_cmp(&f1(b)))
+                let half_f1 = |at: &usize| expected[*at] / (count(*at) + all);
+                places.max_by(|a, b| half_f1(a).total_cmp(&half_f1(b)))
             }
             Goal::Precision(least) => places.rev().find(|at| expected[*at] >= least * count(*at)),
             Goal::Recall(least) => places.into_iter().find(|at| expected[*at] >= least * all),

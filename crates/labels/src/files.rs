@@ -277,6 +277,25 @@ mod tests {
         assert_eq!(names(folder.path()), ["a.txt"]);
     }
 
+    #[test]
+    fn a_file_may_be_written_in_pieces_and_in_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"0123456789").unwrap();
+        file.flush().unwrap();
+        let unfinished = folder.path().join(&names(folder.path())[0]);
+        assert_eq!(std::fs::read(&unfinished).unwrap(), b"0123456789");
+        assert_eq!(file.seek(SeekFrom::Start(4)).unwrap(), 4);
+        file.write_all(b"ab").unwrap();
+        assert_eq!(file.seek(SeekFrom::Current(1)).unwrap(), 7);
+        file.write_all(b"c").unwrap();
+        assert!(!path.exists());
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"0123ab6c89");
+        assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {

@@ -210,6 +210,14 @@ fn findings_about_a_split_name_it_and_its_images() {
     let about = checkup.findings.iter().find(|finding| finding.image.is_none()).unwrap();
     assert_eq!(about.split.as_deref(), Some("train"), "{about:?}");
     assert_eq!(about.file.as_deref(), Some(Path::new("labels.csv")));
+    // Images that nobody looked at, all of the same standing: none comes first.
+    let values = [1, -1, -1, -1, -1, -1];
+    let train = annotations(&["a.jpg", "b.jpg", "c.jpg"], &["cat", "dog"], &values);
+    let checkup = check(&[("train".into(), &train)], &settings, &|_, _| {}).unwrap();
+    let about = checkup.findings.iter().find(|finding| !finding.also.is_empty()).unwrap();
+    assert_eq!((about.split.as_deref(), &about.image, about.line), (Some("train"), &None, None));
+    let also: Vec<&Path> = about.also.iter().map(|place| &*place.image).collect();
+    assert_eq!(also, [Path::new("b.jpg"), Path::new("c.jpg")]);
 }
 
 #[test]

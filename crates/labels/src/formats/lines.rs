@@ -127,3 +127,15 @@ fn unquote(text: &str) -> std::result::Result<(Cow<'_, str>, &str), &'static str
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_quote_is_said_to_be_wrong_of_the_delimiter_of_the_file() {
+        assert_eq!(split("\"a, b\"\tc", '\t').unwrap(), ["a, b", "c"]);
+        assert_eq!(split("\"a\"b\tc", '\t').unwrap_err(), "text after a closing quote; expected a tab");
+        assert_eq!(split("\"a\"b,c", ',').unwrap_err(), "text after a closing quote; expected a comma");
+    }
+}

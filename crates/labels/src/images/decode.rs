@@ -410,6 +410,47 @@ mod tests {
         assert!(message(&bytes).contains("10000 × 10000 pixels are too many"), "{}", message(&bytes));
     }
 
+    #[test]
+    fn pixels_of_many_bytes_are_counted_in_bytes() {
+        // A TIFF of three numbers of 32 bits a pixel: 49 megapixels, 588 MB; its fields have two or four bytes.
+        let fields = |side: u16| {
+            let side = u32::from(side);
+            [
+                (256u16, 3u16, 1u32, side),
+                (257, 3, 1, side),
+                (258, 3, 3, 134),
+                (259, 3, 1, 1),
+                (262, 3, 1, 2),
+                (273, 4, 1, 146),
+                (277, 3, 1, 3),
+                (278, 3, 1, side),
+                (279, 4, 1, side * side * 12),
+                (339, 3, 3, 140),
+            ]
+        };
+        let tiff = |side: u16| {
+            let mut bytes = b"II*\0\x08\0\0\0\x0a\0".to_vec();
+            for (tag, kind, count, value) in fields(side) {
+                bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+                bytes.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+            }
+            bytes.extend([0; 4]);
+            bytes.extend([32, 0, 32, 0, 32, 0, 3, 0, 3, 0, 3, 0]);
+            bytes
+        };
+        let whole = [tiff(2), [0.5f32.to_le_bytes(); 12].concat()].concat();
+        assert_eq!(decode_bytes(&whole, "x.tif").unwrap().pixels.len(), 12);
+        let said = message(&tiff(7000));
+        assert!(said.contains("7000 × 7000 pixels are too many"), "{said}");
+    }
+
+    #[test]
+    fn only_a_file_that_ends_too_early_is_called_truncated() {
+        let said = |kind: std::io::ErrorKind| reason(ImageError::IoError(kind.into()));
+        assert!(said(std::io::ErrorKind::UnexpectedEof).starts_with("truncated: "));
+        assert!(!said(std::io::ErrorKind::PermissionDenied).contains("truncated"));
+    }
+
     /// PNG's checksum of a chunk.
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(!0u32, |crc, &byte| {

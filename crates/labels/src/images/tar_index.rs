@@ -87,9 +87,10 @@ pub(crate) fn member_name(bytes: &[u8]) -> Result<String, (String, &'static str)
 /// What a file is that does not begin as a tar file does.
 pub(crate) fn hint(mut file: &File) -> &'static str {
     let mut head = [0; 2];
-    let read = file.rewind().and_then(|()| file.read_exact(&mut head));
+    // A file that cannot be read leaves the zeros.
+    let _ = file.rewind().and_then(|()| file.read_exact(&mut head));
     match head {
-        [0x1f, 0x8b] if read.is_ok() => "; it is compressed: unpack it with gunzip first",
+        [0x1f, 0x8b] => "; it is compressed: unpack it with gunzip first",
         _ => "",
     }
 }

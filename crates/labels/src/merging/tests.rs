@@ -124,6 +124,8 @@ fn images_that_are_shared_are_counted_and_those_of_one_name_in_two_folders_are_n
     // One source may well have one name in two folders, and a name that both share is settled.
     let twice = notes(vec![one(&["x/a.jpg", "y/a.jpg"]), one(&["x/a.jpg"])]);
     assert!(!twice.iter().any(|note| note.contains("one name")), "{twice:?}");
+    let third = notes(vec![one(&["x/a.jpg"]), one(&["x/a.jpg"]), one(&["y/a.jpg"])]);
+    assert!(!third.iter().any(|note| note.contains("one name")), "{third:?}");
 }
 
 #[test]

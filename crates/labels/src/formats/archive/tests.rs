@@ -163,8 +163,17 @@ fn archives_with_images_and_of_other_kinds_say_what_to_do() {
     header.set_size(1);
     tar.append_data(&mut header, "a.json", &b"x"[..]).unwrap();
     let tar = gzipped(&tar.into_inner().unwrap());
-    for name in ["shards.tar.gz", "shards.tgz", "shards.gz"] {
-        let text = usage(name, &tar);
+    let (bzip2, xz) = (&b"BZh91AY"[..], &b"\xfd7zXZ\0\0"[..]);
+    for (name, content) in [
+        ("shards.tar.gz", &tar[..]),
+        ("shards.tgz", &tar),
+        ("shards.gz", &tar),
+        ("shards.tar.bz2", bzip2),
+        ("shards.tbz2", bzip2),
+        ("shards.tar.xz", xz),
+        ("SHARDS.TXZ", xz),
+    ] {
+        let text = usage(name, content);
         assert!(
             text.starts_with(&format!("{name}: a compressed tar archive; unpack it first: tar -xf ")),
             "{text}"
@@ -211,21 +220,39 @@ fn what_is_dangerous_or_damaged_is_refused() {
 }
 
 #[test]
-fn more_than_the_limit_is_not_unpacked() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = unpack::unzip_within(
-        &folder_with(folder.path(), &zipped(&[("a.csv", LABELS), ("b.csv", LABELS)])),
-        folder.path(),
-        LABELS.len() as u64 + 1,
-    );
-    let text = error.unwrap_err().to_string();
-    assert!(text.ends_with("unpack it yourself if that is meant"), "{text}");
+fn more_than_the_limits_is_not_unpacked() {
+    let two = zipped(&[("a.csv", LABELS), ("b.csv", LABELS)]);
+    let both = 2 * LABELS.len() as u64;
+    let unpacked = |files: usize, bytes: u64| {
+        let (folder, path) = folder("a.zip", &two, &[]);
+        let error = unpack::unzip_within(&path, folder.path(), files, bytes).err()?.to_string();
+        Some(error[error.find("a.zip").unwrap()..].to_owned())
+    };
+    assert_eq!(unpacked(2, both), None);
+    let large = "a.zip: more than 4 GB when unpacked; unpack it yourself if that is meant";
+    assert_eq!(unpacked(2, both - 1).unwrap(), large);
+    assert_eq!(unpacked(1, both).unwrap(), "a.zip: holds 2 files; at most 1 are unpacked");
+    assert_eq!(unpacked(0, both).unwrap(), "a.zip: holds 2 files; at most 0 are unpacked");
 }
 
-fn folder_with(folder: &Path, content: &[u8]) -> PathBuf {
-    let path = folder.join("a.zip");
-    std::fs::write(&path, content).unwrap();
-    path
+#[test]
+fn members_that_cannot_be_unpacked_say_why() {
+    // A flag and a method of both headers of a member, which lie behind its two signatures.
+    let changed = |[here, there]: [usize; 2], value: u8| {
+        let mut zip = zipped(&[("a.csv", LABELS)]);
+        for (signature, at) in [(b"PK\x03\x04", here), (b"PK\x01\x02", there)] {
+            let start = zip.windows(4).position(|bytes| bytes == signature).unwrap();
+            zip[start + at] = value;
+        }
+        refused("a.zip", zip, ErrorKind::Data)
+    };
+    let first = "unpack it first, then give the label file or its folder";
+    assert_eq!(changed([6, 8], 1), format!("a.zip: protected by a password; {first}"));
+    let method = changed([8, 10], 97);
+    assert_eq!(method, format!("a.zip: \"a.csv\": compression method not supported: 97; {first}"));
+    let long = format!("{}.csv", "x".repeat(300));
+    let text = refused("a.zip", zipped(&[(&long, LABELS)]), ErrorKind::Data);
+    assert!(text.starts_with("a.zip: \"xxx") && text.ends_with(" is too long a name for a file"), "{text}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::{Error, Result};
 const MOST_BYTES: u64 = 4 << 30;
 /// Most files in an archive: label formats with a file for each image have about as many.
 const MOST_FILES: usize = 200_000;
+/// What to do with what is not unpacked here.
+const FIRST: &str = "unpack it first, then give the label file or its folder";
 /// Endings of images that are not read, beside those that are.
 const OTHER_IMAGES: [&str; 4] = ["avif", "heic", "heif", "jxl"];
 
@@ -62,10 +64,7 @@ pub fn kind(path: &Path) -> Result<Kind> {
         [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] | [0xfd, b'7', ..] if is_tar => Err(tar(path)),
         [0x1f, 0x8b, ..] => Ok(Kind::Gzip),
         _ => match other {
-            Some((what, _)) => Err(refused(
-                path,
-                &format!("{what}; unpack it first, then give the label file or its folder"),
-            )),
+            Some((what, _)) => Err(refused(path, &format!("{what}; {FIRST}"))),
             None => Ok(Kind::Plain),
         },
     }
@@ -121,17 +120,17 @@ pub fn gunzip(path: &Path, folder: &Path) -> Result<PathBuf> {
 /// What it holds: images, a spreadsheet, a path that leaves the folder, a link, too much, or nothing that can be
 /// unpacked; a folder that cannot be written.
 pub fn unzip(path: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
-    unzip_within(path, folder, MOST_BYTES)
+    unzip_within(path, folder, MOST_FILES, MOST_BYTES)
 }
 
-/// The same with another limit to all bytes.
-pub(super) fn unzip_within(path: &Path, folder: &Path, mut left: u64) -> Result<Vec<PathBuf>> {
+/// The same with other limits to the files and to all bytes.
+pub(super) fn unzip_within(path: &Path, folder: &Path, most: usize, mut left: u64) -> Result<Vec<PathBuf>> {
     let file = File::open(path).map_err(|error| Error::io(path, error))?;
     let broken = |error: ZipError| damaged(path, &said(&error));
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
-    if archive.len() > MOST_FILES {
+    if archive.len() > most {
         let count = archive.len();
-        return Err(damaged(path, &format!("holds {count} files; at most {MOST_FILES} are unpacked")));
+        return Err(damaged(path, &format!("holds {count} files; at most {most} are unpacked")));
     }
     if archive.has_duplicate_names() {
         return Err(damaged(path, "holds two files of one name; unpack it yourself and give the right one"));
@@ -151,8 +150,14 @@ pub(super) fn unzip_within(path: &Path, folder: &Path, mut left: u64) -> Result<
         let target = folder.join(&below);
         let parent = target.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(|error| unwritten(path, parent, error))?;
-        let broken =
-            |error: io::Error| damaged(path, &format!("{}: {error}; is the file whole?", shown(name)));
+        let broken = |error: io::Error| {
+            let advice = match error.kind() {
+                // Another compression than that of nearly all zip files, such as Deflate64.
+                io::ErrorKind::Unsupported => FIRST,
+                _ => "is the file whole?",
+            };
+            damaged(path, &format!("{}: {error}; {advice}", shown(name)))
+        };
         save(path, member, &target, &mut left, broken)?;
         files.push(below);
     }
@@ -205,10 +210,7 @@ fn leaves(path: &Path, name: &str) -> Error {
 fn said(error: &ZipError) -> String {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
-            "protected by a password; unpack it first, then give the label file or its folder".into()
-        }
-        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
-            format!("{error}; unpack it first, then give the label file or its folder")
+            format!("protected by a password; {FIRST}")
         }
         _ => format!("no zip file that can be read: {error}; is it whole?"),
     }

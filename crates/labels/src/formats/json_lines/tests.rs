@@ -351,6 +351,7 @@ fn whole_lines_with_an_image_and_labels_are_recognized() {
     let many =
         format!("{{\"file_name\": \"a.jpg\", \"labels\": [], \"categories\": [{}", "\"cat\", ".repeat(9000));
     assert!(is(&many) && !is(&many.replace("file_name", "id")));
+    assert!(!is("{\"image\": {\"bytes\": \"/9j/\"}, \"title\": \"a cat\", \"labels\": []}\n"));
     assert!(!is("{\"image\": {\"id\": 1}, \"label\": 1}") && !is("[]") && !is("") && !is("{"));
 }
 

@@ -39,7 +39,7 @@ pub(super) fn check_size(
         // A page without values has no bytes, which no codec wrote.
         _ if size == 0 => Ok(()),
         Compression::GZIP(_) => check(MultiGzDecoder::new(page), size),
-        Compression::BROTLI(_) => check(Decompressor::new(page, 1 << 16), size),
+        Compression::BROTLI(_) => check(Decompressor::new(page, 65_536), size),
         Compression::LZ4 => check_lz4(page),
         _ => Ok(()),
     }
@@ -108,5 +108,15 @@ mod tests {
         }
         assert_eq!(check_size(Compression::LZ4, &[0, 0, 0, 9, 0, 0, 0, 5][..], 9), Ok(()));
         assert!(is_read(Compression::LZ4) && !is_read(Compression::LZO));
+    }
+
+    #[test]
+    fn a_page_of_nothing_has_no_bytes_in_any_codec() {
+        for compression in
+            [Compression::GZIP(Default::default()), Compression::BROTLI(Default::default()), Compression::LZ4]
+        {
+            assert_eq!(check_size(compression, &[][..], 0), Ok(()), "{compression}");
+        }
+        assert!(check_size(Compression::BROTLI(Default::default()), &[][..], 1).is_err());
     }
 }

@@ -9,6 +9,8 @@ use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::errors::{ParquetError, Result};
 use ::parquet::schema::types::ColumnDescriptor;
 
+use super::thrift::zigzag;
+
 /// Most texts of a page. Writers make pages of about 1 MB.
 const MOST_TEXTS: u64 = 4 << 20;
 /// Most bytes of all texts of a page.
@@ -179,10 +181,6 @@ fn number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn zigzag(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +213,8 @@ mod tests {
         // Beyond the seventh delta the second byte has no meaning.
         assert_eq!(lengths(&mut rest, 8).unwrap(), [7, 5, 3, 1, 2, 3, 4, 5]);
         assert_eq!(rest, [9]);
+        // Of no lengths there is the header alone.
+        assert_eq!(lengths(&mut &steady(0, 0, 0)[..], 5).unwrap(), [0; 0]);
     }
 
     #[test]
@@ -235,5 +235,127 @@ mod tests {
         // Cut anywhere.
         let whole = steady(300, 2, 1);
         (0..whole.len()).for_each(|end| assert_eq!(lengths(&mut &whole[..end], 300), None));
+    }
+
+    #[test]
+    fn blocks_that_no_writer_makes_are_refused() {
+        // One length alone has no block, whatever is said of its size.
+        let one = |block: [u8; 2], parts: u8| lengths(&mut &[&block[..], &[parts, 1, 6]].concat()[..], 1);
+        assert_eq!(one([0x80, 1], 4).unwrap(), [3], "128 in 4 parts");
+        let largest = [0x80, 0x80, 4, 4, 1, 6];
+        assert_eq!(lengths(&mut &largest[..], 1).unwrap(), [3], "65,536 in 4 parts");
+        assert_eq!(lengths(&mut &[0x80, 0x80, 8, 4, 1, 6][..], 1), None, "131,072 in 4 parts");
+        assert_eq!(one([0x80, 1], 0), None, "128 in no parts");
+        assert_eq!(one([0x82, 1], 4), None, "130 in 4 parts");
+        assert_eq!(one([0x80, 0], 4), None, "0 in 4 parts");
+        assert_eq!(one([0xe0, 0], 4), None, "96 in 4 parts, of 24");
+    }
+
+    #[test]
+    fn numbers_have_at_most_32_bits() {
+        // Two lengths, the second of which is one more than the first, in a part of 32 of so many bits.
+        let wide = |width: u8| {
+            let header = [0x80, 1, 4, 2, 6, 0, width, 0, 0, 0, 1];
+            lengths(&mut &[&header[..], &[0; 132]].concat()[..], 2)
+        };
+        assert_eq!(wide(32).unwrap(), [3, 4]);
+        assert_eq!(wide(33), None);
+    }
+
+    /// Pages that are given, one after the other.
+    struct Given(Vec<Page>);
+
+    impl Iterator for Given {
+        type Item = Result<Page>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.get_next_page().transpose()
+        }
+    }
+
+    impl PageReader for Given {
+        fn get_next_page(&mut self) -> Result<Option<Page>> {
+            Ok((!self.0.is_empty()).then(|| self.0.remove(0)))
+        }
+
+        fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+            Ok(Some(PageMetadata { num_rows: Some(self.0.len()), num_levels: None, is_dict: false }))
+        }
+
+        fn skip_next_page(&mut self) -> Result<()> {
+            self.get_next_page().map(drop)
+        }
+
+        fn at_record_boundary(&mut self) -> Result<bool> {
+            Ok(self.0.len() != 1)
+        }
+    }
+
+    fn first_version(encoding: Encoding, values: u32, bytes: &[u8]) -> Page {
+        Page::DataPage {
+            buf: bytes.to_vec().into(),
+            num_values: values,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        }
+    }
+
+    fn second_version(encoding: Encoding, values: u32, levels: [u32; 2], bytes: &[u8]) -> Page {
+        Page::DataPageV2 {
+            buf: bytes.to_vec().into(),
+            num_values: values,
+            encoding,
+            num_nulls: 0,
+            num_rows: values,
+            def_levels_byte_len: levels[0],
+            rep_levels_byte_len: levels[1],
+            is_compressed: false,
+            statistics: None,
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_behind_the_levels_of_a_page() {
+        use Encoding::{DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, PLAIN};
+        // Three texts of two letters; four of which three are there, and a letter too few.
+        let whole = [&steady(3, 2, 0)[..], b"abcdef"].concat();
+        let prefixed = [&steady(3, 0, 0)[..], &whole].concat();
+        let short = &whole[..whole.len() - 1];
+        let read = |levels: [bool; 2], page: Page| {
+            Checked { pages: Box::new(Given(vec![page])), levels }.get_next_page().map(|page| page.is_some())
+        };
+        let is_read = |levels, page| read(levels, page).is_ok_and(|there| there);
+        for (encoding, values) in [(DELTA_LENGTH_BYTE_ARRAY, &whole), (DELTA_BYTE_ARRAY, &prefixed)] {
+            assert!(is_read([false; 2], first_version(encoding, 3, values)));
+            assert!(!is_read([false; 2], first_version(encoding, 2, values)));
+            // Each kind of levels begins with its length.
+            let levels = [&[2, 0, 0, 0, 9, 9][..], values].concat();
+            assert!(is_read([false, true], first_version(encoding, 3, &levels)));
+            assert!(is_read([true, false], first_version(encoding, 3, &levels)));
+            assert!(!is_read([true; 2], first_version(encoding, 3, &levels)));
+            let levels = [&[1, 0, 0, 0, 9][..], &levels].concat();
+            assert!(is_read([true; 2], first_version(encoding, 3, &levels)));
+            let levels = [&[9; 5][..], values].concat();
+            assert!(is_read([true; 2], second_version(encoding, 3, [2, 3], &levels)));
+            assert!(!is_read([true; 2], second_version(encoding, 3, [2, 2], &levels)));
+            assert!(!is_read([true; 2], second_version(encoding, 3, [2, u32::MAX], &levels)));
+        }
+        let error = read([false; 2], first_version(DELTA_LENGTH_BYTE_ARRAY, 3, short)).unwrap_err();
+        assert!(error.to_string().contains("the lengths of its texts are damaged"), "{error}");
+        assert!(is_read([false; 2], first_version(PLAIN, 3, short)));
+    }
+
+    #[test]
+    fn whatever_else_is_asked_of_pages_is_answered_by_their_reader() {
+        let pages = vec![first_version(Encoding::PLAIN, 1, b""); 3];
+        let mut checked = Checked { pages: Box::new(Given(pages)), levels: [false; 2] };
+        assert_eq!(checked.peek_next_page().unwrap().unwrap().num_rows, Some(3));
+        assert!(checked.at_record_boundary().unwrap());
+        checked.skip_next_page().unwrap();
+        assert!(checked.next().is_some_and(|page| page.is_ok()));
+        assert!(!checked.at_record_boundary().unwrap());
+        assert!(checked.next().is_some() && checked.next().is_none());
     }
 }

@@ -198,8 +198,13 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write;
+    use std::sync::Arc;
+
+    use ::parquet::schema::parser::parse_message_type;
+    use ::parquet::schema::types::SchemaDescriptor;
+
+    use super::*;
 
     /// A number as Thrift writes it.
     fn number(value: i64) -> Vec<u8> {
@@ -266,5 +271,89 @@ mod tests {
         assert!(page(&twice).is_err());
         // A number without an end.
         assert!(page(&[0x15; 1]).is_err() && page(&[&[0x15][..], &[0xff; 30]].concat()).is_err());
+    }
+
+    /// A column chunk in a file of these bytes, of a column of lists if it has `repeated`.
+    fn chunk(column: &str, [start, size]: [i64; 2], codec: Compression) -> ColumnChunkMetaData {
+        let schema = parse_message_type(&format!("message m {{ {column} int32 a; }}")).unwrap();
+        let schema = SchemaDescriptor::new(Arc::new(schema));
+        let chunk = ColumnChunkMetaData::builder(schema.column(0)).set_data_page_offset(start);
+        chunk.set_total_compressed_size(size).set_compression(codec).build().unwrap()
+    }
+
+    fn checked(bytes: &[u8], chunk: &ColumnChunkMetaData, rows: usize) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        check_pages(&file, chunk, rows).map_or_else(|what| what, |()| "whole".into())
+    }
+
+    /// A page of `values` values, of which the file says that it takes 20 bytes.
+    fn twenty_bytes(values: i64) -> Vec<u8> {
+        [header([20, 20], 5, values, 0), vec![7; 20]].concat()
+    }
+
+    #[test]
+    fn a_column_is_as_long_as_its_pages() {
+        let bytes = [b"PAR1".to_vec(), twenty_bytes(5), twenty_bytes(5)].concat();
+        let size = bytes.len() as i64 - 4;
+        let of = |place| checked(&bytes, &chunk("required", place, Compression::UNCOMPRESSED), 10);
+        assert_eq!(of([4, size]), "whole");
+        let cut_off = "the file is damaged or cut off: it ends before the column does";
+        for place in [[4, size + 1], [-5, 10], [30, -5], [4, i64::MAX]] {
+            assert_eq!(of(place), cut_off, "{place:?}");
+        }
+        assert_eq!(of([4, size - 1]), "the file is damaged: a page reaches beyond its column");
+        assert_eq!(of([5, size - 1]), "the file is damaged: a page header is not what it should be");
+    }
+
+    #[test]
+    fn lists_have_at_most_so_many_values() {
+        let bytes = twenty_bytes(MOST_VALUES / 2 + MOST_PER_ROW).repeat(2);
+        let of = |column: &str, rows: usize| {
+            checked(&bytes, &chunk(column, [0, bytes.len() as i64], Compression::UNCOMPRESSED), rows)
+        };
+        assert_eq!(of("repeated", 2), "whole");
+        assert_eq!(of("repeated", 1), "more than 4195328 values in the lists of 1 rows");
+        assert_eq!(of("required", 1), "whole");
+        assert_eq!(of("optional", 1), "whole");
+    }
+
+    #[test]
+    fn a_page_has_the_size_that_it_says() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&[7; 50]).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let of = |header: Vec<u8>, content: &[u8]| {
+            let bytes = [&header, content].concat();
+            let chunk = chunk("required", [0, bytes.len() as i64], Compression::GZIP(Default::default()));
+            checked(&bytes, &chunk, 5)
+        };
+        let compressed = gzip.len() as i64;
+        assert_eq!(of(header([50, compressed], 5, 5, 0), &gzip), "whole");
+        let other = "the file is damaged: a page has another size than it says";
+        assert_eq!(of(header([49, compressed], 5, 5, 0), &gzip), other);
+        assert_eq!(of(header([0, 0], 5, 5, 0), &[]), "whole");
+        // In the second version levels come first, which are not compressed.
+        let second = |bytes: i64, levels: [i64; 2]| {
+            let [sizes, levels] = [[bytes, compressed + 3], levels].map(|it| it.map(number));
+            let parts = [&[0x15, 6, 0x15][..], &sizes[0], &[0x15], &sizes[1], &[0x5c, 0x55], &levels[0]];
+            [&parts.concat(), &[0x15][..], &levels[1], &[0, 0]].concat()
+        };
+        let content = [&[9; 3][..], &gzip].concat();
+        assert_eq!(of(second(53, [1, 2]), &content), "whole");
+        assert_eq!(of(second(52, [1, 2]), &content), other);
+        assert_eq!(
+            of(second(53, [30, 24]), &content),
+            "the file is damaged: a page is shorter than its levels"
+        );
+    }
+
+    #[test]
+    fn a_header_without_a_size_is_refused() {
+        // Field 3 alone, and field 2 alone.
+        assert!(page(&[&[0x15, 0, 0x25, 2][..], &[0]].concat()).is_err());
+        assert!(page(&[&[0x15, 0, 0x15, 2][..], &[0]].concat()).is_err());
+        let both = page(&[&[0x15, 0, 0x15, 2, 0x15, 0][..], &[0]].concat()).unwrap();
+        assert_eq!((both.bytes, both.compressed), (1, 0));
     }
 }

@@ -155,3 +155,30 @@ fn any_one_damaged_byte_of_compressed_lengths_does_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_column_with_more_rows_than_its_group_is_refused_and_none_is_read_beyond() {
+    let images: Vec<String> = (0..700).map(|row| format!("{row}.jpg")).collect();
+    let bytes =
+        table(&images, Compression::SNAPPY, [Encoding::PLAIN, Encoding::PLAIN], WriterVersion::PARQUET_2_0);
+    read_bytes("a.parquet", bytes, |path| {
+        let shard = Shard::open(path)?;
+        let mut report = Report::new(path);
+        let rows = Rows { group: 0, before: 0, count: 10 };
+        let mut last = 0;
+        let error = shard.column(rows, 1, &mut report, |row, _| last = row).unwrap_err().to_string();
+        let end =
+            |name: &str| format!("column \"{name}\" has 700 rows in a group of 10; the file is damaged");
+        assert!(error.ends_with(&end("cat")) && last == 9, "{error} {last}");
+        let set = |row, _: Entry<'_>| {
+            last = row;
+            Ok(())
+        };
+        let error = shard.list(rows, 2, &mut report, set).unwrap_err().to_string();
+        assert!(error.ends_with(&end("tags")) && last == 9, "{error} {last}");
+        let error = shard.words(rows, 2).unwrap_err().to_string();
+        assert!(error.ends_with(&end("tags")), "{error}");
+        report.problems.or(())
+    })
+    .unwrap();
+}

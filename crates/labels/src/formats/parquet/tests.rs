@@ -214,6 +214,24 @@ fn images_that_are_only_in_the_table_have_to_be_written_to_files() {
     assert!(error.ends_with(expected), "{error}");
 }
 
+#[test]
+fn that_a_table_holds_images_is_told_wherever_they_stand() {
+    let long = "x".repeat(2000);
+    let note = |image: &str, rows: &[(&str, i64)]| {
+        let schema = format!(
+            "message m {{ optional binary icon; optional group image {{ {image} }} optional int64 cat; }}"
+        );
+        parse(&table(&schema, rows, &[]), &Options::default()).unwrap().notes.join("; ")
+    };
+    let held = "the table holds images, which are not read";
+    let path = "required binary path (UTF8);";
+    assert!(note(&format!("required binary bytes; {path}"), &[(&long, 1)]).contains(held));
+    assert!(note(&format!("{path} required binary bytes;"), &[(&long, 1)]).contains(held));
+    assert!(!note(&format!("{path} required binary bytes;"), &[("1.jpg", 1)]).contains(held));
+    // Bytes of another column are no images.
+    assert!(!note(path, &[(&long, 1)]).contains(held));
+}
+
 /// A table with text columns, whole numbers and lists of them, as the schema says.
 fn table(schema: &str, rows: &[(&str, i64)], metadata: &[(&str, &str)]) -> Vec<u8> {
     use ::parquet::column::writer::ColumnWriter;
@@ -308,6 +326,14 @@ fn tables_without_paths_or_labels_say_what_was_expected() {
     assert!(found("message m { optional binary image (UTF8); optional int64 id; }", &[]).contains(
         "no labels among \"image, id\"; expected a column of 1, 0 and null for each category, or list"
     ));
+    let objects = "optional group objects (LIST) { repeated group list { optional group element { \
+                   optional binary class (UTF8); } } }";
+    let lists = parse(
+        &table_of_depth(&format!("message m {{ optional binary image (UTF8); {objects} }}")),
+        &Options::default(),
+    );
+    let expected = "column \"objects.class\" holds lists that may be the labels; call it labels, or drop it";
+    assert!(lists.as_ref().is_err_and(|error| error.to_string().ends_with(expected)), "{lists:?}");
     assert!(
         found("message m { optional binary path (UTF8); repeated int64 negative_labels; }", &[])
             .contains("a list column negative_labels, but none called labels")
@@ -330,6 +356,9 @@ fn tables_without_paths_or_labels_say_what_was_expected() {
         format!("message m {{ {} optional int64 a; {} }}", "optional group g {".repeat(40), "}".repeat(40));
     let error = parse(&table_of_depth(&deep), &Options::default()).unwrap_err().to_string();
     assert!(error.ends_with("columns are nested more than 32 deep"), "{error}");
+    let many: String = (0..40).map(|at| format!("optional group g{at} {{ optional int64 a; }} ")).collect();
+    let error = parse(&table_of_depth(&format!("message m {{ {many} }}")), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("no column of image paths among"), "{error}");
 }
 
 /// A table without rows.

@@ -113,10 +113,60 @@ impl<R: Read> Thrift<R> {
     }
 }
 
-fn zigzag(number: u64) -> i64 {
+/// The number that is written as this one, which has its sign in the last bit.
+pub(super) fn zigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 pub(super) fn malformed() -> io::Error {
     io::ErrorKind::InvalidData.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thrift(bytes: &[u8]) -> Thrift<&[u8]> {
+        Thrift::new(bytes)
+    }
+
+    #[test]
+    fn numbers_have_their_sign_in_the_last_bit() {
+        assert_eq!([0, 1, 2, 3, 4, u64::MAX].map(zigzag), [0, -1, 1, -2, 2, i64::MIN]);
+    }
+
+    #[test]
+    fn fields_have_numbers_of_16_bits_that_rise() {
+        // 32,767 and 32,768, written in full.
+        assert_eq!(thrift(&[0x05, 0xfe, 0xff, 3]).field(&mut 0).unwrap(), Some((32_767, 5)));
+        assert!(thrift(&[0x05, 0x80, 0x80, 4]).field(&mut 0).is_err());
+        assert!(thrift(&[0x05, 0x80, 0x80, 0x80, 4]).field(&mut 0).is_err());
+        assert!(thrift(&[0x05, 6]).field(&mut 3).is_err());
+        assert_eq!(thrift(&[0x05, 8]).field(&mut 3).unwrap(), Some((4, 5)));
+        assert_eq!(thrift(&[0]).field(&mut 3).unwrap(), None);
+    }
+
+    #[test]
+    fn only_lists_of_structures_are_read_as_such() {
+        const LIST: u8 = Thrift::<&[u8]>::LIST;
+        assert_eq!(thrift(&[0x3c]).structures(LIST).unwrap(), 3);
+        assert_eq!(thrift(&[0xfc, 200, 1]).structures(LIST).unwrap(), 200);
+        assert!(thrift(&[0x35]).structures(LIST).is_err(), "numbers");
+        assert!(thrift(&[0x3c]).structures(Thrift::<&[u8]>::STRUCT).is_err(), "no list");
+    }
+
+    #[test]
+    fn structures_are_skipped_to_their_end_and_not_below_the_deepest() {
+        let nested = |depth: usize| [vec![0x1c; depth - 1], vec![0; depth], vec![7]].concat();
+        let skip = |depth: usize| {
+            let bytes = nested(depth);
+            let mut thrift = thrift(&bytes);
+            thrift.skip(Thrift::<&[u8]>::STRUCT)?;
+            thrift.byte()
+        };
+        for depth in 1..=DEEPEST {
+            assert_eq!(skip(depth).unwrap(), 7);
+        }
+        assert!(skip(DEEPEST + 1).is_err() && skip(100).is_err());
+    }
 }

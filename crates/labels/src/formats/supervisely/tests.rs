@@ -271,7 +271,7 @@ fn what_is_wrong_with_meta_json_is_said_with_its_line() {
         {"value_type": "none"},
         {"name": "a"},
         {"name": "b", "value_type": "some"},
-        {"name": "c", "value_type": "oneof_string", "values": []},
+        {"name": "c", "value_type": "oneof_string", "values": [""]},
         {"name": "d", "value_type": "none"},
         {"name": "d", "value_type": "none"}],
         "projectType": "videos"}"#;

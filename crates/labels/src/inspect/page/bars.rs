@@ -15,7 +15,7 @@ pub(super) fn section(inspection: &Inspection) -> String {
     let largest = categories.first().map_or(0, |category| category.positive).max(1);
     let rows: String = categories.iter().map(|category| row(category, inspection.images, largest)).collect();
     let headings =
-        [("", "category"), ("drawn", "of all images"), ("number", "known"), ("drawn", "positives")];
+        [("", "category"), ("drawn", "of all images"), ("number", "known %"), ("drawn", "positives")];
     let headings =
         headings.into_iter().chain([("number", ""), ("number", "negatives"), ("number", "unknown")]);
     let headings: String =
@@ -76,6 +76,7 @@ fn bar(parts: &[(usize, &str)], whole: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::{annotations, rows};
     use super::*;
 
     #[test]
@@ -85,5 +86,31 @@ mod tests {
         assert!(drawn.contains("class=\"open\" x=\"250.0\" width=\"750.0\""), "{drawn}");
         assert!(!drawn.contains("absent"));
         assert!(!bar(&[(0, "there")], 0).contains("rect"));
+    }
+
+    #[test]
+    fn a_row_has_the_counts_of_its_category_and_bars_of_the_same() {
+        let labels = annotations(&["rare", "a < b"], &[0, 1, -1, 1, 1, 1, 0, -1]);
+        let page = section(&Inspection::of(&labels));
+        let rows = rows(&page);
+        assert_eq!(rows[1], ["a < b", "", "100.0", "", "3", "1", "0"]);
+        assert_eq!(rows[2], ["rare", "", "50.0", "", "1", "1", "2"]);
+        let bars: Vec<&str> = page.split("<svg class=\"bar\"").skip(1).collect();
+        assert!(bars[2].contains("class=\"absent\" x=\"250.0\" width=\"250.0\""), "{}", bars[2]);
+        // The second bar is relative to the largest number of positives.
+        assert!(
+            bars[1].contains("x=\"0.0\" width=\"1000.0\"") && bars[3].contains("x=\"0.0\" width=\"333.3\"")
+        );
+    }
+
+    #[test]
+    fn that_some_are_left_out_is_said_where_it_is_so() {
+        let page = |count: usize| {
+            let names: Vec<String> = (0..count).map(|category| category.to_string()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            section(&Inspection::of(&annotations(&names, &vec![1; count])))
+        };
+        assert!(!page(MOST).contains("with most positives"));
+        assert!(page(MOST + 1).contains("The 1000 of 1,001 with most positives."));
     }
 }

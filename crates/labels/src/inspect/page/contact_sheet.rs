@@ -119,8 +119,8 @@ fn caption(annotations: &Annotations, row: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::annotations;
     use super::*;
-    use crate::labels::LabelMatrix;
 
     #[test]
     fn a_view_becomes_the_picture_it_was_made_of() {
@@ -136,16 +136,12 @@ mod tests {
 
     #[test]
     fn a_caption_says_what_is_there_what_is_not_and_how_much_is_unknown() {
-        let values = [1, -1, -1, -1, -1, -1, -1, -1, 0, 1];
-        let names = ["cat", "b", "c", "d", "e", "f", "g", "h", "i", "<dog>"];
-        let annotations = Annotations {
-            images: vec!["a.jpg".into()],
-            labels: LabelMatrix::from_values(10, &values),
-            categories: names.map(str::to_owned).to_vec(),
-            source: "a.csv".into(),
-        };
+        let values = [[1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1], [-1; 11]].concat();
+        let names = ["cat", "b", "c", "d", "e", "f", "g", "h", "i", "j", "<dog>"];
+        let annotations = annotations(&names, &values);
         let expected = "<br><span class=\"positives\">+ cat, &lt;dog&gt;</span>\
-                        <br>− b, c, d, e, f, g and 1 more<br>1 unknown";
+                        <br>− b, c, d, e, f, g and 2 more<br>1 unknown";
         assert_eq!(caption(&annotations, 0), expected);
+        assert_eq!(caption(&annotations, 1), "<br>− cat, b, c, d, e, f and 5 more");
     }
 }

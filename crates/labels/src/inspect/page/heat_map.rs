@@ -10,9 +10,13 @@ use crate::text::{escape_xml, thousands};
 const MOST: usize = 80;
 /// Up to here a cell has room for its number.
 const WITH_NUMBERS: usize = 20;
+/// Side of a cell with a number, in pixels.
+const LARGE: f64 = 30.0;
 /// Shades: from which share in percent on, and how dark.
 const SHADES: [(f64, f64); 7] =
     [(0.0, 0.06), (1.0, 0.14), (2.0, 0.24), (5.0, 0.36), (10.0, 0.48), (20.0, 0.62), (50.0, 0.95)];
+/// From this shade on a number is written in the color of the page.
+const DARK: f64 = 0.9;
 /// Wide enough for a character of the labels' size in any sans-serif face.
 const CHARACTER: f64 = 6.6;
 
@@ -50,17 +54,15 @@ fn most_frequent(inspection: &Inspection, most: usize) -> Vec<usize> {
 
 fn draw(names: &[&str], counts: &PairCounts) -> String {
     let count = names.len();
-    let cell = match count {
-        0..=WITH_NUMBERS => 30.0,
-        21..=40 => 18.0,
-        _ => 12.0,
+    // Above narrow columns the labels stand upright, lest they run into each other.
+    let (cell, font, turn) = match count {
+        0..=WITH_NUMBERS => (LARGE, 12.0, 45.0_f64),
+        21..=40 => (18.0, 12.0, 45.0),
+        _ => (12.0, 10.0, 90.0),
     };
-    let font = if cell < 13.0 { 10.0 } else { 12.0 };
     let labels: Vec<String> = names.iter().map(|name| short(name)).collect();
     let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0) as f64;
     let label = (CHARACTER * longest * font / 11.0 + 10.0).ceil();
-    // Above narrow columns the labels stand upright, lest they run into each other.
-    let turn = if cell < 18.0 { 90.0 } else { 45.0_f64 };
     let (sine, cosine) = turn.to_radians().sin_cos();
     let (left, top, side) = (label, (sine * label + 8.0).ceil(), cell * count as f64);
     let (width, height) = (left + side + cosine * label + 2.0, top + side + 2.0);
@@ -121,8 +123,8 @@ fn draw_cell((x, y): (f64, f64), side: f64, [row, column]: [&str; 2], (both, kno
         "<rect class=\"there\" fill-opacity=\"{shade}\" {at}><title>{column} where {row} is: {percent:.1} % \
          ({both} of {known} images)</title></rect>\n"
     );
-    if side >= 30.0 {
-        let class = if shade > 0.9 { "on-dark" } else { "chart-ink" };
+    if side >= LARGE {
+        let class = if shade >= DARK { "on-dark" } else { "chart-ink" };
         let number = if percent < 1.0 { "&lt;1".to_owned() } else { format!("{percent:.0}") };
         cell += &format!(
             "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" pointer-events=\"none\">{number}</text>\n",
@@ -183,6 +185,7 @@ fn pairs(inspection: &Inspection) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::{annotations, assert_near, of_class, rows, shapes};
     use super::*;
 
     #[test]
@@ -193,7 +196,126 @@ mod tests {
         assert!(cell(1, 4).contains("class=\"chart-ink\"") && cell(1, 4).contains(">25</text>"));
         assert!(cell(3, 4).contains("class=\"on-dark\"") && cell(3, 4).contains(">75</text>"));
         assert!(cell(1, 1000).contains("fill-opacity=\"0.06\"") && cell(1, 1000).contains("&lt;1"));
+        assert!(cell(1, 100).contains(">1</text>"));
         assert_eq!(cell(0, 4), "");
         assert!(cell(0, 0).contains("hatch"));
+    }
+
+    /// Every second pair stands together, of the others nothing is known.
+    fn drawn(count: usize, name: impl Fn(usize) -> String) -> (Vec<String>, String) {
+        let names: Vec<String> = (0..count).map(name).collect();
+        let values: Vec<i8> = (0..2)
+            .flat_map(|image| (0..count).map(move |category| i8::from(category % 2 == image)))
+            .collect();
+        let labels = crate::labels::LabelMatrix::from_values(count, &values);
+        let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+        let svg = draw(&borrowed, &PairCounts::of(&labels));
+        (names, svg)
+    }
+
+    #[test]
+    fn cells_tile_the_frame_each_in_the_row_and_column_of_its_names() {
+        for (count, cell) in
+            [(3, 30.0), (WITH_NUMBERS, 30.0), (WITH_NUMBERS + 1, 18.0), (40, 18.0), (41, 12.0)]
+        {
+            let (names, svg) = drawn(count, |at| format!("<{at}>"));
+            let shapes = shapes(&svg);
+            let [left, top, right, bottom] = of_class(&shapes, "rect", "frame")[0].sides();
+            let side = (right - left) / count as f64;
+            assert_eq!((side, bottom - top), (cell, right - left));
+            let mut taken = vec![vec![0; count]; count];
+            for cell in shapes.iter().filter(|it| it.name == "rect" && !it.has("class", "frame")) {
+                let [x, y, x2, y2] = cell.sides();
+                assert_eq!((x2 - x, y2 - y), (side, side));
+                let [i, j] = [(y - top) / side, (x - left) / side];
+                assert_eq!((i.fract(), j.fract()), (0.0, 0.0), "{cell:?}");
+                let (i, j) = (i as usize, j as usize);
+                taken[i][j] += 1;
+                // A category with itself is gray, one that never meets another hatched.
+                let there = cell.has("class", "there");
+                assert_eq!(
+                    (there, cell.has("class", "open")),
+                    (i != j && (i + j) % 2 == 0, i == j),
+                    "{cell:?}"
+                );
+                let told = format!("{} where {} is: 100.0 % (1 of 1 images)", names[j], names[i]);
+                assert_eq!(cell.words, if there { &*told } else { "" });
+            }
+            assert!(taken.iter().flatten().all(|cells| *cells == 1), "{count}");
+            let numbers = of_class(&shapes, "text", "on-dark");
+            assert_eq!(numbers.is_empty(), count > WITH_NUMBERS);
+        }
+    }
+
+    #[test]
+    fn labels_stand_at_their_row_and_column_and_have_the_room_that_they_take() {
+        for (count, letters) in [(3, 1), (3, 24), (21, 9), (41, 2), (41, 24)] {
+            let (names, svg) = drawn(count, |at| format!("{at:0letters$}"));
+            let shapes = shapes(&svg);
+            let [left, top, right, bottom] = of_class(&shapes, "rect", "frame")[0].sides();
+            let [width, height, font] = shapes[0].numbers(["width", "height", "font-size"]);
+            let cell = (right - left) / count as f64;
+            assert_eq!(font, if cell > 14.0 { 12.0 } else { 10.0 }, "lines need more than their letters");
+            // How far a label reaches: that of two digits for names of one letter.
+            let length = CHARACTER * letters.max(names.last().unwrap().len()) as f64 * font / 11.0;
+            let labels = of_class(&shapes, "text", "chart-ink");
+            for (at, (pair, name)) in labels.chunks(2).zip(&names).enumerate() {
+                let middle = cell * (at as f64 + 0.5);
+                assert_eq!([&pair[0].words, &pair[1].words], [name; 2]);
+                // A line of text is highest above its base line by 0.7 of its size.
+                let [x, base] = pair[0].numbers(["x", "y"]);
+                assert!(pair[0].has("text-anchor", "end"));
+                assert_near(base - 0.35 * font, top + middle);
+                assert!((4.0..8.0).contains(&(left - x)) && (0.0..8.0).contains(&(x - length)), "{pair:?}");
+                let [base, y, turn] = pair[1].moved();
+                let (sine, cosine) = (-turn).to_radians().sin_cos();
+                assert_near(base - 0.35 * font, left + middle);
+                assert!(cell * sine >= font, "labels of columns run into each other");
+                assert!(
+                    (4.0..8.0).contains(&(top - y)) && (0.0..14.0).contains(&(y - sine * length)),
+                    "{pair:?}"
+                );
+                let room = width - (base + cosine * length).max(right);
+                assert!(room >= 0.0 && (room < 24.0 || at + 1 < count), "{room} {pair:?}");
+            }
+            assert_eq!(labels.len(), 2 * count);
+            assert!((1.0..4.0).contains(&(height - bottom)), "{height} {bottom}");
+        }
+    }
+
+    #[test]
+    fn the_legend_has_its_shades_side_by_side_over_what_they_stand_for() {
+        let legend = legend();
+        let shapes = shapes(&legend);
+        let steps = of_class(&shapes, "rect", "there");
+        let labels = of_class(&shapes, "text", "chart-ink");
+        let mut end = 0.0;
+        for (step, label) in steps.iter().zip(&labels) {
+            let [left, right] = step.numbers(["x", "width"]);
+            assert_eq!((left, label.number("x")), (end, left));
+            end = left + right;
+        }
+        let words: Vec<&str> = labels.iter().map(|label| &*label.words).collect();
+        assert_eq!(words, [">0", "1", "2", "5", "10", "20", "50", "100 %"]);
+        assert_eq!((steps.len(), labels[7].number("x")), (7, end));
+        let room = shapes[0].number("width") - end;
+        assert!((5.0 * CHARACTER..50.0).contains(&room), "{room}");
+    }
+
+    #[test]
+    fn pairs_are_listed_and_the_section_says_of_which_categories_it_is() {
+        let few = annotations(&["a", "b", "c<"], &[1, 1, 0, 1, -1, 0, 0, 1, 1, 1, 1, -1]);
+        let page = section(&few, &Inspection::of(&few));
+        assert_eq!(
+            rows(&page),
+            [
+                vec!["most often together", "images", "second if first", "first if second"],
+                vec!["a + b", "2", "66.7 %", "100.0 %"],
+                vec!["b + c<", "1", "50.0 %", "100.0 %"],
+            ]
+        );
+        assert!(!page.contains("with most positives") && page.contains("<title>Categories together</title>"));
+        let apart = annotations(&["a", "b"], &[1, 0]);
+        assert!(pairs(&Inspection::of(&apart)).contains("No two categories"));
     }
 }

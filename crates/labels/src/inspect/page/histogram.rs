@@ -90,6 +90,7 @@ fn draw(title: &str, counts: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::{Shape, annotations, assert_near, of_class, shapes};
     use super::*;
 
     #[test]
@@ -109,5 +110,123 @@ mod tests {
         let svg = draw("a < b", &[1200, 3]);
         assert!(svg.contains("a &lt; b: 0: 1200, 1: 3</desc>") && svg.contains("0: 1,200 images"), "{svg}");
         assert!(!draw("nothing", &[0]).contains("NaN"));
+    }
+
+    /// A drawing, read back: its shapes, its axis and its bars.
+    struct Drawn {
+        shapes: Vec<Shape>,
+        left: f64,
+        right: f64,
+        bottom: f64,
+        bars: Vec<Bar>,
+    }
+
+    impl Drawn {
+        fn of(counts: &[usize]) -> Self {
+            let shapes = shapes(&draw("images", counts));
+            let [width, height] = shapes[0].numbers(["width", "height"]);
+            let [left, bottom, right, end] =
+                of_class(&shapes, "line", "chart-axis")[0].numbers(["x1", "y1", "x2", "y2"]);
+            assert!(0.0 < left && left < right && right <= width && bottom == end && bottom < height);
+            Self { shapes, left, right, bottom, bars: bars(counts) }
+        }
+
+        fn each() -> impl Iterator<Item = Self> {
+            [&[3, 12, 0, 6][..], &[1], &[0], &[1; 90], &[5000, 70, 1234]].into_iter().map(Self::of)
+        }
+
+        /// Where a bar of so many images ends.
+        fn y(&self, images: f64) -> f64 {
+            let most = self.bars.iter().map(|bar| bar.images).max().unwrap().max(1);
+            self.bottom - (self.bottom - 28.0) * images / most as f64
+        }
+
+        fn step(&self) -> f64 {
+            (self.right - self.left) / self.bars.len() as f64
+        }
+
+        fn texts(&self, anchor: &str) -> Vec<&Shape> {
+            let texts = of_class(&self.shapes, "text", "chart-ink");
+            texts.into_iter().filter(|text| text.has("text-anchor", anchor)).collect()
+        }
+
+        fn rectangles(&self) -> Vec<&Shape> {
+            of_class(&self.shapes, "rect", "there")
+        }
+    }
+
+    #[test]
+    fn lines_lie_where_a_bar_of_their_number_would_end() {
+        for drawn in Drawn::each() {
+            let [heading] = drawn.texts("start")[..] else { panic!("one heading") };
+            assert_eq!((&*heading.words, heading.number("x")), ("images", drawn.left));
+            let (lines, labels) = (of_class(&drawn.shapes, "line", "chart-grid"), drawn.texts("end"));
+            assert_eq!(lines.len(), labels.len());
+            assert!(lines.len() > 1);
+            for (line, label) in lines.iter().zip(&labels) {
+                let at = drawn.y(label.words.replace(',', "").parse().unwrap());
+                assert_eq!(line.numbers(["x1", "x2"]), [drawn.left, drawn.right]);
+                let [y1, y2] = line.numbers(["y1", "y2"]);
+                assert_near(y1, at);
+                assert_near(y2, at);
+                assert!(y1 >= heading.number("y") + 8.0, "a line runs into the heading");
+                assert_near(label.number("y") - 4.0, at);
+                assert!((4.0..10.0).contains(&(drawn.left - label.number("x"))));
+            }
+        }
+    }
+
+    #[test]
+    fn bars_stand_side_by_side_on_the_axis_as_high_as_their_numbers() {
+        for drawn in Drawn::each() {
+            assert_eq!(drawn.rectangles().len(), drawn.bars.len());
+            let mut end = drawn.left - 0.08 * drawn.step();
+            for (bar, rectangle) in drawn.bars.iter().zip(drawn.rectangles()) {
+                let [from, top, to, foot] = rectangle.sides();
+                assert_near(foot, drawn.bottom);
+                assert_near(top, drawn.y(bar.images as f64));
+                // A sixth of the room lies between two bars.
+                assert_near(from - end, 0.16 * drawn.step());
+                assert_near(to - from, 0.84 * drawn.step());
+                assert_eq!(rectangle.words, format!("{}: {} images", bar.label, thousands(bar.images)));
+                end = to;
+            }
+            assert!((end + 0.08 * drawn.step() - drawn.right).abs() < 3.0, "{end} {}", drawn.right);
+        }
+    }
+
+    #[test]
+    fn labels_stand_in_the_middle_below_their_bar_and_keep_apart() {
+        for drawn in Drawn::each() {
+            let labels = drawn.texts("middle");
+            let place = |label: &Shape| drawn.bars.iter().position(|bar| bar.label == label.words).unwrap();
+            for label in &labels {
+                let [from, _, to, _] = drawn.rectangles()[place(label)].sides();
+                assert_near(label.number("x"), (from + to) / 2.0);
+                assert!((12.0..20.0).contains(&(label.number("y") - drawn.bottom)));
+                assert!(label.number("y") < drawn.shapes[0].number("height") - 4.0);
+            }
+            // Every so many bars one: as many as have room, from the first on.
+            let widest = drawn.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap() as f64 * 7.2;
+            let every = labels.get(1).map_or(1, |label| place(label));
+            assert!(every as f64 * drawn.step() > widest + 3.0, "{every} {widest}");
+            assert!((every as f64 - 1.0) * drawn.step() < widest + 9.0, "{every} {widest}");
+            assert_eq!((place(labels[0]), labels.len()), (0, drawn.bars.len().div_ceil(every)));
+        }
+    }
+
+    #[test]
+    fn lines_stand_for_whole_numbers_of_images() {
+        let drawn = Drawn::of(&[1, 1]);
+        let numbers = drawn.texts("end").into_iter();
+        assert_eq!(numbers.map(|text| &*text.words).collect::<Vec<_>>(), ["0", "1"]);
+    }
+
+    #[test]
+    fn images_are_counted_by_positives_and_by_known_labels() {
+        let labels = annotations(&["a", "b", "c"], &[1, 1, -1, 1, 0, -1, 0, 0, 0, 1, -1, 0]);
+        let page = section(&labels, &Inspection::of(&labels));
+        assert!(page.contains("known positives: 0: 1, 1: 2, 2: 1</desc>"), "{page}");
+        assert!(page.contains("known labels: 0: 1, 1: 0, 2: 2, 3: 1</desc>"), "{page}");
     }
 }

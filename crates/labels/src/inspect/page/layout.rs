@@ -90,7 +90,7 @@ pub(super) fn totals(inspection: &Inspection) -> String {
         .map(|(name, &count)| row(name, count));
     let table = format!(
         "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">labels</th><th scope=\"col\" class=\"number\">number</th>\
-         <th scope=\"col\" class=\"number\">share</th></tr></thead>\n<tbody>\n{}{}</tbody>\n</table></div>\n",
+         <th scope=\"col\" class=\"number\">share %</th></tr></thead>\n<tbody>\n{}{}</tbody>\n</table></div>\n",
         rows.concat(),
         row("all", cells)
     );
@@ -109,5 +109,37 @@ pub(super) fn short(name: &str) -> String {
     match name.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", name[..end].trim_end()),
         None => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::drawing::{annotations, rows};
+    use super::*;
+
+    #[test]
+    fn totals_are_of_all_labels() {
+        let labels = annotations(&["a", "b"], &[1, 1, 1, -1, 1, 0, 0, 0]);
+        let totals = totals(&Inspection::of(&labels));
+        assert_eq!(
+            rows(&totals),
+            [
+                ["labels", "number", "share %"],
+                ["known to be there", "4", "50.0"],
+                ["known not to be there", "1", "12.5"],
+                ["unknown", "3", "37.5"],
+                ["all", "8", "100.0"],
+            ]
+        );
+        assert!(totals.contains("1.25 known labels on average, 1.00 of them positive; 1 images have none."));
+    }
+
+    #[test]
+    fn long_names_are_cut_between_letters() {
+        assert_eq!(short("traffic light"), "traffic light");
+        assert_eq!(short(&"ü".repeat(24)), "ü".repeat(24));
+        assert_eq!(short(&"ü".repeat(25)), format!("{}…", "ü".repeat(24)));
+        assert_eq!(short("a name that ends in letter that are too many"), "a name that ends in lett…");
+        assert_eq!(short("a name that ends, spaced , cut"), "a name that ends, spaced…");
     }
 }

@@ -6,6 +6,8 @@
 
 mod bars;
 mod contact_sheet;
+#[cfg(test)]
+mod drawing;
 mod heat_map;
 mod histogram;
 mod layout;

@@ -25,12 +25,7 @@ const BOTTOM: f64 = 42.0;
 pub(super) fn section(annotations: &Annotations, seed: u64) -> String {
     let (all, sample) = (annotations.images.len(), sample(&annotations.images, seed));
     let sizes: Vec<(u32, u32)> = sample.par_iter().filter_map(|path| stored_size(path)).collect();
-    let what = match sample.len() {
-        count if count < all => {
-            format!("{} images, drawn at random from {}", thousands(count), thousands(all))
-        }
-        count => format!("all {} images", thousands(count)),
-    };
+    let what = which(sample.len(), all);
     let lost = match sample.len() - sizes.len() {
         0 => String::new(),
         lost => format!(" {} could not be read.", thousands(lost)),
@@ -51,6 +46,15 @@ fn sample(images: &[PathBuf], seed: u64) -> Vec<&Path> {
     }
     let rows = rand::seq::index::sample(&mut rng(seed, Stream::Shuffle, 0, 1), images.len(), MOST);
     rows.into_iter().map(|row| images[row].as_path()).collect()
+}
+
+/// Of which images something is told.
+fn which(read: usize, all: usize) -> String {
+    if read == all {
+        format!("all {} images", thousands(all))
+    } else {
+        format!("{} images, drawn at random from {}", thousands(read), thousands(all))
+    }
 }
 
 fn table(sizes: &[(u32, u32)]) -> String {
@@ -87,7 +91,7 @@ impl Plot {
         let mut plot = Self { low, high, cells: vec![[0; CELLS]; CELLS] };
         for &(width, height) in sizes {
             let [x, y] = [width, height].map(|side| plot.place(f64::from(side)) as usize);
-            plot.cells[y.min(CELLS - 1)][x.min(CELLS - 1)] += 1;
+            plot.cells[y][x] += 1;
         }
         Some(plot)
     }
@@ -161,6 +165,7 @@ impl Plot {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::{Shape, annotations, assert_near, of_class, rows, shapes};
     use super::*;
 
     #[test]
@@ -189,5 +194,119 @@ mod tests {
         assert_eq!(sample(&images, 1), sample(&images, 1));
         assert_ne!(sample(&images, 1), sample(&images, 2));
         assert_eq!(sample(&images[..3], 1).len(), 3);
+    }
+
+    /// A drawing, read back: its shapes and its frame.
+    struct Drawn {
+        shapes: Vec<Shape>,
+        left: f64,
+        top: f64,
+        right: f64,
+        bottom: f64,
+    }
+
+    impl Drawn {
+        /// Of five images of 100 × 400 pixels, two of 300 × 150 and one of 800 × 800.
+        fn new() -> Self {
+            let sizes = [vec![(100, 400); 5], vec![(300, 150); 2], vec![(800, 800)]].concat();
+            let shapes = shapes(&Plot::of(&sizes).unwrap().draw());
+            let [left, top, right, bottom] = of_class(&shapes, "rect", "frame")[0].sides();
+            assert!(0.0 < left && 0.0 < top && right - left == bottom - top);
+            Self { shapes, left, top, right, bottom }
+        }
+
+        /// How far along an axis a size lies. Both are logarithmic and reach from a fifth below the least side to
+        /// a quarter above the largest.
+        fn along(&self, side: f64) -> f64 {
+            let (least, largest) = (80.0_f64, 1000.0_f64);
+            (self.right - self.left) * (side / least).ln() / (largest / least).ln()
+        }
+
+        fn texts(&self) -> Vec<&Shape> {
+            of_class(&self.shapes, "text", "chart-ink")
+        }
+    }
+
+    #[test]
+    fn lines_and_their_labels_lie_where_their_size_does() {
+        let drawn = Drawn::new();
+        let Drawn { left, top, right, bottom, .. } = drawn;
+        let (lines, texts) = (of_class(&drawn.shapes, "line", "chart-grid"), drawn.texts());
+        let (diagonal, lines) = lines.split_last().unwrap();
+        assert_eq!(diagonal.numbers(["x1", "y1", "x2", "y2"]), [left, bottom, right, top]);
+        assert!(lines.len() >= 8 && texts.len() == lines.len() + 2);
+        for (pair, labels) in lines.chunks(2).zip(texts.chunks(2)) {
+            let at = drawn.along(labels[0].words.replace(',', "").parse().unwrap());
+            assert_eq!(labels[0].words, labels[1].words);
+            let [upright, level] = [pair[0], pair[1]].map(|line| line.numbers(["x1", "y1", "x2", "y2"]));
+            assert_near(upright[0], left + at);
+            assert_eq!(upright, [upright[0], top, upright[0], bottom]);
+            assert_near(level[1], bottom - at);
+            assert_eq!(level, [left, level[1], right, level[1]]);
+            // Below its line, and left of it in the middle of the letters' height.
+            let [below, beside] = [labels[0], labels[1]].map(|text| text.numbers(["x", "y"]));
+            assert_near(below[0], left + at);
+            assert!((12.0..20.0).contains(&(below[1] - bottom)) && labels[0].has("text-anchor", "middle"));
+            assert!((4.0..10.0).contains(&(left - beside[0])) && labels[1].has("text-anchor", "end"));
+            assert_near(beside[1] - 4.0, bottom - at);
+        }
+    }
+
+    #[test]
+    fn the_axes_are_named_beside_their_labels_and_everything_has_room() {
+        let drawn = Drawn::new();
+        let [width, height] = drawn.shapes[0].numbers(["width", "height"]);
+        assert!((4.0..16.0).contains(&(width - drawn.right)), "{width} {}", drawn.right);
+        let texts = drawn.texts();
+        let [.., across, up] = texts[..] else { panic!("names of the axes") };
+        assert_eq!((&*across.words, &*up.words), ("width [px]", "height [px]"));
+        let [x, y] = across.numbers(["x", "y"]);
+        assert_near(x, (drawn.left + drawn.right) / 2.0);
+        assert!(y > drawn.bottom + 20.0 + 12.0 && (4.0..12.0).contains(&(height - y)), "{y} {height}");
+        assert_eq!(up.moved(), [11.0, (drawn.top + drawn.bottom) / 2.0, -90.0]);
+    }
+
+    #[test]
+    fn cells_lie_where_the_sizes_of_their_images_do_and_are_darker_the_more_they_are() {
+        let drawn = Drawn::new();
+        let cells = of_class(&drawn.shapes, "rect", "there");
+        assert_eq!(cells.len(), 3);
+        let shade = |count: usize, (wide, high): (f64, f64)| {
+            let (x, y) = (drawn.left + drawn.along(wide), drawn.bottom - drawn.along(high));
+            let is_here = |cell: &&&Shape| {
+                let [left, top, right, bottom] = cell.sides();
+                (left..right).contains(&x) && (top..bottom).contains(&y)
+            };
+            let cell = cells.iter().find(is_here).unwrap();
+            assert!(cell.words.ends_with(&format!(" high: {count} images")), "{}", cell.words);
+            cell.number("fill-opacity")
+        };
+        let (few, more, most) =
+            (shade(1, (800.0, 800.0)), shade(2, (300.0, 150.0)), shade(5, (100.0, 400.0)));
+        assert!(0.3 < few && few + 0.1 < more && more + 0.1 < most && most == 1.0, "{few} {more} {most}");
+    }
+
+    #[test]
+    fn the_table_has_ranges_and_counts_of_shapes() {
+        let sizes = [(20, 10), (30, 10), (40, 15), (10, 50), (10, 60), (7, 7)];
+        assert_eq!(
+            rows(&table(&sizes)),
+            [
+                ["width", "7 to 40 (median 20)"],
+                ["height", "7 to 60 (median 15)"],
+                ["wider than high", "3"],
+                ["higher than wide", "2"],
+                ["square", "1"],
+            ]
+        );
+    }
+
+    #[test]
+    fn it_is_said_of_which_images_sizes_were_read() {
+        assert_eq!(which(2, 2), "all 2 images");
+        assert_eq!(which(20_000, 123_456), "20,000 images, drawn at random from 123,456");
+        let page = section(&annotations(&["cat"], &[1, 0]), 0);
+        assert!(page.contains("Sizes of all 2 images as their files say"), "{page}");
+        assert!(page.contains(" 2 could not be read.") && !page.contains("<svg"), "{page}");
     }
 }
