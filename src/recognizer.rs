@@ -200,12 +200,14 @@ impl Recognizer {
         let run = Run::open(dir)?;
         let (mut recipe, categories, info) = (run.recipe()?, run.categories()?, run.info()?);
         if let Some(choice) = precision {
-            if choice == PrecisionChoice::Bf16 && info.reads_features() {
-                let shown = dir.display();
-                return Err(Error::Usage(format!("--precision: {shown} reads features and has no backbone")));
-            }
             recipe.backbone.precision = choice.settled(&recipe.backbone, device)?;
         }
+        recipe.backbone.check_precision(recipe.backbone.precision, device).map_err(|why| {
+            Error::Usage(format!(
+                "{}: the run was trained in another precision than f32: {why}",
+                dir.display()
+            ))
+        })?;
         let initial = || initial_backbone(&recipe, device);
         let source = match info.maps {
             MapOrigin::Frozen(key) => MapSource::Frozen(Extractor::load(

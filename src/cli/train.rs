@@ -63,7 +63,7 @@ pub struct Train {
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
     /// In which numbers frozen layers are multiplied: f32 (the default), bf16, or auto: the faster one here; as --set backbone.precision
-    #[arg(long, value_name = "P", value_enum)]
+    #[arg(long, value_name = "P", value_enum, conflicts_with = "features")]
     pub precision: Option<PrecisionChoice>,
     /// Seed of everything but the mask
     #[arg(long, value_name = "N", value_parser = seed)]

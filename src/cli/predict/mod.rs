@@ -90,7 +90,7 @@ pub struct Predict {
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
     /// In which numbers frozen layers are multiplied: f32, bf16, or auto: the faster one here; by default as in training
-    #[arg(long, value_name = "P", value_enum)]
+    #[arg(long, value_name = "P", value_enum, conflicts_with = "features")]
     pub precision: Option<PrecisionChoice>,
 }
 
