@@ -10,7 +10,7 @@ use sarb_labels::LabelMatrix;
 use super::super::prototypes::tests::Memory;
 use super::super::ssgrl::tests::{knowledge, maps};
 use crate::batch::{Batch, Input, Progress, Whole};
-use crate::checkpoint::fingerprint;
+use crate::checkpoint::{fingerprint, from_bytes, to_bytes};
 use crate::gradients::of_all_ranks;
 use crate::loss::normalization::Normalization;
 use crate::methods::{Method, MethodRecipe, NAMES};
@@ -19,6 +19,7 @@ use crate::ranks::Ranks;
 use crate::ranks::share::Share;
 use crate::ranks::tests::together;
 use crate::recipe::Recipe;
+use crate::run::State;
 use crate::train::adam;
 
 const NETWORK: &str =
@@ -172,4 +173,27 @@ fn the_losses_and_gradients_of_any_method_are_those_of_one_process() {
             }
         }
     }
+}
+
+#[test]
+fn a_rank_takes_up_all_that_the_first_begins_with() {
+    let device = Device::flex().autodiff();
+    let optimizer = || adam(&Recipe::default());
+    let begun = |name: &str, settings: &str, seed: u64| {
+        let recipe = MethodRecipe::from_settings(name, toml::from_str(settings).unwrap()).unwrap();
+        Model { backbone: None, head: recipe.init(8, &knowledge(), seed, &device) }
+    };
+    let state = State { epoch: 7, ..State::default() };
+    let taken_up = |first: &Model, other: Model| {
+        assert_ne!(fingerprint(first), fingerprint(&other));
+        let bytes = to_bytes(first, &optimizer(), &state).unwrap();
+        let (taken, _, back) = from_bytes(&bytes, other, optimizer()).unwrap();
+        assert_eq!((fingerprint(&taken), back), (fingerprint(first), state.clone()));
+        assert_eq!(taken.head.state(), first.head.state());
+    };
+    taken_up(&begun("ssgrl", NETWORK, 3), begun("ssgrl", NETWORK, 4));
+    // The same weights, but labels that the method has filled in.
+    let mut filled = begun("curriculum", "", 3);
+    filled.head.restore(&LabelMatrix::from_values(5, &[1, 0, -1, 0, 1]).to_bytes()).unwrap();
+    taken_up(&filled, begun("curriculum", "", 3));
 }
