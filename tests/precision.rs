@@ -81,5 +81,5 @@ fn what_cannot_be_rounded_is_refused_and_auto_leaves_it_alone() {
     let of_features = arg(of_features);
     let predict = ["predict", &of_features, "--features", &features, "--precision", "bf16"];
     let said = sarb_fails(2, &predict);
-    assert!(said.contains("cannot be used with '--features <FILE>'"), "{said}");
+    assert!(said.contains("'--features <FILE>' cannot be used with '--precision"), "{said}");
 }
