@@ -8,13 +8,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
 use super::lines::{Lines, fields};
+use super::names::Names;
 use super::options::{Choice, Options, Uncertain};
 use super::report::{Report, shown};
 use super::sheet::{describes, is_split_column, split_said};
@@ -164,8 +164,9 @@ struct Table<'a> {
     splits: Splits<'a>,
     columns: Vec<String>,
     candidates: Vec<Candidate>,
-    images: Vec<PathBuf>,
-    lines: HashMap<PathBuf, usize>,
+    images: Names<PathBuf>,
+    /// The line of each image.
+    lines: Vec<usize>,
     labels: LabelMatrix,
     row: Vec<Label>,
 }
@@ -209,7 +210,7 @@ impl<'a> Table<'a> {
             .map(|(column, name)| Candidate::new(name, column));
         let candidates: Vec<Candidate> = candidates.collect();
         let labels = LabelMatrix::unknown(0, candidates.len());
-        let (images, lines, row) = (Vec::new(), HashMap::new(), Vec::new());
+        let (images, lines, row) = (Names::default(), Vec::new(), Vec::new());
         Some(Self {
             folders,
             doubtful,
@@ -248,13 +249,13 @@ impl<'a> Table<'a> {
         if image.is_empty() {
             return report.note(|| format!("no path in column {}", shown(&self.columns[self.path_column])));
         }
-        match self.lines.entry(self.folders.join(image)) {
-            Entry::Occupied(before) => {
-                report.note(|| format!("image {} already appears on line {}", shown(image), before.get()));
+        match self.images.add(self.folders.join(image)) {
+            Err(before) => {
+                let line = self.lines[before];
+                report.note(|| format!("image {} already appears on line {line}", shown(image)));
             }
-            Entry::Vacant(place) => {
-                self.images.push(place.key().clone());
-                place.insert(report.line);
+            Ok(()) => {
+                self.lines.push(report.line);
                 self.labels.push(&self.row);
             }
         }
@@ -270,7 +271,7 @@ impl<'a> Table<'a> {
         }
         let kept: Vec<usize> =
             (0..self.candidates.len()).filter(|&place| self.candidates[place].is_finding()).collect();
-        if report.problems.is_empty() && self.images.is_empty() {
+        if report.problems.is_empty() && self.images.all().is_empty() {
             report.note(|| "no images; expected a line for each image below the header".into());
         } else if report.problems.is_empty() && kept.is_empty() {
             report.note(|| format!("no column of findings; {ACCEPTED} in each of its cells"));
@@ -297,7 +298,12 @@ impl<'a> Table<'a> {
         let categories = kept.iter().map(|&place| self.candidates[place].name.clone()).collect();
         let labels = self.labels.select_categories(&kept);
         Ok(Reading {
-            annotations: Annotations { images: self.images, labels, categories, source: path.into() },
+            annotations: Annotations {
+                images: self.images.into_all(),
+                labels,
+                categories,
+                source: path.into(),
+            },
             notes,
         })
     }

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use crate::formats::Reading;
 use crate::formats::format::{Format, Keeps, NotListed, Written};
 use crate::formats::image_names::image_names;
 use crate::formats::lines::{Lines, fields, split};
+use crate::formats::names::Names;
 use crate::formats::options::Options;
 use crate::formats::report::{Report, shown};
 use crate::labels::{Label, LabelMatrix};
@@ -84,7 +84,7 @@ pub fn in_pieces<E: From<Error>>(
             },
             Some(rows) => {
                 rows.add(&fields, &mut lines.report);
-                if rows.images.len() == most && lines.report.problems.is_empty() {
+                if rows.images.all().len() == most && lines.report.problems.is_empty() {
                     each(rows.take(path))?;
                 }
             }
@@ -95,14 +95,14 @@ pub fn in_pieces<E: From<Error>>(
         None if report.problems.is_empty() => {
             report.note(|| "an empty file; expected a first line image,<category>,…".into())
         }
-        Some(rows) if rows.images.is_empty() && !rows.taken && report.problems.is_empty() => {
+        Some(rows) if rows.images.all().is_empty() && !rows.taken && report.problems.is_empty() => {
             report.note(|| "no images; expected a line for each image below the header".into());
         }
         _ => {}
     }
     report.problems.or(())?;
     let mut rows = rows.expect("a file without problems has a header");
-    if rows.images.is_empty() { Ok(()) } else { each(rows.take(path)) }
+    if rows.images.all().is_empty() { Ok(()) } else { each(rows.take(path)) }
 }
 
 /// As [`read`], as a format among others. The paths of its images are relative to the file; with
@@ -169,10 +169,10 @@ pub fn write(path: &Path, annotations: &Annotations) -> Result<()> {
 struct Rows {
     folder: PathBuf,
     categories: Vec<String>,
-    images: Vec<PathBuf>,
-    labels: LabelMatrix,
+    images: Names<PathBuf>,
     /// The line of each image.
-    lines: HashMap<PathBuf, usize>,
+    lines: Vec<usize>,
+    labels: LabelMatrix,
     /// The labels of the current line.
     row: Vec<Label>,
     /// Whether some have been taken already.
@@ -207,9 +207,9 @@ impl Rows {
         }
         Some(Self {
             folder: tidy(path.parent().unwrap_or(Path::new(""))),
-            images: Vec::new(),
+            images: Names::default(),
+            lines: Vec::new(),
             labels: LabelMatrix::unknown(0, categories.len()),
-            lines: HashMap::new(),
             row: Vec::with_capacity(categories.len()),
             categories,
             taken: false,
@@ -221,7 +221,7 @@ impl Rows {
         self.taken = true;
         self.lines.clear();
         Annotations {
-            images: std::mem::take(&mut self.images),
+            images: self.images.take(),
             labels: std::mem::replace(&mut self.labels, LabelMatrix::unknown(0, self.categories.len())),
             categories: self.categories.clone(),
             source: path.into(),
@@ -253,14 +253,13 @@ impl Rows {
         if image.trim().is_empty() {
             return report.note(|| "no image path in the first column".into());
         }
-        let path = tidy(&self.folder.join(image));
-        match self.lines.entry(path.clone()) {
-            Entry::Occupied(before) => {
-                report.note(|| format!("image {} already appears on line {}", shown(image), before.get()));
+        match self.images.add(tidy(&self.folder.join(image))) {
+            Err(before) => {
+                let line = self.lines[before];
+                report.note(|| format!("image {} already appears on line {line}", shown(image)));
             }
-            Entry::Vacant(place) => {
-                place.insert(report.line);
-                self.images.push(path);
+            Ok(()) => {
+                self.lines.push(report.line);
                 self.labels.push(&self.row);
             }
         }

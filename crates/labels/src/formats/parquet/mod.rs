@@ -6,7 +6,7 @@
 //! Hugging Face's metadata. Format: <https://parquet.apache.org/docs/file-format/>; features:
 //! <https://huggingface.co/docs/datasets/about_dataset_features>.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use self::cells::Value;
@@ -14,6 +14,7 @@ use self::schema::{EXTRACT, Layout, Plan};
 use self::sets::{Sets, shards};
 use self::shard::{Entry, Rows, Shard};
 use super::marks::{Marks, clear};
+use super::names::Names;
 use super::options::{Choice, Options};
 use super::report::{Report, shown};
 use super::shards::shard_files;
@@ -98,7 +99,7 @@ struct Table<'a> {
 /// Images and labels, in the form in which the first shard has them.
 enum Content {
     /// A column for each category.
-    Columns { categories: Vec<String>, images: Vec<PathBuf>, seen: HashSet<PathBuf>, labels: LabelMatrix },
+    Columns { categories: Vec<String>, images: Names<PathBuf>, labels: LabelMatrix },
     /// Lists of labels.
     Lists(Lists),
 }
@@ -162,6 +163,7 @@ impl<'a> Table<'a> {
         let content = content.expect("a table has at least one shard");
         let (mut reading, without, numbers) = match content {
             Content::Columns { categories, images, labels, .. } => {
+                let images = images.into_all();
                 if images.is_empty() {
                     return Err(Error::Data(format!("{}: no rows; nothing to read", path.display())));
                 }
@@ -191,7 +193,7 @@ impl Content {
                 says_itself()?;
                 let categories: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
                 let labels = LabelMatrix::unknown(0, categories.len());
-                return Ok(Self::Columns { categories, images: Vec::new(), seen: HashSet::new(), labels });
+                return Ok(Self::Columns { categories, images: Names::default(), labels });
             }
             Layout::Lists { negative, names, .. } => (negative, names),
         };
@@ -224,7 +226,7 @@ impl Content {
     /// Images so far.
     fn count(&self) -> usize {
         match self {
-            Self::Columns { images, .. } => images.len(),
+            Self::Columns { images, .. } => images.all().len(),
             Self::Lists(lists) => lists.marks.images().len(),
         }
     }
@@ -232,10 +234,9 @@ impl Content {
     /// Adds an image without labels; false if it is there already.
     fn add(&mut self, image: PathBuf) -> bool {
         match self {
-            Self::Columns { images, seen, labels, categories } => {
-                let new = seen.insert(image.clone());
+            Self::Columns { images, labels, categories } => {
+                let new = images.add(image).is_ok();
                 if new {
-                    images.push(image);
                     labels.push(&vec![Label::Unknown; categories.len()]);
                 }
                 new

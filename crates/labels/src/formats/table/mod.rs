@@ -8,12 +8,11 @@
 mod cells;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use self::cells::{Cell, cell};
 use super::arrays::convention::{Counted, decide};
+use super::names::Names;
 use super::options::{Choice, Convention, Options, Unlisted};
 use super::report::{Report, shown};
 use super::sheet::{
@@ -139,8 +138,9 @@ struct Candidate {
 struct Table<'a> {
     columns: Columns,
     candidates: Vec<Candidate>,
-    images: Vec<PathBuf>,
-    lines: HashMap<PathBuf, usize>,
+    images: Names<PathBuf>,
+    /// The line of each image.
+    lines: Vec<usize>,
     splits: Splits<'a>,
     /// Yes and 1 as positive, no and 0 as unknown, −1 as negative.
     values: LabelMatrix,
@@ -169,8 +169,8 @@ impl<'a> Table<'a> {
         Self {
             columns,
             candidates,
-            images: Vec::new(),
-            lines: HashMap::new(),
+            images: Names::default(),
+            lines: Vec::new(),
             splits: Splits::new(set),
             values,
             blank,
@@ -199,13 +199,13 @@ impl<'a> Table<'a> {
             return report
                 .note(|| format!("no image in column {}", shown(&self.columns.names[self.columns.image])));
         }
-        match self.lines.entry(tidy(&folder.join(&*options.image_name(image)))) {
-            Entry::Occupied(before) => {
-                report.note(|| format!("image {} already appears on line {}", shown(image), before.get()));
+        match self.images.add(tidy(&folder.join(&*options.image_name(image)))) {
+            Err(before) => {
+                let line = self.lines[before];
+                report.note(|| format!("image {} already appears on line {line}", shown(image)));
             }
-            Entry::Vacant(place) => {
-                self.images.push(place.key().clone());
-                place.insert(report.line);
+            Ok(()) => {
+                self.lines.push(report.line);
                 self.values.push(&self.row[0]);
                 self.blank.push(&self.row[1]);
             }
@@ -218,7 +218,7 @@ impl<'a> Table<'a> {
         self.refuse_doubtful(path)?;
         let kept: Vec<usize> =
             (0..self.candidates.len()).filter(|&place| self.candidates[place].is_labels()).collect();
-        if kept.is_empty() || self.images.is_empty() {
+        if kept.is_empty() || self.images.all().is_empty() {
             let what = if kept.is_empty() { "no column of labels" } else { "no images" };
             return Err(Error::Data(format!("{}: {what}; {}", path.display(), cells::ACCEPTED)));
         }
@@ -256,7 +256,8 @@ impl<'a> Table<'a> {
         }
         let names = kept.iter().map(|&place| self.columns.names[self.candidates[place].column].clone());
         let categories = names.collect();
-        let annotations = Annotations { images: self.images, labels, categories, source: path.into() };
+        let annotations =
+            Annotations { images: self.images.into_all(), labels, categories, source: path.into() };
         Ok(Reading { annotations, notes })
     }
 
@@ -284,7 +285,7 @@ impl<'a> Table<'a> {
     /// The error for a −1 where numbers cannot be negative.
     fn minus_one(&self, path: &Path, image: usize, place: usize) -> Result<Reading> {
         let mut report = Report::new(path);
-        report.line = self.lines[&self.images[image]];
+        report.line = self.lines[image];
         let name = &self.columns.names[self.candidates[place].column];
         report.note(|| {
             let expected = "expected 1 and 0 with --convention complete, and beside words";
