@@ -1,7 +1,7 @@
 //! Feature maps of a frozen network, or of the frozen trunk of one, computed once and kept on disk.
 //!
 //! Most of a training step is the frozen part of the network, which gives the same maps for the same
-//! pixels. They are kept by image content, weights, transform and view, in 16-bit floats
+//! pixels. They are kept by image content, weights, transform, view and how this program computes here, in 16-bit floats
 //! ([`crate::cache::store`]), so that data sets, runs and processes share them. Augmentation
 //! becomes a choice among a few cached views: view 0 is the test-time one, the others are fixed
 //! draws of the training transform, of the image's content alone.
@@ -38,7 +38,7 @@ pub struct CacheSpec {
     pub dir: PathBuf,
     /// Most bytes that all caches in the folder may take.
     pub limit_bytes: u64,
-    /// Name of the network and a hash of its weights.
+    /// Name of the network, a hash of its weights, and how it computes to the last digit.
     pub extractor: String,
     /// What its maps are.
     pub kind: ExampleKind,

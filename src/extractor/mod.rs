@@ -1,6 +1,7 @@
 //! Where the feature maps that a head reads come from.
 
 mod loading;
+mod numbers;
 mod onnx;
 
 use std::path::Path;
@@ -314,7 +315,7 @@ impl Extractor {
         reading: &MapReading<'_>,
     ) -> Result<Arc<dyn Examples>> {
         let MapReading { size_px, mixing, device, .. } = reading;
-        let spec = self.cache_spec(reading);
+        let spec = self.cache_spec(reading)?;
         let mut extract = |pixels: &[f32], images: usize| self.extract(pixels, images, *size_px, device);
         let mut hear = |event: CacheEvent<'_>| {
             match event {
@@ -344,7 +345,7 @@ impl Extractor {
     /// If an image or the cache cannot be read; [`Error::Usage`] when the maps do not fit the cache's limit;
     /// [`Error::Stopped`] once `cancel` asks for it.
     pub fn survey(&self, paths: &[std::path::PathBuf], reading: &MapReading<'_>) -> Result<Survey> {
-        let (spec, shape) = (self.cache_spec(reading), self.map_shape(reading.size_px));
+        let (spec, shape) = (self.cache_spec(reading)?, self.map_shape(reading.size_px));
         let mut hear = |_: CacheEvent<'_>| reading.cancel.check();
         let plain = survey(&spec, paths, shape, &mut hear)?;
         check_limit(&spec.dir, spec.limit_bytes, plain.bytes)?;
@@ -358,26 +359,31 @@ impl Extractor {
         })
     }
 
-    fn cache_spec(&self, reading: &MapReading<'_>) -> CacheSpec {
-        CacheSpec {
+    fn cache_spec(&self, reading: &MapReading<'_>) -> Result<CacheSpec> {
+        Ok(CacheSpec {
             dir: reading.cache.dir.clone(),
             limit_bytes: reading.cache.limit_bytes,
-            extractor: key_on(reading.device, &self.key),
+            extractor: self.key_here(reading.size_px, reading.device)?,
             kind: match self.output {
                 Output::TrunkMap => ExampleKind::TrunkMap,
                 Output::Map | Output::Descriptor(_) => ExampleKind::Map,
             },
             transform: self.transform(reading.size_px),
             views: reading.views,
-        }
+        })
     }
-}
 
-/// The key of maps that a device computes: those of a GPU are not those of the CPU to the last digit.
-fn key_on(device: &Device, key: &str) -> String {
-    match crate::device::name(device).as_str() {
-        "cpu" => key.to_owned(),
-        name => format!("{key}-on-{}", name.split(':').next().unwrap_or(name)),
+    /// The key of maps that are computed here. Of the CPU it holds what comes out for one picture ([`numbers`]); a GPU,
+    /// which may choose other kernels in each process, has none of that.
+    fn key_here(&self, size_px: usize, device: &Device) -> Result<String> {
+        let key = &self.key;
+        match crate::device::name(device).as_str() {
+            "cpu" => {
+                let picture = numbers::picture(&self.transform(size_px))?;
+                Ok(format!("{key}-as-{}", numbers::name(&self.extract(&picture, 1, size_px, device)?)))
+            }
+            name => Ok(format!("{key}-on-{}", name.split(':').next().unwrap_or(name))),
+        }
     }
 }
 
