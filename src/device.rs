@@ -1,5 +1,8 @@
 //! Where tensors are computed, by name.
 
+use std::panic::UnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::tensor::Device;
 
 use crate::{Error, Result};
@@ -63,20 +66,27 @@ fn named(name: &str) -> Result<Device> {
 
 /// Computes something. Without a driver or a GPU, Burn panics at the first operation and not before.
 fn answers(device: &Device) -> std::result::Result<(), String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let computed =
-        std::panic::catch_unwind(|| burn::tensor::Tensor::<1>::ones([2], device).sum().into_scalar::<f32>());
-    std::panic::set_hook(hook);
-    match computed {
+    match quietly(|| burn::tensor::Tensor::<1>::ones([2], device).sum().into_scalar::<f32>()) {
         Ok(2.0) => Ok(()),
         Ok(sum) => Err(format!("1 + 1 is {sum} there")),
-        Err(panic) => {
-            let said =
-                panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(said.and_then(|said| said.lines().next()).unwrap_or("no driver or no GPU").to_owned())
-        }
+        Err(why) => Err(why),
     }
+}
+
+/// What `compute` gives; if it panics, the first line of what was said first, in whichever thread: that of the device
+/// says what is missing, and after it the caller's only that nothing came back.
+fn quietly<T>(compute: impl FnOnce() -> T + UnwindSafe) -> std::result::Result<T, String> {
+    let said = Arc::new(Mutex::new(None));
+    let (hook, first) = (std::panic::take_hook(), said.clone());
+    std::panic::set_hook(Box::new(move |panic| {
+        let line = panic.payload_as_str().and_then(|said| said.lines().find(|line| !line.trim().is_empty()));
+        let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| line.unwrap_or("no driver or no GPU").trim().to_owned());
+    }));
+    let computed = std::panic::catch_unwind(compute);
+    std::panic::set_hook(hook);
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
+    computed.map_err(|_| said.unwrap_or_else(|| "no driver or no GPU".into()))
 }
 
 /// The name of a device, for `run.json`.
@@ -110,6 +120,17 @@ mod tests {
         for wrong in ["tpu", "cpu:0", "cuda:x", "cuda:64", "vulkan:-1", "metal:1", ""] {
             assert_eq!(open(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_several_panics_the_first_says_why() {
+        assert_eq!(quietly(|| 3), Ok(3));
+        let of_the_device = || {
+            let there = std::thread::spawn(|| panic!("\n=== no adapter ===\nmore")).join();
+            there.expect("nothing came back");
+        };
+        assert_eq!(quietly(of_the_device), Err("=== no adapter ===".into()));
+        assert_eq!(quietly(|| std::panic::panic_any(7)), Err::<(), _>("no driver or no GPU".into()));
     }
 
     #[test]

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn loss_and_gradient_equal_their_restatement_in_pytorch() {
         let fixture = Fixture::read(include_bytes!("../../tests/fixtures/em.safetensors"));
-        let device = Device::flex().autodiff();
+        let device = crate::fixture::device().autodiff();
         let soft = || Some((fixture.tensor("soft_mask", &device), fixture.tensor("soft_target", &device)));
         for (name, soft, normalization) in [
             ("supervised", None, Normalization::Supervised),
