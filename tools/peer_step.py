@@ -14,6 +14,8 @@ graph on its own. A step is forward, backward, and Adam on random inputs, weight
 images, k-means for the prototypes, the contrastive loss's subsampling (all pairs count), schedules, bounds on alpha
 and beta.
 
+With --folded it is inference alone, of a network made ready for service; --bf16 computes in bfloat16.
+
 Prints one JSON object: seconds of the fastest of --repeat training steps and inference passes, each after an uncounted
 one, and peak resident memory in MiB. Shapes: B images, P positions, C categories, D width of a representation, M joint
 width, E word width, K prototypes per category.
@@ -161,7 +163,16 @@ def fastest(work, repeat):
     return round(min(seconds[1:]), 4)
 
 
-def measure(categories, batch, size, dim, joint, cached, repeat, bf16):
+def deployed(backbone, images, bf16):
+    """A backbone as it would be put into service: BatchNorm folded into the convolutions, channels last, its own numbers bf16."""
+    from torch.fx.experimental.optimization import fuse
+    plain = nn.Sequential(*backbone.trunk, *backbone.stage).eval()
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    network = fuse(plain).to(dtype).to(memory_format=torch.channels_last)
+    return network, images.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def measure(categories, batch, size, dim, joint, cached, repeat, bf16, folded):
     shape = [batch, cached, MAP_SIDE, MAP_SIDE] if cached else [batch, 3, size, size]
     backbone, channels = (nn.Identity(), cached) if cached else (Backbone(), 2048)
     words, graph = torch.randn(categories, WORD_WIDTH), torch.rand(categories, categories)
@@ -183,8 +194,12 @@ def measure(categories, batch, size, dim, joint, cached, repeat, bf16):
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             model.classify(model.represent(images))
 
-    found = {"categories": categories, "batch": batch, "size": size, "cached": cached, "bf16": bf16}
-    found |= {"train_step_s": fastest(train_step, repeat), "inference_s": fastest(inference, repeat)}
+    found = {"categories": categories, "batch": batch, "size": size, "cached": cached, "bf16": bf16, "folded": folded}
+    if folded:
+        model.backbone, images = deployed(backbone, images, bf16)
+    else:
+        found |= {"train_step_s": fastest(train_step, repeat)}
+    found |= {"inference_s": fastest(inference, repeat)}
     return found | {"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}  # KiB on Linux
 
 
@@ -202,7 +217,10 @@ def main():
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"integer, default {default}: {meaning}")
     parser.add_argument("--bf16", action="store_true", help="flag: compute in bfloat16 by autocast")
+    parser.add_argument("--folded", action="store_true", help="flag: inference alone, BatchNorm folded, channels last")
     arguments = vars(parser.parse_args())
+    if arguments["folded"] and arguments["cached"]:
+        parser.error("--folded is for images; leave --cached out")
     torch.set_num_threads(arguments.pop("threads"))
     torch.manual_seed(0)
     print(json.dumps(measure(**arguments)))

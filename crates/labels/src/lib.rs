@@ -43,6 +43,7 @@ pub mod metrics;
 #[cfg(test)]
 mod outside_data;
 pub mod random;
+mod relocation;
 pub mod same_files;
 pub mod score_files;
 pub mod stratified;

@@ -1,9 +1,10 @@
 //! Paths of images as the label files of all formats write them.
 
-use std::path::Path;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use crate::annotations::Annotations;
-use crate::files::{Relocation, folder_of};
+use crate::files::folder_of;
+use crate::relocation::Relocation;
 use crate::{Error, Result};
 
 /// The images by their paths from `folder`, which must be there: relative where the two share more than
@@ -35,14 +36,15 @@ impl ImageNames {
     /// # Errors
     /// [`Error::Data`] for a path that is not UTF-8 text.
     pub fn of(&self, image: &Path) -> Result<String> {
-        portable(&self.0.apply(image)?)
+        portable(self.0.apply(image)?)
     }
 }
 
 /// A path as text, with `/` between its parts where it is relative.
-fn portable(path: &Path) -> Result<String> {
-    let text = path.to_str().ok_or_else(|| {
+fn portable(path: PathBuf) -> Result<String> {
+    let other_separator = path.is_relative() && MAIN_SEPARATOR != '/';
+    let text = path.into_os_string().into_string().map_err(|path| {
         Error::Data(format!("{}: a label file is UTF-8 text and cannot hold this path", path.display()))
     })?;
-    Ok(if path.is_relative() { text.replace(std::path::MAIN_SEPARATOR, "/") } else { text.to_owned() })
+    Ok(if other_separator { text.replace(MAIN_SEPARATOR, "/") } else { text })
 }

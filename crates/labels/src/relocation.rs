@@ -1,0 +1,182 @@
+//! Paths that are valid from one folder, made valid from another.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use crate::files::tidy;
+use crate::{Error, Result};
+
+/// Turns paths that are valid from here into paths that are valid from a folder.
+///
+/// Follows symbolic links only in the two folders, never in what lies below them, and opens no file.
+#[derive(Debug)]
+pub struct Relocation {
+    from: PathBuf,
+    from_real: PathBuf,
+    to_real: PathBuf,
+    way: Option<Way>,
+}
+
+/// How `from` is reached from `to`, which is the beginning of nearly every path below it.
+#[derive(Debug)]
+struct Way {
+    path: PathBuf,
+    /// The folder in `from` that leads on to `to`, where `to` lies below it: what goes through that has a shorter way.
+    onward: Option<OsString>,
+}
+
+impl Relocation {
+    /// For paths that begin with the folder `from` (others are taken as they are), to be read from the
+    /// folder `to`, which must be there.
+    pub fn new(from: &Path, to: &Path) -> Result<Self> {
+        let here = Path::new(".");
+        let [real_from, real_to] = [from, to].map(|at| if at.as_os_str().is_empty() { here } else { at });
+        // Labels that were made up in memory may have no folder yet.
+        let from_real = std::fs::canonicalize(real_from)
+            .or_else(|_| std::path::absolute(real_from))
+            .map_err(|error| Error::io(from, error))?;
+        let to_real = std::fs::canonicalize(real_to).map_err(|error| Error::io(to, error))?;
+        let way = Way::new(&from_real, &to_real);
+        Ok(Self { from: tidy(from), from_real, to_real, way })
+    }
+
+    /// `path` as seen from the folder `to`: relative where the two share more than the root of the
+    /// file system, else absolute.
+    pub fn apply(&self, path: &Path) -> Result<PathBuf> {
+        let path = tidy(path);
+        self.below_from(&path).map_or_else(|| self.anywhere(&path), Ok)
+    }
+
+    /// A path straight into `from`, as nearly all are: it needs no look at its other parts.
+    fn below_from(&self, path: &Path) -> Option<PathBuf> {
+        let way = self.way.as_ref()?;
+        let below = path.strip_prefix(&self.from).ok()?;
+        match below.components().next()? {
+            Component::Normal(first) if Some(first) != way.onward.as_deref() => Some(way.path.join(below)),
+            _ => None,
+        }
+    }
+
+    fn anywhere(&self, path: &Path) -> Result<PathBuf> {
+        let full = match path.strip_prefix(&self.from) {
+            Ok(below) if below.is_relative() => self.below_source(below),
+            _ => std::path::absolute(path).map_err(|error| Error::io(path, error))?,
+        };
+        Ok(match shared(&full, &self.to_real) {
+            Some(shared) => route(&full, &self.to_real, shared),
+            None => full,
+        })
+    }
+
+    /// Leading `..` are taken off here: the real source folder has no links that they could cross.
+    fn below_source(&self, mut below: &Path) -> PathBuf {
+        let mut folder = self.from_real.clone();
+        while let Ok(rest) = below.strip_prefix(Component::ParentDir) {
+            folder.pop();
+            below = rest;
+        }
+        folder.join(below)
+    }
+}
+
+impl Way {
+    fn new(from: &Path, to: &Path) -> Option<Self> {
+        let shared = shared(from, to)?;
+        let below = from.components().count() == shared;
+        let onward = to.components().nth(shared).filter(|_| below).map(|part| part.as_os_str().to_owned());
+        Some(Self { path: route(from, to, shared), onward })
+    }
+}
+
+/// With how many parts two whole paths begin alike, if with more than the root of the file system.
+fn shared(a: &Path, b: &Path) -> Option<usize> {
+    let roots = a.components().take_while(|part| matches!(part, Component::Prefix(_) | Component::RootDir));
+    let roots = roots.count();
+    let shared = a.components().zip(b.components()).take_while(|(a, b)| a == b).count();
+    (shared > roots).then_some(shared)
+}
+
+/// `full` as seen from the folder `to`, whose first `shared` parts are its own.
+fn route(full: &Path, to: &Path, shared: usize) -> PathBuf {
+    let climb = std::iter::repeat_n(Component::ParentDir, to.components().count() - shared);
+    climb.chain(full.components().skip(shared)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_to_an_image_is_the_one_that_looks_at_all_its_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("data/runs/first")).unwrap();
+        std::fs::create_dir_all(at("other")).unwrap();
+        let mut straight = 0;
+        for (from, to) in [
+            ("data", "data"),
+            ("data", "data/runs/first"),
+            ("data/runs/first", "data"),
+            ("data", "other"),
+            (".", "data/runs"),
+        ] {
+            let relocation = Relocation::new(&at(from), &at(to)).unwrap();
+            for below in [
+                "a.jpg",
+                "b/a.jpg",
+                "./b/./a.jpg",
+                "../a.jpg",
+                "../other/a.jpg",
+                "b/../a.jpg",
+                "runs/a.jpg",
+                "runs/first/a.jpg",
+                "data/a.jpg",
+                "data/runs/a.jpg",
+                "",
+                "b/..",
+            ] {
+                let path = tidy(&at(from).join(below));
+                assert_eq!(
+                    relocation.apply(&path).unwrap(),
+                    relocation.anywhere(&path).unwrap(),
+                    "{from} {to} {below}"
+                );
+                straight += usize::from(relocation.below_from(&path).is_some());
+            }
+        }
+        assert!(straight > 20, "{straight} of 60 went the short way");
+    }
+
+    #[test]
+    fn relocated_paths_lead_to_the_same_file() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, out) = (root.path().join("data"), root.path().join("runs/a"));
+        for folder in [&data.join("images"), &data.join("images/sub"), &out] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let relocation = Relocation::new(&data, &out).unwrap();
+        let apply = |path: PathBuf| relocation.apply(&path).unwrap();
+        assert_eq!(apply(data.join("images/1.jpg")), Path::new("../../data/images/1.jpg"));
+        assert_eq!(apply(data.join("./images/1.jpg")), Path::new("../../data/images/1.jpg"));
+        assert_eq!(apply(data.join("../1.jpg")), Path::new("../../1.jpg"));
+        assert_eq!(apply(PathBuf::from("/elsewhere/1.jpg")), Path::new("/elsewhere/1.jpg"));
+        let inward = Relocation::new(&data, &data.join("images/sub")).unwrap();
+        assert_eq!(inward.apply(&data.join("images/1.jpg")).unwrap(), Path::new("../1.jpg"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn relocation_looks_through_a_linked_folder() {
+        // OUT is a link: its `..` is the parent of where it leads, not of the link.
+        let root = tempfile::tempdir().unwrap();
+        let (data, real, link) =
+            (root.path().join("data"), root.path().join("x/y/out"), root.path().join("out"));
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::create_dir_all(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        std::fs::write(data.join("1.jpg"), b"image").unwrap();
+        let path = Relocation::new(&data, &link).unwrap().apply(&data.join("1.jpg")).unwrap();
+        assert_eq!(path, Path::new("../../../data/1.jpg"));
+        assert_eq!(std::fs::read(link.join(path)).unwrap(), b"image");
+    }
+}
