@@ -24,7 +24,7 @@ use crate::run_folder::{self, Existing};
 use crate::seal::Hashes;
 use crate::soft_labels::SoftLabels;
 use crate::train::{Trainer, Training, adam};
-use crate::{Error, Result, anchor, checkpoint, fit, methods};
+use crate::{Error, Result, anchor, checkpoint, fit, methods, program};
 
 mod together;
 
@@ -165,7 +165,7 @@ fn begun(
     Ok(RunInfo {
         status: Status::Running,
         error: None,
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: program::build(),
         method: recipe.method.name().into(),
         data: std::path::absolute(&inputs.data).map_err(|e| Error::io(&inputs.data, e))?,
         fingerprint: prepared.fingerprint.clone(),
@@ -337,6 +337,9 @@ fn resume(
     run.save_recipe(recipe)?;
     let (model, optimizer, state) =
         checkpoint::load_training(run, model(recipe, prepared, device), adam(recipe))?;
+    if let Some(note) = program::another(&begun.version) {
+        events(Event::Note(&note));
+    }
     if begun.ranks != now.ranks {
         let (was, is) = (begun.ranks, now.ranks);
         events(Event::Note(&format!(

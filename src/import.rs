@@ -21,7 +21,7 @@ use crate::recipe::Recipe;
 use crate::run::{MapOrigin, Run, RunInfo, State, Status, Which};
 use crate::run_folder::{self, Existing};
 use crate::train::adam;
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, checkpoint, program};
 
 /// What the official code keeps in the same parts though it changes no score, or keeps a second time.
 const WITHOUT_EFFECT: [&str; 4] = [
@@ -150,7 +150,7 @@ impl Official<'_> {
         Ok(RunInfo {
             status: Status::Done,
             error: None,
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: program::build(),
             method: self.recipe.method.name().into(),
             data: std::path::absolute(&self.data).map_err(|e| Error::io(&self.data, e))?,
             fingerprint: format!("imported-{}", weights::fingerprint(self.checkpoint)?),

@@ -116,6 +116,7 @@ mod out_of_fold;
 mod outside_data;
 mod preflight;
 mod prepare;
+pub mod program;
 pub mod ranks;
 mod recipe;
 mod recognizer;

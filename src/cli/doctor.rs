@@ -111,7 +111,7 @@ impl Doctor {
         disks.extend(fetch::home().ok().map(|home| Disk::new("weights and downloads", &home)));
         Ok(Found {
             version: env!("CARGO_PKG_VERSION"),
-            commit: machine::commit(),
+            commit: sarb::program::commit(),
             features: machine::features(),
             cpu: machine::cpu_name(),
             instructions: machine::instructions(),

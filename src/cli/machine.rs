@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use sarb::program;
 use sysinfo::{Disks, System};
 
 /// The optional features that this program was built with.
@@ -15,15 +16,10 @@ pub fn features() -> Vec<&'static str> {
     built.into_iter().filter(|(_, built)| *built).map(|(name, _)| name).collect()
 }
 
-/// The commit that this program was built of, if anybody knows it. Set to nothing, the variable says that nobody does.
-pub fn commit() -> Option<&'static str> {
-    option_env!("SARB_COMMIT").filter(|commit| !commit.is_empty())
-}
-
 /// The text after `sarb` in `sarb --version`: version, commit and features.
 pub fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
-        let commit = commit().unwrap_or("unknown");
+        let commit = program::commit().unwrap_or("unknown");
         let features = features();
         let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
         format!("{} (commit {commit})\nfeatures: {features}", env!("CARGO_PKG_VERSION"))

@@ -9,7 +9,7 @@ use crate::ranks::link::{Link, Parting};
 use crate::ranks::place::Place;
 use crate::ranks::secret::Secret;
 use crate::ranks::{Patience, Ranks};
-use crate::{Error, Result};
+use crate::{Error, Result, program};
 
 /// Between two looks at whether somebody has come.
 const POLL: Duration = Duration::from_millis(10);
@@ -233,6 +233,5 @@ fn addresses(place: &Place) -> Result<Vec<SocketAddr>> {
 
 /// Of the program: ranks of two versions might compute different things.
 fn version() -> blake3::Hash {
-    let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("SARB_COMMIT").unwrap_or_default());
-    blake3::hash(format!("{version} {commit}").as_bytes())
+    blake3::hash(program::build().as_bytes())
 }

@@ -29,7 +29,7 @@ pub struct RunInfo {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Version of the program.
+    /// The [build](crate::program::build) that began it.
     pub version: String,
     /// The method's name.
     pub method: String,
