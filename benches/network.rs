@@ -3,11 +3,10 @@
 
 use burn::tensor::{Device, Tensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sarb::PrecisionChoice;
 use sarb::internals::{
     Accum, Backbone, BackboneName, ConvNorm, Cores, Freeze, Matrix, MatrixMut, NegativePairs, Normalization,
-    Pooling, SemanticAttention, Window, contrastive, joint_scores, partial_bce, product, sigmoid, tanh,
-    targets,
+    Pooling, Precision, SemanticAttention, Window, contrastive, joint_scores, partial_bce, product, sigmoid,
+    tanh, targets,
 };
 use sarb::layers::{GatedGraph, Linear, PerClassLinear, SharedStates, blend_instances, shared_by};
 use sarb_benches::{labels, rng, tensor, values};
@@ -164,10 +163,10 @@ fn backbones(criterion: &mut Criterion) {
     let device = Device::flex();
     let image = tensor([1, 3, 224, 224], &device);
     for name in [BackboneName::Resnet18, BackboneName::EfficientnetLite0] {
-        for precision in [PrecisionChoice::F32, PrecisionChoice::Bf16] {
-            let backbone = Backbone::new(name, &device).with_precision(precision.wanted());
+        for precision in [Precision::F32, Precision::Bf16] {
+            let backbone = Backbone::new(name, &device).with_precision(precision);
             let folded = backbone.freeze(Freeze::All).folded();
-            group.bench_function(format!("{name}, folded, {precision:?}, 224 px"), |bencher| {
+            group.bench_function(format!("{name}, folded, {precision}, 224 px"), |bencher| {
                 bencher.iter(|| folded.forward(image.clone()));
             });
         }

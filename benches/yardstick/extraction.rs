@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use sarb::internals::{Backbone, BackboneName, Freeze, ImageFiles, Loader, View};
+use sarb::internals::{Backbone, BackboneName, Freeze, ImageFiles, Loader, Precision, View};
 use sarb::labels::images::transform::Transform;
 use sarb::{PrecisionChoice, Result};
 use sarb_benches::values;
@@ -79,7 +79,7 @@ impl Extraction {
         Ok(json!({
             "backbone": self.backbone.as_str(),
             "size": self.size,
-            "bf16": self.precision.wanted() == PrecisionChoice::Bf16.wanted(),
+            "bf16": self.precision.wanted() == Precision::Bf16,
             "images": rows.len(),
             "images_per_s_network": BATCH as f64 / network,
             "images_per_s_from_files": rows.len() as f64 / from_files,

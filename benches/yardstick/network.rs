@@ -5,7 +5,7 @@ use clap::Args;
 use rand::RngExt;
 use sarb::internals::{
     AnyMethod, Backbone, BackboneName, Batch, CategoryKnowledge, Freeze, Inference, Input, MethodRecipe,
-    Model, NetworkRecipe, SarbRecipe, SoftLabels,
+    Model, NetworkRecipe, Precision, SarbRecipe, SoftLabels,
 };
 use sarb::labels::LabelMatrix;
 use sarb::labels::random::{Stream, rng};
@@ -141,7 +141,7 @@ impl Network {
             "dim": self.dim,
             "joint": self.joint,
             "cached": self.cached.unwrap_or(0),
-            "bf16": self.precision.wanted() == PrecisionChoice::Bf16.wanted(),
+            "bf16": self.precision.wanted() == Precision::Bf16,
             "device": self.device,
         })
     }
