@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 9] = [
         "heat_map",
         "lock",
         "memory",
+        "program",
         "seal",
         "shard",
         "tensorboard",
