@@ -1,5 +1,6 @@
 //! The calls of MLflow's REST interface that a run needs: <https://mlflow.org/docs/latest/api_reference/rest-api.html>.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -156,11 +157,16 @@ impl Client {
         answer.pointer("/runs/0").map(|_| known(&answer, "/runs/0/info")).transpose()
     }
 
-    /// Whether the server knows a run.
-    pub fn knows(&self, run: &Known) -> Sent<bool> {
+    /// The newest step of every number that is known of a run; none where the server does not know the run.
+    pub fn newest_steps(&self, run: &Known) -> Sent<Option<BTreeMap<String, i64>>> {
         match self.get("runs/get", &[("run_id", &run.run_id)]) {
-            Ok(_) => Ok(true),
-            Err(Failure::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => Ok(false),
+            Ok(answer) => {
+                let metrics = answer.pointer("/run/data/metrics").and_then(Value::as_array);
+                let newest =
+                    |metric: &Value| Some((metric["key"].as_str()?.to_owned(), metric["step"].as_i64()?));
+                Ok(Some(metrics.into_iter().flatten().filter_map(newest).collect()))
+            }
+            Err(Failure::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => Ok(None),
             Err(failure) => Err(failure),
         }
     }

@@ -1,5 +1,6 @@
 //! Brings a server up to date with a run folder: what is there and was not sent yet, in calls within the server's limits.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,6 +27,9 @@ pub struct Sender {
     may_be_there: bool,
     /// Whether this process has found the run on the server.
     is_found: bool,
+    /// The newest step of every number that was there then. A process that was killed may have sent more than it noted, and a
+    /// resumed run tells of that again at another time, which MLflow would take for another point.
+    there: BTreeMap<String, i64>,
     /// Bytes of `events.jsonl` that are done with.
     offset: u64,
     /// Whether files of the run can be put on the server.
@@ -51,8 +55,17 @@ impl Sender {
         let read = Record::read(&run)?;
         let may_be_there = read.is_some();
         let record = read.unwrap_or_else(|| Record::new(target));
-        let (is_found, offset, takes_files, messages) = (false, 0, true, Vec::new());
-        Ok(Self { run, client, record, may_be_there, is_found, offset, takes_files, messages })
+        Ok(Self {
+            run,
+            client,
+            record,
+            may_be_there,
+            is_found: false,
+            there: BTreeMap::new(),
+            offset: 0,
+            takes_files: true,
+            messages: Vec::new(),
+        })
     }
 
     /// Sends what is new, and the page of a run that has ended. One that says it is running and is not `alive` was killed.
@@ -83,9 +96,12 @@ impl Sender {
 
     /// The run on the server, which is made if it is not there.
     fn found(&mut self) -> Sent<Known> {
-        if let Some(run) = &self.record.run {
-            if self.is_found || self.client.knows(run)? {
-                let run = run.clone();
+        if let Some(run) = self.record.run.clone() {
+            if self.is_found {
+                return Ok(run);
+            }
+            if let Some(there) = self.client.newest_steps(&run)? {
+                self.there = there;
                 self.tell_where(&run);
                 return Ok(run);
             }
@@ -223,10 +239,14 @@ impl Sender {
                 }
                 _ => Vec::new(),
             };
-            rows.numbers.extend(new);
+            rows.numbers.extend(new.into_iter().filter(|number| !self.is_there(number)));
             rows.offset += line.len() as u64;
         }
         Ok(rows)
+    }
+
+    fn is_there(&self, number: &Number) -> bool {
+        self.there.get(&number.key).is_some_and(|&newest| number.step <= newest)
     }
 
     /// What `sarb evaluate` has kept and is not there yet.

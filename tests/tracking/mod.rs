@@ -275,6 +275,33 @@ fn a_run_that_is_killed_and_resumed_has_no_point_twice_and_none_too_few() {
 }
 
 #[test]
+fn what_arrived_and_was_not_noted_before_a_kill_is_not_told_again() {
+    let (server, dir) = (Mlflow::start(Mode::Silent("runs/log-batch")), tempfile::tempdir().unwrap());
+    let run = dir.path().join("run");
+    let mut args = quick("partial-bce", &run);
+    args.extend(["--set".into(), "train.epochs=100000".into(), "--track".into(), server.target()]);
+    let mut child = Killed(command(&borrow(&args)).stderr(Stdio::null()).spawn().unwrap());
+    let begun = Instant::now();
+    let told = || server.state().runs.first().map_or(0, |known| known.history("loss/bce").len());
+    while told() < 1 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "nothing was told");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill();
+    let record: Value = serde_json::from_slice(&std::fs::read(run.join("tracking.json")).unwrap()).unwrap();
+    assert_eq!(record["step"], Value::Null, "it was told and not noted");
+
+    server.behave(Mode::Well);
+    args.extend(["--resume".into(), "--max-time".into(), "4s".into()]);
+    let output = command(&borrow(&args)).output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
+    let known = server.run();
+    assert_each_once(&known);
+    let (told, log) = (known.history("loss/bce"), losses(&run));
+    assert_eq!(told[..log.len().min(told.len())], log[..], "{} told", told.len());
+}
+
+#[test]
 fn a_server_that_comes_back_is_told_while_the_training_goes_on() {
     let (server, dir) = (Mlflow::start(Mode::Fails(503)), tempfile::tempdir().unwrap());
     let run = dir.path().join("run");

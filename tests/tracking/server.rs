@@ -238,8 +238,13 @@ fn answer(state: &mut State, request: &Request) -> (u16, Value) {
             (200, json!({ "runs": runs }))
         }
         ("GET", "runs/get") => match request.query.strip_prefix("run_id=") {
-            Some(id) if state.runs.iter().any(|run| run.id == id) => (200, json!({})),
-            _ => error(404, "RESOURCE_DOES_NOT_EXIST", "no such run"),
+            Some(id) => match state.runs.iter().find(|run| run.id == id) {
+                Some(run) => {
+                    (200, json!({ "run": { "info": info(run), "data": { "metrics": newest(run) } } }))
+                }
+                None => error(404, "RESOURCE_DOES_NOT_EXIST", "no such run"),
+            },
+            None => invalid("no run_id"),
         },
         ("POST", "runs/log-batch" | "runs/update") => {
             let Some(place) = state.runs.iter().position(|run| run.id == word("run_id")) else {
@@ -288,6 +293,20 @@ fn log_batch(state: &mut State, place: usize, body: &Value, bytes: usize) -> (u1
         }
     }
     (200, json!({}))
+}
+
+/// The newest point of each key.
+fn newest(run: &Known) -> Vec<Value> {
+    let mut newest = BTreeMap::new();
+    for (key, step, value, time) in &run.points {
+        let point = newest.entry(key).or_insert((step, time, value));
+        if (step, time) >= (point.0, point.1) {
+            *point = (step, time, value);
+        }
+    }
+    let json =
+        |(key, (step, time, value))| json!({ "key": key, "value": value, "timestamp": time, "step": step });
+    newest.into_iter().map(json).collect()
 }
 
 fn info(run: &Known) -> Value {
