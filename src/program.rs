@@ -20,10 +20,9 @@ pub fn another(began: &str) -> Option<String> {
 }
 
 fn written(version: &str, commit: Option<&str>) -> String {
-    match commit.map(|commit| (commit, commit.strip_suffix('+'))) {
+    match commit {
+        Some(commit) => format!("{version}+{}", commit.replace('+', ".changed")),
         None => version.to_owned(),
-        Some((_, Some(changed))) => format!("{version}+{changed}.changed"),
-        Some((commit, None)) => format!("{version}+{commit}"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where the feature maps that a head reads come from.
 
 mod loading;
-mod numbers;
 mod onnx;
+mod rounding;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -373,14 +373,14 @@ impl Extractor {
         })
     }
 
-    /// The key of maps that are computed here. Of the CPU it holds what comes out for one picture ([`numbers`]); a GPU,
+    /// The key of maps that are computed here. Of the CPU it holds what comes out for one picture ([`rounding`]); a GPU,
     /// which may choose other kernels in each process, has none of that.
     fn key_here(&self, size_px: usize, device: &Device) -> Result<String> {
         let key = &self.key;
         match crate::device::name(device).as_str() {
             "cpu" => {
-                let picture = numbers::picture(&self.transform(size_px))?;
-                Ok(format!("{key}-as-{}", numbers::name(&self.extract(&picture, 1, size_px, device)?)))
+                let picture = rounding::picture(&self.transform(size_px))?;
+                Ok(format!("{key}-as-{}", rounding::name(&self.extract(&picture, 1, size_px, device)?)))
             }
             name => Ok(format!("{key}-on-{}", name.split(':').next().unwrap_or(name))),
         }

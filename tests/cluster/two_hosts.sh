@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One training on two hosts that share nothing but a cable: two network namespaces with an address each, a millisecond away from
-# each other, each with its own data folder and cache. Then the cable is cut.
+# each other where the kernel has netem, each with its own data folder and cache. Then the cable is cut.
 #
 #     tests/cluster/two_hosts.sh SARB QUICKSTART
 #
@@ -64,9 +64,10 @@ echo "two hosts: the scores of two processes on one, bit by bit"
 
 both cut
 for _ in $(seq 600); do
-    grep -qs '"epoch"' "$scratch/0/cut/events.jsonl" && break
+    grep -qs '"epoch":4,' "$scratch/0/cut/events.jsonl" && break
     sleep 0.1
 done
+[ -s "$scratch/0/cut/checkpoints/last/state.json" ] || { echo "no checkpoint before the cable is cut" >&2; exit 1; }
 ip -n sarb-1 link set cable-1 down
 cut=$SECONDS
 ends $first 75 "rank 0, whose cable was cut,"
@@ -83,6 +84,7 @@ echo "another secret, as long" > "$scratch/other"
 on 0 stranger; first=$!
 RANK=1 ip netns exec sarb-1 "$sarb" train "$quickstart/sarb.toml" --data "$scratch/1/data" --weights "$scratch/1/trunk.safetensors" \
     --ranks env --ranks-secret "$scratch/other" --out "$scratch/1/stranger" > "$scratch/stranger.1.log" 2>&1 && exit 1
+grep -q "another secret" "$scratch/stranger.1.log"
 echo "another secret: $(tail -n 1 "$scratch/stranger.1.log")"
 kill $first
 wait $first || true

@@ -241,20 +241,25 @@ fn a_run_whose_making_was_not_acknowledged_is_found_again() {
     assert_eq!(server.run().points, before.points);
 }
 
+/// Starts the program, and kills it once the server has so many points of its loss.
+fn killed_once_told(args: &[String], server: &Mlflow, points: usize) {
+    let mut child = Killed(command(&borrow(args)).stderr(Stdio::null()).spawn().unwrap());
+    let begun = Instant::now();
+    let told = || server.state().runs.first().map_or(0, |known| known.history("loss/bce").len());
+    while told() < points {
+        assert!(begun.elapsed() < Duration::from_secs(120), "nothing was told");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill();
+}
+
 #[test]
 fn a_run_that_is_killed_and_resumed_has_no_point_twice_and_none_too_few() {
     let (server, dir) = (Mlflow::start(Mode::Well), tempfile::tempdir().unwrap());
     let run = dir.path().join("run");
     let mut args = quick("partial-bce", &run);
     args.extend(["--set".into(), "train.epochs=100000".into(), "--track".into(), server.target()]);
-    let mut child = Killed(command(&borrow(&args)).stderr(Stdio::null()).spawn().unwrap());
-    let begun = Instant::now();
-    let told = || server.state().runs.first().map_or(0, |known| known.history("loss/bce").len());
-    while told() < 5 {
-        assert!(begun.elapsed() < Duration::from_secs(120), "nothing was told");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill();
+    killed_once_told(&args, &server, 5);
     let before = server.run();
 
     // Of a training that is dead the server hears so.
@@ -280,14 +285,7 @@ fn what_arrived_and_was_not_noted_before_a_kill_is_not_told_again() {
     let run = dir.path().join("run");
     let mut args = quick("partial-bce", &run);
     args.extend(["--set".into(), "train.epochs=100000".into(), "--track".into(), server.target()]);
-    let mut child = Killed(command(&borrow(&args)).stderr(Stdio::null()).spawn().unwrap());
-    let begun = Instant::now();
-    let told = || server.state().runs.first().map_or(0, |known| known.history("loss/bce").len());
-    while told() < 1 {
-        assert!(begun.elapsed() < Duration::from_secs(120), "nothing was told");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill();
+    killed_once_told(&args, &server, 1);
     let record: Value = serde_json::from_slice(&std::fs::read(run.join("tracking.json")).unwrap()).unwrap();
     assert_eq!(record["step"], Value::Null, "it was told and not noted");
 
