@@ -281,7 +281,7 @@ fn a_run_that_is_killed_and_resumed_has_no_point_twice_and_none_too_few() {
 
 #[test]
 fn what_arrived_and_was_not_noted_before_a_kill_is_not_told_again() {
-    let (server, dir) = (Mlflow::start(Mode::Silent("runs/log-batch")), tempfile::tempdir().unwrap());
+    let (server, dir) = (Mlflow::start(Mode::SilentOnMetrics), tempfile::tempdir().unwrap());
     let run = dir.path().join("run");
     let mut args = quick("partial-bce", &run);
     args.extend(["--set".into(), "train.epochs=100000".into(), "--track".into(), server.target()]);
