@@ -156,6 +156,7 @@ impl Trainer<'_> {
             let Training { model, optimizer, .. } = training;
             let normalization = self.recipe.train.normalization;
             let step = || step(model, optimizer, rates, trunk, &batch, normalization, at);
+            let step = || self.recipe.train.precision.during(step);
             // All stop after the same step, whoever was asked to.
             let (stepped, stop) = self.ranks.within(share, || self.cancel.is_cancelled(), step)?;
             tally.add(at, stepped);

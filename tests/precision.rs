@@ -1,4 +1,4 @@
-//! Frozen layers in bf16: near to f32, kept apart from it, and refused where nothing can be rounded.
+//! Layers in bf16: near to f32, kept apart from it, and refused where nothing can be rounded.
 
 use std::path::Path;
 
@@ -70,9 +70,9 @@ fn what_cannot_be_rounded_is_refused_and_auto_leaves_it_alone() {
         "train.epochs=1",
     ];
     let said = sarb_fails(2, &[&whole[..], &["--precision", "bf16"]].concat());
-    assert!(said.contains("layers that are trained are computed in f32"), "{said}");
+    assert!(said.contains("a backbone that is trained whole is computed in f32"), "{said}");
     let said = sarb_fails(2, &[&whole[..], &["--set", "backbone.precision=bf16"]].concat());
-    assert!(said.contains("backbone.precision is \"bf16\", but layers that are trained"), "{said}");
+    assert!(said.contains("backbone.precision is \"bf16\", but a backbone that is trained whole"), "{said}");
     sarb_ok(&[&whole[..], &["--precision", "auto"]].concat());
 
     let of_features = dir.path().join("features");
@@ -82,4 +82,50 @@ fn what_cannot_be_rounded_is_refused_and_auto_leaves_it_alone() {
     let predict = ["predict", &of_features, "--features", &features, "--precision", "bf16"];
     let said = sarb_fails(2, &predict);
     assert!(said.contains("'--features <FILE>' cannot be used with '--precision"), "{said}");
+}
+
+/// The loss of every step that the log has.
+fn losses(run: &str) -> Vec<f64> {
+    let log = std::fs::read_to_string(Path::new(run).join("events.jsonl")).unwrap();
+    let rows = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let steps = rows.filter(|row| row["event"] == "step");
+    steps.map(|row| row["row"]["losses"][0][1].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn what_is_trained_in_bf16_learns_nearly_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let [exact, rounded] = ["f32", "bf16"].map(|precision| {
+        let run = dir.path().join(precision);
+        let wanted = format!("train.precision={precision}");
+        let wide = ["--set", "method.network.dim=64", "--set", "train.batch_size=32", "--set", &wanted];
+        sarb_ok(&[&borrow(&quick("ssgrl", &run))[..], &wide].concat());
+        losses(&arg(run))
+    });
+    assert!(difference_of_losses(&exact, &rounded) > 0.0, "nothing was rounded");
+    assert!(difference_of_losses(&exact, &rounded) < 0.02, "{exact:?} {rounded:?}");
+}
+
+fn difference_of_losses(a: &[f64], b: &[f64]) -> f64 {
+    assert!(a.len() == b.len() && a.len() > 3, "{a:?} {b:?}");
+    a.iter().zip(b).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max)
+}
+
+#[test]
+fn what_has_no_large_products_is_refused_in_bf16_and_the_word_means_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let said =
+        sarb_fails(2, &[&borrow(&quick("bce", &run))[..], &["--set", "train.precision=bf16"]].concat());
+    assert!(
+        said.contains("train.precision is \"bf16\", but") && said.contains("bce here has neither"),
+        "{said}"
+    );
+    let weights = random_trunk(dir.path());
+    for (asked, expected) in [("bf16", ["bf16"; 2]), ("f32", ["f32"; 2])] {
+        let run = train(dir.path(), asked, &weights, &["--precision", asked]);
+        let recipe = std::fs::read_to_string(Path::new(&run).join("recipe.toml")).unwrap();
+        let recipe: toml::Table = recipe.parse().unwrap();
+        assert_eq!(["backbone", "train"].map(|part| recipe[part]["precision"].as_str().unwrap()), expected);
+    }
 }

@@ -50,7 +50,9 @@ impl Step {
         let rates = Rates { rate: 1e-5, backbone_factor: 1.0 };
         let mut at = Progress { seed: 0, epoch: 1, step: 0, steps: usize::from(self.common.repeat) + 1 };
         self.common.best(|| {
-            step(model, &mut adam, rates, trunk.as_ref(), &batch, Normalization::default(), at);
+            self.network.precision.wanted().during(|| {
+                step(model, &mut adam, rates, trunk.as_ref(), &batch, Normalization::default(), at);
+            });
             at.step += 1;
             wait(device)
         })

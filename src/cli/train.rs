@@ -62,7 +62,8 @@ pub struct Train {
     /// cpu, vulkan, cuda or metal; cuda:1 or vulkan:1 is the second GPU
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub device: String,
-    /// In which numbers frozen layers are multiplied: f32 (the default), bf16, or auto: the faster one here; as --set backbone.precision
+    /// In which numbers layers are multiplied: f32 (the default), bf16 (backbone.precision and train.precision), or auto: frozen
+    /// layers in the faster one here, what is trained in f32
     #[arg(long, value_name = "P", value_enum, conflicts_with = "features")]
     pub precision: Option<PrecisionChoice>,
     /// Seed of everything but the mask
@@ -110,7 +111,7 @@ impl Train {
         let device = sarb::device::open(&self.device)?;
         let mut recipe = self.read_recipe()?;
         if let Some(choice) = self.precision {
-            recipe.backbone.precision = choice.settled(&recipe.backbone, &device)?;
+            recipe = recipe.in_precision(choice, &device)?;
         }
         if let Some(folds) = self.folds {
             sarb::check_folds(&recipe, &self.data, folds)?;

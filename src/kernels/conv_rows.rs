@@ -214,6 +214,8 @@ pub(super) fn transposed(filters: &[f32], rows: usize, columns: usize) -> Vec<f3
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::kernels::precision::Precision;
+    use crate::kernels::precision::tests::assert_rounded;
     use burn::tensor::module::conv2d;
     use burn::tensor::ops::ConvOptions;
     use burn::tensor::{Device, Distribution, TensorData, Tolerance};
@@ -249,6 +251,21 @@ pub(super) mod tests {
             });
             for (ours, burns) in ours.iter().zip(&burns) {
                 ours.assert_approx_eq::<f32>(burns, Tolerance::absolute(1e-4));
+            }
+        }
+    }
+
+    #[test]
+    fn in_bf16_result_and_gradients_are_near() {
+        let device = Device::flex().autodiff();
+        for window in [Window::dense(1, 1), Window::dense(3, 2)] {
+            let random = |shape: [usize; 4]| {
+                Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).detach().require_grad()
+            };
+            let (maps, weight) = (random([3, 13, 13, 65]), random([70, 65, window.kernel, window.kernel]));
+            let run = || outcome(&maps, &weight, |maps, weight| convolve_rows(maps, weight, window));
+            for (rounded, exact) in Precision::Bf16.during(run).iter().zip(&run()) {
+                assert_rounded(rounded, exact);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The fixed right side of matrix products.
 
-use crate::kernels::bf16_product::HalfWeights;
+use crate::kernels::bf16::HalfMatrix;
 use crate::kernels::precision::Precision;
 use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
 
@@ -10,7 +10,7 @@ pub enum FixedWeights {
     /// Row by row.
     F32 { values: Vec<f32>, columns: usize },
     /// Rounded and laid out anew.
-    Bf16(HalfWeights),
+    Bf16(HalfMatrix),
 }
 
 impl FixedWeights {
@@ -23,7 +23,7 @@ impl FixedWeights {
     pub fn in_precision(self, precision: Precision) -> Self {
         match (self, precision) {
             (Self::F32 { values, columns }, Precision::Bf16) => {
-                Self::Bf16(HalfWeights::new(&values, columns))
+                Self::Bf16(HalfMatrix::new(Matrix::new(&values, columns)))
             }
             (weights, _) => weights,
         }
@@ -55,7 +55,9 @@ impl FixedWeights {
                 let (out, weights) = (MatrixMut::new(out, *columns), Matrix::new(values, *columns));
                 product(out, Accum::Replace, rows, weights, Cores::One);
             }
-            Self::Bf16(weights) => weights.product(out, rows),
+            Self::Bf16(weights) => {
+                weights.product(MatrixMut::new(out, weights.columns()), Accum::Replace, rows);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! over a graph with its gradient, and activations. `docs/performance.md` says what each is worth.
 
 pub mod activation;
-pub mod bf16_product;
+pub mod bf16;
 pub mod conv_rows;
 pub mod depthwise;
 pub mod depthwise_rows;

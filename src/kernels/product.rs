@@ -1,8 +1,11 @@
 //! The matrix product of our own CPU kernels: one interface to the `gemm` crate, which Burn's CPU
-//! backend uses too. It picks AVX-512, AVX2, NEON or plain code at run time. With fixed weights there is one in
-//! bf16 beside it ([`super::fixed_weights`]).
+//! backend uses too. It picks AVX-512, AVX2, NEON or plain code at run time. Beside it there is one in bf16
+//! ([`super::bf16`]), for fixed weights ([`super::fixed_weights`]) and for what is trained in that precision.
 
 use rayon::prelude::*;
+
+use crate::kernels::bf16;
+use crate::kernels::precision::Precision;
 
 /// Up to so many rows the cores share the columns: gemm's own division lets each of them read the whole
 /// right side, which for the rows of one image takes three times as long.
@@ -10,6 +13,9 @@ const FEW_ROWS: usize = 192;
 
 /// Columns that the kernels compute together.
 const LANES: usize = 64;
+
+/// Below so many rows, columns or terms of a sum, rounding both sides to bf16 costs more than it saves.
+const LEAST_ROUNDED: usize = 64;
 
 /// A matrix in memory: element (i, j) at `i · row_step + j · column_step`.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +69,11 @@ impl Layout {
         assert!(first + count <= self.columns, "columns {first}+{count} of {}", self.columns);
         (first * self.column_step, Self { columns: count, ..self })
     }
+
+    /// The block `index` of so many rows; the last may have fewer.
+    fn block(self, index: usize, rows: usize) -> Self {
+        Self { rows: rows.min(self.rows - index * rows), ..self }
+    }
 }
 
 impl<'a> Matrix<'a> {
@@ -89,6 +100,11 @@ impl<'a> Matrix<'a> {
         &self.values[index * row_step..][..columns]
     }
 
+    /// Whether the values of a row lie side by side.
+    pub fn lies_by_rows(&self) -> bool {
+        self.layout.column_step == 1
+    }
+
     /// The transpose of the same memory.
     pub fn transposed(self) -> Self {
         let Layout { rows, columns, row_step, column_step } = self.layout;
@@ -104,6 +120,14 @@ impl<'a> Matrix<'a> {
         let (start, layout) = self.layout.slice(first, count);
         Self { values: &self.values[start..], layout }
     }
+
+    /// `count` rows from `first` on.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn rows(self, first: usize, count: usize) -> Self {
+        self.transposed().columns(first, count).transposed()
+    }
 }
 
 impl<'a> MatrixMut<'a> {
@@ -118,9 +142,34 @@ impl<'a> MatrixMut<'a> {
         let (start, layout) = self.layout.slice(first, count);
         Self { values: &mut self.values[start..], layout }
     }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.layout.rows, self.layout.columns]
+    }
+
+    /// The memory from the first value on, and how far one row lies behind the other.
+    pub fn into_rows(self) -> (&'a mut [f32], usize) {
+        (self.values, self.layout.row_step)
+    }
+
+    /// Blocks of up to `rows` rows.
+    pub fn blocks(self, rows: usize) -> impl Iterator<Item = MatrixMut<'a>> {
+        let layout = self.layout;
+        let blocks = self.values.chunks_mut(rows * layout.row_step).enumerate();
+        blocks.map(move |(index, values)| MatrixMut { values, layout: layout.block(index, rows) })
+    }
+
+    /// [`blocks`](Self::blocks) for several threads.
+    pub fn par_blocks(self, rows: usize) -> impl IndexedParallelIterator<Item = MatrixMut<'a>> {
+        let layout = self.layout;
+        let blocks = self.values.par_chunks_mut(rows * layout.row_step).enumerate();
+        blocks.map(move |(index, values)| MatrixMut { values, layout: layout.block(index, rows) })
+    }
 }
 
-/// `out ← a b` or `out ← out + a b`, `[M, K] × [K, N] -> [M, N]`. The result does not depend on `cores`.
+/// `out ← a b` or `out ← out + a b`, `[M, K] × [K, N] -> [M, N]`. The result does not depend on how many cores compute;
+/// what all of them do is in the [precision of the calling thread](Precision::of_products).
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -132,6 +181,13 @@ pub fn product(out: MatrixMut, accum: Accum, a: Matrix, b: Matrix, cores: Cores)
         "[{}, {}] × [{}, {}] is not [{}, {}]",
         l.rows, l.columns, r.rows, r.columns, o.rows, o.columns
     );
+    let sides = [o.rows, l.columns, o.columns];
+    if cores == Cores::All
+        && Precision::of_products() == Precision::Bf16
+        && sides.iter().all(|&n| n >= LEAST_ROUNDED)
+    {
+        return bf16::product(out, accum, a, b);
+    }
     let task = Task {
         out: out.values.as_mut_ptr(),
         out_layout: o,

@@ -234,9 +234,14 @@ pub const ANCHOR: &str = "linear";
 impl MethodRecipe {
     /// Whether it reads the graph of the categories: ML-GCN, and every network of SSGRL.
     pub fn reads_graph(&self) -> bool {
+        self.name() == "ml-gcn" || self.propagates()
+    }
+
+    /// Whether its states pass over the graph of the categories: every network of SSGRL.
+    pub fn propagates(&self) -> bool {
         let settings = self.settings().expect("settings are plain data");
         let head = settings.get("head").and_then(|head| head.get("kind")).and_then(toml::Value::as_str);
-        self.name() == "ml-gcn" || settings.contains_key("network") || head == Some("ssgrl")
+        settings.contains_key("network") || head == Some("ssgrl")
     }
 
     /// Reports a setting out of range, as `file: key is value; expected …`.

@@ -154,8 +154,10 @@ impl GatedGraph {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::precision::{Precision, tests::assert_rounded};
     use crate::nn::linear::uniform;
     use burn::tensor::Tolerance;
+    use rand::RngExt;
     use sarb_labels::random::{Stream, rng};
 
     const A: [f32; 9] = [1.0, 0.5, 0.0, 0.2, 1.0, 0.7, 0.0, 0.1, 1.0];
@@ -236,6 +238,30 @@ mod tests {
             for (fused, plain) in fused.iter().zip(&plain) {
                 fused.assert_approx_eq::<f32>(plain, Tolerance::absolute(1e-6));
             }
+        }
+    }
+
+    #[test]
+    fn in_bf16_states_and_gradients_are_near() {
+        let device = Device::flex().autodiff();
+        let (dim, categories, images) = (64, 35, 2);
+        let mut random_numbers = rng(0, Stream::Init, 0, 0);
+        let cooccurrence: Vec<f32> =
+            (0..categories * categories).map(|_| random_numbers.random_range(0.0..0.1)).collect();
+        let graph = GatedGraph::new(dim, &cooccurrence, 3, &mut random_numbers, &device);
+        let h = random([images, categories, dim], &device).detach().require_grad();
+        let run = || {
+            let states = graph.forward(&SharedStates::all(h.clone()));
+            let gradients = states.clone().powi_scalar(2).sum().backward();
+            let weight = &graph.candidate.messages.weight;
+            [
+                states.into_data(),
+                h.grad(&gradients).expect("tracked").into_data(),
+                weight.val().grad(&gradients).expect("trained").into_data(),
+            ]
+        };
+        for (rounded, exact) in Precision::Bf16.during(run).iter().zip(&run()) {
+            assert_rounded(rounded, exact);
         }
     }
 

@@ -93,6 +93,7 @@ pub fn prepare(
     one_source(inputs)?;
     needs_no_weights(recipe, inputs)?;
     selectable(recipe, inputs)?;
+    recipe.check_trained_products(inputs.features.is_some(), device)?;
     let mut annotations = dataset::open_split(&inputs.data, Split::Train)?;
     let mut known = Known::of(&annotations, recipe)?;
     let images = annotations.images.len();

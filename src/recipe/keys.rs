@@ -194,6 +194,11 @@ pub const TRAIN: &[Key] = &[
         "What a loss over a batch's entries is divided by: the weight of the supervised ones, that of each image, all entries, nothing",
     ),
     Key::new(
+        "precision",
+        Word(&["f32", "bf16"]),
+        "In which numbers the large products of what is trained, a last stage and the graph of SSGRL and its descendants, are computed on the CPU, forward and backward; weights, gradients and sums are f32",
+    ),
+    Key::new(
         "select",
         Word(&["loss", "map", "last", "test"]),
         "Which epoch `checkpoints/best` keeps: the lowest validation loss, the highest validation mAP, the last one; \"test\" goes with `protocol = \"reference\"` alone",

@@ -213,6 +213,8 @@ pub struct TrainRecipe {
     pub drop_last: bool,
     /// What a loss over a batch's entries is divided by, in every method.
     pub normalization: Normalization,
+    /// In which numbers the large products of what is trained are computed on the CPU, forward and backward.
+    pub precision: Precision,
     /// Which epoch `checkpoints/best` keeps.
     pub select: Select,
 }
@@ -229,6 +231,7 @@ impl Default for TrainRecipe {
             decay_factor: 0.1,
             drop_last: false,
             normalization: Normalization::Supervised,
+            precision: Precision::F32,
             select: Select::Loss,
         }
     }
@@ -369,6 +372,11 @@ impl Recipe {
             let precision = self.backbone.precision;
             self.backbone.has_rounded_layers().map_err(|why| {
                 Error::Recipe(format!("{file}: backbone.precision is \"{precision}\", but {why}"))
+            })?;
+        }
+        if train.precision != Precision::F32 {
+            self.has_trained_products().map_err(|why| {
+                Error::Recipe(format!("{file}: train.precision is \"{}\", but {why}", train.precision))
             })?;
         }
         self.check_descriptor().map_err(|error| Error::Recipe(format!("{file}: {error}")))?;
