@@ -11,6 +11,8 @@ use sarb::internals::{
 use sarb::layers::{GatedGraph, Linear, PerClassLinear, SharedStates, blend_instances, shared_by};
 use sarb_benches::{labels, rng, tensor, values};
 
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
 criterion_group!(
     network,
     products,
@@ -25,27 +27,30 @@ criterion_group!(
 );
 criterion_main!(network);
 
-/// Of many rows, and of the few rows of one image.
+/// Of many rows, and of the few rows of one image, in the numbers that a training may have.
 fn products(criterion: &mut Criterion) {
     const K: usize = 1024;
     const N: usize = 3072;
     let right = values(K * N);
-    for rows in [640, 80] {
+    for (rows, precision) in [640, 80].into_iter().flat_map(|rows| PRECISIONS.map(|p| (rows, p))) {
         let (left, mut out) = (values(rows * K), vec![0.0; rows * N]);
-        criterion.bench_function(&format!("product/{rows} rows"), |bencher| {
-            bencher.iter(|| {
+        criterion.bench_function(&format!("product/{rows} rows, {precision}"), |bencher| {
+            let mut run = || {
                 let out = MatrixMut::new(&mut out, N);
                 product(out, Accum::Replace, Matrix::new(&left, K), Matrix::new(&right, N), Cores::All);
-            });
+            };
+            precision.during(|| bencher.iter(&mut run));
         });
-        criterion.bench_function(&format!("product/{rows} rows, a gradient of weights"), |bencher| {
+        let name = format!("product/{rows} rows, a gradient of weights, {precision}");
+        criterion.bench_function(&name, |bencher| {
             let mut gradient = vec![0.0; K * N];
             let gradients = values(rows * N);
-            bencher.iter(|| {
+            let mut run = || {
                 let left = Matrix::new(&left, K).transposed();
                 let out = MatrixMut::new(&mut gradient, N);
                 product(out, Accum::Replace, left, Matrix::new(&gradients, N), Cores::All);
-            });
+            };
+            precision.during(|| bencher.iter(&mut run));
         });
     }
 }
@@ -163,7 +168,7 @@ fn backbones(criterion: &mut Criterion) {
     let device = Device::flex();
     let image = tensor([1, 3, 224, 224], &device);
     for name in [BackboneName::Resnet18, BackboneName::EfficientnetLite0] {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in PRECISIONS {
             let backbone = Backbone::new(name, &device).with_precision(precision);
             let folded = backbone.freeze(Freeze::All).folded();
             group.bench_function(format!("{name}, folded, {precision}, 224 px"), |bencher| {
