@@ -184,8 +184,9 @@ pub mod internals {
     pub use crate::backbone::conv_norm::ConvNorm;
     pub use crate::backbone::{Backbone, BackboneName, Classifier, Freeze};
     pub use crate::batch::{Batch, Input, Progress, targets};
+    pub use crate::kernels::matrix::{Accum, Matrix, MatrixMut};
     pub use crate::kernels::precision::Precision;
-    pub use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+    pub use crate::kernels::product::{Cores, product};
     pub use crate::kernels::vectorized::{joint_scores, sigmoid, tanh};
     pub use crate::kernels::window::Window;
     pub use crate::kmeans::{Clusters, kmeans};

@@ -16,8 +16,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::kernels::flex::{tensor, values};
+use crate::kernels::matrix::{Accum, Matrix, MatrixMut};
 use crate::kernels::patches::Patches;
-use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::product::{Cores, product};
 use crate::kernels::window::Window;
 
 /// Values of the patches of several images that are multiplied at once: 32 MB.

@@ -1,8 +1,9 @@
 //! The fixed right side of matrix products.
 
 use crate::kernels::bf16::HalfMatrix;
+use crate::kernels::matrix::{Accum, Matrix, MatrixMut};
 use crate::kernels::precision::Precision;
-use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::product::{Cores, product};
 
 /// Weights `[depth, columns]`, in the numbers that they are multiplied in.
 #[derive(Debug)]

@@ -6,7 +6,8 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::matrix::{Accum, Matrix, MatrixMut};
+use crate::kernels::product::{Cores, product};
 use crate::kernels::sharing::Sharing;
 use crate::kernels::simd;
 

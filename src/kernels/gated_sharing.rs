@@ -7,7 +7,8 @@
 use rayon::prelude::*;
 
 use crate::kernels::gated_kernels::{Graph, GraphGradients};
-use crate::kernels::product::{Accum, Cores, Matrix, MatrixMut, product};
+use crate::kernels::matrix::{Accum, Matrix, MatrixMut};
+use crate::kernels::product::{Cores, product};
 use crate::kernels::sharing::{Sharing, gather};
 
 impl Graph<'_> {

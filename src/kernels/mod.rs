@@ -13,6 +13,7 @@ pub mod folded_conv;
 pub mod gated_kernels;
 pub mod gated_propagation;
 pub mod gated_sharing;
+pub mod matrix;
 pub mod normalize_rows;
 pub mod patches;
 pub mod plain;

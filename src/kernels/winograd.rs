@@ -12,8 +12,8 @@ use std::array::from_fn;
 use std::sync::OnceLock;
 
 use crate::kernels::fixed_weights::FixedWeights;
+use crate::kernels::matrix::Matrix;
 use crate::kernels::precision::Precision;
-use crate::kernels::product::Matrix;
 use crate::kernels::simd::{LANES, Lanes, multiversion, vectors, vectors_mut};
 use crate::kernels::tiles::Tiles;
 

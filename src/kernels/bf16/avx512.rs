@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::processor::Tile;
+use super::tile::Tile;
 use super::{LANES, ROWS, VECTORS};
 
 pub fn is_here() -> bool {

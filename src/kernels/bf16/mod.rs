@@ -10,9 +10,10 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use crate::kernels::product::{Accum, Matrix, MatrixMut};
+use crate::kernels::matrix::{Accum, Matrix, MatrixMut};
 use packing::{pack_panel, pack_rows};
-use processor::{Processor, Tile};
+use processor::Processor;
+use tile::Tile;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -20,6 +21,7 @@ mod packing;
 mod processor;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 /// Columns of one register of sums.
 const LANES: usize = 16;

@@ -2,7 +2,7 @@
 
 use super::LANES;
 use super::processor::Processor;
-use crate::kernels::product::Matrix;
+use crate::kernels::matrix::Matrix;
 
 /// Rows `[count, depth]` to `[count, pairs]`.
 pub fn pack_rows(processor: Processor, rows: Matrix, out: &mut [u32]) {
