@@ -34,7 +34,7 @@ pub struct Network {
     /// cpu, vulkan, cuda or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// In which numbers frozen layers are multiplied: f32, bf16, or auto, the faster one here
+    /// In which numbers layers are multiplied, in `step` those that are trained too: f32, bf16, or auto, the faster one here
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: PrecisionChoice,
 }

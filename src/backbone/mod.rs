@@ -103,7 +103,7 @@ impl Backbone {
     }
 
     /// In which numbers the frozen layers of [`folded`](Self::folded) and [`fixed_trunk`](Self::fixed_trunk) are
-    /// multiplied; what is trained is f32.
+    /// multiplied; what is trained is f32 in them.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }

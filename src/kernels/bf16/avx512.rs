@@ -1,4 +1,4 @@
-//! The tiles of a product with `vdpbf16ps`.
+//! Rounding, and the tiles of a product, with the bf16 instructions of AVX-512.
 
 use std::arch::x86_64::*;
 use std::mem::transmute;
