@@ -169,14 +169,18 @@ fn parse(source: &Source, depth: usize) -> Result<toml::Table> {
     Ok(extended)
 }
 
-/// Puts what `table` says in the place of what `base` says; a table of another kind replaces the whole.
+/// Puts what `table` says in the place of what `base` says. A table that chooses another `name` or `kind` replaces the
+/// whole, for its settings are those of what it chooses; but `backbone` has the same for every backbone.
 fn merge(base: &mut toml::Table, table: toml::Table) {
     for (key, value) in table {
+        let chooses_another = |old: &toml::Table, new: &toml::Table| {
+            ["name", "kind"]
+                .iter()
+                .any(|tag| new.get(*tag).is_some_and(|chosen| old.get(*tag) != Some(chosen)))
+        };
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(old)), toml::Value::Table(new))
-                if ["name", "kind"]
-                    .iter()
-                    .all(|tag| new.get(*tag).is_none_or(|new| old.get(*tag) == Some(new))) =>
+                if key == "backbone" || !chooses_another(old, &new) =>
             {
                 merge(old, new);
             }

@@ -168,6 +168,8 @@ fn a_recipe_that_extends_another_says_what_differs() {
         ),
         ("instance.toml", "extends = 'sarb.toml'\n[method]\nname = 'sarb'\nblends = ['instance']"),
         ("linear.toml", "extends = 'sarb.toml'\n[method]\nname = 'linear'"),
+        ("small.toml", "[backbone]\nname = 'efficientnet-lite0'\nfreeze = 'all'\npool = false\nviews = 2"),
+        ("large.toml", "extends = 'small.toml'\n[backbone]\nname = 'efficientnet-lite2'"),
         ("circle.toml", "extends = 'circle.toml'"),
         ("lost.toml", "extends = 'nowhere.toml'"),
     ]);
@@ -178,6 +180,8 @@ fn a_recipe_that_extends_another_says_what_differs() {
     assert_eq!((sarb.network.dim, sarb.network.joint, sarb.alpha, sarb.blends.len()), (64, 16, 0.25, 1));
     assert!(recipe.extends.is_none(), "a resolved recipe stands alone");
     assert_eq!(read("linear.toml").unwrap().method.name(), "linear");
+    let backbone = read("large.toml").unwrap().backbone;
+    assert_eq!((backbone.freeze, backbone.pool, backbone.views), (Freeze::All, false, 2));
     assert!(read("circle.toml").unwrap_err().to_string().contains("circle"));
     assert_eq!(read("lost.toml").unwrap_err().exit_code(), 4);
 }
