@@ -358,8 +358,8 @@ fn resume(
 }
 
 fn model(recipe: &Recipe, prepared: &Prepared, device: &Device) -> Model {
-    let counts = prepared.annotations.labels.select(&prepared.rows).counts();
+    let labels = prepared.annotations.labels.select(&prepared.rows);
     let backbone = prepared.source.trained().cloned().map(Module::train);
     let device = device.clone().autodiff();
-    Model::new(recipe, &prepared.categories, counts, prepared.channels, backbone, &device)
+    Model::new(recipe, &prepared.categories, &labels, prepared.channels, backbone, &device)
 }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use sarb_labels::LabelMatrix;
 use sarb_labels::categories::Categories;
 use sarb_labels::words::Words;
 
@@ -122,8 +123,8 @@ impl Official<'_> {
     fn model(&self, categories: &Categories, device: &Device) -> Result<Model> {
         let (recipe, path) = (self.recipe, self.checkpoint);
         let backbone: Backbone = frozen(initial_backbone(recipe, device), &recipe.backbone);
-        let (channels, counts) = (backbone.channels(), vec![(0, 0); categories.names.len()]);
-        let mut model = Model::new(recipe, categories, counts, channels, Some(backbone), device);
+        let (channels, labels) = (backbone.channels(), LabelMatrix::unknown(0, categories.names.len()));
+        let mut model = Model::new(recipe, categories, &labels, channels, Some(backbone), device);
         let Model { backbone, head } = &mut model;
         let (backbone, head) = (backbone.as_mut().expect("just given"), head);
         for (name, share) in shares(head) {

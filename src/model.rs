@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
+use sarb_labels::LabelMatrix;
 use sarb_labels::categories::Categories;
 
 use crate::backbone::{Backbone, FixedTrunk, FoldedBackbone};
@@ -20,17 +21,17 @@ pub struct Model {
 }
 
 impl Model {
-    /// The recipe's network with its initial weights for maps of F `channels`; `counts` are the known
-    /// positives and known labels of every category, for the prior.
+    /// The recipe's network with its initial weights for maps of F `channels`; `labels` are the partial
+    /// labels of the training images, `N × C`, for the prior.
     pub fn new(
         recipe: &Recipe,
         categories: &Categories,
-        counts: Vec<(usize, usize)>,
+        labels: &LabelMatrix,
         channels: usize,
         backbone: Option<Backbone>,
         device: &Device,
     ) -> Self {
-        let knowledge = CategoryKnowledge::new(categories, counts);
+        let knowledge = CategoryKnowledge::new(categories, labels);
         Self { backbone, head: recipe.method.init(channels, &knowledge, recipe.seed, device) }
     }
 

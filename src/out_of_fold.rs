@@ -37,7 +37,7 @@ const ABOUT: &str = "out_of_fold.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// The closed form without this one known label; it never saw those that are unknown.
+    /// The closed form without this one label, known or assumed; it never saw the others.
     LeaveOneOut,
     /// One of so many models, which was trained on the images of the other folds.
     Folds(usize),
@@ -71,19 +71,18 @@ struct About {
 }
 
 impl OutOfFold {
-    /// Those of a closed form with these `logits` of all images. Of its training `rows` it has learned from the known
-    /// labels alone, and gives the logits of these without them, category by category, in `left_out`.
+    /// Those of a closed form with these `logits` of all images. Of its training `rows` it gives those that each category was
+    /// fitted to in `left_out`, each with its logit without that row.
     pub fn of_closed_form(
         annotations: Annotations,
         rows: &[usize],
         mut logits: Vec<f32>,
-        left_out: &[Vec<f32>],
+        left_out: &[Vec<(usize, f32)>],
     ) -> Self {
         let categories = annotations.categories.len();
         for (category, left_out) in left_out.iter().enumerate() {
-            let is_known = |row: &&usize| annotations.labels.get(**row, category) != Label::Unknown;
-            for (row, logit) in rows.iter().filter(is_known).zip(left_out) {
-                logits[row * categories + category] = *logit;
+            for &(row, logit) in left_out {
+                logits[rows[row] * categories + category] = logit;
             }
         }
         let asked = annotations.images.len();

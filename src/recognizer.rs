@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use sarb_labels::LabelMatrix;
 use sarb_labels::categories::Categories;
 use sarb_labels::images::transform::{PixelStatistics, Transform};
 use sarb_labels::images::{Rgb8, decode, decode_bytes};
@@ -223,9 +224,9 @@ impl Recognizer {
             MapOrigin::Given(hash) => MapSource::Given(hash),
         };
         // The prior is in the checkpoint.
-        let counts = vec![(0, 0); categories.names.len()];
+        let labels = LabelMatrix::unknown(0, categories.names.len());
         let backbone = source.trained().cloned();
-        let model = Model::new(&recipe, &categories, counts, info.channels, backbone, device);
+        let model = Model::new(&recipe, &categories, &labels, info.channels, backbone, device);
         let (mut model, weights_hash) = checkpoint::load_model(&run, which, model)?;
         let inference = Inference::new(&model);
         let source = model.backbone.take().map_or(source, MapSource::Trained);

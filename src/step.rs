@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn the_gradient_norm_is_that_of_a_logistic_regression_by_hand() {
         let device = Device::flex().autodiff();
-        let knowledge = CategoryKnowledge { words: None, cooccurrence: vec![0.0], counts: vec![(1, 2)] };
+        let knowledge =
+            CategoryKnowledge { words: None, cooccurrence: vec![0.0], counts: vec![(1, 2)], images: 2 };
         let recipe = MethodRecipe::from_settings("bce", toml::Table::new()).unwrap();
         let mut head = recipe.init(2, &knowledge, 0, &device);
         if let AnyMethod::Bce(bce) = &mut head

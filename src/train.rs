@@ -355,7 +355,7 @@ impl Trainer<'_> {
     }
 
     /// Keeps the out-of-fold scores of a closed form; see [`Method::left_out`].
-    fn keep_left_out(&self, model: &Inference, left_out: &[Vec<f32>]) -> Result<()> {
+    fn keep_left_out(&self, model: &Inference, left_out: &[Vec<(usize, f32)>]) -> Result<()> {
         let Prepared { annotations, rows, examples, fingerprint, .. } = self.prepared;
         let all: Vec<usize> = (0..annotations.images.len()).collect();
         let logits = scores(model, examples, &all, self.loader, self.device, self.cancel)?;

@@ -113,6 +113,29 @@ fn a_closed_form_has_them_without_folds() {
 }
 
 #[test]
+fn a_closed_form_on_positives_alone_has_a_score_of_every_label_without_its_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = coins(dir.path());
+    let table = folder.path().join("train.csv");
+    let labels = std::fs::read_to_string(&table).unwrap().replace(",0", ",");
+    std::fs::write(&table, labels).unwrap();
+    let (features, run) = (arg(dir.path().join("features.npy")), dir.path().join("run"));
+    let data = arg(folder.path());
+    let args = ["train", "--method", "linear", "--data", &data, "--features", &features, "--out", &arg(&run)];
+    let output = command(&[&args[..], &["--set", "data.validation=0"]].concat()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("is learned from unknown labels"), "{stderr}");
+    assert!(!stderr.contains("warning"), "{stderr}");
+    let scores = OutOfFold::open(&Run::open(&run).unwrap()).unwrap();
+    sarb_ok(&["evaluate", &arg(&run), "--split", "train", "--features", &features]);
+    let own = sarb_labels::arrays::read_matrix(&run.join("evaluation/scores.npy")).unwrap();
+    assert!(scores.labels().count(sarb_labels::Label::Unknown) > 50);
+    // Each image has a feature of its own: learned by heart, which a score without it cannot know.
+    let gaps = scores.logits.iter().zip(&own.values).map(|(unseen, seen)| (unseen - seen).abs());
+    assert_eq!(gaps.filter(|gap| *gap < 1e-5).count(), 0);
+}
+
+#[test]
 fn folds_resume_to_the_same_scores() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str| {

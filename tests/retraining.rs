@@ -103,6 +103,19 @@ fn filled_labels_are_known_probable_or_unknown_as_is_asked() {
 }
 
 #[test]
+fn a_training_on_filled_labels_has_a_cost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, features) = completed(dir.path());
+    for what in ["known", "soft", "unknown"] {
+        let set = format!("data.filled={what}");
+        let more = ["--set", &set, "--set", "train.epochs=2", "--dry-run", "--json"];
+        let cost = sarb_ok(&borrowed(&training(&table, &features, "ssgrl", &dir.path().join("dry"), &more)));
+        let cost: serde_json::Value = serde_json::from_str(&cost).unwrap();
+        assert!(cost["seconds"]["training"].as_f64().unwrap() > 0.0, "{what}: {cost}");
+    }
+}
+
+#[test]
 fn labels_that_are_held_out_are_those_that_somebody_gave() {
     let dir = tempfile::tempdir().unwrap();
     let (table, features) = completed(dir.path());

@@ -88,6 +88,7 @@ impl Network {
             words: Some(((0..self.categories * 300).map(|_| random.random_range(-1.0..1.0)).collect(), 300)),
             cooccurrence: (0..self.categories * self.categories).map(|_| random.random()).collect(),
             counts: vec![(1, 2); self.categories],
+            images: 2,
         };
         let head = recipe.init(channels, &knowledge, 0, device);
         if let AnyMethod::Sarb(sarb) = &head {

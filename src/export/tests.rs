@@ -41,6 +41,7 @@ fn knowledge() -> CategoryKnowledge {
         words: Some(((0..CATEGORIES * 4).map(|at| (at as f32).sin()).collect(), 4)),
         cooccurrence: cooccurrence.collect(),
         counts: (1..=CATEGORIES).map(|positive| (positive, 20)).collect(),
+        images: 20,
     }
 }
 

@@ -30,6 +30,7 @@ use crate::prepare::filled::Known;
 use crate::prepare::{mixtures, told, val_file, word_vectors};
 use crate::recipe::{Recipe, Select};
 use crate::run_folder::{Existing, check_free};
+use crate::soft_labels::SoftLabels;
 
 /// A folder that is deleted with its value.
 pub(crate) fn temporary_folder() -> Result<TempDir> {
@@ -125,7 +126,8 @@ pub fn forecast(
 struct Data {
     /// `train.csv` with what stays known.
     all: Annotations,
-    /// What is said of labels that a run filled in.
+    /// Probable labels among the unknown, and what is said of labels that a run filled in.
+    soft: SoftLabels,
     filled: Option<String>,
     /// Rows of it that train.
     rows: Vec<usize>,
@@ -153,7 +155,7 @@ impl Data {
         let evaluated = evaluated.map(other).transpose()?;
         let is_file = file.is_some();
         let validation = file.or_else(|| (!held_out.is_empty()).then(|| all.select(&held_out)));
-        Ok(Self { all, filled: known.note, rows, validation, is_file, evaluated })
+        Ok(Self { all, soft: known.soft, filled: known.note, rows, validation, is_file, evaluated })
     }
 
     /// What a training would tell of the labels.

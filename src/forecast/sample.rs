@@ -10,7 +10,7 @@ use super::{Data, temporary_folder};
 use crate::Result;
 use crate::data_part::{features_of, save};
 use crate::inputs::{Cache, Inputs};
-use crate::recipe::{Protocol, Recipe, Select, Validation};
+use crate::recipe::{Filled, Protocol, Recipe, Select, Validation};
 
 /// Batches of an epoch of the sample, and how many images these may be beyond the first batch.
 const BATCHES: usize = 3;
@@ -39,8 +39,9 @@ impl Sample {
         let path = folder.path().join("data");
         let batch = recipe.train.batch_size;
         let wanted = batch * BATCHES.min(1 + MOST_IMAGES / batch.max(1));
-        let rows = spread(&data.all, &data.rows, wanted);
-        save(&path, Split::Train, &data.all, &rows, inputs.features.as_deref())?;
+        let all = with_probable(data);
+        let rows = spread(&all, &data.rows, wanted);
+        save(&path, Split::Train, &all, &rows, inputs.features.as_deref())?;
         let (validation, val_features) = validation(folder.path(), inputs, data)?;
         let sampled = Inputs {
             data: path.clone(),
@@ -52,6 +53,7 @@ impl Sample {
         };
         let mut recipe = recipe.clone();
         recipe.data.known = 1.0;
+        recipe.data.filled = Filled::Known;
         recipe.data.validation = if validation > 0 { Validation::File } else { Validation::Share(0.0) };
         if recipe.train.epochs > 0 {
             recipe.train.epochs = EPOCHS;
@@ -73,6 +75,18 @@ impl Sample {
     pub fn run(&self) -> PathBuf {
         self.folder.path().join("run")
     }
+}
+
+/// The training images with what is probable as if it were known: a step takes as long, and the sample needs no list of what was filled in.
+fn with_probable(data: &Data) -> Annotations {
+    let mut all = data.all.clone();
+    for row in 0..all.images.len() {
+        for (category, probability) in data.soft.row(row) {
+            let label = if probability > 0.5 { Label::Positive } else { Label::Negative };
+            all.labels.set(row, category, label);
+        }
+    }
+    all
 }
 
 /// Writes a few of the images that epochs are compared on as `val.csv`; how many, and the file of their features.

@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn one_category_trains_without_pairs() {
-        let one = CategoryKnowledge { cooccurrence: vec![1.0], counts: vec![(1, 2)], words: None };
+        let one = CategoryKnowledge { cooccurrence: vec![1.0], counts: vec![(1, 2)], images: 2, words: None };
         let device = Device::flex().autodiff();
         let model = Hst::new(&recipe(), 8, &one, 0, &device);
         let maps = maps(1, &device);

@@ -4,6 +4,7 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngExt};
+use sarb_labels::LabelMatrix;
 use sarb_labels::categories::Categories;
 
 use super::network_recipe::OutputBias;
@@ -17,13 +18,16 @@ pub struct CategoryKnowledge {
     pub cooccurrence: Vec<f32>,
     /// Known positives and known labels of every category in the training data.
     pub counts: Vec<(usize, usize)>,
+    /// How many images train.
+    pub images: usize,
 }
 
 impl CategoryKnowledge {
-    /// Of the run's categories, with the label counts of the training rows.
-    pub fn new(categories: &Categories, counts: Vec<(usize, usize)>) -> Self {
+    /// Of the run's categories, with the partial labels of the training rows, `N × C`.
+    pub fn new(categories: &Categories, labels: &LabelMatrix) -> Self {
         let words = categories.words.as_ref().map(|words| (words.values.clone(), words.width));
-        Self { words, cooccurrence: categories.cooccurrence.clone(), counts }
+        let (counts, images) = (labels.counts(), labels.images());
+        Self { words, cooccurrence: categories.cooccurrence.clone(), counts, images }
     }
 }
 
@@ -47,13 +51,15 @@ impl Words {
 }
 
 /// Where the biases of C classifiers start; nothing where they stay as they are drawn.
-pub fn output_bias(start: OutputBias, counts: &[(usize, usize)]) -> Option<Vec<f32>> {
+pub fn output_bias(start: OutputBias, knowledge: &CategoryKnowledge) -> Option<Vec<f32>> {
     let prior = |&(positive, known): &(usize, usize)| {
-        ((positive as f32 + 1.0) / ((known - positive) as f32 + 1.0)).ln()
+        // All known labels positive: that tells of who labeled, not of the category.
+        let of = if 0 < positive && positive == known { knowledge.images } else { known };
+        ((positive as f32 + 1.0) / ((of - positive) as f32 + 1.0)).ln()
     };
     match start {
-        OutputBias::Prior => Some(counts.iter().map(prior).collect()),
-        OutputBias::Zero => Some(vec![0.0; counts.len()]),
+        OutputBias::Prior => Some(knowledge.counts.iter().map(prior).collect()),
+        OutputBias::Zero => Some(vec![0.0; knowledge.counts.len()]),
         OutputBias::Random => None,
     }
 }
@@ -78,5 +84,21 @@ pub fn words(
             let vectors = TensorData::new(values.collect::<Vec<f32>>(), [categories, learned_width]);
             (Words::Learned(Param::from_data(vectors, device)), learned_width)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_start_at_the_share_of_the_known_labels_and_without_a_negative_of_all_images() {
+        let counts = vec![(1, 8), (2, 2), (0, 0), (0, 5)];
+        let knowledge = CategoryKnowledge { words: None, cooccurrence: Vec::new(), counts, images: 20 };
+        let start = output_bias(OutputBias::Prior, &knowledge).unwrap();
+        let odds = [2.0f32 / 8.0, 3.0 / 19.0, 1.0, 1.0 / 6.0];
+        assert!(start.iter().zip(odds).all(|(start, odds)| (start - odds.ln()).abs() < 1e-6), "{start:?}");
+        assert_eq!(output_bias(OutputBias::Zero, &knowledge), Some(vec![0.0; 4]));
+        assert_eq!(output_bias(OutputBias::Random, &knowledge), None);
     }
 }

@@ -4,12 +4,16 @@
 //! The maps are averaged over positions; [`crate::ridge`] fits ±1 to the known cells of every
 //! category, and [`crate::calibration`] turns its leave-one-out scores into logits, so that the
 //! threshold 0 means p = 0.5. Nothing is left to train: no parameter asks for a gradient.
+//!
+//! A category without a known negative is fitted to its positives against all other images ([`super::assumed`]); its
+//! probability is then that somebody would have labeled it, which is less than that it is there.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use sarb_labels::{Label, LabelMatrix};
 use serde::{Deserialize, Serialize};
 
+use super::assumed::{Assumed, UNKNOWN};
 use super::keys::{Interval, Key, Kind};
 use super::knowledge::CategoryKnowledge;
 use super::pooled::{class_activation, export_pooled_linear, pooled, pooled_features};
@@ -34,6 +38,8 @@ pub struct LinearRecipe {
     pub penalty: Penalty,
     /// With a fixed penalty: what the mean squared length of a category's rows is multiplied by.
     pub penalty_factor: f64,
+    /// Which unknown labels count as negative.
+    pub unknown: Assumed,
 }
 
 /// How the penalty λ of a category is found.
@@ -43,13 +49,19 @@ pub enum Penalty {
     /// The one of fifteen with the smallest leave-one-out error.
     #[default]
     LeaveOneOut,
-    /// A factor times the mean squared length of the category's centered known rows.
+    /// A factor times the mean squared length of the category's centered known rows; up to 32 times as much where
+    /// unknown labels count as negative, whichever has the smallest leave-one-out error.
     Fixed,
 }
 
 impl Default for LinearRecipe {
     fn default() -> Self {
-        Self { standardize: false, penalty: Penalty::LeaveOneOut, penalty_factor: 2.0 }
+        Self {
+            standardize: false,
+            penalty: Penalty::LeaveOneOut,
+            penalty_factor: 2.0,
+            unknown: Assumed::Auto,
+        }
     }
 }
 
@@ -65,9 +77,10 @@ impl Settings for LinearRecipe {
         Key::new(
             "penalty",
             Kind::Word(&["leave-one-out", "fixed"]),
-            "How the penalty of a category is found: the one of fifteen with the smallest leave-one-out error, or `penalty_factor` times the mean squared length of its known rows",
+            "How the penalty of a category is found: the one of fifteen with the smallest leave-one-out error, or `penalty_factor` times the mean squared length of its known rows, up to 32 times as much by leave-one-out where unknown labels count as negative",
         ),
         Key::new("penalty_factor", Kind::Number(Interval::ABOVE_0), "The factor of a fixed penalty"),
+        UNKNOWN,
     ];
 
     fn check(&self) -> Result<()> {
@@ -93,6 +106,10 @@ impl Settings for LinearRecipe {
     fn takes_soft_labels(&self) -> bool {
         true
     }
+
+    fn learns_from_unknown(&self) -> bool {
+        self.unknown != Assumed::Ignore
+    }
 }
 
 /// One linear score a category on the mean of the feature map.
@@ -106,7 +123,7 @@ pub struct Linear {
     recipe: LinearRecipe,
     /// See [`Method::left_out`].
     #[module(skip)]
-    left_out: Option<Vec<Vec<f32>>>,
+    left_out: Option<Vec<Vec<(usize, f32)>>>,
 }
 
 impl Linear {
@@ -127,7 +144,11 @@ impl Linear {
         let device = self.weight.device();
         self.weight = replaced(&self.weight, TensorData::new(weight, [categories, channels]), &device);
         self.bias = replaced(&self.bias, TensorData::new(bias, [categories]), &device);
-        self.left_out = Some(left_out);
+        let rows_and_logits = |(category, logits): (usize, Vec<f32>)| {
+            let known = labels.column(category).enumerate().filter(|(_, label)| *label != Label::Unknown);
+            known.map(|(row, _)| row).zip(logits).collect()
+        };
+        self.left_out = Some(left_out.into_iter().enumerate().map(rows_and_logits).collect());
     }
 }
 
@@ -185,18 +206,21 @@ impl Method for Linear {
         true
     }
 
-    fn left_out(&self) -> Option<&[Vec<f32>]> {
+    fn left_out(&self) -> Option<&[Vec<(usize, f32)>]> {
         self.left_out.as_deref()
     }
 
     fn before_training(&mut self, train: &dyn TrainSet) -> Result<()> {
-        let (labels, soft) = (train.labels(), train.soft_labels());
+        let soft = train.soft_labels();
+        let (labels, assumed) = &self.recipe.unknown.beside(train.labels(), soft);
         let [_, channels] = self.weight.dims();
         let features = pooled_features(train, channels)?;
         let blocks = train.blocks().unwrap_or_else(|| vec![channels]);
         let ridge = match self.recipe.penalty {
             Penalty::LeaveOneOut => ridge::fit(&features, &blocks, labels, soft, self.recipe.standardize),
-            Penalty::Fixed => ridge::fit_fixed(&features, &blocks, labels, soft, self.recipe.penalty_factor),
+            Penalty::Fixed => {
+                ridge::fit_fixed(&features, &blocks, labels, soft, self.recipe.penalty_factor, assumed)
+            }
         };
         self.set(&ridge, labels);
         Ok(())
@@ -311,6 +335,29 @@ mod tests {
         for row in logits.chunks(4) {
             assert!((row[2] - (1.0f32 / 51.0).ln()).abs() < 1e-4, "{row:?}");
             assert!(row[3].abs() < 1e-6, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn positives_alone_are_told_from_all_other_images() {
+        let train = separable(50);
+        let mut positives = separable(50);
+        positives.labels.retain(|row, category| train.labels.get(row, category) == Label::Positive);
+        let names: Vec<String> = (0..4).map(|category| category.to_string()).collect();
+        let map = |unknown: Assumed, penalty: Penalty| {
+            let recipe = LinearRecipe { unknown, penalty, ..LinearRecipe::default() };
+            let mut linear = Linear::new(&recipe, 5, 4, &Device::flex());
+            linear.before_training(&positives).unwrap();
+            let fitted: Vec<usize> = linear.left_out().unwrap().iter().map(Vec::len).collect();
+            let logits: Vec<f32> = linear.forward(train.all()).into_data().iter::<f32>().collect();
+            (evaluate(&logits, &train.labels, &names, 0.0).unwrap().map, fitted)
+        };
+        for penalty in [Penalty::LeaveOneOut, Penalty::Fixed] {
+            assert_eq!(map(Assumed::Auto, penalty), (1.0, vec![50, 50, 0, 0]));
+            assert_eq!(map(Assumed::Negative, penalty), (1.0, vec![50; 4]));
+            let (map, fitted) = map(Assumed::Ignore, penalty);
+            assert!(map < 0.5, "without a negative nothing is learned: {map}");
+            assert_eq!(fitted, [17, 13, 0, 0]);
         }
     }
 

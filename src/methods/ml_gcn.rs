@@ -111,7 +111,7 @@ impl MlGcn {
         let (words, word_width) = words(knowledge, recipe.word_width, rng, device);
         let adjacency =
             TensorData::new(normalized_adjacency(&knowledge.cooccurrence), [categories, categories]);
-        let start = output_bias(recipe.output_bias, &knowledge.counts);
+        let start = output_bias(recipe.output_bias, knowledge);
         let start = start.unwrap_or_else(|| vec![0.0; categories]);
         let bias = Param::from_tensor(Tensor::from_data(start.as_slice(), device));
         Self {
@@ -191,6 +191,7 @@ mod tests {
             words: Some((fixture.values("words"), width)),
             cooccurrence: vec![0.0; categories * categories],
             counts: vec![(0, 0); categories],
+            images: 0,
         };
         let mut network = MlGcn::new(&recipe, channels, &knowledge, 0, device);
         network.adjacency = RunningState::new(fixture.tensor("adjacency.normalized", device));

@@ -4,6 +4,7 @@
 //! that is forgotten. The loop, evaluation and command line do not change.
 
 pub mod asl;
+pub mod assumed;
 pub mod bce;
 pub mod believed;
 pub mod blending;
@@ -139,9 +140,9 @@ pub trait Method: Module {
         false
     }
 
-    /// For every category the logits of its known training rows, in row order, each by the closed form without that
-    /// label; known after [`before_training`](Self::before_training).
-    fn left_out(&self) -> Option<&[Vec<f32>]> {
+    /// For every category the training rows that it was fitted to and their logits, each by the closed form without that
+    /// row; known after [`before_training`](Self::before_training).
+    fn left_out(&self) -> Option<&[Vec<(usize, f32)>]> {
         None
     }
 
@@ -377,7 +378,7 @@ macro_rules! methods {
             fn closed_form(&self) -> bool {
                 match self { $(Self::$variant(head) => head.closed_form()),+ }
             }
-            fn left_out(&self) -> Option<&[Vec<f32>]> {
+            fn left_out(&self) -> Option<&[Vec<(usize, f32)>]> {
                 match self { $(Self::$variant(head) => head.left_out()),+ }
             }
             fn before_epoch(&mut self, epoch: usize, train: &dyn TrainSet) -> Result<()> {

@@ -105,8 +105,8 @@ impl NetworkRecipe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputBias {
-    /// At the log-odds of (n⁺ + 1) / (n + 2), n⁺ of n known labels positive. Official code: near 0,
-    /// from where the first epochs move the weights instead of the bias.
+    /// At the log-odds of (n⁺ + 1) / (n + 2), n⁺ of n known labels positive; where no negative is known, of n images. Official
+    /// code: near 0, from where the first epochs move the weights instead of the bias.
     #[default]
     Prior,
     /// At 0.

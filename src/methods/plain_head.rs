@@ -59,7 +59,7 @@ impl PlainHead {
     ) -> Self {
         let rng = &mut rng(seed, Stream::Init, 0, 0);
         let mut classifier = Linear::new(channels, knowledge.counts.len(), rng, device);
-        if let Some(start) = output_bias(recipe.output_bias, &knowledge.counts) {
+        if let Some(start) = output_bias(recipe.output_bias, knowledge) {
             set(classifier.bias.as_mut().expect("a linear layer with bias"), start);
         }
         Self { classifier, dropout: recipe.dropout }

@@ -85,7 +85,7 @@ impl Settings for SrRecipe {
     fn init(&self, channels: usize, knowledge: &CategoryKnowledge, seed: u64, device: &Device) -> Sr {
         let rng = &mut rng(seed, Stream::Init, 0, 0);
         let mut classifier = Linear::new(channels, knowledge.counts.len(), rng, device);
-        if let Some(start) = output_bias(self.output_bias, &knowledge.counts) {
+        if let Some(start) = output_bias(self.output_bias, knowledge) {
             let start = start.into_iter().map(|logit| logit / (1.0 + self.alpha as f32)).collect();
             set(classifier.bias.as_mut().expect("a linear layer with bias"), start);
         }
@@ -208,7 +208,7 @@ mod tests {
         let maps = fixture.tensor::<4>("feature_map", &device);
         let labels = fixture.labels("target");
         let counts = vec![(0, 0); labels.categories()];
-        let knowledge = CategoryKnowledge { words: None, cooccurrence: Vec::new(), counts };
+        let knowledge = CategoryKnowledge { words: None, cooccurrence: Vec::new(), counts, images: 0 };
         let mut sr = SrRecipe::default().init(maps.dims()[1], &knowledge, 0, &device);
         set(&mut sr.classifier.weight, fixture.transposed("weights.weight"));
         set(sr.classifier.bias.as_mut().expect("bias"), fixture.values("weights.bias"));

@@ -114,7 +114,7 @@ impl Ssgrl {
             "co-occurrences of other categories"
         );
         let mut classifiers = PerClassLinear::new(categories, dim, rng, device);
-        if let Some(start) = output_bias(recipe.output_bias, &knowledge.counts) {
+        if let Some(start) = output_bias(recipe.output_bias, knowledge) {
             set(&mut classifiers.bias, start);
         }
         Self {
@@ -313,6 +313,7 @@ pub(super) mod tests {
             words: None,
             cooccurrence,
             counts: vec![(1, 20), (3, 20), (0, 0), (9, 18), (2, 4)],
+            images: 40,
         }
     }
 

@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn one_category_and_one_image_train_without_pairs() {
-        let one = CategoryKnowledge { cooccurrence: vec![1.0], counts: vec![(1, 2)], words: None };
+        let one = CategoryKnowledge { cooccurrence: vec![1.0], counts: vec![(1, 2)], images: 2, words: None };
         let device = Device::flex().autodiff();
         let model = Sst::new(&recipe(), 8, &one, 0, &device);
         let maps = maps(1, &device);

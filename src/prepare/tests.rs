@@ -153,13 +153,15 @@ fn positives_alone_are_warned_of_unless_the_method_learns_from_unknown_labels() 
         ("csl", vec!["method.prior_epochs=2"], true),
         ("splc", vec![], false),
         ("role", vec![], false),
+        ("linear", vec![], false),
+        ("linear", vec!["method.unknown=ignore"], true),
     ] {
         let sets: Vec<String> = sets.into_iter().map(String::from).collect();
         let recipe = Recipe::read(None, Some(method), &sets).unwrap().settled(folder.path()).unwrap();
         let device = crate::device::open("cpu").unwrap();
         let prepared = prepare(&recipe, &folder.inputs(), &device, &|_| (), &Cancel::new()).unwrap();
         assert_eq!(said(&prepared.warnings, "has no known negative label"), is_warned, "{method} {sets:?}");
-        assert_eq!(said(&prepared.notes, "method.head.output_bias=zero"), !is_warned, "{method} {sets:?}");
+        assert_eq!(said(&prepared.notes, "is learned from unknown labels"), !is_warned, "{method} {sets:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use sarb_labels::{Annotations, Label, Split};
 use super::{filled, positives_only, val_file};
 use crate::Result;
 use crate::inputs::Inputs;
-use crate::recipe::{DataRecipe, Recipe};
+use crate::recipe::Recipe;
 
 /// What a person should know of the labels, and what makes a training on them worth little: of `annotations` with
 /// what stays known, the `val.csv` that is selected on, and so many rows that are held out.
@@ -21,7 +21,7 @@ pub fn told(
     val: Option<&Annotations>,
     held_out: usize,
 ) -> Result<(Vec<String>, Vec<String>)> {
-    let mut notes = notes(annotations, words.is_none(), &recipe.data);
+    let mut notes = notes(annotations, words.is_none(), recipe);
     let mut warnings: Vec<String> = never_seen(annotations).into_iter().collect();
     match annotations.labels.count(Label::Negative) {
         0 if recipe.method.learns_from_unknown() => notes.push(positives_only::note(annotations)),
@@ -53,13 +53,13 @@ fn never_seen(annotations: &Annotations) -> Option<String> {
     (!names.is_empty()).then(|| format!("no known positive, so these cannot be learned: {named}{more}"))
 }
 
-fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) -> Vec<String> {
+fn notes(annotations: &Annotations, words_learned: bool, recipe: &Recipe) -> Vec<String> {
     let labels = &annotations.labels;
     let mut notes = vec![format!(
         "{} images, {} categories, {:.0} % of the labels kept: {} positive, {} negative, {} unknown",
         labels.images(),
         labels.categories(),
-        100.0 * recipe.known,
+        100.0 * recipe.data.known,
         labels.count(Label::Positive),
         labels.count(Label::Negative),
         labels.count(Label::Unknown)
@@ -74,11 +74,12 @@ fn notes(annotations: &Annotations, words_learned: bool, recipe: &DataRecipe) ->
             .collect()
     };
     let no_negative = without(|&(positive, known)| positive == known && known > 0);
-    if !no_negative.is_empty() {
-        notes.push(format!(
-            "no known negative, so these are learned from positives alone: {}",
-            no_negative.join(", ")
-        ));
+    if !no_negative.is_empty() && labels.count(Label::Negative) > 0 {
+        let learned = match recipe.method.learns_from_unknown() {
+            true => "what is not there is learned from unknown labels",
+            false => "these are learned from positives alone",
+        };
+        notes.push(format!("no known negative, so {learned}: {}", no_negative.join(", ")));
     }
     if words_learned {
         notes.push("no word vectors given: they are learned with the rest".into());

@@ -27,20 +27,27 @@ use super::{CategoryFit, Group, MIN_FREEDOM, Ridge, Targets, groups};
 const ROUNDING: f64 = 1e-4;
 /// Rows up to which the products of all with all are kept: 1.6 GB.
 const MOST_SHARED: usize = 20_000;
+/// What the penalty is multiplied by; all but the first where labels are assumed.
+const MULTIPLES: [f64; 6] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
 
 /// Fits all categories to `features`, `N × F` row by row, finite, at `factor` times the mean squared length of each
 /// category's centered rows, known ones and probable ones of `soft`. The features are in blocks of the widths `blocks`, which are scaled to the
 /// same total variance.
 ///
+/// Of a category that is `doubtful`, of whose labels some are assumed, wrong ones among them are noise of which the factor knows nothing: its penalty is the one of
+/// six, from that to 32 times as much, with the smallest leave-one-out error.
+///
 /// # Panics
-/// If `features` are not one row of all blocks for every image of `labels`.
+/// If `features` are not one row of all blocks for every image of `labels`, or `doubtful` not one flag for every category.
 pub fn fit_fixed(
     features: &[f32],
     blocks: &[usize],
     labels: &LabelMatrix,
     soft: &SoftLabels,
     factor: f64,
+    doubtful: &[bool],
 ) -> Ridge {
+    assert_eq!(doubtful.len(), labels.categories(), "flags of doubtful categories");
     let table = Table::new(features, blocks, labels.images(), false);
     let mut ridge = Ridge::of_priors(labels, table.dim());
     let groups = groups(labels, soft);
@@ -51,14 +58,68 @@ pub fn fit_fixed(
     for group in &groups {
         let x = Centered::new(&table, &group.rows, Par::rayon(0));
         let targets = Targets::new(group, labels, soft);
-        let solved = if group.rows.len() <= table.dim() {
-            Solved::by_rows(&x, &targets, products.as_ref(), factor)
-        } else {
-            Solved::by_features(&x, &targets, factor)
-        };
-        ridge.take(solved.fits(group, &x, &targets, &table));
+        let mut system = System::new(&x, products.as_ref());
+        let is_doubtful = group.categories.iter().any(|&category| doubtful[category]);
+        let mut errors = vec![f64::INFINITY; group.categories.len()];
+        for &times in if is_doubtful { &MULTIPLES[..] } else { &MULTIPLES[..1] } {
+            let solved = system.solve(factor * times, &x, &targets);
+            for (place, &category) in group.categories.iter().enumerate() {
+                let error = solved.error(place, &targets);
+                if times == 1.0 || doubtful[category] && error <= errors[place] {
+                    errors[place] = error;
+                    ridge.take(solved.fit(place, group, &x, &targets, &table));
+                }
+            }
+        }
     }
     ridge
+}
+
+/// The products of a group's centered rows with one another, or of the features, whichever are fewer.
+struct System {
+    by_rows: bool,
+    /// The lower half counts.
+    products: Mat<f32>,
+    /// Its diagonal without a penalty.
+    diagonal: Vec<f32>,
+}
+
+impl System {
+    /// Of `x`; `shared` are the products of all rows of its table.
+    fn new(x: &Centered, shared: Option<&Mat<f32>>) -> Self {
+        let by_rows = x.rows.len() <= x.dim();
+        let products = match shared {
+            Some(all) if by_rows => doubly_centered(all, x.rows),
+            None if by_rows => x.row_products(),
+            _ => single(x.gram().as_ref()),
+        };
+        let diagonal = (0..products.nrows()).map(|at| products[(at, at)]).collect();
+        Self { by_rows, products, diagonal }
+    }
+
+    /// At `factor` times the mean squared length of the rows.
+    fn solve(&mut self, factor: f64, x: &Centered, targets: &Targets) -> Solved {
+        let lambda = self.penalty(x, factor);
+        for (at, &value) in self.diagonal.iter().enumerate() {
+            self.products[(at, at)] = value + lambda as f32;
+        }
+        let cholesky = self
+            .products
+            .llt(Side::Lower)
+            .expect("a penalty above 0 makes centered products positive definite");
+        if self.by_rows {
+            Solved::by_rows(x, targets, &cholesky, lambda)
+        } else {
+            Solved::by_features(x, targets, &cholesky, lambda)
+        }
+    }
+
+    /// λ, of products whose trace is the squared length of the rows.
+    fn penalty(&self, x: &Centered, factor: f64) -> f64 {
+        let trace: f64 = self.diagonal.iter().map(|&value| f64::from(value)).sum();
+        // Of rows that are all alike only rounding is left, which may be negative.
+        (factor * trace / x.rows.len() as f64).max(ROUNDING * x.dim() as f64)
+    }
 }
 
 /// Weights of the categories of a group, and what each row is without itself.
@@ -73,15 +134,8 @@ struct Solved {
 }
 
 impl Solved {
-    fn by_rows(x: &Centered, targets: &Targets, products: Option<&Mat<f32>>, factor: f64) -> Self {
+    fn by_rows(x: &Centered, targets: &Targets, cholesky: &Llt<f32>, lambda: f64) -> Self {
         let n = x.rows.len();
-        let mut kernel = match products {
-            Some(all) => doubly_centered(all, x.rows),
-            None => x.row_products(),
-        };
-        let lambda = penalty(&kernel, n, x.dim(), factor);
-        (0..n).for_each(|row| kernel[(row, row)] += lambda as f32);
-        let cholesky = decomposed(&kernel);
         let solution = cholesky.solve(single(targets.centered.as_ref()).as_ref());
         let mut inverse = Mat::zeros(n, n);
         invert_lower_triangular(inverse.as_mut(), cholesky.L(), x.par);
@@ -99,12 +153,8 @@ impl Solved {
         }
     }
 
-    fn by_features(x: &Centered, targets: &Targets, factor: f64) -> Self {
+    fn by_features(x: &Centered, targets: &Targets, cholesky: &Llt<f32>, lambda: f64) -> Self {
         let (n, dim) = (x.rows.len(), x.dim());
-        let mut gram = single(x.gram().as_ref());
-        let lambda = penalty(&gram, n, dim, factor);
-        (0..dim).for_each(|feature| gram[(feature, feature)] += lambda as f32);
-        let cholesky = decomposed(&gram);
         let solution =
             cholesky.solve(single(x.transposed_product(targets.centered.as_ref()).as_ref()).as_ref());
         let weights = Mat::from_fn(dim, solution.ncols(), |row, place| f64::from(solution[(row, place)]));
@@ -124,29 +174,33 @@ impl Solved {
         Self { lambda, weights, residuals, freedom }
     }
 
-    fn fits(&self, group: &Group, x: &Centered, targets: &Targets, table: &Table) -> Vec<CategoryFit> {
-        let fit = |(place, &category): (usize, &usize)| {
-            let loo_scores = targets.known_rows(place).map(|row| {
-                let target = targets.means[place] + targets.centered[(row, place)];
-                (target - self.residuals[(row, place)] / self.freedom[row]) as f32
-            });
-            let lambda = self.lambda * table.square_unit;
-            let weights = self.weights.col_as_slice(place);
-            CategoryFit::new(category, weights, lambda, targets.means[place], x, table, loo_scores.collect())
-        };
-        group.categories.iter().enumerate().map(fit).collect()
+    /// What a row's target is above its score without the row itself.
+    fn residual(&self, row: usize, place: usize) -> f64 {
+        self.residuals[(row, place)] / self.freedom[row]
     }
-}
 
-/// λ of centered products, whose trace is the squared length of `rows` rows of `dim` scaled features.
-fn penalty(products: &Mat<f32>, rows: usize, dim: usize, factor: f64) -> f64 {
-    let trace: f64 = (0..products.nrows()).map(|at| f64::from(products[(at, at)])).sum();
-    // Of rows that are all alike only rounding is left, which may be negative.
-    (factor * trace / rows as f64).max(ROUNDING * dim as f64)
-}
+    /// The squared leave-one-out error of a category's known rows.
+    fn error(&self, place: usize, targets: &Targets) -> f64 {
+        targets.known_rows(place).map(|row| self.residual(row, place).powi(2)).sum()
+    }
 
-fn decomposed(products: &Mat<f32>) -> Llt<f32> {
-    products.llt(Side::Lower).expect("a penalty above 0 makes centered products positive definite")
+    fn fit(
+        &self,
+        place: usize,
+        group: &Group,
+        x: &Centered,
+        targets: &Targets,
+        table: &Table,
+    ) -> CategoryFit {
+        let loo_scores = targets.known_rows(place).map(|row| {
+            let target = targets.means[place] + targets.centered[(row, place)];
+            (target - self.residual(row, place)) as f32
+        });
+        let (category, mean) = (group.categories[place], targets.means[place]);
+        let lambda = self.lambda * table.square_unit;
+        let weights = self.weights.col_as_slice(place);
+        CategoryFit::new(category, weights, lambda, mean, x, table, loo_scores.collect())
+    }
 }
 
 /// The products of some of all rows, minus the mean of these rows, `n × n`; of `all` the lower half is read.
@@ -164,3 +218,6 @@ fn doubly_centered(all: &Mat<f32>, rows: &[usize]) -> Mat<f32> {
     }
     some
 }
+
+#[cfg(test)]
+mod tests;

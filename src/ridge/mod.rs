@@ -75,7 +75,7 @@ pub fn fit(
     let par = if groups.len() < rayon::current_num_threads() { Par::rayon(0) } else { Par::Seq };
     let fitted: Vec<Vec<CategoryFit>> =
         groups.par_iter().map(|group| group.fit(&table, labels, soft, par)).collect();
-    fitted.into_iter().for_each(|fits| ridge.take(fits));
+    fitted.into_iter().flatten().for_each(|fit| ridge.take(fit));
     ridge
 }
 
@@ -92,14 +92,12 @@ impl Ridge {
         }
     }
 
-    fn take(&mut self, fits: Vec<CategoryFit>) {
-        for fit in fits {
-            let (category, dim) = (fit.category, fit.weights.len());
-            self.weights[category * dim..(category + 1) * dim].copy_from_slice(&fit.weights);
-            self.intercepts[category] = fit.intercept;
-            self.lambdas[category] = fit.lambda;
-            self.loo_scores[category] = fit.loo_scores;
-        }
+    fn take(&mut self, fit: CategoryFit) {
+        let (category, dim) = (fit.category, fit.weights.len());
+        self.weights[category * dim..(category + 1) * dim].copy_from_slice(&fit.weights);
+        self.intercepts[category] = fit.intercept;
+        self.lambdas[category] = fit.lambda;
+        self.loo_scores[category] = fit.loo_scores;
     }
 }
 

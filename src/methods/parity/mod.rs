@@ -50,6 +50,7 @@ fn knowledge(fixture: &Fixture) -> CategoryKnowledge {
         }),
         cooccurrence: matrix,
         counts: vec![(0, 0); categories],
+        images: 0,
     }
 }
 
