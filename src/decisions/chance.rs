@@ -4,7 +4,7 @@
 //! People label what they see and skip what they would have to look for; tools ask for what a model proposed. Then the
 //! known labels are no sample of the others. Scores tell, because they are there for every image: among images with a
 //! probability of at least one half, and among the others, the share of known labels is compared, over all categories
-//! whose labels are partly known.
+//! of which a negative is known: of the others nothing is promised.
 
 use sarb_labels::Label;
 use serde::Serialize;
@@ -27,10 +27,10 @@ pub struct KnownShares {
 }
 
 impl KnownShares {
-    /// Adds those of some images.
-    pub(super) fn add(&mut self, scores: &OutOfFold, curves: &Curves) {
+    /// Adds those of some images, of the categories that are `telling`.
+    pub(super) fn add(&mut self, scores: &OutOfFold, curves: &Curves, telling: &[bool]) {
         for row in 0..scores.annotations.images.len() {
-            for (category, label) in scores.labels().row(row).enumerate() {
+            for (category, label) in scores.labels().row(row).enumerate().filter(|(at, _)| telling[*at]) {
                 let is_likely = curves.categories[category].logit(scores.logit(row, category)) >= 0.0;
                 let [known, all] = if is_likely { &mut self.likely } else { &mut self.unlikely };
                 *known += usize::from(label != Label::Unknown);

@@ -41,13 +41,16 @@ pub struct Side {
 #[derive(Debug)]
 pub(super) struct Between {
     positive: bool,
+    /// See [`Measured::telling`](super::probability::Measured::telling); of the others nothing can be promised.
+    telling: Vec<bool>,
     counts: Vec<Above>,
 }
 
 impl Between {
-    /// Of so many categories, none counted yet.
-    pub fn new(categories: usize, positive: bool) -> Self {
-        Self { positive, counts: vec![Above::default(); categories * THRESHOLDS] }
+    /// None counted yet.
+    pub fn new(telling: Vec<bool>, positive: bool) -> Self {
+        let counts = vec![Above::default(); telling.len() * THRESHOLDS];
+        Self { positive, telling, counts }
     }
 
     /// Counts those of some evidence. The scores lie row by row, and are read so.
@@ -55,7 +58,7 @@ impl Between {
         let scores = evidence.scores;
         for row in 0..scores.annotations.images.len() {
             for (category, label) in evidence.row(row, self.positive).enumerate() {
-                let Some(label) = label else { continue };
+                let Some(label) = label.filter(|_| self.telling[category]) else { continue };
                 let logit = curves.categories[category].logit(scores.logit(row, category));
                 let Some(last) = last_reached(if self.positive { logit } else { -logit }) else { continue };
                 let above = &mut self.counts[category * THRESHOLDS + last];

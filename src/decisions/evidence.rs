@@ -124,7 +124,7 @@ impl<'a> Evidence<'a> {
 
     /// Adds the labels that count to what is measured.
     pub(super) fn measure(&self, measured: &mut Measured) {
-        self.for_each(|category, logit, _, _| measured.add(category, logit));
+        self.for_each(|category, logit, positive, _| measured.add(category, logit, positive));
     }
 
     /// Adds the labels that count to those from which curves are fitted.

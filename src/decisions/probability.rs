@@ -4,6 +4,9 @@
 //! few are, it stays near the curve that all categories share. How near is estimated too, from how much the
 //! curves of well-known categories differ: a random-effects logistic regression, with Laplace's approximation for
 //! each category and expectation-maximization for what they share (Gelman & Hill 2007, chapter 14).
+//!
+//! A category of which positives are known and no negative, as a tag has it, has the shared curve: such labels say who labels
+//! and not how often a high score is wrong.
 
 use std::collections::BTreeMap;
 
@@ -101,10 +104,13 @@ fn has_both(cells: &[Labels]) -> bool {
 
 /// What the known labels of all categories are like, seen one by one: the first of two passes over them.
 #[derive(Debug, Clone)]
-pub struct Measured {
-    /// How many there are of each category.
-    counts: Vec<usize>,
-    count: f64,
+pub struct Measured(Vec<Moments>);
+
+/// The known labels of a category, and the mean of their logits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    count: usize,
+    negatives: usize,
     mean: f64,
     /// Sum of squared differences to the mean (Welford's recurrence).
     squares: f64,
@@ -113,21 +119,32 @@ pub struct Measured {
 impl Measured {
     /// Of so many categories, none seen yet.
     pub fn new(categories: usize) -> Self {
-        Self { counts: vec![0; categories], count: 0.0, mean: 0.0, squares: 0.0 }
+        Self(vec![Moments::default(); categories])
     }
 
-    /// One more label, by its logit.
-    pub fn add(&mut self, category: usize, logit: f32) {
-        self.counts[category] += 1;
-        self.count += 1.0;
-        let away = f64::from(logit) - self.mean;
-        self.mean += away / self.count;
-        self.squares += away * (f64::from(logit) - self.mean);
+    /// One more label: its logit, and whether it is positive.
+    pub fn add(&mut self, category: usize, logit: f32, positive: bool) {
+        let of = &mut self.0[category];
+        of.count += 1;
+        of.negatives += usize::from(!positive);
+        let away = f64::from(logit) - of.mean;
+        of.mean += away / of.count as f64;
+        of.squares += away * (f64::from(logit) - of.mean);
     }
 
+    /// Of each category whether its labels tell what is not there: whether any is negative.
+    pub fn telling(&self) -> Vec<bool> {
+        self.0.iter().map(|of| of.negatives > 0).collect()
+    }
+
+    /// Mean and standard deviation of all labels that tell.
     fn units(&self) -> Units {
-        let variance = self.squares / self.count.max(1.0);
-        Units { mean: self.mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
+        let telling = || self.0.iter().filter(|of| of.negatives > 0);
+        let count = telling().map(|of| of.count).sum::<usize>().max(1) as f64;
+        let mean = telling().map(|of| of.count as f64 * of.mean).sum::<f64>() / count;
+        let squares = telling().map(|of| of.squares + of.count as f64 * (of.mean - mean).powi(2));
+        let variance = squares.sum::<f64>() / count;
+        Units { mean, deviation: if variance > 0.0 { variance.sqrt() } else { 1.0 } }
     }
 }
 
@@ -135,6 +152,8 @@ impl Measured {
 #[derive(Debug)]
 pub struct Gathered {
     units: Units,
+    /// See [`Measured::telling`]; of the others nothing is gathered.
+    telling: Vec<bool>,
     categories: Vec<Cells>,
 }
 
@@ -149,14 +168,18 @@ enum Cells {
 impl Gathered {
     /// Of what was measured, none gathered yet.
     pub fn new(measured: &Measured) -> Self {
-        let cells = |&count: &usize| {
-            if count <= MANY { Cells::Few(Vec::new()) } else { Cells::Many(BTreeMap::new()) }
+        let cells = |of: &Moments| {
+            if of.count <= MANY { Cells::Few(Vec::new()) } else { Cells::Many(BTreeMap::new()) }
         };
-        Self { units: measured.units(), categories: measured.counts.iter().map(cells).collect() }
+        let categories = measured.0.iter().map(cells).collect();
+        Self { units: measured.units(), telling: measured.telling(), categories }
     }
 
     /// One more label: its logit, whether it is positive, and for how many it stands.
     pub fn add(&mut self, category: usize, logit: f32, positive: bool, count: f64) {
+        if !self.telling[category] {
+            return;
+        }
         let at = (f64::from(logit) - self.units.mean) / self.units.deviation;
         match &mut self.categories[category] {
             Cells::Few(cells) => cells.push(Labels { at, positive, count }),
@@ -273,111 +296,4 @@ fn log_loss(logit: f64, positive: bool) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::RngExt;
-    use sarb_labels::random::{Stream, rng};
-
-    use super::*;
-
-    /// The logits of a category's known labels, whether each is positive, and for how many it stands.
-    type Known = Vec<(f32, bool, f64)>;
-
-    /// Curves from the known labels of every category.
-    fn fit(known: &[Known]) -> Curves {
-        let cells = || {
-            known.iter().enumerate().flat_map(|(category, cells)| cells.iter().map(move |it| (category, *it)))
-        };
-        let mut measured = Measured::new(known.len());
-        cells().for_each(|(category, (logit, ..))| measured.add(category, logit));
-        let mut gathered = Gathered::new(&measured);
-        cells()
-            .for_each(|(category, (logit, positive, count))| gathered.add(category, logit, positive, count));
-        gathered.curves()
-    }
-
-    /// Known labels drawn from a curve at standard normal logits.
-    fn drawn(curve: Curve, count: usize, seed: u64) -> Known {
-        let mut rng = rng(seed, Stream::Synthetic, 0, 0);
-        let mut normal = || (0..12).map(|_| rng.random_range(0.0..1.0f64)).sum::<f64>() - 6.0;
-        let logits: Vec<f32> = (0..count).map(|_| normal() as f32).collect();
-        let mut rng = self::rng(seed, Stream::Synthetic, 1, 0);
-        logits.into_iter().map(|z| (z, rng.random_range(0.0..1.0) < curve.probability(z), 1.0)).collect()
-    }
-
-    fn of(slope: f64, offset: f64) -> Curve {
-        Curve { slope, offset }
-    }
-
-    #[test]
-    fn many_labels_fix_the_curve_of_their_category() {
-        let truth = [of(2.0, -1.0), of(0.7, 1.5)];
-        let known = [drawn(truth[0], 40_000, 1), drawn(truth[1], 40_000, 2)];
-        for (found, truth) in fit(&known).categories.iter().zip(truth) {
-            assert!((found.slope - truth.slope).abs() < 0.06, "{found:?} {truth:?}");
-            assert!((found.offset - truth.offset).abs() < 0.06, "{found:?} {truth:?}");
-        }
-    }
-
-    #[test]
-    fn many_labels_taken_together_give_the_curves_that_each_by_itself_gives() {
-        let known = [drawn(of(2.0, -3.0), MANY + 1000, 5), drawn(of(1.4, -1.0), 300, 6)];
-        let mut measured = Measured::new(2);
-        let cells = || known.iter().enumerate().flat_map(|(c, cells)| cells.iter().map(move |it| (c, *it)));
-        cells().for_each(|(category, (logit, ..))| measured.add(category, logit));
-        let scaled = |mut gathered: Gathered| {
-            cells().for_each(|(c, (logit, positive, count))| gathered.add(c, logit, positive, count));
-            gathered.scaled().1.remove(0)
-        };
-        let together = scaled(Gathered::new(&measured));
-        assert!(
-            together.len() < 3000 && together.iter().map(|it| it.count).sum::<f64>() == known[0].len() as f64
-        );
-        let few = (0..2).map(|_| Cells::Few(Vec::new())).collect();
-        let each = scaled(Gathered { units: measured.units(), categories: few });
-        assert_eq!(each.len(), known[0].len());
-        let [some, all] = [together, each].map(|cells| Posterior::of(&cells, [1.0, 0.0], [WIDE; 2]).mode);
-        assert!((some[0] - all[0]).abs() < 1e-4 && (some[1] - all[1]).abs() < 1e-4, "{some:?} {all:?}");
-    }
-
-    #[test]
-    fn few_labels_stay_near_what_the_categories_share() {
-        // Twenty categories alike, and one with two labels that deny it.
-        let alike = of(1.5, -2.0);
-        let mut known: Vec<Known> = (0..20).map(|seed| drawn(alike, 500, seed)).collect();
-        known.push(vec![(3.0, false, 1.0), (-3.0, true, 1.0)]);
-        let curves = fit(&known);
-        let last = curves.categories[20];
-        assert!((last.slope - 1.5).abs() < 0.5 && (last.offset + 2.0).abs() < 0.7, "{last:?}");
-        // Unlike ones give it more freedom.
-        let unlike = |seed: u64| drawn(of(0.3 + 0.2 * seed as f64, seed as f64 / 2.0 - 4.0), 500, seed);
-        let mut known: Vec<Known> = (0..20).map(unlike).collect();
-        known.push(vec![(0.0, true, 1.0); 12]);
-        let free = fit(&known).categories[20];
-        let mut known: Vec<Known> = (0..20).map(|seed| drawn(alike, 500, seed)).collect();
-        known.push(vec![(0.0, true, 1.0); 12]);
-        let held = fit(&known).categories[20];
-        assert!(free.probability(0.0) > held.probability(0.0) + 0.1, "{free:?} {held:?}");
-    }
-
-    #[test]
-    fn a_category_without_labels_has_the_shared_curve_and_none_at_all_gives_the_logits_back() {
-        let known = [drawn(of(1.0, 0.5), 2000, 3), drawn(of(1.2, 0.3), 2000, 4), Vec::new()];
-        let curves = fit(&known);
-        assert_eq!(curves.categories[2], curves.shared);
-        let none = fit(&[Vec::new(), Vec::new()]);
-        assert_eq!(none.categories[0], of(1.0, 0.0));
-    }
-
-    #[test]
-    fn extreme_logits_stay_finite_and_no_ranking_is_turned_around() {
-        for scale in [1e-12f32, 1e12] {
-            let cells =
-                vec![(scale, false, 1.0), (-scale, true, 1.0), (scale, false, 1.0), (-scale, true, 1.0)];
-            let curve = fit(&[cells.clone(), cells]).categories[0];
-            assert!(curve.slope > 0.0 && curve.slope.is_finite() && curve.offset.is_finite(), "{curve:?}");
-        }
-        let curve = of(2.0, -1.0);
-        let logit = (log_odds(0.8) - curve.offset) / curve.slope;
-        assert!((curve.probability(logit as f32) - 0.8).abs() < 1e-6);
-    }
-}
+mod tests;

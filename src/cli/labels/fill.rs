@@ -172,8 +172,18 @@ impl Fill {
 
     /// Names the categories for which the wanted precision cannot be promised.
     fn say_what_is_left(&self, filled: &Filled) {
+        let left = || filled.categories.iter().filter(|it| it.unknown > 0);
+        let one_sided: Vec<&String> = left().filter(|it| !it.negative_known).map(|it| &it.category).collect();
+        if !one_sided.is_empty() {
+            say(&format!(
+                "nothing is filled of {}: no negative is known, so nothing says how often a label that looks probable is wrong; \
+                 label some images without, or look up a few hundred labels that sarb labels next --by chance draws, and give them \
+                 with --audited",
+                listed(&one_sided)
+            ));
+        }
         let without = |side: fn(&CategoryFill) -> &Side| -> Vec<&String> {
-            let left = filled.categories.iter().filter(|it| it.unknown > 0 && side(it).threshold.is_none());
+            let left = left().filter(|it| it.negative_known && side(it).threshold.is_none());
             left.map(|it| &it.category).collect()
         };
         for (what, names) in
