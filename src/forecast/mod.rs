@@ -126,8 +126,9 @@ pub fn forecast(
 struct Data {
     /// `train.csv` with what stays known.
     all: Annotations,
-    /// Probable labels among the unknown, and what is said of labels that a run filled in.
+    /// Probable labels among the unknown.
     soft: SoftLabels,
+    /// What is said of labels that a run filled in.
     filled: Option<String>,
     /// Rows of it that train.
     rows: Vec<usize>,

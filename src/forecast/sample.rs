@@ -77,7 +77,8 @@ impl Sample {
     }
 }
 
-/// The training images with what is probable as if it were known: a step takes as long, and the sample needs no list of what was filled in.
+/// The training images with what is probable as if it were known: a step takes as long, and the sample needs no list of
+/// what was filled in.
 fn with_probable(data: &Data) -> Annotations {
     let mut all = data.all.clone();
     for row in 0..all.images.len() {

@@ -20,6 +20,7 @@ mod table;
 mod tables;
 mod words;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,7 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// The figures.
     pub figures: Vec<Chart>,
-    /// What is not there, and why.
+    /// What is not there, and why; what should be known of the cells.
     pub notes: Vec<String>,
 }
 
@@ -72,6 +73,7 @@ impl Report {
         same_inputs::check(&results.cells)?;
         let published = results.plan.published.as_deref().map(Numbers::on).transpose()?;
         let mut notes: Vec<String> = unfinished(results).into_iter().collect();
+        notes.extend(several_builds(results));
         notes.extend(published.as_ref().and_then(|numbers| unknown_names(results, numbers)));
         let comparison = match results.reference() {
             Some(reference) => Some(compare(results, reference, options)?),
@@ -197,6 +199,23 @@ fn unfinished(results: &Results) -> Option<String> {
     let (done, planned) = (results.cells.len(), results.plan.cells().len());
     (done < planned)
         .then(|| format!("{done} of {planned} cells are done; rows that miss one have no average."))
+}
+
+/// The builds of the program, where cells are of more than one.
+fn several_builds(results: &Results) -> Option<String> {
+    let mut builds: BTreeMap<&str, usize> = BTreeMap::new();
+    results.cells.iter().for_each(|cell| *builds.entry(&cell.info.version).or_default() += 1);
+    let name = |(build, cells): (&&str, &usize)| {
+        let noun = if *cells == 1 { "cell" } else { "cells" };
+        format!("{build} ({cells} {noun})")
+    };
+    let named: Vec<String> = builds.iter().map(name).collect();
+    (named.len() > 1).then(|| {
+        format!(
+            "Not all cells are of one build of sarb, and builds may compute differently: {}.",
+            listed(&named)
+        )
+    })
 }
 
 /// Rows whose published name nobody published under.

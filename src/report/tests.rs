@@ -55,6 +55,17 @@ fn what_is_not_there_is_noted() {
 }
 
 #[test]
+fn cells_of_several_builds_are_noted() {
+    let mut results = Fixture::new(PLAN).results();
+    let options = Options { data: None, bootstrap: 0, seed: 0 };
+    assert!(Report::of(&results, &options).unwrap().notes.is_empty());
+    results.cells[1].info.version = "0.1.0+1a2b3c4".into();
+    let notes = Report::of(&results, &options).unwrap().notes;
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].ends_with(": 0 (6 cells) and 0.1.0+1a2b3c4 (1 cell)."), "{notes:?}");
+}
+
+#[test]
 fn a_cell_in_two_folders_must_have_equal_results() {
     let (a, b) = (Fixture::new(PLAN), Fixture::new(PLAN));
     let mut results = a.results();

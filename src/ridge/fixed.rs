@@ -31,11 +31,11 @@ const MOST_SHARED: usize = 20_000;
 const MULTIPLES: [f64; 6] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
 
 /// Fits all categories to `features`, `N × F` row by row, finite, at `factor` times the mean squared length of each
-/// category's centered rows, known ones and probable ones of `soft`. The features are in blocks of the widths `blocks`, which are scaled to the
-/// same total variance.
+/// category's centered rows, known ones and probable ones of `soft`. The features are in blocks of the widths `blocks`,
+/// which are scaled to the same total variance.
 ///
-/// Of a category that is `doubtful`, of whose labels some are assumed, wrong ones among them are noise of which the factor knows nothing: its penalty is the one of
-/// six, from that to 32 times as much, with the smallest leave-one-out error.
+/// Of a category that is `doubtful` some labels are assumed, and wrong ones among them are noise of which the factor
+/// knows nothing: its penalty is the one of six, from that to 32 times as much, with the smallest leave-one-out error.
 ///
 /// # Panics
 /// If `features` are not one row of all blocks for every image of `labels`, or `doubtful` not one flag for every category.
