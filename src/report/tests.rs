@@ -56,7 +56,8 @@ fn what_is_not_there_is_noted() {
 
 #[test]
 fn cells_of_several_builds_are_noted() {
-    let mut results = Fixture::new(PLAN).results();
+    let fixture = Fixture::new(PLAN);
+    let mut results = fixture.results();
     let options = Options { data: None, bootstrap: 0, seed: 0 };
     assert!(Report::of(&results, &options).unwrap().notes.is_empty());
     results.cells[1].info.version = "0.1.0+1a2b3c4".into();
