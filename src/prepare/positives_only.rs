@@ -15,8 +15,8 @@ pub(super) fn warning(annotations: &Annotations) -> String {
 /// Unknown labels teach it.
 pub(super) fn note(annotations: &Annotations) -> String {
     format!(
-        "{} has no known negative label: what is not there is learned from unknown labels, so a probability is rather that \
-         somebody would have labeled it",
+        "{} has no known negative label: what is not there is learned from unknown labels, so the order of images is \
+         more to be trusted than their probabilities",
         annotations.source.display()
     )
 }
