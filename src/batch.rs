@@ -11,7 +11,7 @@ use sarb_labels::random::{Stream, rng};
 use crate::ranks::share::places_of;
 use crate::soft_labels::SoftLabels;
 
-/// What a network reads.
+/// What a network reads, of each of B examples.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Normalized images, `[B, 3, S, S]`.
@@ -22,10 +22,26 @@ pub enum Input {
     Maps(Tensor<4>),
 }
 
+impl Input {
+    /// These examples and then `others`, which are of the same kind.
+    ///
+    /// # Panics
+    /// If they are of another kind.
+    pub fn then(self, others: Self) -> Self {
+        let both = |first, second| Tensor::cat(vec![first, second], 0);
+        match (self, others) {
+            (Self::Images(first), Self::Images(second)) => Self::Images(both(first, second)),
+            (Self::TrunkMaps(first), Self::TrunkMaps(second)) => Self::TrunkMaps(both(first, second)),
+            (Self::Maps(first), Self::Maps(second)) => Self::Maps(both(first, second)),
+            _ => panic!("examples of two kinds"),
+        }
+    }
+}
+
 /// Images or feature maps of B examples with their partial labels.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// What the network reads.
+    /// What the network reads; of the strong views too where the method reads them, after all others.
     pub input: Input,
     /// Labels −1 / 0 / +1, `B × C`, on the host: which entries are supervised, blended or drawn is
     /// decided there, so that no step waits for the device.

@@ -245,7 +245,8 @@ pub(crate) fn examples_of(
         (MapSource::Trained(_), None) => Ok(images_of(size_px, &annotations.images)),
         (MapSource::Frozen(extractor), None) => {
             let (cache, device) = (&evaluation.cache, recognizer.device());
-            let reading = MapReading { size_px, views: 0, mixing: None, cache, device, events, cancel };
+            let reading =
+                MapReading { size_px, views: 0, strong: false, mixing: None, cache, device, events, cancel };
             extractor.maps_of(&annotations.images, &reading)
         }
     }

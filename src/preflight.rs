@@ -11,9 +11,8 @@ use crate::extractor::{Extractor, load_backbone};
 use crate::inputs::Inputs;
 use crate::loader::Examples;
 use crate::loader::features::Features;
-use crate::prepare::{
-    known_labels, mixing, needs_no_weights, one_source, selectable, val_file, word_vectors,
-};
+use crate::prepare::views::{mixing, strong_views};
+use crate::prepare::{known_labels, needs_no_weights, one_source, selectable, val_file, word_vectors};
 use crate::recipe::{Filled, Recipe, Select, Validation};
 use crate::{Error, Result, device};
 
@@ -92,6 +91,7 @@ impl Seen {
         needs_no_weights(recipe, inputs)?;
         selectable(recipe, inputs)?;
         mixing(recipe, inputs)?;
+        strong_views(recipe, inputs)?;
         let data = &recipe.data;
         let takes_soft = recipe.method.takes_soft_labels();
         if self.masks.insert((data.known.to_bits(), data.mask_seed, data.filled, takes_soft)) {

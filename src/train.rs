@@ -143,11 +143,15 @@ impl Trainer<'_> {
         // The very first step is slower than the others.
         let (begun, mut speed) = (training.state.step, is_first.then(|| Speed::new(todo.len())));
         let shares: Vec<Share> = todo.iter().map(|batch| self.share(batch)).collect();
-        let own =
+        let own: Vec<Vec<usize>> =
             todo.iter().zip(&shares).map(|(batch, share)| batch[share.places.clone()].to_vec()).collect();
-        let loaded = self.loader.batches(self.prepared.examples.clone(), own, view);
-        for ((loaded, whole), share) in loaded.zip(&todo).zip(shares) {
-            let batch = self.batch(loaded?, whole, view);
+        let load = |view| self.loader.batches(self.prepared.examples.clone(), own.clone(), view);
+        let mut strong = self.recipe.method.reads_strong_views().then(|| load(self.strong_view(epoch)));
+        for ((loaded, whole), share) in load(view).zip(&todo).zip(shares) {
+            let mut batch = self.batch(loaded?, whole, view);
+            if let Some(strong) = strong.as_mut().and_then(Iterator::next) {
+                batch.input = batch.input.then(input_of(strong?, &self.device.clone().autodiff()));
+            }
             let at = Progress { seed, epoch, step: training.state.step, steps };
             let rates = Rates {
                 rate: self.recipe.train.learning_rate_at(at.epoch * at.steps + at.step, at.steps),
@@ -227,6 +231,10 @@ impl Trainer<'_> {
             true => View::Augmented { seed: self.recipe.seed, epoch: epoch as u64 },
             false => View::Clean,
         }
+    }
+
+    fn strong_view(&self, epoch: usize) -> View {
+        View::Strong { seed: self.recipe.seed, epoch: epoch as u64 }
     }
 
     /// This rank's share of a batch.

@@ -36,6 +36,7 @@ mod retraining;
 mod run_page;
 #[cfg(feature = "serve")]
 mod serve;
+mod strong_views;
 mod support;
 mod sweep;
 mod sweep_inputs;

@@ -150,6 +150,8 @@ pub fn quick(method: &str, out: &Path) -> Vec<String> {
         sets.extend(["method.network.dim=32", "method.network.joint=16", "method.network.word_width=8"]);
     }
     match method {
+        // Features have no other views.
+        "sr" => sets.push("method.strong_views=false"),
         "sarb" => sets.extend([
             "method.blend_from_epoch=1",
             "method.prototype_interval=2",

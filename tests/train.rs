@@ -110,6 +110,7 @@ fn variants_of_a_method_learn_too() {
         ("correct", "large-loss", &["method.variant=correct"]),
         ("entropy", "em", &["method.soft_negatives.share=0"]),
         ("saliency", "sr", &["method.pseudo_labels=false"]),
+        ("average", "sr", &["method.ema_decay=0.9"]),
         ("unselective", "csl", &["method.mode=negative", "method.prior_epochs=0"]),
         ("by-prior", "csl", &["method.prior_epochs=5", "method.eta=0.3"]),
         ("on-ssgrl", "partial-bce", &["method.head={kind='ssgrl', dim=32, joint=16, word_width=8}"]),

@@ -36,6 +36,15 @@ pub enum CacheEvent<'a> {
 /// Hears of it, and may end the work with an error of its own.
 pub type Hear<'a> = dyn FnMut(CacheEvent<'_>) -> Result<()> + 'a;
 
+/// One of the views of an image whose maps are kept, by its number from 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum KeptView {
+    Clean,
+    Augmented(usize),
+    /// Of the same draws as the augmented one of this number.
+    Strong(usize),
+}
+
 /// Images that the extractor gets at once.
 const BATCH: usize = 16;
 /// Decoded images that may wait for the extractor.
@@ -84,7 +93,7 @@ pub(crate) struct Filling<'a> {
 
 impl Filling<'_> {
     /// Adds to a store what it lacks in a view.
-    pub(crate) fn fill(&mut self, view: usize, store: &MapStore) -> Result<()> {
+    pub(crate) fn fill(&mut self, view: KeptView, store: &MapStore) -> Result<()> {
         let held = store.maps()?;
         // Only readers of a full store need not wait for one who appends to it.
         if self.images.iter().any(|image| held.slot(&image.key).is_none()) {
@@ -106,7 +115,7 @@ impl Filling<'_> {
         (self.hear)(CacheEvent::Maps { done: self.done, total: self.total })
     }
 
-    fn compute(&mut self, view: usize, missing: Vec<ToCache>, appender: &mut Appender) -> Result<()> {
+    fn compute(&mut self, view: KeptView, missing: Vec<ToCache>, appender: &mut Appender) -> Result<()> {
         self.done += self.images.len() - missing.len();
         self.tell()?;
         let rows: Vec<usize> = (0..missing.len()).collect();
@@ -132,7 +141,7 @@ impl Filling<'_> {
 struct ViewsToCache {
     images: Vec<ToCache>,
     transform: Transform,
-    view: usize,
+    view: KeptView,
 }
 
 impl Examples for ViewsToCache {
@@ -163,12 +172,12 @@ impl ViewsToCache {
             return Err(Error::Data(format!("{}: changed while it was read", path.display())));
         }
         let image = images::decode_bytes(&bytes, &path.display().to_string())?;
-        if self.view == 0 {
-            self.transform.clean(&image, into);
-        } else {
-            let content = u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"));
-            let mut draws = rng(0, Stream::Augment, self.view as u64, content);
-            self.transform.augmented(&image, &mut draws, into);
+        let content = u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"));
+        let draws = |number: usize| rng(0, Stream::Augment, number as u64, content);
+        match self.view {
+            KeptView::Clean => self.transform.clean(&image, into),
+            KeptView::Augmented(number) => self.transform.augmented(&image, &mut draws(number), into),
+            KeptView::Strong(number) => self.transform.strong(&image, &mut draws(number), into),
         }
         Ok(())
     }

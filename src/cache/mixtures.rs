@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::cache::filling::{Extract, Filling, HashedImage, Hear, ToCache};
+use crate::cache::filling::{Extract, Filling, HashedImage, Hear, KeptView, ToCache};
 use crate::cache::limit::make_room;
 use crate::cache::store::{ContentHash, MapStore, StorePlace};
 use crate::cache::{CacheSpec, CachedMaps, CachedView, Survey, content_hashes, drawn_view, want};
@@ -83,7 +83,7 @@ pub fn with_mixtures(
         let total = wanted.len();
         let mut filling =
             Filling { transform: &spec.transform, images: &wanted, extract, hear, done: 0, total };
-        filling.fill(view, &store)?;
+        filling.fill(KeptView::Augmented(view), &store)?;
         let keys: Vec<ContentHash> = wanted.iter().map(|mixture| mixture.key).collect();
         views.push(MixedView { maps: CachedView::new(store, &keys, spec)?, mixtures });
     }
@@ -166,6 +166,7 @@ mod tests {
             extractor: "first pixel".into(),
             transform: Transform::for_size(7),
             views: 2,
+            strong: false,
         };
         // The map of an image is its first value, which for plain colors no crop changes.
         let mut computed = 0;

@@ -23,7 +23,7 @@ use sarb_labels::images;
 use sarb_labels::images::transform::Transform;
 use sarb_labels::random::{Stream, rng};
 
-use crate::cache::filling::{Filling, HashedImage, ToCache};
+use crate::cache::filling::{Filling, HashedImage, KeptView, ToCache};
 use crate::cache::limit::{Wanted, make_room};
 use crate::cache::store::{ContentHash, MapStore, Maps, StorePlace};
 use crate::loader::{ExampleKind, Examples, View};
@@ -46,17 +46,26 @@ pub struct CacheSpec {
     pub transform: Transform,
     /// Number of augmented views V besides the clean one.
     pub views: usize,
+    /// Whether each of these has a strongly augmented one beside it.
+    pub strong: bool,
 }
 
 impl CacheSpec {
-    fn place(&self, view: usize, shape: [usize; 3]) -> StorePlace {
+    /// In the order of [`CachedMaps`].
+    fn kept_views(&self) -> impl Iterator<Item = KeptView> {
+        let strong = (1..=self.views).filter(|_| self.strong).map(KeptView::Strong);
+        std::iter::once(KeptView::Clean).chain((1..=self.views).map(KeptView::Augmented)).chain(strong)
+    }
+
+    fn place(&self, view: KeptView, shape: [usize; 3]) -> StorePlace {
         // The clean view is the same whatever the crops are.
-        let transform = match view {
-            0 => self.transform.describe_clean(),
-            _ => self.transform.describe_augmented(),
+        let (transform, number) = match view {
+            KeptView::Clean => (self.transform.describe_clean(), 0),
+            KeptView::Augmented(number) => (self.transform.describe_augmented(), number),
+            KeptView::Strong(number) => (self.transform.describe_strong(), number),
         };
         let about = serde_json::json!({
-            "extractor": self.extractor, "transform": transform, "view": view, "shape": shape,
+            "extractor": self.extractor, "transform": transform, "view": number, "shape": shape,
         });
         StorePlace::new(&self.dir, about.to_string(), shape.iter().product())
     }
@@ -65,11 +74,14 @@ impl CacheSpec {
 /// The maps of a list of images in all views, mapped from disk.
 ///
 /// [`View::Clean`] reads view 0; [`View::Augmented`] one of the views 1 to V, drawn by (seed, epoch,
-/// row), or view 0 when there is no other.
+/// row), or view 0 when there is no other; [`View::Strong`] the strongly augmented one of the same draws, where there are such
+/// ones, V + 1 to 2 V.
 #[derive(Debug)]
 pub struct CachedMaps {
     kind: ExampleKind,
     shape: [usize; 3],
+    /// V.
+    augmented: usize,
     views: Vec<CachedView>,
 }
 
@@ -118,11 +130,11 @@ impl Examples for CachedMaps {
     }
 
     fn read(&self, row: usize, view: View, into: &mut [f32]) -> Result<()> {
+        let drawn = |seed, epoch| 1 + drawn_view(seed, epoch, row, self.augmented);
         let view = match view {
-            View::Augmented { seed, epoch } if self.views.len() > 1 => {
-                1 + drawn_view(seed, epoch, row, self.views.len() - 1)
-            }
-            _ => 0,
+            View::Augmented { seed, epoch } if self.augmented > 0 => drawn(seed, epoch),
+            View::Strong { seed, epoch } => self.augmented + drawn(seed, epoch),
+            View::Clean | View::Augmented { .. } => 0,
         };
         self.views[view].read(row, into)
     }
@@ -155,19 +167,20 @@ pub fn cached_maps(
 ) -> Result<CachedMaps> {
     let hashes = content_hashes(paths, hear)?;
     let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
-    let places: Vec<StorePlace> = (0..=spec.views).map(|view| spec.place(view, shape)).collect();
-    let wanted: Result<Vec<Wanted>> = places.iter().map(|place| want(place, &images)).collect();
+    let places: Vec<(KeptView, StorePlace)> =
+        spec.kept_views().map(|view| (view, spec.place(view, shape))).collect();
+    let wanted: Result<Vec<Wanted>> = places.iter().map(|(_, place)| want(place, &images)).collect();
     make_room(&spec.dir, spec.limit_bytes, &wanted?)?;
 
     let total = images.len() * places.len();
     let mut filling = Filling { transform: &spec.transform, images: &images, extract, hear, done: 0, total };
     let mut views = Vec::with_capacity(places.len());
-    for (view, place) in places.into_iter().enumerate() {
+    for (view, place) in places {
         let store = MapStore::open(place)?;
         filling.fill(view, &store)?;
         views.push(CachedView::new(store, &hashes, spec)?);
     }
-    Ok(CachedMaps { kind: spec.kind, shape, views })
+    Ok(CachedMaps { kind: spec.kind, shape, augmented: spec.views, views })
 }
 
 /// What a cache holds of the maps that are wanted, and what it lacks.
@@ -203,7 +216,7 @@ pub fn survey(spec: &CacheSpec, paths: &[PathBuf], shape: [usize; 3], hear: &mut
     let hashes = content_hashes(paths, hear)?;
     let images: Vec<ToCache> = distinct_images(&hashes, paths).into_iter().map(ToCache::plain).collect();
     let mut survey = Survey::default();
-    (0..=spec.views).try_for_each(|view| survey.add(&spec.place(view, shape), &images))?;
+    spec.kept_views().try_for_each(|view| survey.add(&spec.place(view, shape), &images))?;
     Ok(survey)
 }
 

@@ -18,6 +18,7 @@ fn spec(dir: &Path, views: usize) -> CacheSpec {
         kind: ExampleKind::Map,
         transform,
         views,
+        strong: false,
     }
 }
 
@@ -140,6 +141,30 @@ fn augmented_reads_draw_among_the_cached_views() {
 }
 
 #[test]
+fn each_augmented_view_may_have_a_strong_one_of_the_same_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = spec(folder.path(), 2);
+    let paths = images(folder.path(), 5);
+    assert_eq!(cache(&plain, &paths).1, 5 * 3);
+    let strong = CacheSpec { strong: true, ..plain };
+    let survey_of = |spec| survey(spec, &paths, SHAPE, &mut |_| Ok(())).unwrap();
+    assert_eq!((survey_of(&strong).wanted, survey_of(&strong).missing), (5 * 5, 5 * 2));
+    let (maps, computed) = cache(&strong, &paths);
+    let maps = maps.unwrap();
+    assert_eq!(computed, 5 * 2, "the other views are those of before");
+    let mut pairs: Vec<[[f32; 2]; 2]> = Vec::new();
+    for epoch in 0..40 {
+        let (weak, strong) = (View::Augmented { seed: 8, epoch }, View::Strong { seed: 8, epoch });
+        let pair = [row(&maps, 2, weak), row(&maps, 2, strong)];
+        assert_ne!(pair[0], pair[1]);
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    assert_eq!(pairs.len(), 2, "each weak view with its own strong one: {pairs:?}");
+}
+
+#[test]
 fn what_a_killed_writer_leaves_is_computed_again() {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec(folder.path(), 0);
@@ -259,7 +284,7 @@ fn one_who_waits_for_another_process_says_so_and_can_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec(folder.path(), 0);
     let paths = images(folder.path(), 3);
-    let place = spec.place(0, SHAPE);
+    let place = spec.place(KeptView::Clean, SHAPE);
     let appending = MapStore::open(place).unwrap().appender(|_| Ok(())).unwrap();
     let (mut waited, mut pauses) = (Vec::new(), 0);
     let mut hear = |event: CacheEvent<'_>| {

@@ -305,7 +305,8 @@ impl Extractor {
     }
 
     /// Maps of files of `size_px`: from the cache, and into it. Beside the test-time view there are
-    /// `views` augmented ones, and as many mixed ones where `mixing` draws who is mixed with whom.
+    /// `views` augmented ones, as many strongly augmented ones where they are wanted, and as many mixed ones where `mixing`
+    /// draws who is mixed with whom.
     ///
     /// # Errors
     /// What reading an image or writing the cache says; [`Error::Stopped`] once `cancel` asks for it.
@@ -370,6 +371,7 @@ impl Extractor {
             },
             transform: self.transform(reading.size_px),
             views: reading.views,
+            strong: reading.strong,
         })
     }
 
@@ -393,6 +395,8 @@ pub struct MapReading<'a> {
     pub size_px: usize,
     /// Augmented views beside the test-time one.
     pub views: usize,
+    /// Whether each of these has a strongly augmented one beside it.
+    pub strong: bool,
     /// Who is mixed with whom, where a method mixes images.
     pub mixing: Option<&'a MixtureDraw>,
     /// Where maps are kept.

@@ -27,7 +27,8 @@ use crate::loader::{QUEUE_BYTES, epoch_batches};
 use crate::methods;
 use crate::preflight::{self, Evaluated};
 use crate::prepare::filled::Known;
-use crate::prepare::{mixtures, told, val_file, word_vectors};
+use crate::prepare::views::{mixtures, strong_views};
+use crate::prepare::{told, val_file, word_vectors};
 use crate::recipe::{Recipe, Select};
 use crate::run_folder::{Existing, check_free};
 use crate::soft_labels::SoftLabels;
@@ -195,6 +196,7 @@ impl Surveying<'_> {
         let reading = MapReading {
             size_px: self.recipe.data.size_px,
             views: self.recipe.backbone.views,
+            strong: strong_views(self.recipe, self.inputs)?,
             mixing: draw.as_ref(),
             cache: &self.inputs.cache,
             device: self.device,
@@ -202,7 +204,7 @@ impl Surveying<'_> {
             cancel: self.cancel,
         };
         let mut survey = extractor.survey(&data.all.images, &reading)?;
-        let clean = MapReading { views: 0, mixing: None, ..reading };
+        let clean = MapReading { views: 0, strong: false, mixing: None, ..reading };
         let files = data.validation.iter().filter(|_| data.is_file).chain(&data.evaluated);
         for file in files {
             let more = extractor.survey(&file.images, &clean)?;
@@ -238,7 +240,8 @@ fn put_together(
     };
     seconds.total = seconds.maps + seconds.training + seconds.validation + seconds.evaluation;
     // A training reads ahead what the sample had not so much of.
-    let ahead = |images: usize| (images * timing.example_bytes).min(QUEUE_BYTES);
+    let views = 1 + usize::from(recipe.method.reads_strong_views());
+    let ahead = |images: usize| views * (images * timing.example_bytes).min(QUEUE_BYTES);
     let read_ahead = ahead(images_an_epoch) - ahead(sample.training_images.min(images_an_epoch));
     // Ridge regression, of `linear` and of the anchor: pooled features and their centered copy.
     let pooled = if timing.is_pooled { 2 * 4 * data.rows.len() * timing.channels } else { 0 };

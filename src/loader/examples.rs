@@ -20,6 +20,14 @@ pub enum View {
         /// The epoch, from 0.
         epoch: u64,
     },
+    /// That training transform of the same draws, with other colors and a hidden square; only of examples that were
+    /// opened with strong views.
+    Strong {
+        /// The run's seed.
+        seed: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+    },
 }
 
 /// What an example is to the network.
@@ -74,11 +82,13 @@ impl Examples for ImageFiles {
 
     fn read(&self, row: usize, view: View, into: &mut [f32]) -> Result<()> {
         let image = images::decode(&self.paths[row])?;
+        let draws = |seed, epoch| rng(seed, Stream::Augment, epoch, row as u64);
         match view {
             View::Clean => self.transform.clean(&image, into),
             View::Augmented { seed, epoch } => {
-                self.transform.augmented(&image, &mut rng(seed, Stream::Augment, epoch, row as u64), into);
+                self.transform.augmented(&image, &mut draws(seed, epoch), into);
             }
+            View::Strong { seed, epoch } => self.transform.strong(&image, &mut draws(seed, epoch), into),
         }
         Ok(())
     }
@@ -102,6 +112,9 @@ mod tests {
             values
         };
         let augmented = |row, seed, epoch| read(row, View::Augmented { seed, epoch });
+        let strong = |epoch| read(0, View::Strong { seed: 1, epoch });
+        assert_eq!(strong(2), strong(2));
+        assert!(strong(2) != strong(3) && strong(2) != augmented(0, 1, 2));
         assert_eq!(read(0, View::Clean), read(1, View::Clean));
         assert_eq!(augmented(0, 1, 2), augmented(0, 1, 2));
         for other in [augmented(1, 1, 2), augmented(0, 2, 2), augmented(0, 1, 3), read(0, View::Clean)] {

@@ -319,6 +319,7 @@ mod tests {
             let view = match view {
                 View::Clean => 0.0,
                 View::Augmented { seed, epoch } => (seed * 10 + epoch) as f32,
+                View::Strong { .. } => unreachable!("nobody asks for it"),
             };
             into.copy_from_slice(&[row as f32, view]);
             Ok(())

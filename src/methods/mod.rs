@@ -95,6 +95,12 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
         None
     }
 
+    /// Whether it reads a strongly augmented view of each image beside the augmented one: the maps of a batch of B then are
+    /// `[2 B, F, H, W]`, those of the strong views last.
+    fn reads_strong_views(&self) -> bool {
+        false
+    }
+
     /// Whether unknown labels alone teach what is not there, as where they count as negative; else a model
     /// without a known negative learns that everything is everywhere.
     fn learns_from_unknown(&self) -> bool {
@@ -318,6 +324,11 @@ macro_rules! methods {
             /// See [`Settings::mixed_views`].
             pub fn mixed_views(&self) -> Option<&Mixing> {
                 match self { $(Self::$variant(recipe) => recipe.mixed_views()),+ }
+            }
+
+            /// See [`Settings::reads_strong_views`].
+            pub fn reads_strong_views(&self) -> bool {
+                match self { $(Self::$variant(recipe) => recipe.reads_strong_views()),+ }
             }
 
             /// See [`Settings::learns_from_unknown`].

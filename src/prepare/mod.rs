@@ -6,6 +6,7 @@ pub mod filled;
 mod positives_only;
 mod told;
 pub mod val_file;
+pub mod views;
 
 pub use filled::known_labels;
 pub use told::told;
@@ -25,11 +26,11 @@ use crate::events::Event;
 use crate::extractor::{Extractor, MapReading, MapSource, frozen_extractor, load_backbone, trunk_extractor};
 use crate::inputs::Inputs;
 use crate::loader::features::Features;
-use crate::loader::mixing::{MixedImages, MixtureDraw};
+use crate::loader::mixing::MixedImages;
 use crate::loader::{Examples, ImageFiles};
-use crate::methods::mixup::Mixing;
 use crate::prepare::broken::Broken;
 use crate::prepare::filled::Known;
+use crate::prepare::views::{Views, mixtures, strong_views};
 use crate::recipe::{Recipe, Select};
 use crate::run::ValOrigin;
 use crate::soft_labels::SoftLabels;
@@ -230,40 +231,6 @@ pub fn word_vectors(inputs: &Inputs, annotations: &Annotations) -> Result<Option
     })
 }
 
-/// How images are mixed before the backbone, for a method that does so.
-///
-/// # Errors
-/// If there is no image to mix, or only the test-time view of each.
-pub fn mixing<'a>(recipe: &'a Recipe, inputs: &Inputs) -> Result<Option<&'a Mixing>> {
-    let Some(mixing) = recipe.method.mixed_views() else { return Ok(None) };
-    let name = recipe.method.name();
-    if inputs.features.is_some() {
-        return Err(Error::Usage(format!(
-            "{name} mixes images before the backbone, but --features has no images; fm-mixup mixes feature maps"
-        )));
-    }
-    if !recipe.data.augment {
-        return Err(Error::Recipe(format!(
-            "data.augment is false, but {name} mixes augmented views; leave it true"
-        )));
-    }
-    Ok(Some(mixing))
-}
-
-/// Who of the training `rows` is mixed with whom, for a method that mixes images before the backbone.
-///
-/// # Errors
-/// Those of [`mixing`].
-pub fn mixtures(recipe: &Recipe, inputs: &Inputs, rows: &[usize]) -> Result<Option<MixtureDraw>> {
-    let Some(mixing) = mixing(recipe, inputs)? else { return Ok(None) };
-    Ok(Some(MixtureDraw {
-        rows: rows.to_vec(),
-        seed: recipe.seed,
-        from_epoch: mixing.from_epoch as u64,
-        concentration: mixing.concentration,
-    }))
-}
-
 /// Refuses a method that reads the graph of its categories where there are too many for one.
 fn few_enough_for_a_graph(recipe: &Recipe, categories: usize) -> Result<()> {
     let most = Categories::MOST_IN_GRAPH;
@@ -313,6 +280,11 @@ impl Opening<'_> {
     fn open(&self, paths: &[PathBuf], rows: &[usize]) -> Result<Opened> {
         let Self { recipe, inputs, .. } = self;
         let draw = mixtures(recipe, inputs, rows)?;
+        let read = Views {
+            count: recipe.backbone.views,
+            strong: strong_views(recipe, inputs)?,
+            mixing: draw.as_ref(),
+        };
         if let Some(file) = &inputs.features {
             let features = Features::open(file, paths.len())?;
             let source = MapSource::Given(weights::fingerprint(file)?);
@@ -320,13 +292,13 @@ impl Opening<'_> {
         }
         let weights = inputs.weights.as_deref();
         if let Some(extractor) = frozen_extractor(recipe, weights, self.device)? {
-            let examples = self.maps_of(&extractor, paths, recipe.backbone.views, draw.as_ref())?;
+            let examples = self.maps_of(&extractor, paths, read)?;
             return Ok(Opened { source: MapSource::Frozen(extractor), trunk: None, examples });
         }
         let backbone = load_backbone(recipe, weights, self.device)?;
         if recipe.backbone.caches_trunk() {
             let trunk = trunk_extractor(&backbone, recipe, weights)?;
-            let examples = self.maps_of(&trunk, paths, recipe.backbone.views, draw.as_ref())?;
+            let examples = self.maps_of(&trunk, paths, read)?;
             return Ok(Opened { source: MapSource::Trained(backbone), trunk: Some(trunk), examples });
         }
         let images = images_of(recipe.data.size_px, paths);
@@ -341,12 +313,12 @@ impl Opening<'_> {
         &self,
         extractor: &Extractor,
         paths: &[PathBuf],
-        views: usize,
-        mixing: Option<&MixtureDraw>,
+        Views { count: views, strong, mixing }: Views<'_>,
     ) -> Result<Arc<dyn Examples>> {
         let Self { recipe, inputs, device, events, cancel } = self;
         let (size_px, cache) = (recipe.data.size_px, &inputs.cache);
-        extractor.maps_of(paths, &MapReading { size_px, views, mixing, cache, device, events, cancel })
+        extractor
+            .maps_of(paths, &MapReading { size_px, views, strong, mixing, cache, device, events, cancel })
     }
 
     /// Epochs are compared on all of the images of a file, as they are seen at test time.
@@ -359,7 +331,7 @@ impl Opening<'_> {
                 Arc::new(Features::open_for(path, images.len(), channels)?)
             }
             (MapSource::Frozen(extractor), _) | (MapSource::Trained(_), Some(extractor)) => {
-                self.maps_of(extractor, images, 0, None)?
+                self.maps_of(extractor, images, Views::default())?
             }
             (MapSource::Trained(_), None) => images_of(self.recipe.data.size_px, images),
         };

@@ -3,6 +3,7 @@
 
 mod decode;
 mod resize;
+mod strong;
 pub(crate) mod tar_index;
 pub mod tar_member;
 pub mod transform;

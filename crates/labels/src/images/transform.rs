@@ -10,6 +10,7 @@ use rand::{Rng, RngExt};
 
 use crate::images::Rgb8;
 use crate::images::resize::{Part, resize, resize_part, whole};
+use crate::images::strong::Change;
 
 /// Mean of ImageNet's red, green and blue, of 1.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -85,6 +86,11 @@ impl Transform {
         format!("bicubic {0}x{0}, crop of {crops}, flip, {1}", self.resize_px, self.describe_clean())
     }
 
+    /// What strongly augmented views depend on, in words that stay the same between versions of the program.
+    pub fn describe_strong(&self) -> String {
+        format!("{}, {}", self.describe_augmented(), Change::describe())
+    }
+
     /// The test-time view: resized to S × S, normalized; fills `into`, `[3, S, S]`.
     ///
     /// # Panics
@@ -103,6 +109,20 @@ impl Transform {
         let cropped = self.cropped(image, draw);
         let pixels = self.to_size(cropped, draw.crop_px);
         normalize(&pixels, self.size_px, self.statistics, draw.flip, into);
+    }
+
+    /// The strongly augmented view that `rng` draws: that of [`augmented`](Self::augmented) with other colors and a hidden square.
+    /// Fills `into`, `[3, S, S]`.
+    ///
+    /// # Panics
+    /// If `into` has another length.
+    pub fn strong(&self, image: &Rgb8, rng: &mut impl Rng, into: &mut [f32]) {
+        let draw = self.draw(rng);
+        let change = Change::draw(rng);
+        let mut pixels = self.to_size(self.cropped(image, draw), draw.crop_px);
+        change.recolor(&mut pixels);
+        normalize(&pixels, self.size_px, self.statistics, draw.flip, into);
+        change.hide(into, self.size_px);
     }
 
     fn draw(&self, rng: &mut impl Rng) -> Draw {
@@ -317,5 +337,40 @@ mod tests {
         };
         assert_eq!(view(5), view(5));
         assert_ne!(view(5), view(6));
+    }
+
+    #[test]
+    fn a_strong_view_is_of_the_crop_that_the_same_draws_give() {
+        // Of one gray: whatever the colors are, they are one, and the hidden square is the mean color.
+        let image = Rgb8 { width: 60, height: 40, pixels: vec![90; 3 * 60 * 40] };
+        let transform = Transform::for_size(28);
+        let mut values = vec![0.0; transform.values()];
+        transform.strong(&image, &mut rng(3, Stream::Augment, 1, 0), &mut values);
+        let seen: Vec<f32> = values[..28 * 28].iter().copied().filter(|value| *value != 0.0).collect();
+        assert!(seen.iter().all(|value| (value - seen[0]).abs() < 0.05), "one color");
+        let hidden = 28 * 28 - seen.len();
+        assert!((49..=196).contains(&hidden), "a quarter of the square to all of it: {hidden}");
+
+        // Brightness turns no edge: the crop and flip are those of the weak view.
+        let edge = |x: u32| if x < 30 { [20; 3] } else { [230; 3] };
+        let image = Rgb8 { width: 60, height: 40, pixels: (0..2400).flat_map(|at| edge(at % 60)).collect() };
+        let [mut weak, mut strong] = [vec![0.0; transform.values()], vec![0.0; transform.values()]];
+        let mut compared = 0;
+        for row in 0..20 {
+            transform.augmented(&image, &mut rng(3, Stream::Augment, 1, row), &mut weak);
+            transform.strong(&image, &mut rng(3, Stream::Augment, 1, row), &mut strong);
+            let (weak, strong) = (&weak[..28], &strong[..28]);
+            let least = |row: &[f32]| row.iter().copied().fold(f32::INFINITY, f32::min);
+            let most = |row: &[f32]| row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let bright = |row: &[f32]| -> Vec<bool> {
+                row.iter().map(|value| *value > (least(row) + most(row)) / 2.0).collect()
+            };
+            // Rows with the edge in sight and nothing hidden.
+            if most(weak) - least(weak) > 2.0 && !strong.contains(&0.0) {
+                assert_eq!(bright(weak), bright(strong), "row {row}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 3, "{compared} rows were compared");
     }
 }
