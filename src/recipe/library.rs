@@ -109,6 +109,7 @@ pub const ALL: &[BuiltIn] = built_in![
     "plans/coco18-descriptor"
     "plans/coco18-losses"
     "plans/coco18-reference"
+    "plans/coco18-reference-choices"
     "plans/coco18-single-positive"
     "plans/coco18-stage"
     "plans/paper"
