@@ -140,6 +140,7 @@ mod thumbnail;
 pub mod track;
 mod train;
 pub mod tune;
+pub mod unnamed;
 pub mod weights;
 
 pub use burn::tensor::Device;

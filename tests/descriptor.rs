@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::{arg, borrow, compare_predictions, data, features, random_trunk, sarb_fails, sarb_ok};
+use crate::support::{
+    arg, borrow, command, compare_predictions, data, features, random_trunk, sarb_fails, sarb_ok,
+};
 
 /// Arguments that train `linear` at a fixed penalty on descriptors of the generated images.
 fn on_descriptors(weights: &str, run: &str, more: &[&str]) -> Vec<String> {
@@ -76,6 +78,41 @@ fn blocks_of_classes_need_the_classifier_and_the_others_do_not() {
     let trained = ["backbone.freeze=none"];
     let message = sarb_fails(2, &borrow(&on_descriptors(&weights, &other, &trained)));
     assert!(message.contains("freeze = \"all\""), "{message}");
+}
+
+#[test]
+fn a_frozen_backbone_without_a_method_gives_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let channels = |name: &str, weights: &str, more: &[&str], expected: &str| {
+        let (run, data) = (dir.path().join(name), arg(data()));
+        let out = arg(&run);
+        let mut args = vec!["train", "--data", &data, "--out", &out, "--weights", weights];
+        ["backbone.name=resnet-small", "backbone.freeze=all"]
+            .iter()
+            .chain(more)
+            .for_each(|set| args.extend(["--set", set]));
+        let output = command(&args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains(expected), "{said}");
+        let info: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+        assert_eq!(info["method"], "linear");
+        info["channels"].as_u64().unwrap()
+    };
+    let (whole, trunk) = (trunk_with_classifier(dir.path()), random_trunk(dir.path()));
+    // Two blocks of 128 channels, and two of five classes where there is a classifier; the images are small.
+    assert_eq!(channels("whole", &whole, &[], "descriptors of the images at 224 px"), 2 * 128 + 2 * 5);
+    assert_eq!(channels("trunk", &trunk, &["data.size_px=64"], "at 64 px, as in the recipe"), 2 * 128);
+    // Who says how maps are read has maps.
+    assert_eq!(
+        channels(
+            "maps",
+            &whole,
+            &["data.size_px=32", "backbone.pool=true"],
+            "that is linear, which takes seconds"
+        ),
+        128
+    );
 }
 
 #[test]

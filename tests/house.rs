@@ -59,6 +59,7 @@ const FLOORS: [&[&str]; 9] = [
         "step_log",
         "tally",
         "train",
+        "unnamed",
     ],
     &["ensemble", "evaluation", "experiment", "import"],
     &["decisions", "export", "folds", "forecast", "key_page", "report", "serve", "sweep", "track", "tune"],

@@ -80,6 +80,14 @@ impl BackboneName {
         }
     }
 
+    /// Side in pixels of the images that its official weights were trained with.
+    pub const fn trained_px(self) -> usize {
+        match self {
+            Self::EfficientnetLite2 => 260,
+            _ => 224,
+        }
+    }
+
     /// Channels F of its maps.
     pub const fn channels(self) -> usize {
         match self.layers() {

@@ -23,7 +23,7 @@ use super::track::{Told, TrackArgs};
 #[derive(Debug, Clone, Args)]
 pub struct Train {
     /// The experiment: a file, or a recipe in the program such as coco18/best; without one, the paper's settings, and
-    /// the method linear where features are frozen
+    /// where features are frozen ridge regression, on descriptors as in coco18/best if the backbone is one of the program's
     pub recipe: Option<PathBuf>,
     /// Data folder with train.csv and, if wanted, val.csv to select the epoch on, words.npy or words.txt
     #[arg(long, value_name = "DIR")]
@@ -208,10 +208,9 @@ impl Train {
         if named || !frozen {
             return Ok(recipe);
         }
-        say(
-            "no recipe and no method is named: on frozen features that is linear, which takes seconds; --method sarb is the paper's",
-        );
-        Recipe::read(None, Some("linear"), &sets)
+        let (recipe, note) = sarb::unnamed::recipe(&recipe, &sets, &self.inputs()?)?;
+        say(&note);
+        Ok(recipe)
     }
 
     fn inputs(&self) -> Result<Inputs> {
