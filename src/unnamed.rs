@@ -1,7 +1,7 @@
 //! What is trained where a user names neither recipe nor method and nothing of the backbone is trained: ridge regression, on
 //! descriptors where the backbone can give them, as in the recipe `coco18/best`, else on the features that there are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sarb_labels::images::stored_size;
 use sarb_labels::text::listed;
@@ -13,6 +13,8 @@ use crate::inputs::Inputs;
 use crate::recipe::Recipe;
 use crate::{Error, Result};
 
+/// What it follows.
+const BEST: &str = "sarb:coco18/best";
 /// The larger of two sizes in pixels: the largest at which descriptors were measured (docs/results).
 const LARGER_PX: usize = 320;
 /// Photographs whose size is looked at.
@@ -39,16 +41,15 @@ pub fn recipe(frozen: &Recipe, sets: &[String], inputs: &Inputs) -> Result<(Reci
         listed(&sizes)
     );
     let mut more = vec![
-        format!("backbone.descriptor.sizes_px={sizes_px:?}"),
-        "backbone.pool=false".into(),
-        "data.augment=false".into(),
-        "method.penalty=fixed".into(),
+        ("backbone.descriptor.sizes_px", format!("{sizes_px:?}")),
+        // The recipe is for a table, and holds nothing out.
+        ("data.validation", "auto".into()),
     ];
-    more.extend(blocks.map(|blocks| format!("backbone.descriptor.blocks={blocks}")));
-    if !says(sets, "data.size_px") {
-        more.extend(sizes_px.last().map(|size| format!("data.size_px={size}")));
-    }
-    Ok((Recipe::read(None, Some("linear"), &[sets, &more].concat())?, note))
+    more.extend(blocks.map(|blocks| ("backbone.descriptor.blocks", blocks.into())));
+    more.extend(sizes_px.last().map(|size| ("data.size_px", size.to_string())));
+    let unsaid = more.into_iter().filter(|(key, _)| !says(sets, key));
+    let more: Vec<String> = unsaid.map(|(key, value)| format!("{key}={value}")).collect();
+    Ok((Recipe::read(Some(Path::new(BEST)), None, &[sets, &more].concat())?, note))
 }
 
 /// The sizes of descriptors, ascending, and their blocks where these are not all; none where features or maps are read as the

@@ -37,7 +37,8 @@ impl Change {
         }
     }
 
-    /// In words that stay the same between versions of the program.
+    /// In words that stay the same between versions of the program, and change with what is drawn or how it is applied: cached
+    /// maps are kept by them.
     pub(super) fn describe() -> &'static str {
         "brightness, contrast and saturation by 0.4, hue by 0.1, a square of half the side hidden"
     }
